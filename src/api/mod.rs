@@ -1,0 +1,51 @@
+//! L6. One file for each Kafka API; one exhaustive match. Kafka 3.9: `KafkaApis`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::admin::AdminManager;
+use crate::common::clock::SharedClock;
+use crate::config::BrokerConfig;
+use crate::controller::ControllerHandle;
+use crate::coordinator::group::GroupCoordinator;
+use crate::coordinator::producer_ids::ProducerIdManager;
+use crate::metadata::MetadataCache;
+use crate::replica::ReplicaManager;
+use crate::zk::ZkStore;
+
+/// What the handlers work with.
+pub struct Api {
+    /// This broker's configuration; `broker_id` is the resolved one.
+    pub config: Arc<BrokerConfig>,
+    /// `/cluster/id`.
+    pub cluster_id: String,
+    /// Time.
+    pub clock: SharedClock,
+    /// The cluster as the controller told it.
+    pub metadata: Arc<MetadataCache>,
+    /// Partitions on this broker.
+    pub replicas: Arc<ReplicaManager>,
+    /// Groups on this broker.
+    pub groups: Arc<GroupCoordinator>,
+    /// Ids for idempotent producers.
+    pub producer_ids: Arc<ProducerIdManager>,
+    /// The controller module of this broker, active or not.
+    pub controller: ControllerHandle,
+    /// Topics and configurations.
+    pub admin: Arc<AdminManager>,
+    /// ZooKeeper.
+    pub zk: Arc<dyn ZkStore>,
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// Version of the request.
+    pub api_version: i16,
+    /// The client's name for itself; may be empty.
+    pub client_id: String,
+    /// Its address.
+    pub peer: SocketAddr,
+    /// Name of the listener it came through, in upper case.
+    pub listener: String,
+}

@@ -1,0 +1,127 @@
+//! What the cluster knows of one partition: its leader, its in-sync replicas, its assignment.
+//! Kafka 3.9: `LeaderAndIsr`, `LeaderIsrAndControllerEpoch`, `ReplicaAssignment`.
+
+use super::ids::{BrokerId, ControllerEpoch, LeaderEpoch, NO_BROKER, PartitionEpoch};
+
+/// Whether a leader was elected out of the in-sync replicas (KIP-704).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(i8)]
+pub enum LeaderRecoveryState {
+    /// The usual case.
+    #[default]
+    Recovered = 0,
+    /// The leader was elected uncleanly and has not yet recovered.
+    Recovering = 1,
+}
+
+impl LeaderRecoveryState {
+    /// The state with this number on the wire and in the state znode.
+    pub fn from_i8(value: i8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Recovered),
+            1 => Some(Self::Recovering),
+            _ => None,
+        }
+    }
+}
+
+/// Leader, epochs and in-sync replicas of one partition, as its state znode has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderAndIsr {
+    /// The leader, or [`NO_BROKER`].
+    pub leader: BrokerId,
+    /// Bumped by every election.
+    pub leader_epoch: LeaderEpoch,
+    /// In the order in which it was written: retries are recognised by comparing lists (trap 17).
+    pub isr: Vec<BrokerId>,
+    /// Clean or unclean election.
+    pub recovery_state: LeaderRecoveryState,
+    /// zkVersion of the state znode this was read from or written as.
+    pub partition_epoch: PartitionEpoch,
+}
+
+impl LeaderAndIsr {
+    /// The state a partition is born with: leader epoch 0, partition epoch 0.
+    pub fn initial(leader: BrokerId, isr: Vec<BrokerId>) -> Self {
+        Self {
+            leader,
+            leader_epoch: 0,
+            isr,
+            recovery_state: LeaderRecoveryState::Recovered,
+            partition_epoch: 0,
+        }
+    }
+
+    /// The same partition under another leader and ISR, one leader epoch later.
+    pub fn new_leader_and_isr(&self, leader: BrokerId, isr: Vec<BrokerId>) -> Self {
+        Self {
+            leader,
+            leader_epoch: self.leader_epoch + 1,
+            isr,
+            ..self.clone()
+        }
+    }
+
+    /// The same leader and ISR, one leader epoch later.
+    pub fn new_epoch(&self) -> Self {
+        self.new_leader_and_isr(self.leader, self.isr.clone())
+    }
+
+    /// Whether some broker leads the partition.
+    pub fn has_leader(&self) -> bool {
+        self.leader != NO_BROKER
+    }
+}
+
+/// A [`LeaderAndIsr`] together with the epoch of the controller that decided it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderIsrAndControllerEpoch {
+    /// The decision.
+    pub leader_and_isr: LeaderAndIsr,
+    /// Who decided.
+    pub controller_epoch: ControllerEpoch,
+}
+
+/// The brokers a partition is assigned to. The first replica is the preferred leader.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaAssignment {
+    /// Every replica, those being added and removed included.
+    pub replicas: Vec<BrokerId>,
+    /// Replicas that a reassignment is adding.
+    pub adding: Vec<BrokerId>,
+    /// Replicas that a reassignment will remove.
+    pub removing: Vec<BrokerId>,
+}
+
+impl ReplicaAssignment {
+    /// An assignment with no reassignment under way.
+    pub fn of(replicas: Vec<BrokerId>) -> Self {
+        Self {
+            replicas,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a reassignment is under way.
+    pub fn is_being_reassigned(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
+
+    /// The replicas before the reassignment.
+    pub fn origin_replicas(&self) -> Vec<BrokerId> {
+        self.replicas
+            .iter()
+            .copied()
+            .filter(|r| !self.adding.contains(r))
+            .collect()
+    }
+
+    /// The replicas after the reassignment.
+    pub fn target_replicas(&self) -> Vec<BrokerId> {
+        self.replicas
+            .iter()
+            .copied()
+            .filter(|r| !self.removing.contains(r))
+            .collect()
+    }
+}

@@ -1,0 +1,151 @@
+//! The broker's configuration as typed values. Kafka 3.9: `KafkaConfig`, `AbstractKafkaConfig`.
+
+use std::path::PathBuf;
+
+use super::topic::LogConfig;
+use crate::common::ids::BrokerId;
+
+/// How a listener talks; the numbers are those of UpdateMetadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i16)]
+pub enum SecurityProtocol {
+    /// Bytes as they are.
+    Plaintext = 0,
+    /// TLS.
+    Ssl = 1,
+    /// SASL without TLS.
+    SaslPlaintext = 2,
+    /// SASL within TLS.
+    SaslSsl = 3,
+}
+
+impl SecurityProtocol {
+    /// The protocol with this name (`PLAINTEXT`, any case).
+    pub fn parse(name: &str) -> Option<Self> {
+        match name.to_ascii_uppercase().as_str() {
+            "PLAINTEXT" => Some(Self::Plaintext),
+            "SSL" => Some(Self::Ssl),
+            "SASL_PLAINTEXT" => Some(Self::SaslPlaintext),
+            "SASL_SSL" => Some(Self::SaslSsl),
+            _ => None,
+        }
+    }
+
+    /// The name as configurations and znodes have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+        }
+    }
+}
+
+/// One `LISTENER://host:port` of `listeners` or `advertised.listeners`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The listener's name in upper case, such as `PLAINTEXT` or `INTERNAL` (trap 80).
+    pub listener: String,
+    /// How it talks (`listener.security.protocol.map`).
+    pub security_protocol: SecurityProtocol,
+    /// Empty means every interface for `listeners`, the machine's name for `advertised.listeners`.
+    pub host: String,
+    /// 0 lets the operating system choose.
+    pub port: u16,
+}
+
+/// What a broker is told by its `server.properties`. Durations are in milliseconds, sizes in bytes, unless the
+/// name says otherwise; each field is the Kafka key of the same name with dots for underscores.
+#[derive(Clone, Debug)]
+#[allow(
+    missing_docs,
+    reason = "every field is the Kafka key of its name, documented in config::definition"
+)]
+pub struct BrokerConfig {
+    /// -1: take it from meta.properties or have ZooKeeper generate one.
+    pub broker_id: BrokerId,
+    pub broker_id_generation_enable: bool,
+    pub reserved_broker_max_id: i32,
+    pub broker_rack: Option<String>,
+    pub listeners: Vec<Endpoint>,
+    pub advertised_listeners: Vec<Endpoint>,
+    pub inter_broker_listener_name: String,
+    pub control_plane_listener_name: Option<String>,
+    pub log_dirs: Vec<PathBuf>,
+
+    pub zookeeper_connect: String,
+    pub zookeeper_session_timeout_ms: u64,
+    /// `zookeeper.session.timeout.ms` unless set.
+    pub zookeeper_connection_timeout_ms: u64,
+    pub zookeeper_max_in_flight_requests: usize,
+
+    pub socket_request_max_bytes: usize,
+    pub socket_send_buffer_bytes: i32,
+    pub socket_receive_buffer_bytes: i32,
+    pub socket_listen_backlog_size: i32,
+    pub max_connections: usize,
+    pub max_connections_per_ip: usize,
+    pub connections_max_idle_ms: u64,
+    pub queued_max_requests: usize,
+    pub num_network_threads: usize,
+    pub num_io_threads: usize,
+    pub request_timeout_ms: u64,
+
+    pub auto_create_topics_enable: bool,
+    pub delete_topic_enable: bool,
+    pub num_partitions: i32,
+    pub default_replication_factor: i16,
+    pub fetch_max_bytes: i32,
+    pub max_incremental_fetch_session_cache_slots: usize,
+
+    pub controller_socket_timeout_ms: u64,
+    pub controlled_shutdown_enable: bool,
+    pub controlled_shutdown_max_retries: u32,
+    pub controlled_shutdown_retry_backoff_ms: u64,
+    pub auto_leader_rebalance_enable: bool,
+    pub leader_imbalance_check_interval_seconds: u64,
+    pub leader_imbalance_per_broker_percentage: u32,
+    /// Inherited by topics, but read by the controller on its own too.
+    pub unclean_leader_election_enable: bool,
+
+    pub num_replica_fetchers: usize,
+    pub replica_fetch_max_bytes: i32,
+    pub replica_fetch_min_bytes: i32,
+    pub replica_fetch_response_max_bytes: i32,
+    pub replica_fetch_wait_max_ms: u64,
+    pub replica_fetch_backoff_ms: u64,
+    pub replica_lag_time_max_ms: u64,
+    pub replica_socket_timeout_ms: u64,
+    pub replica_high_watermark_checkpoint_interval_ms: u64,
+
+    pub num_recovery_threads_per_data_dir: usize,
+    pub log_flush_offset_checkpoint_interval_ms: u64,
+    pub log_flush_start_offset_checkpoint_interval_ms: u64,
+    pub log_flush_scheduler_interval_ms: u64,
+    pub log_retention_check_interval_ms: u64,
+    pub log_initial_task_delay_ms: u64,
+    pub producer_id_expiration_ms: i64,
+    pub producer_id_expiration_check_interval_ms: u64,
+    /// What a topic without configuration of its own gets.
+    pub log_defaults: LogConfig,
+
+    pub group_initial_rebalance_delay_ms: u64,
+    pub group_min_session_timeout_ms: i32,
+    pub group_max_session_timeout_ms: i32,
+    pub group_max_size: usize,
+    pub offset_metadata_max_bytes: usize,
+    pub offsets_commit_timeout_ms: u64,
+    pub offsets_load_buffer_size: usize,
+    pub offsets_retention_minutes: u64,
+    pub offsets_retention_check_interval_ms: u64,
+    pub offsets_topic_compression_codec: i8,
+    pub offsets_topic_num_partitions: i32,
+    pub offsets_topic_replication_factor: i16,
+    pub offsets_topic_segment_bytes: i32,
+    pub transaction_state_log_num_partitions: i32,
+    pub transaction_state_log_replication_factor: i16,
+    pub transaction_state_log_min_isr: i32,
+    pub transaction_state_log_segment_bytes: i32,
+    pub transaction_max_timeout_ms: i32,
+}

@@ -1,0 +1,8 @@
+//! L0. Configuration: Kafka's `server.properties`, every key of it, and the typed values the rest works with.
+//! Imports only `common`. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
+
+pub mod broker;
+pub mod topic;
+
+pub use broker::{BrokerConfig, Endpoint, SecurityProtocol};
+pub use topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};

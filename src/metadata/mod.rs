@@ -1,0 +1,5 @@
+//! L3. What this broker knows of the cluster, as the controller told it. Kafka 3.9: `ZkMetadataCache`.
+
+pub mod cache;
+
+pub use cache::{BrokerMetadata, MetadataCache, MetadataImage, PartitionMetadata, TopicMetadata};

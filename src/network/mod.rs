@@ -1,0 +1,7 @@
+//! L2. Connections: the server that clients talk to, the client that talks to other brokers.
+//! Imports `common`, `config`, `protocol`. Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
+
+pub mod client;
+pub mod server;
+
+pub use client::{BrokerAddress, NetworkClient, NetworkError};

@@ -1,0 +1,1 @@
+//! Listeners, connections and their limits. Kafka 3.9: `SocketServer`.

@@ -1,0 +1,6 @@
+//! L1. Records and batches: Kafka's message formats 0, 1 and 2, checked, built and converted.
+//! Imports only `common` and `config`. With `protocol`, the only layer that may touch the crate `kafka-protocol`.
+
+pub mod batch;
+
+pub use batch::{BatchError, RecordBatch, RecordBatches};

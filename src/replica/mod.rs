@@ -1,0 +1,5 @@
+//! L4. The replicas on this broker: appends, fetches, leadership, fetchers. Kafka 3.9: `ReplicaManager`.
+
+pub mod manager;
+
+pub use manager::{AppendResult, ReplicaManager};

@@ -1,0 +1,8 @@
+//! L2. ZooKeeper: paths, znodes, the session and its watches, the store in front of it all.
+//! Imports only `common` and `config`. Kafka 3.9: `KafkaZkClient`, `ZooKeeperClient`, `ZkData`.
+
+pub mod paths;
+pub mod store;
+pub mod znode;
+
+pub use store::{CreateMode, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};

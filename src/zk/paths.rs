@@ -1,0 +1,1 @@
+//! Every znode path, once. Kafka 3.9: `ZkData`.

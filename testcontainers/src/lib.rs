@@ -1,0 +1,1 @@
+//! Starts ZooKeeper, barnabas and Apache Kafka nodes for tests.
