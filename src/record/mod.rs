@@ -2,5 +2,9 @@
 //! Imports only `common` and `config`. With `protocol`, the only layer that may touch the crate `kafka-protocol`.
 
 pub mod batch;
+pub mod batches;
+pub mod compression;
 
-pub use batch::{BatchError, RecordBatch, RecordBatches};
+pub use batch::{BatchError, BatchHeader, RecordBatch};
+pub use batches::RecordBatches;
+pub use compression::Compression;
