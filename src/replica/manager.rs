@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::hooks::{BrokerEpochSource, ReplicaListener, TopicConfigs};
+use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
-use crate::log::{AppendError, AppendOrigin, LogAppendInfo, UnifiedLog};
+use crate::config::BrokerConfig;
+use crate::log::{AppendError, AppendOrigin, LogAppendInfo, LogManager, UnifiedLog};
+use crate::metadata::MetadataCache;
 
 /// What became of one partition's records.
 pub type AppendResult = Result<LogAppendInfo, AppendError>;
@@ -17,6 +21,29 @@ pub struct ReplicaManager {}
 
 #[allow(unused_variables, missing_docs, reason = "skeleton")]
 impl ReplicaManager {
+    /// A manager without partitions: all of them come from the controller. `config.broker_id` is the resolved one.
+    pub fn new(
+        config: Arc<BrokerConfig>,
+        log_manager: Arc<LogManager>,
+        metadata: Arc<MetadataCache>,
+        clock: SharedClock,
+        topic_configs: TopicConfigs,
+        broker_epoch: BrokerEpochSource,
+    ) -> Arc<Self> {
+        todo!()
+    }
+    /// Has `listener` told of every later change. All listeners are to be added before the first LeaderAndIsr.
+    pub fn add_listener(&self, listener: Arc<dyn ReplicaListener>) {
+        todo!()
+    }
+    /// Starts the background tasks: ISR expiry, AlterPartition; must be called within a runtime.
+    pub fn start(self: &Arc<Self>) {
+        todo!()
+    }
+    /// Stops fetchers and tasks and writes the high watermarks. The logs stay open.
+    pub async fn shutdown(&self) {
+        todo!()
+    }
     /// Appends to the leaders of these partitions and waits as `required_acks` (0, 1, -1) demands.
     pub async fn append_records(
         &self,

@@ -1,0 +1,44 @@
+//! What the replica layer tells those above it and asks of them, so that it need not import them.
+//! Kafka 3.9: the callbacks `onLeadershipChange` of `RequestHandlerHelper`, `LogDirFailureHandler`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::common::ids::{BrokerEpoch, LeaderEpoch, TopicPartition};
+use crate::config::LogConfig;
+
+/// The configuration of a topic: its own settings over the broker's defaults.
+pub type TopicConfigs = Arc<dyn Fn(&str) -> LogConfig + Send + Sync>;
+
+/// This broker's registration epoch (czxid); -1 while it is not registered.
+pub type BrokerEpochSource = Arc<dyn Fn() -> BrokerEpoch + Send + Sync>;
+
+/// Which partitions this broker began and ceased to lead, by one decision of the controller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeadershipChange {
+    /// Led by this broker now, since this leader epoch.
+    pub leaders: Vec<(TopicPartition, LeaderEpoch)>,
+    /// Followed by this broker now, since this leader epoch.
+    pub followers: Vec<(TopicPartition, LeaderEpoch)>,
+    /// Taken from this broker by StopReplica; the leader epoch where the controller named one.
+    pub stopped: Vec<(TopicPartition, Option<LeaderEpoch>)>,
+}
+
+impl LeadershipChange {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.leaders.is_empty() && self.followers.is_empty() && self.stopped.is_empty()
+    }
+}
+
+/// Who wants to know of changes: the coordinators for their topics, the broker for failed log dirs.
+///
+/// Calls come in the order in which the controller decided, with the replica state-change lock held: return
+/// soon and leave loading and unloading to a task.
+pub trait ReplicaListener: Send + Sync {
+    /// Some partitions changed hands.
+    fn on_leadership_change(&self, change: &LeadershipChange);
+    /// Log dirs went offline: `/log_dir_event_notification` must be written, and the broker must stop when
+    /// none is left.
+    fn on_log_dirs_failed(&self, dirs: &[PathBuf]);
+}
