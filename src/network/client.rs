@@ -1,9 +1,34 @@
 //! One ordered connection to one broker. Kafka 3.9: `NetworkClient`, `InterBrokerSendThread`.
+//!
+//! A connection is driven by one task that writes requests in the order in which they were handed over and
+//! gives each response to the oldest request that waits: brokers answer in order. Whatever goes wrong ends
+//! the connection and fails everything in flight; the next request makes a new one. It never retries.
 
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::stream;
 use crate::common::ids::BrokerId;
 use crate::protocol::WireRequest;
+use crate::protocol::codec;
+use crate::protocol::frame::FrameBuffer;
+use crate::protocol::messages::ApiVersionsRequest;
+
+/// Requests handed over and not yet written; more wait their turn.
+const SEND_QUEUE: usize = 16;
+/// What a broker may answer with: Kafka sets no limit here but that of the length prefix.
+const MAX_RESPONSE_BYTES: usize = i32::MAX as usize;
 
 /// Where a broker listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,32 +61,271 @@ pub enum NetworkError {
         /// Why.
         reason: String,
     },
+    /// The peer and we have no version of the API in common, or the request says what its version cannot.
+    #[error("broker {broker} cannot be sent this request: {reason}")]
+    Unsupported {
+        /// The peer.
+        broker: BrokerId,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A connection that is made when first used and made anew after it broke. Requests are sent in the order in
-/// which `send` was called; several may be in flight.
-pub struct NetworkClient {}
+/// which `send` was called (first polled); several may be in flight.
+pub struct NetworkClient {
+    address: BrokerAddress,
+    client_id: String,
+    request_timeout: Duration,
+    next_correlation_id: AtomicI32,
+    /// Held from making sure of a connection until the request is handed over to it: the order of requests.
+    order: tokio::sync::Mutex<()>,
+    connection: Mutex<Option<Arc<Connection>>>,
+}
 
-#[allow(unused_variables, missing_docs, reason = "skeleton")]
 impl NetworkClient {
+    /// Does not connect yet. `request_timeout` holds for connecting and again for each response.
     pub fn new(address: BrokerAddress, client_id: &str, request_timeout: Duration) -> Self {
-        todo!()
+        Self {
+            address,
+            client_id: client_id.to_string(),
+            request_timeout,
+            next_correlation_id: AtomicI32::new(0),
+            order: tokio::sync::Mutex::new(()),
+            connection: Mutex::new(None),
+        }
     }
+
+    /// The peer.
     pub fn address(&self) -> &BrokerAddress {
-        todo!()
+        &self.address
     }
-    /// Sends one request in exactly this version and waits for its response.
+
+    /// Sends one request in exactly this version and waits for its response. Dropping the future does not take
+    /// the request back.
     pub async fn send<R: WireRequest>(&self, request: &R, version: i16) -> Result<R::Response, NetworkError> {
-        todo!()
+        let correlation_id = self.next_correlation_id.fetch_add(1, Ordering::Relaxed);
+        let frame = codec::encode_request(request, version, correlation_id, &self.client_id)
+            .map_err(|error| self.unsupported(error.to_string()))?;
+        let (respond, response) = oneshot::channel();
+        let outgoing = Outgoing {
+            frame,
+            waiting: Waiting {
+                correlation_id,
+                respond,
+            },
+        };
+
+        let turn = self.order.lock().await;
+        let connection = self.connect_if_needed().await?;
+        if connection.requests.send(outgoing).await.is_err() {
+            return Err(self.disconnected("it was closed"));
+        }
+        drop(turn);
+
+        let frame = match timeout(self.request_timeout, response).await {
+            Ok(Ok(Ok(frame))) => frame,
+            Ok(Ok(Err(reason))) => return Err(self.disconnected(&reason)),
+            Ok(Err(_)) => return Err(self.disconnected("it was closed")),
+            Err(_) => {
+                connection.close();
+                return Err(NetworkError::TimedOut(self.address.id));
+            }
+        };
+        codec::decode_response(frame, version).map_err(|error| {
+            connection.close();
+            self.malformed(error.to_string())
+        })
     }
+
     /// Highest version of an API that the peer and we both speak (asks with ApiVersions once a connection).
-    pub async fn negotiate<R: WireRequest>(
-        &self,
-        ours: std::ops::RangeInclusive<i16>,
-    ) -> Result<i16, NetworkError> {
-        todo!()
+    pub async fn negotiate<R: WireRequest>(&self, ours: RangeInclusive<i16>) -> Result<i16, NetworkError> {
+        let turn = self.order.lock().await;
+        let connection = self.connect_if_needed().await?;
+        drop(turn);
+        let theirs = connection
+            .peer_versions
+            .get_or_try_init(|| self.ask_versions())
+            .await?;
+        let common = theirs.get(&R::KEY).and_then(|theirs| {
+            let highest = *theirs.end().min(ours.end());
+            (theirs.contains(&highest) && ours.contains(&highest)).then_some(highest)
+        });
+        common
+            .ok_or_else(|| self.unsupported(format!("it serves api {} in none of versions {ours:?}", R::KEY)))
     }
+
+    /// Closes the connection: what is in flight fails. A later request connects again.
     pub fn close(&self) {
-        todo!()
+        if let Some(connection) = self.connection.lock().take() {
+            connection.close();
+        }
+    }
+
+    /// The connection that is open, or a new one. Only for the holder of `order`.
+    async fn connect_if_needed(&self) -> Result<Arc<Connection>, NetworkError> {
+        let open = self.connection.lock().clone().filter(|c| !c.is_closed());
+        if let Some(connection) = open {
+            return Ok(connection);
+        }
+        let (host, port) = (self.address.host.as_str(), self.address.port);
+        let stream = match timeout(self.request_timeout, TcpStream::connect((host, port))).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(self.disconnected(&format!("{host}:{port}: {error}"))),
+            Err(_) => return Err(self.disconnected(&format!("{host}:{port}: no answer in time"))),
+        };
+        let connection = Connection::start(stream).map_err(|error| self.disconnected(&error.to_string()))?;
+        let connection = Arc::new(connection);
+        *self.connection.lock() = Some(connection.clone());
+        Ok(connection)
+    }
+
+    async fn ask_versions(&self) -> Result<HashMap<i16, RangeInclusive<i16>>, NetworkError> {
+        // Version 0 says all there is to know and is spoken by every broker.
+        let response = self.send(&ApiVersionsRequest::default(), 0).await?;
+        if response.error_code != 0 {
+            let reason = format!("ApiVersions answered with error {}", response.error_code);
+            return Err(self.malformed(reason));
+        }
+        let apis = response.api_keys.iter();
+        Ok(apis
+            .map(|api| (api.api_key, api.min_version..=api.max_version))
+            .collect())
+    }
+
+    fn disconnected(&self, reason: &str) -> NetworkError {
+        NetworkError::Disconnected {
+            broker: self.address.id,
+            reason: reason.to_string(),
+        }
+    }
+
+    fn malformed(&self, reason: String) -> NetworkError {
+        NetworkError::Malformed {
+            broker: self.address.id,
+            reason,
+        }
+    }
+
+    fn unsupported(&self, reason: String) -> NetworkError {
+        NetworkError::Unsupported {
+            broker: self.address.id,
+            reason,
+        }
     }
 }
+
+impl Drop for NetworkClient {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A request on its way to the socket.
+struct Outgoing {
+    frame: Bytes,
+    waiting: Waiting,
+}
+
+/// A request that waits for its response frame, or for the reason why there will be none.
+struct Waiting {
+    correlation_id: i32,
+    respond: oneshot::Sender<Result<Bytes, String>>,
+}
+
+/// One TCP connection and the task that drives it.
+struct Connection {
+    requests: mpsc::Sender<Outgoing>,
+    driver: AbortHandle,
+    closed: AtomicBool,
+    peer_versions: OnceCell<HashMap<i16, RangeInclusive<i16>>>,
+}
+
+impl Connection {
+    fn start(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let (requests, outgoing) = mpsc::channel(SEND_QUEUE);
+        let driver = tokio::spawn(drive(stream, outgoing)).abort_handle();
+        Ok(Self {
+            requests,
+            driver,
+            closed: AtomicBool::new(false),
+            peer_versions: OnceCell::new(),
+        })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire) || self.requests.is_closed()
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.driver.abort();
+    }
+}
+
+/// Moves requests out and responses in until one of the two fails; then fails whoever still waits.
+async fn drive(stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
+    let in_flight = Mutex::new(VecDeque::new());
+    let reason = tokio::select! {
+        reason = write_requests(&stream, &mut requests, &in_flight) => reason,
+        reason = read_responses(&stream, &in_flight) => reason,
+    };
+    requests.close();
+    let mut waiting: Vec<Waiting> = in_flight.into_inner().into();
+    while let Ok(outgoing) = requests.try_recv() {
+        waiting.push(outgoing.waiting);
+    }
+    for request in waiting {
+        // Who waits may have given up.
+        let _ = request.respond.send(Err(reason.clone()));
+    }
+}
+
+/// Returns why it ended.
+async fn write_requests(
+    stream: &TcpStream,
+    requests: &mut mpsc::Receiver<Outgoing>,
+    in_flight: &Mutex<VecDeque<Waiting>>,
+) -> String {
+    while let Some(outgoing) = requests.recv().await {
+        // Before the write: the response may come sooner than this task runs again.
+        in_flight.lock().push_back(outgoing.waiting);
+        if let Err(error) = stream::write_all(stream, outgoing.frame).await {
+            return error.to_string();
+        }
+    }
+    "the client was dropped".to_string()
+}
+
+/// Returns why it ended.
+async fn read_responses(stream: &TcpStream, in_flight: &Mutex<VecDeque<Waiting>>) -> String {
+    let mut frames = FrameBuffer::new(MAX_RESPONSE_BYTES);
+    loop {
+        match stream::read_some(stream, &mut frames).await {
+            Ok(0) => return "the broker closed it".to_string(),
+            Ok(_) => {}
+            Err(error) => return error.to_string(),
+        }
+        loop {
+            let frame = match frames.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => return error.to_string(),
+            };
+            let Some(oldest) = in_flight.lock().pop_front() else {
+                return "a response came that nobody asked for".to_string();
+            };
+            if codec::correlation_id(&frame) != Some(oldest.correlation_id) {
+                let reason = "a response came out of order".to_string();
+                let _ = oldest.respond.send(Err(reason.clone()));
+                return reason;
+            }
+            // Who waited may have given up.
+            let _ = oldest.respond.send(Ok(frame));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

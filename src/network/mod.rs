@@ -3,5 +3,6 @@
 
 pub mod client;
 pub mod server;
+mod stream;
 
 pub use client::{BrokerAddress, NetworkClient, NetworkError};

@@ -1,0 +1,157 @@
+//! Headers and bodies between bytes and structs, for both ends of a connection.
+//! Kafka 3.9: `RequestHeader`, `ResponseHeader`, `AbstractRequest.parseRequest`.
+//!
+//! ```text
+//! request  = length i32 | api_key i16 | api_version i16 | correlation_id i32
+//!            | client_id nullable string (header 1+) | tagged fields (header 2) | body
+//! response = length i32 | correlation_id i32 | tagged fields (header 1) | body
+//! ```
+//! Which header a version has is a property of its message (`HeaderVersion`). `Bytes` fields of a decoded
+//! message are slices of its frame, never copies. Nothing the peer sends makes decoding panic or reserve
+//! memory out of proportion (see `sceptical`).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request as WireRequest, StrBytes};
+
+use super::frame::LENGTH_BYTES;
+use super::sceptical;
+
+/// Bytes that are not what their header says they are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// No request header.
+    #[error("unreadable header: {0}")]
+    Header(String),
+    /// A key that no Kafka 3.9 broker with ZooKeeper serves.
+    #[error("unknown api key {0}")]
+    UnknownApiKey(i16),
+    /// A version outside of the range of its API.
+    #[error("version {version} of {api} is not served")]
+    UnsupportedVersion {
+        /// Name of the API.
+        api: &'static str,
+        /// The version asked for.
+        version: i16,
+    },
+    /// The body of a message.
+    #[error("unreadable body of {message} version {version}: {reason}")]
+    Body {
+        /// The message's struct.
+        message: &'static str,
+        /// Its version.
+        version: i16,
+        /// Where it ended to make sense.
+        reason: String,
+    },
+}
+
+/// A message that does not exist in the version it is to be sent in: a mistake on our side.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} cannot be written in version {version}: {reason}")]
+pub struct EncodeError {
+    /// The message's struct.
+    pub message: &'static str,
+    /// The version it was to be written in.
+    pub version: i16,
+    /// What does not fit.
+    pub reason: String,
+}
+
+fn short_name<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// Decodes one message that must fill `bytes` to the end.
+pub(super) fn decode_body<T: Decodable>(
+    mut bytes: Bytes,
+    version: i16,
+    flexible: bool,
+) -> Result<T, DecodeError> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        sceptical::decode::<T>(&mut bytes, version, flexible)
+    }));
+    let reason = match decoded {
+        Ok(Ok(message)) if bytes.is_empty() => return Ok(message),
+        Ok(Ok(_)) => format!("{} bytes are left over", bytes.len()),
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => "the decoder panicked".to_string(),
+    };
+    Err(DecodeError::Body {
+        message: short_name::<T>(),
+        version,
+        reason,
+    })
+}
+
+/// Takes a header off the front of `frame`.
+pub(super) fn decode_header<T: Decodable>(frame: &mut Bytes, header_version: i16) -> Result<T, DecodeError> {
+    // A header has no arrays, so its numbers need no checking; only header 2 of requests has varints.
+    sceptical::decode(frame, header_version, true).map_err(|e| DecodeError::Header(format!("{e:#}")))
+}
+
+fn encode<H: Encodable, T: Encodable>(
+    header: &H,
+    header_version: i16,
+    message: &T,
+    version: i16,
+) -> Result<BytesMut, EncodeError> {
+    let written = (|| {
+        let size = header.compute_size(header_version)? + message.compute_size(version)?;
+        let length = i32::try_from(size)?;
+        let mut frame = BytesMut::with_capacity(LENGTH_BYTES + size);
+        frame.put_i32(length);
+        header.encode(&mut frame, header_version)?;
+        message.encode(&mut frame, version)?;
+        anyhow::ensure!(frame.len() == LENGTH_BYTES + size, "its size was miscounted");
+        Ok(frame)
+    })();
+    written.map_err(|error: anyhow::Error| EncodeError {
+        message: short_name::<T>(),
+        version,
+        reason: format!("{error:#}"),
+    })
+}
+
+/// A whole frame with a request in it, length prefix included.
+pub fn encode_request<R: WireRequest>(
+    request: &R,
+    version: i16,
+    correlation_id: i32,
+    client_id: &str,
+) -> Result<Bytes, EncodeError> {
+    let header = RequestHeader::default()
+        .with_request_api_key(R::KEY)
+        .with_request_api_version(version)
+        .with_correlation_id(correlation_id)
+        .with_client_id(Some(StrBytes::from_string(client_id.to_string())));
+    Ok(encode(&header, R::header_version(version), request, version)?.freeze())
+}
+
+/// A whole frame with a response in it, length prefix included.
+pub fn encode_response<T: Encodable + HeaderVersion>(
+    response: &T,
+    version: i16,
+    correlation_id: i32,
+) -> Result<Bytes, EncodeError> {
+    let header = ResponseHeader::default().with_correlation_id(correlation_id);
+    Ok(encode(&header, T::header_version(version), response, version)?.freeze())
+}
+
+/// The correlation id of a response frame.
+pub fn correlation_id(frame: &Bytes) -> Option<i32> {
+    frame.first_chunk().map(|id| i32::from_be_bytes(*id))
+}
+
+/// Decodes a response frame without its length prefix.
+pub fn decode_response<T: Decodable + HeaderVersion>(
+    mut frame: Bytes,
+    version: i16,
+) -> Result<T, DecodeError> {
+    let header_version = T::header_version(version);
+    decode_header::<ResponseHeader>(&mut frame, header_version)?;
+    decode_body(frame, version, header_version >= 1)
+}

@@ -1,0 +1,186 @@
+//! Frames: a big-endian `i32` length, then that many bytes. Pure; a socket's owner feeds it what arrives.
+//! Kafka 3.9: `NetworkReceive`.
+//!
+//! Kafka reserves what a length prefix promises, so 500 connections that promise 50 MB each and send nothing
+//! end a broker with a 1 GB heap. Here memory follows what arrives: the buffer never has more than four times
+//! the bytes that are in it, plus one chunk, and a connection that waits for its next frame holds none at all.
+
+use bytes::{Bytes, BytesMut};
+
+/// Bytes of the length prefix.
+pub const LENGTH_BYTES: usize = 4;
+/// The room made for the first bytes of a frame.
+const CHUNK_BYTES: usize = 8 * 1024;
+/// The room made for more of a frame is this many times what has arrived of it.
+const GROWTH: usize = 3;
+/// A frame from this size on takes its buffer with it; bytes of the next one are copied out.
+const BIG_FRAME_BYTES: usize = 64 * 1024;
+
+/// A length prefix that cannot be: the connection is beyond repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("frame of {size} bytes where 0 to {max} are allowed")]
+pub struct FrameSizeError {
+    /// What the prefix says.
+    pub size: i32,
+    /// What is allowed (`socket.request.max.bytes`).
+    pub max: usize,
+}
+
+/// What has arrived on a connection and was not yet taken as a frame.
+pub struct FrameBuffer {
+    buffer: BytesMut,
+    max_frame_bytes: usize,
+}
+
+impl FrameBuffer {
+    /// An empty buffer; it holds no memory yet.
+    pub fn new(max_frame_bytes: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            max_frame_bytes,
+        }
+    }
+
+    /// The size that the frame under way promises, if so much of it is there.
+    fn promised(&self) -> Result<Option<usize>, FrameSizeError> {
+        let Some(prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
+            return Ok(None);
+        };
+        let size = i32::from_be_bytes(*prefix);
+        match usize::try_from(size) {
+            Ok(length) if length <= self.max_frame_bytes => Ok(Some(length)),
+            _ => Err(FrameSizeError {
+                size,
+                max: self.max_frame_bytes,
+            }),
+        }
+    }
+
+    /// The next frame without its length prefix, or `None` until all of it has arrived.
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameSizeError> {
+        let Some(length) = self.promised()? else {
+            return Ok(None);
+        };
+        let end = LENGTH_BYTES + length;
+        if self.buffer.len() < end {
+            return Ok(None);
+        }
+        let rest = if self.buffer.len() == end {
+            BytesMut::new()
+        } else if length < BIG_FRAME_BYTES {
+            self.buffer.split_off(end)
+        } else {
+            BytesMut::from(&self.buffer[end..])
+        };
+        let mut frame = std::mem::replace(&mut self.buffer, rest).freeze();
+        frame.truncate(end);
+        Ok(Some(frame.split_off(LENGTH_BYTES)))
+    }
+
+    /// The buffer with room at its end, for the caller to append to what the socket has.
+    pub fn with_room(&mut self) -> &mut BytesMut {
+        let arrived = self.buffer.len();
+        if arrived == self.buffer.capacity() {
+            let missing = match self.promised() {
+                Ok(Some(length)) => (LENGTH_BYTES + length).saturating_sub(arrived),
+                _ => 0,
+            };
+            self.buffer
+                .reserve(missing.min(GROWTH * arrived).max(CHUNK_BYTES));
+        }
+        &mut self.buffer
+    }
+
+    /// Gives the memory back if no byte is in it.
+    pub fn release_if_empty(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+
+    /// Whether part of a frame has arrived.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BufMut;
+
+    use super::*;
+
+    const MAX: usize = 100 << 20;
+
+    fn frame(body: &[u8]) -> Vec<u8> {
+        let mut bytes = (body.len() as i32).to_be_bytes().to_vec();
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    /// Feeds as a socket would: never more at once than there is room for.
+    fn feed(frames: &mut FrameBuffer, mut bytes: &[u8]) -> usize {
+        let mut most = 0;
+        while !bytes.is_empty() {
+            let buffer = frames.with_room();
+            most = most.max(buffer.capacity());
+            let n = bytes.len().min(buffer.capacity() - buffer.len());
+            buffer.put_slice(&bytes[..n]);
+            bytes = &bytes[n..];
+        }
+        most
+    }
+
+    #[test]
+    fn frames_come_out_however_their_bytes_go_in() {
+        let bytes = [frame(b"one"), frame(b""), frame(&[7; 100_000]), frame(b"three")].concat();
+        for step in [1, 3, 5000, bytes.len()] {
+            let mut frames = FrameBuffer::new(MAX);
+            let mut seen = vec![];
+            for piece in bytes.chunks(step) {
+                feed(&mut frames, piece);
+                while let Some(frame) = frames.next_frame().unwrap() {
+                    seen.push(frame);
+                }
+            }
+            assert_eq!(
+                seen,
+                [&b"one"[..], b"", &[7; 100_000], b"three"],
+                "in steps of {step}"
+            );
+            assert!(frames.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_size_that_cannot_be_is_refused() {
+        for size in [-1, i32::MIN, 11] {
+            let mut frames = FrameBuffer::new(10);
+            feed(&mut frames, &size.to_be_bytes());
+            assert_eq!(frames.next_frame(), Err(FrameSizeError { size, max: 10 }));
+        }
+    }
+
+    #[test]
+    fn memory_follows_what_arrives() {
+        let mut frames = FrameBuffer::new(MAX);
+        assert_eq!(frames.buffer.capacity(), 0);
+        feed(&mut frames, &(50i32 << 20).to_be_bytes());
+        assert_eq!(frames.next_frame(), Ok(None));
+        assert!(frames.with_room().capacity() <= CHUNK_BYTES);
+        let most = feed(&mut frames, &vec![0; 1 << 20]);
+        assert!(most <= 5 << 20, "{most} bytes reserved for one megabyte");
+    }
+
+    #[test]
+    fn a_big_frame_takes_its_memory_with_it() {
+        let mut frames = FrameBuffer::new(MAX);
+        feed(&mut frames, &frame(&vec![1; 8 << 20]));
+        feed(&mut frames, &[0, 0]);
+        assert_eq!(frames.next_frame().unwrap().unwrap().len(), 8 << 20);
+        assert!(frames.buffer.capacity() < CHUNK_BYTES);
+        feed(&mut frames, &[0, 1, 9]);
+        assert_eq!(frames.next_frame().unwrap().unwrap(), &[9][..]);
+        assert_eq!(frames.buffer.capacity(), 0);
+    }
+}
