@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::properties::Properties;
 use super::topic::LogConfig;
 use crate::common::ids::BrokerId;
 
@@ -148,4 +149,7 @@ pub struct BrokerConfig {
     pub transaction_state_log_min_isr: i32,
     pub transaction_state_log_segment_bytes: i32,
     pub transaction_max_timeout_ms: i32,
+
+    /// The properties that all this was read from, for DescribeConfigs.
+    pub originals: Properties,
 }

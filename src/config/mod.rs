@@ -2,7 +2,18 @@
 //! Imports only `common`. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
 
 pub mod broker;
+pub mod definition;
+pub mod error;
+mod listeners;
+mod loading;
+pub mod properties;
+mod reader;
 pub mod topic;
 
 pub use broker::{BrokerConfig, Endpoint, SecurityProtocol};
+pub use error::{ConfigError, Warning};
+pub use properties::{Origin, Properties, Property};
 pub use topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};
+
+#[cfg(test)]
+mod tests;

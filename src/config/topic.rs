@@ -1,5 +1,10 @@
 //! The configuration of one topic as typed values. Kafka 3.9: `LogConfig`, `TopicConfig`.
 
+use std::collections::BTreeMap;
+
+use super::definition::{Value, topic_key};
+use super::error::ConfigError;
+
 /// `compression.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the values of compression.type")]
@@ -62,6 +67,8 @@ pub struct LogConfig {
     pub compression_zstd_level: i32,
     pub preallocate: bool,
     pub message_timestamp_type: TimestampType,
+    /// Stands in for the two below where they are unlimited.
+    pub message_timestamp_difference_max_ms: i64,
     pub message_timestamp_before_max_ms: i64,
     pub message_timestamp_after_max_ms: i64,
     pub message_downconversion_enable: bool,
@@ -101,11 +108,166 @@ impl Default for LogConfig {
             compression_zstd_level: 3,
             preallocate: false,
             message_timestamp_type: TimestampType::CreateTime,
+            message_timestamp_difference_max_ms: i64::MAX,
             message_timestamp_before_max_ms: i64::MAX,
             message_timestamp_after_max_ms: i64::MAX,
             message_downconversion_enable: true,
             leader_replication_throttled_replicas: String::new(),
             follower_replication_throttled_replicas: String::new(),
+        }
+    }
+}
+
+impl CompressionType {
+    /// The type of this name; `producer` for a name that no rule has let through.
+    pub(super) fn from_name(name: &str) -> Self {
+        match name {
+            "uncompressed" => Self::Uncompressed,
+            "gzip" => Self::Gzip,
+            "snappy" => Self::Snappy,
+            "lz4" => Self::Lz4,
+            "zstd" => Self::Zstd,
+            _ => Self::Producer,
+        }
+    }
+}
+
+impl TimestampType {
+    /// The type of this name; `CreateTime` for a name that no rule has let through.
+    pub(super) fn from_name(name: &str) -> Self {
+        match name {
+            "LogAppendTime" => Self::LogAppendTime,
+            _ => Self::CreateTime,
+        }
+    }
+}
+
+impl CleanupPolicy {
+    pub(super) fn from_list(items: &[String]) -> Self {
+        Self {
+            delete: items.iter().any(|item| item == "delete"),
+            compact: items.iter().any(|item| item == "compact"),
+        }
+    }
+}
+
+impl LogConfig {
+    /// The configuration of a topic as somebody asks for it: unknown keys, bad values and values that do not fit
+    /// together are refused, with what Kafka calls INVALID_CONFIG.
+    pub fn from_overrides(
+        defaults: &Self,
+        overrides: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let mut config = defaults.clone();
+        for (name, text) in overrides {
+            let Some(key) = topic_key(name) else {
+                return Err(ConfigError::key(name, "there is no such topic configuration"));
+            };
+            let value = key.parse(text)?;
+            let refused = match (name.as_str(), &value) {
+                ("remote.storage.enable", Value::Boolean(true)) => Some("tiered storage is not enabled"),
+                ("remote.log.copy.disable" | "remote.log.delete.on.disable", Value::Boolean(true)) => {
+                    Some("cannot be set in a ZooKeeper-mode cluster")
+                }
+                _ => None,
+            };
+            if let Some(reason) = refused {
+                return Err(ConfigError::invalid(name, text, reason));
+            }
+            config.set(name, value);
+        }
+        config.apply_timestamp_difference();
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration of a topic as it is stored in ZooKeeper, where anybody may have written it: what cannot
+    /// be used is left out and returned.
+    pub fn from_stored(defaults: &Self, stored: &BTreeMap<String, String>) -> (Self, Vec<ConfigError>) {
+        let mut config = defaults.clone();
+        let mut errors = Vec::new();
+        for (name, text) in stored {
+            let Some(key) = topic_key(name) else {
+                errors.push(ConfigError::key(name, "there is no such topic configuration"));
+                continue;
+            };
+            match key.parse(text) {
+                Ok(value) => config.set(name, value),
+                Err(error) => errors.push(error),
+            }
+        }
+        config.apply_timestamp_difference();
+        (config, errors)
+    }
+
+    /// What no single key can say.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.min_compaction_lag_ms > self.max_compaction_lag_ms {
+            return Err(ConfigError::conflict(format!(
+                "min.compaction.lag.ms ({}) must not be above max.compaction.lag.ms ({})",
+                self.min_compaction_lag_ms, self.max_compaction_lag_ms
+            )));
+        }
+        Ok(())
+    }
+
+    fn apply_timestamp_difference(&mut self) {
+        for limit in [
+            &mut self.message_timestamp_before_max_ms,
+            &mut self.message_timestamp_after_max_ms,
+        ] {
+            if *limit == i64::MAX {
+                *limit = self.message_timestamp_difference_max_ms;
+            }
+        }
+    }
+
+    /// Sets one field. The value has passed its key's type and rule; keys without a field have no effect.
+    fn set(&mut self, name: &str, value: Value) {
+        match (name, value) {
+            ("segment.bytes", Value::Integer(n)) => self.segment_bytes = n as i32,
+            ("segment.ms", Value::Integer(n)) => self.segment_ms = n,
+            ("segment.jitter.ms", Value::Integer(n)) => self.segment_jitter_ms = n,
+            ("segment.index.bytes", Value::Integer(n)) => self.segment_index_bytes = n as i32,
+            ("index.interval.bytes", Value::Integer(n)) => self.index_interval_bytes = n as i32,
+            ("flush.messages", Value::Integer(n)) => self.flush_messages = n,
+            ("flush.ms", Value::Integer(n)) => self.flush_ms = n,
+            ("retention.bytes", Value::Integer(n)) => self.retention_bytes = n,
+            ("retention.ms", Value::Integer(n)) => self.retention_ms = n,
+            ("max.message.bytes", Value::Integer(n)) => self.max_message_bytes = n as i32,
+            ("file.delete.delay.ms", Value::Integer(n)) => self.file_delete_delay_ms = n,
+            ("delete.retention.ms", Value::Integer(n)) => self.delete_retention_ms = n,
+            ("min.compaction.lag.ms", Value::Integer(n)) => self.min_compaction_lag_ms = n,
+            ("max.compaction.lag.ms", Value::Integer(n)) => self.max_compaction_lag_ms = n,
+            ("min.cleanable.dirty.ratio", Value::Double(x)) => self.min_cleanable_dirty_ratio = x,
+            ("cleanup.policy", Value::List(items)) => self.cleanup_policy = CleanupPolicy::from_list(&items),
+            ("unclean.leader.election.enable", Value::Boolean(b)) => self.unclean_leader_election_enable = b,
+            ("min.insync.replicas", Value::Integer(n)) => self.min_insync_replicas = n as i32,
+            ("compression.type", Value::Text(name)) => {
+                self.compression_type = CompressionType::from_name(&name)
+            }
+            ("compression.gzip.level", Value::Integer(n)) => self.compression_gzip_level = n as i32,
+            ("compression.lz4.level", Value::Integer(n)) => self.compression_lz4_level = n as i32,
+            ("compression.zstd.level", Value::Integer(n)) => self.compression_zstd_level = n as i32,
+            ("preallocate", Value::Boolean(b)) => self.preallocate = b,
+            ("message.timestamp.type", Value::Text(name)) => {
+                self.message_timestamp_type = TimestampType::from_name(&name);
+            }
+            ("message.timestamp.difference.max.ms", Value::Integer(n)) => {
+                self.message_timestamp_difference_max_ms = n;
+            }
+            ("message.timestamp.before.max.ms", Value::Integer(n)) => {
+                self.message_timestamp_before_max_ms = n
+            }
+            ("message.timestamp.after.max.ms", Value::Integer(n)) => self.message_timestamp_after_max_ms = n,
+            ("message.downconversion.enable", Value::Boolean(b)) => self.message_downconversion_enable = b,
+            ("leader.replication.throttled.replicas", list @ Value::List(_)) => {
+                self.leader_replication_throttled_replicas = list.to_string();
+            }
+            ("follower.replication.throttled.replicas", list @ Value::List(_)) => {
+                self.follower_replication_throttled_replicas = list.to_string();
+            }
+            _ => {}
         }
     }
 }

@@ -1,0 +1,339 @@
+//! What a key is: its type, default, rule and how it may change. Kafka 3.9: `ConfigDef`.
+
+use super::super::error::ConfigError;
+
+/// Type of a value; the numbers are those of DescribeConfigs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "Kafka's own type names")]
+#[repr(i8)]
+pub enum ConfigType {
+    Boolean = 1,
+    String = 2,
+    Int = 3,
+    Short = 4,
+    Long = 5,
+    Double = 6,
+    List = 7,
+    Class = 8,
+    Password = 9,
+}
+
+/// What is demanded of a value beyond its type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Nothing.
+    Any,
+    /// A number not below this.
+    AtLeast(i64),
+    /// A number within these, both included.
+    Between(i64, i64),
+    /// A number from 0 to this.
+    Fraction(f64),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// One of these words in any case.
+    OneOfAnyCase(&'static [&'static str]),
+    /// A list of these words.
+    ListOf(&'static [&'static str]),
+    /// Some text.
+    NonEmpty,
+    /// 1 to 9, or -1 for the library's own choice.
+    GzipLevel,
+    /// -1 or a positive number.
+    PoolSize,
+    /// `*` or `partition:broker,…`.
+    ThrottledReplicas,
+    /// A release of Kafka, such as `3.9`, `3.9-IV0` or `3.9.1`.
+    MetadataVersion,
+}
+
+/// Whether and how a key can be changed while the broker runs. Kafka 3.9: `DynamicBrokerConfig`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateMode {
+    /// Only in the file, at start.
+    ReadOnly,
+    /// For one broker.
+    PerBroker,
+    /// For one broker or as the default of all.
+    ClusterWide,
+}
+
+/// What barnabas makes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It does what Kafka does.
+    Honoured,
+    /// It is read and checked, and warned about when set.
+    NotYet,
+    /// Kafka 3.9 itself does nothing with it in a ZooKeeper-mode broker.
+    NoEffect,
+    /// It makes a broker a KRaft node: refused.
+    KRaft,
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct ConfigKey {
+    /// Its name.
+    pub name: &'static str,
+    /// Type of its value.
+    pub kind: ConfigType,
+    /// The default as text; `None` is null.
+    pub default: Option<&'static str>,
+    /// What is demanded of a value.
+    pub rule: Rule,
+    /// How it may change.
+    pub update: UpdateMode,
+    /// What barnabas makes of it.
+    pub support: Support,
+    /// For a topic key: the broker keys it inherits from, the most specific one first.
+    pub inherits: &'static [&'static str],
+}
+
+/// A value of its key's type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Boolean.
+    Boolean(bool),
+    /// Short, Int, Long.
+    Integer(i64),
+    /// Double.
+    Double(f64),
+    /// String, Class, Password.
+    Text(String),
+    /// List.
+    List(Vec<String>),
+}
+
+/// A table of keys. Kept as rows because they are read as such, and compared with Kafka's own as such.
+macro_rules! keys {
+    (@default null) => { None };
+    (@default $default:literal) => { Some($default) };
+    ($($name:literal, $kind:ident, $default:tt, $rule:expr, $update:ident, $support:ident
+       $(, [$($inherits:literal),*])?;)*) => {
+        pub(super) const KEYS: &[crate::config::definition::ConfigKey] = {
+            #[allow(unused_imports, reason = "not every table needs every rule")]
+            use crate::config::definition::Rule::*;
+            &[$(crate::config::definition::ConfigKey {
+                name: $name,
+                kind: crate::config::definition::ConfigType::$kind,
+                default: keys!(@default $default),
+                rule: $rule,
+                update: crate::config::definition::UpdateMode::$update,
+                support: crate::config::definition::Support::$support,
+                inherits: &[$($($inherits),*)?],
+            },)*]
+        };
+    };
+}
+pub(super) use keys;
+
+/// Keys that Kafka knows but does not show.
+const INTERNAL: &[&str] = &[
+    "group.consumer.migration.policy",
+    "group.coordinator.new.enable",
+    "group.share.enable",
+    "log.initial.task.delay.ms",
+    "metadata.log.segment.min.bytes",
+    "producer.id.expiration.check.interval.ms",
+    "remote.log.manager.task.retry.backoff.max.ms",
+    "remote.log.manager.task.retry.backoff.ms",
+    "remote.log.manager.task.retry.jitter",
+    "server.max.startup.time.ms",
+    "unclean.leader.election.interval.ms",
+    "unstable.api.versions.enable",
+    "unstable.feature.versions.enable",
+    "zookeeper.metadata.migration.min.batch.size",
+];
+
+impl ConfigKey {
+    /// Whether its value is never shown.
+    pub fn is_sensitive(&self) -> bool {
+        self.kind == ConfigType::Password
+    }
+
+    /// Whether DescribeConfigs leaves it out.
+    pub fn is_internal(&self) -> bool {
+        INTERNAL.contains(&self.name)
+    }
+
+    /// Reads a value and holds it against the rule. Blanks around it do not count.
+    pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
+        let text = text.trim();
+        let value = self.parse_type(text).ok_or_else(|| {
+            let expected = match self.kind {
+                ConfigType::Boolean => "value must be true or false",
+                ConfigType::Int => "value must be a whole number of 32 bits",
+                ConfigType::Short => "value must be a whole number of 16 bits",
+                ConfigType::Long => "value must be a whole number of 64 bits",
+                _ => "value must be a number",
+            };
+            self.refuse(text, expected.to_string())
+        })?;
+        match self.rule.broken_by(&value) {
+            None => Ok(value),
+            Some(reason) => Err(self.refuse(text, reason)),
+        }
+    }
+
+    pub(super) fn refuse(&self, text: &str, reason: String) -> ConfigError {
+        if self.is_sensitive() {
+            ConfigError::key(self.name, reason)
+        } else {
+            ConfigError::invalid(self.name, text, reason)
+        }
+    }
+
+    fn parse_type(&self, text: &str) -> Option<Value> {
+        match self.kind {
+            ConfigType::Boolean if text.eq_ignore_ascii_case("true") => Some(Value::Boolean(true)),
+            ConfigType::Boolean if text.eq_ignore_ascii_case("false") => Some(Value::Boolean(false)),
+            ConfigType::Boolean => None,
+            ConfigType::Short => text.parse::<i16>().ok().map(|n| Value::Integer(n.into())),
+            ConfigType::Int => text.parse::<i32>().ok().map(|n| Value::Integer(n.into())),
+            ConfigType::Long => text.parse::<i64>().ok().map(Value::Integer),
+            ConfigType::Double => text.parse::<f64>().ok().map(Value::Double),
+            ConfigType::List if text.is_empty() => Some(Value::List(vec![])),
+            ConfigType::List => {
+                let items = text.split(',').map(|item| item.trim().to_string());
+                Some(Value::List(items.collect()))
+            }
+            ConfigType::String | ConfigType::Class | ConfigType::Password => {
+                Some(Value::Text(text.to_string()))
+            }
+        }
+    }
+}
+
+impl Rule {
+    /// Why the value will not do.
+    fn broken_by(self, value: &Value) -> Option<String> {
+        let one_of = |words: &[&str]| format!("value must be one of {}", words.join(", "));
+        match (self, value) {
+            (Self::AtLeast(min), Value::Integer(n)) if *n < min => {
+                Some(format!("value must be at least {min}"))
+            }
+            (Self::AtLeast(min), Value::Double(n)) if !(*n >= min as f64) => {
+                Some(format!("value must be at least {min}"))
+            }
+            (Self::Between(min, max), Value::Integer(n)) if !(min..=max).contains(n) => {
+                Some(format!("value must lie between {min} and {max}"))
+            }
+            (Self::Fraction(max), Value::Double(n)) if !(0.0..=max).contains(n) => {
+                Some(format!("value must lie between 0 and {max}"))
+            }
+            (Self::OneOf(words), Value::Text(text)) if !words.contains(&text.as_str()) => Some(one_of(words)),
+            (Self::OneOfAnyCase(words), Value::Text(text))
+                if !words.iter().any(|w| w.eq_ignore_ascii_case(text)) =>
+            {
+                Some(one_of(words))
+            }
+            (Self::ListOf(words), Value::List(items)) => {
+                let stranger = items.iter().find(|item| !words.contains(&item.as_str()));
+                stranger.map(|item| format!("'{item}': every value must be one of {}", words.join(", ")))
+            }
+            (Self::NonEmpty, Value::Text(text)) if text.is_empty() => Some("value must not be empty".into()),
+            (Self::GzipLevel, Value::Integer(n)) if *n != -1 && !(1..=9).contains(n) => {
+                Some("value must be -1 or lie between 1 and 9".into())
+            }
+            (Self::PoolSize, Value::Integer(n)) if *n != -1 && *n < 1 => {
+                Some("value must be -1 or at least 1".into())
+            }
+            (Self::ThrottledReplicas, Value::List(items)) if !are_throttled_replicas(items) => {
+                Some("value must be '*' or a list of partition:broker".into())
+            }
+            (Self::MetadataVersion, Value::Text(text)) if !is_metadata_version(text) => {
+                Some("value must be a release of Kafka, such as 3.9 or 3.9-IV0".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn are_throttled_replicas(items: &[String]) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_replica = |item: &String| {
+        item.is_empty()
+            || item
+                .split_once(':')
+                .is_some_and(|(p, b)| is_number(p) && is_number(b))
+    };
+    items.iter().all(is_replica) || items.concat() == "*"
+}
+
+/// Kafka's releases and how many internal versions each of them has; the first four have none with a name.
+const RELEASES: &[(&str, u8)] = &[
+    ("0.8.0", 0),
+    ("0.8.1", 0),
+    ("0.8.2", 0),
+    ("0.9.0", 0),
+    ("0.10.0", 2),
+    ("0.10.1", 3),
+    ("0.10.2", 1),
+    ("0.11.0", 3),
+    ("1.0", 1),
+    ("1.1", 1),
+    ("2.0", 2),
+    ("2.1", 3),
+    ("2.2", 2),
+    ("2.3", 2),
+    ("2.4", 2),
+    ("2.5", 1),
+    ("2.6", 1),
+    ("2.7", 3),
+    ("2.8", 2),
+    ("3.0", 2),
+    ("3.1", 1),
+    ("3.2", 1),
+    ("3.3", 4),
+    ("3.4", 1),
+    ("3.5", 3),
+    ("3.6", 3),
+    ("3.7", 5),
+    ("3.8", 1),
+    ("3.9", 1),
+    ("4.0", 2),
+];
+
+/// `3.9`, `3.9-IV0`, and `3.9.1`: what follows the release's own digits is ignored, as Kafka ignores it.
+fn is_metadata_version(text: &str) -> bool {
+    let digits = if text.starts_with("0.") { 3 } else { 2 };
+    let version: Vec<&str> = text.split('.').take(digits).collect();
+    let version = version.join(".");
+    let (release, internal) = version
+        .split_once("-IV")
+        .map_or((&*version, None), |(r, i)| (r, Some(i)));
+    let known = RELEASES.iter().find(|(name, _)| *name == release);
+    known.is_some_and(|(_, count)| {
+        internal.is_none_or(|i| {
+            i.parse::<u8>()
+                .is_ok_and(|i| i < *count && i.to_string().len() == 1)
+        })
+    })
+}
+
+/// The text that Kafka shows for a value (`ConfigDef.convertToString`).
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Boolean(value) => write!(f, "{value}"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Double(value) => f.write_str(&java_double(*value)),
+            Self::Text(value) => f.write_str(value),
+            Self::List(items) => f.write_str(&items.join(",")),
+        }
+    }
+}
+
+/// A double as Java writes it: plain from 10⁻³ up to 10⁷, else with an exponent, always with a fraction.
+fn java_double(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || !value.is_finite() || (1e-3..1e7).contains(&size) {
+        return format!("{value:?}");
+    }
+    let text = format!("{value:E}");
+    match text.split_once('E') {
+        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
+        _ => text,
+    }
+}

@@ -1,0 +1,23 @@
+//! Every configuration key of Apache Kafka 3.9: name, type, default, rule, whether it may change while the broker
+//! runs, and what barnabas makes of it. One table for each room. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
+//!
+//! The tables are held against a recording of what a real broker answers to DescribeConfigs (`tests.rs`).
+
+mod broker_coordinator;
+mod broker_kraft;
+mod broker_log;
+mod broker_network;
+mod broker_remote;
+mod broker_replication;
+mod broker_security;
+mod broker_server;
+mod broker_zookeeper;
+mod key;
+mod table;
+mod topic;
+
+pub use key::{ConfigKey, ConfigType, Rule, Support, UpdateMode, Value};
+pub use table::{broker_key, broker_keys, broker_synonyms, listener_base_key, topic_key, topic_keys};
+
+#[cfg(test)]
+mod tests;

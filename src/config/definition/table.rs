@@ -1,0 +1,70 @@
+//! All tables as one. Kafka 3.9: `KafkaConfig.configDef`, `LogConfig.configDef`.
+
+use super::ConfigKey;
+
+const ROOMS: &[&[ConfigKey]] = &[
+    super::broker_coordinator::KEYS,
+    super::broker_kraft::KEYS,
+    super::broker_log::KEYS,
+    super::broker_network::KEYS,
+    super::broker_remote::KEYS,
+    super::broker_replication::KEYS,
+    super::broker_security::KEYS,
+    super::broker_server::KEYS,
+    super::broker_zookeeper::KEYS,
+];
+
+/// Every key of `server.properties`, ordered by room.
+pub fn broker_keys() -> impl Iterator<Item = &'static ConfigKey> {
+    ROOMS.iter().flat_map(|room| room.iter())
+}
+
+/// The key of `server.properties` with this name.
+pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
+    broker_keys().find(|key| key.name == name)
+}
+
+/// Every key of a topic, ordered by name.
+pub fn topic_keys() -> &'static [ConfigKey] {
+    super::topic::KEYS
+}
+
+/// The key of a topic with this name.
+pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
+    topic_keys().iter().find(|key| key.name == name)
+}
+
+/// The names under which one broker setting can be given, the most specific one first: milliseconds win over
+/// minutes, minutes over hours. A listener's own key (`listener.name.x.key`) falls back to the plain one.
+pub fn broker_synonyms(name: &str) -> Vec<&str> {
+    const FAMILIES: &[&[&str]] = &[
+        &["log.roll.ms", "log.roll.hours"],
+        &["log.roll.jitter.ms", "log.roll.jitter.hours"],
+        &["log.retention.ms", "log.retention.minutes", "log.retention.hours"],
+    ];
+    if name == "log.flush.interval.ms" {
+        return vec![name, "log.flush.scheduler.interval.ms"];
+    }
+    if let Some(family) = FAMILIES.iter().find(|family| family.contains(&name)) {
+        return family.to_vec();
+    }
+    match listener_base_key(name) {
+        Some(base) => vec![name, base],
+        None => vec![name],
+    }
+}
+
+/// The plain key of a listener's own one: `ssl.keystore.location` of `listener.name.internal.ssl.keystore.location`.
+pub fn listener_base_key(name: &str) -> Option<&str> {
+    /// Keys that are given per SASL mechanism too, with the mechanism's name in between.
+    const PER_MECHANISM: &[&str] = &[
+        "sasl.jaas.config",
+        "sasl.login.callback.handler.class",
+        "sasl.login.class",
+        "sasl.server.callback.handler.class",
+        "connections.max.reauth.ms",
+    ];
+    let (_, base) = name.strip_prefix("listener.name.")?.split_once('.')?;
+    let per_mechanism = PER_MECHANISM.iter().find(|key| base.ends_with(**key));
+    Some(per_mechanism.map_or(base, |key| key))
+}

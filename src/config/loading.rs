@@ -1,0 +1,295 @@
+//! From `server.properties` to [`BrokerConfig`]: refuses what is wrong, warns about what has no effect.
+//! Kafka 3.9: `KafkaConfig.validateValues`.
+
+use std::path::{Path, PathBuf};
+
+use super::broker::BrokerConfig;
+use super::definition::{Support, broker_key, listener_base_key};
+use super::error::{ConfigError, Warning};
+use super::listeners::Listeners;
+use super::properties::{Properties, Property};
+use super::reader::Reader;
+use super::topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};
+
+/// `read!(reader, Type { field, …; field: value, … })`: each of the first fields is the key of its name with
+/// dots for underscores.
+macro_rules! read {
+    ($reader:expr, $type:ident { $($field:ident)*; $($other:ident: $value:expr),* $(,)? }) => {
+        $type {
+            $($field: $reader.read(&stringify!($field).replace('_', "."))?,)*
+            $($other: $value,)*
+        }
+    };
+}
+
+impl BrokerConfig {
+    /// Reads everything out of properties. The warnings are for the log; an error names key, value and place.
+    pub fn from_properties(properties: &Properties) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let mut warnings = Vec::new();
+        for (name, property) in properties.iter() {
+            warnings.extend(review(name, property)?);
+        }
+        let mut properties = properties.clone();
+        unify_node_id(&mut properties)?;
+        let reader = Reader::new(&properties);
+        let config = Self::read(&reader, properties.clone())?;
+        config.validate(&reader)?;
+        Ok((config, warnings))
+    }
+
+    /// A broker that listens on a free port of the loopback interface, for tests.
+    pub fn for_test(broker_id: i32, log_dir: &Path) -> Self {
+        let properties = Properties::from([
+            ("broker.id", broker_id.to_string()),
+            ("listeners", "PLAINTEXT://127.0.0.1:0".to_string()),
+            ("log.dirs", log_dir.display().to_string()),
+            ("zookeeper.connect", "127.0.0.1:2181".to_string()),
+        ]);
+        let (config, _) = Self::from_properties(&properties).expect("a minimal configuration is valid");
+        config
+    }
+
+    fn read(reader: &Reader, originals: Properties) -> Result<Self, ConfigError> {
+        let listeners = Listeners::read(reader)?;
+        let session_timeout = reader.read("zookeeper.session.timeout.ms")?;
+        let connection_timeout: Option<u64> = reader.read("zookeeper.connection.timeout.ms")?;
+        let max_idle: i64 = reader.read("connections.max.idle.ms")?;
+        Ok(read!(reader, BrokerConfig {
+            broker_id broker_id_generation_enable reserved_broker_max_id broker_rack
+            zookeeper_connect zookeeper_max_in_flight_requests
+            socket_request_max_bytes socket_send_buffer_bytes socket_receive_buffer_bytes
+            socket_listen_backlog_size max_connections max_connections_per_ip queued_max_requests
+            num_network_threads num_io_threads request_timeout_ms
+            auto_create_topics_enable delete_topic_enable num_partitions default_replication_factor
+            fetch_max_bytes max_incremental_fetch_session_cache_slots
+            controller_socket_timeout_ms controlled_shutdown_enable controlled_shutdown_max_retries
+            controlled_shutdown_retry_backoff_ms auto_leader_rebalance_enable
+            leader_imbalance_check_interval_seconds leader_imbalance_per_broker_percentage
+            unclean_leader_election_enable
+            num_replica_fetchers replica_fetch_max_bytes replica_fetch_min_bytes
+            replica_fetch_response_max_bytes replica_fetch_wait_max_ms replica_fetch_backoff_ms
+            replica_lag_time_max_ms replica_socket_timeout_ms
+            replica_high_watermark_checkpoint_interval_ms
+            num_recovery_threads_per_data_dir log_flush_offset_checkpoint_interval_ms
+            log_flush_start_offset_checkpoint_interval_ms log_flush_scheduler_interval_ms
+            log_retention_check_interval_ms log_initial_task_delay_ms
+            producer_id_expiration_ms producer_id_expiration_check_interval_ms
+            group_initial_rebalance_delay_ms group_min_session_timeout_ms group_max_session_timeout_ms
+            group_max_size offset_metadata_max_bytes offsets_commit_timeout_ms offsets_load_buffer_size
+            offsets_retention_minutes offsets_retention_check_interval_ms
+            offsets_topic_num_partitions offsets_topic_replication_factor offsets_topic_segment_bytes
+            transaction_state_log_num_partitions transaction_state_log_replication_factor
+            transaction_state_log_min_isr transaction_state_log_segment_bytes transaction_max_timeout_ms;
+            listeners: listeners.bound,
+            advertised_listeners: listeners.advertised,
+            inter_broker_listener_name: listeners.inter_broker,
+            control_plane_listener_name: listeners.control_plane,
+            log_dirs: log_dirs(reader)?,
+            zookeeper_session_timeout_ms: session_timeout,
+            zookeeper_connection_timeout_ms: connection_timeout.unwrap_or(session_timeout),
+            connections_max_idle_ms: u64::try_from(max_idle).unwrap_or(u64::MAX),
+            offsets_topic_compression_codec: offsets_topic_compression_codec(reader)?,
+            log_defaults: LogConfig::from_broker(reader)?,
+            originals: originals,
+        }))
+    }
+
+    /// What no single key can say.
+    fn validate(&self, reader: &Reader) -> Result<(), ConfigError> {
+        let id = self.broker_id;
+        if self.broker_id_generation_enable && !(-1..=self.reserved_broker_max_id).contains(&id) {
+            let reason = format!(
+                "value must lie between -1 and reserved.broker.max.id ({}), as ids above it are generated",
+                self.reserved_broker_max_id
+            );
+            return Err(reader.refuse("broker.id", reason));
+        }
+        if !self.broker_id_generation_enable && id < 0 {
+            let reason = "value must be at least 0, as broker.id.generation.enable is false";
+            return Err(reader.refuse("broker.id", reason));
+        }
+        let wait = self.replica_fetch_wait_max_ms;
+        for (name, limit) in [
+            ("replica.socket.timeout.ms", self.replica_socket_timeout_ms),
+            ("replica.lag.time.max.ms", self.replica_lag_time_max_ms),
+        ] {
+            if wait > limit {
+                let reason = format!("value must not be above {name} ({limit})");
+                return Err(reader.refuse("replica.fetch.wait.max.ms", reason));
+            }
+        }
+        let queued_bytes: i64 = reader.read("queued.max.request.bytes")?;
+        if queued_bytes > 0 && (queued_bytes as u64) < self.socket_request_max_bytes as u64 {
+            let reason = "value must not be below socket.request.max.bytes";
+            return Err(reader.refuse("queued.max.request.bytes", reason));
+        }
+        let overrides: String = reader.read("max.connections.per.ip.overrides")?;
+        if self.max_connections_per_ip == 0 && overrides.trim().is_empty() {
+            let reason = "value may be 0 only if max.connections.per.ip.overrides is set";
+            return Err(reader.refuse("max.connections.per.ip", reason));
+        }
+        let delay: u64 = reader.read("connection.failed.authentication.delay.ms")?;
+        if delay >= self.connections_max_idle_ms {
+            let reason = "value must be below connections.max.idle.ms";
+            return Err(reader.refuse("connection.failed.authentication.delay.ms", reason));
+        }
+        let buffer: i64 = reader.read("log.cleaner.dedupe.buffer.size")?;
+        let threads: i64 = reader.read("log.cleaner.threads")?;
+        if threads > 0 && buffer / threads <= 1 << 20 {
+            let reason = "value must be above 1 MiB for each of log.cleaner.threads";
+            return Err(reader.refuse("log.cleaner.dedupe.buffer.size", reason));
+        }
+        Ok(())
+    }
+}
+
+/// Checks one setting by itself; says what has no effect.
+fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigError> {
+    let refuse = |reason: &str| Err(ConfigError::key(name, reason).with_origin(&property.origin));
+    let warn = |reason: &str| {
+        Ok(Some(Warning {
+            origin: property.origin.clone(),
+            key: name.to_string(),
+            reason: reason.to_string(),
+        }))
+    };
+    if name == "config.providers" {
+        return refuse("configuration providers are not built yet, so that ${…} would be taken literally");
+    }
+    let Some(key) = broker_key(name) else {
+        return match listener_base_key(name).and_then(broker_key) {
+            Some(_) => warn("settings of a single listener are not honoured yet"),
+            None => warn("Kafka 3.9 has no such key"),
+        };
+    };
+    let value = key
+        .parse(&property.value)
+        .map_err(|e| e.with_origin(&property.origin))?;
+    let value = value.to_string();
+    match key.support {
+        _ if name == "zookeeper.metadata.migration.enable" && value == "true" => {
+            refuse("migration to KRaft is not supported: barnabas brokers stay with ZooKeeper")
+        }
+        _ if name == "group.coordinator.rebalance.protocols" && value != "classic" => {
+            refuse("only the classic protocol exists in a ZooKeeper-mode cluster")
+        }
+        _ if name == "inter.broker.protocol.version" && !value.starts_with("3.9") => {
+            warn("ignored: barnabas speaks inter-broker protocol 3.9-IV0 only")
+        }
+        Support::KRaft if !value.is_empty() => refuse(
+            "belongs to KRaft, but barnabas is a broker for clusters coordinated by ZooKeeper: remove it and set \
+             zookeeper.connect",
+        ),
+        Support::NotYet if key.default != Some(value.as_str()) => warn("is set but not honoured yet"),
+        Support::NoEffect => warn("has no effect in a ZooKeeper-mode broker"),
+        _ => Ok(None),
+    }
+}
+
+/// `node.id` is KRaft's name of `broker.id`. Kafka shows both, whichever was set; set differently they are an error.
+fn unify_node_id(properties: &mut Properties) -> Result<(), ConfigError> {
+    let (broker, node) = (properties.property("broker.id"), properties.property("node.id"));
+    match (broker, node) {
+        (Some(broker), None) => {
+            let (value, origin) = (broker.value.clone(), broker.origin.clone());
+            properties.insert("node.id".into(), value, origin);
+        }
+        (None, Some(node)) => {
+            let reason = "is KRaft's name of broker.id: in a ZooKeeper-mode cluster set broker.id";
+            return Err(ConfigError::invalid("node.id", &node.value, reason).with_origin(&node.origin));
+        }
+        (Some(broker), Some(node)) if broker.value.trim() != node.value.trim() => {
+            let reason = format!("must be the same as broker.id ({})", broker.value);
+            return Err(ConfigError::invalid("node.id", &node.value, reason).with_origin(&node.origin));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `log.dirs`, else `log.dir`; each may hold several paths.
+fn log_dirs(reader: &Reader) -> Result<Vec<PathBuf>, ConfigError> {
+    let (name, text) = match reader.read::<Option<String>>("log.dirs")? {
+        Some(text) => ("log.dirs", text),
+        None => ("log.dir", reader.read("log.dir")?),
+    };
+    let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
+    let paths: Vec<PathBuf> = paths.map(PathBuf::from).collect();
+    if paths.is_empty() {
+        return Err(reader.refuse(name, "at least one directory is needed"));
+    }
+    Ok(paths)
+}
+
+/// The number of a compression type: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
+fn offsets_topic_compression_codec(reader: &Reader) -> Result<i8, ConfigError> {
+    let name = "offsets.topic.compression.codec";
+    let codec: i32 = reader.read(name)?;
+    match i8::try_from(codec) {
+        Ok(codec @ 0..=4) => Ok(codec),
+        _ => Err(reader.refuse(name, "value must lie between 0 and 4")),
+    }
+}
+
+const MINUTE_MS: i64 = 60 * 1000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+impl LogConfig {
+    /// What topics inherit from their broker. Milliseconds win over minutes, minutes over hours.
+    fn from_broker(reader: &Reader) -> Result<Self, ConfigError> {
+        let in_hours = |ms: &str, hours: &str| match reader.read::<Option<i64>>(ms)? {
+            Some(ms) => Ok::<i64, ConfigError>(ms),
+            None => Ok(reader.read::<i64>(hours)? * HOUR_MS),
+        };
+        let retention_minutes: Option<i64> = reader.read("log.retention.minutes")?;
+        let retention_ms = match (reader.read::<Option<i64>>("log.retention.ms")?, retention_minutes) {
+            (Some(ms), _) => ms,
+            (None, Some(minutes)) => minutes * MINUTE_MS,
+            (None, None) => reader.read::<i64>("log.retention.hours")? * HOUR_MS,
+        };
+        if retention_ms == 0 {
+            return Err(ConfigError::conflict(
+                "log retention must be at least 1 ms, or -1 for no limit",
+            ));
+        }
+        let flush_ms = match reader.read::<Option<i64>>("log.flush.interval.ms")? {
+            Some(ms) => ms,
+            None => reader.read("log.flush.scheduler.interval.ms")?,
+        };
+        let difference = reader.read("log.message.timestamp.difference.max.ms")?;
+        let unless_unlimited = |limit: i64| if limit == i64::MAX { difference } else { limit };
+        let config = read!(reader, LogConfig {
+            unclean_leader_election_enable min_insync_replicas
+            compression_gzip_level compression_lz4_level compression_zstd_level;
+            segment_bytes: reader.read("log.segment.bytes")?,
+            segment_ms: in_hours("log.roll.ms", "log.roll.hours")?,
+            segment_jitter_ms: in_hours("log.roll.jitter.ms", "log.roll.jitter.hours")?,
+            segment_index_bytes: reader.read("log.index.size.max.bytes")?,
+            index_interval_bytes: reader.read("log.index.interval.bytes")?,
+            flush_messages: reader.read("log.flush.interval.messages")?,
+            flush_ms: flush_ms,
+            retention_bytes: reader.read("log.retention.bytes")?,
+            retention_ms: retention_ms.max(-1),
+            max_message_bytes: reader.read("message.max.bytes")?,
+            file_delete_delay_ms: reader.read("log.segment.delete.delay.ms")?,
+            delete_retention_ms: reader.read("log.cleaner.delete.retention.ms")?,
+            min_compaction_lag_ms: reader.read("log.cleaner.min.compaction.lag.ms")?,
+            max_compaction_lag_ms: reader.read("log.cleaner.max.compaction.lag.ms")?,
+            min_cleanable_dirty_ratio: reader.read("log.cleaner.min.cleanable.ratio")?,
+            cleanup_policy: CleanupPolicy::from_list(&reader.read::<Vec<String>>("log.cleanup.policy")?),
+            compression_type: CompressionType::from_name(&reader.read::<String>("compression.type")?),
+            preallocate: reader.read("log.preallocate")?,
+            message_timestamp_type: TimestampType::from_name(&reader.read::<String>("log.message.timestamp.type")?),
+            message_timestamp_difference_max_ms: difference,
+            message_timestamp_before_max_ms:
+                unless_unlimited(reader.read("log.message.timestamp.before.max.ms")?),
+            message_timestamp_after_max_ms:
+                unless_unlimited(reader.read("log.message.timestamp.after.max.ms")?),
+            message_downconversion_enable: reader.read("log.message.downconversion.enable")?,
+            leader_replication_throttled_replicas: String::new(),
+            follower_replication_throttled_replicas: String::new(),
+        });
+        config.validate()?;
+        Ok(config)
+    }
+}

@@ -1,0 +1,130 @@
+//! Typed access to properties through the table of keys. Kafka 3.9: `AbstractConfig`.
+
+use super::definition::{ConfigKey, Value, broker_key};
+use super::error::ConfigError;
+use super::properties::Properties;
+
+/// Properties seen through the table of broker keys: defaults filled in, types and rules checked.
+pub(super) struct Reader<'a> {
+    properties: &'a Properties,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(properties: &'a Properties) -> Self {
+        Self { properties }
+    }
+
+    /// Whether the key was given at all.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.properties.get(name).is_some()
+    }
+
+    /// The value as the field that asks for it wants it.
+    pub(super) fn read<T: FromValue>(&self, name: &str) -> Result<T, ConfigError> {
+        let key = broker_key(name).unwrap_or_else(|| panic!("{name} is not in the table of keys"));
+        let text = self.properties.get(name).or(key.default);
+        let value = text.map(|text| key.parse(text)).transpose();
+        value
+            .and_then(|value| T::from_value(key, value))
+            .map_err(|e| self.located(name, e))
+    }
+
+    /// The error with the place of the key it is about.
+    pub(super) fn located(&self, name: &str, error: ConfigError) -> ConfigError {
+        match self.properties.property(name) {
+            Some(property) => error.with_origin(&property.origin),
+            None => error,
+        }
+    }
+
+    /// An error about a key's value.
+    pub(super) fn refuse(&self, name: &str, reason: impl Into<String>) -> ConfigError {
+        let error = match self.properties.get(name) {
+            Some(value) => ConfigError::invalid(name, value, reason),
+            None => ConfigError::key(name, reason),
+        };
+        self.located(name, error)
+    }
+}
+
+/// A Rust type that a value of some key can be kept in.
+pub(super) trait FromValue: Sized {
+    /// `None` is null. The value has passed its key's rule; what may still fail is a narrower type.
+    fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError>;
+}
+
+fn mismatch(key: &ConfigKey) -> ! {
+    panic!("{} is read as another type than {:?}", key.name, key.kind)
+}
+
+impl FromValue for bool {
+    fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
+        match value {
+            Some(Value::Boolean(value)) => Ok(value),
+            _ => mismatch(key),
+        }
+    }
+}
+
+impl FromValue for f64 {
+    fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
+        match value {
+            Some(Value::Double(value)) => Ok(value),
+            _ => mismatch(key),
+        }
+    }
+}
+
+impl FromValue for String {
+    fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
+        match value {
+            Some(Value::Text(value)) => Ok(value),
+            None => Err(ConfigError::key(key.name, "is required and has no default")),
+            _ => mismatch(key),
+        }
+    }
+}
+
+impl FromValue for Vec<String> {
+    fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
+        match value {
+            Some(Value::List(items)) => Ok(items),
+            _ => mismatch(key),
+        }
+    }
+}
+
+/// Null and the empty text are the same to every optional text of Kafka.
+impl FromValue for Option<String> {
+    fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
+        match value {
+            Some(Value::Text(value)) => Ok(Some(value).filter(|text| !text.is_empty())),
+            None => Ok(None),
+            _ => mismatch(key),
+        }
+    }
+}
+
+/// Whole numbers, signed or not, and the same when they may be null.
+macro_rules! integers {
+    ($($type:ty),*) => {$(
+        impl FromValue for $type {
+            fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
+                let Some(Value::Integer(number)) = value else {
+                    mismatch(key);
+                };
+                let refuse = |_| {
+                    ConfigError::invalid(key.name, &number.to_string(), "value must not be negative")
+                };
+                Self::try_from(number).map_err(refuse)
+            }
+        }
+
+        impl FromValue for Option<$type> {
+            fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
+                value.map(|value| <$type>::from_value(key, Some(value))).transpose()
+            }
+        }
+    )*};
+}
+integers!(i16, i32, i64, u32, u64, usize);

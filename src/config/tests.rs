@@ -1,0 +1,418 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+const MINIMAL: &str = "broker.id=1\nlog.dirs=/tmp/l\nzookeeper.connect=zk:2181/chroot\n";
+
+fn load(more: &str) -> Result<(BrokerConfig, Vec<Warning>), ConfigError> {
+    let properties = Properties::parse(format!("{MINIMAL}{more}").as_bytes(), "server.properties")?;
+    BrokerConfig::from_properties(&properties)
+}
+
+fn loaded(more: &str) -> BrokerConfig {
+    load(more).unwrap_or_else(|e| panic!("{more}: {e}")).0
+}
+
+fn assert_refused(more: &str, expected: &str) {
+    match load(more) {
+        Err(error) => assert!(
+            error.to_string().contains(expected),
+            "{more}: '{error}', not '{expected}'"
+        ),
+        Ok(_) => panic!("{more}: accepted, expected '{expected}'"),
+    }
+}
+
+#[test]
+fn defaults_are_kafkas() {
+    let (config, warnings) = load("").unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(config.log_defaults, LogConfig::default());
+    assert_eq!(config.zookeeper_connect, "zk:2181/chroot");
+    assert_eq!(config.zookeeper_connection_timeout_ms, 18_000);
+    assert_eq!(config.listeners[0].port, 9092);
+    assert_eq!(config.listeners[0].host, "");
+    assert_eq!(config.inter_broker_listener_name, "PLAINTEXT");
+    assert_eq!(config.num_io_threads, 8);
+    assert_eq!(config.replica_lag_time_max_ms, 30_000);
+    assert_eq!(config.offsets_topic_num_partitions, 50);
+    assert_eq!(config.max_connections, i32::MAX as usize);
+    assert_eq!(config.originals.get("node.id"), Some("1"));
+}
+
+#[test]
+fn the_finer_unit_wins() {
+    const HOUR: i64 = 3_600_000;
+    let cases = [
+        ("log.retention.hours=1", HOUR),
+        ("log.retention.hours=1\nlog.retention.minutes=2", 120_000),
+        (
+            "log.retention.hours=1\nlog.retention.minutes=2\nlog.retention.ms=3",
+            3,
+        ),
+        ("log.retention.ms=-1\nlog.retention.hours=1", -1),
+        ("log.retention.hours=-1", -1),
+        ("log.retention.minutes=-7", -1),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(loaded(text).log_defaults.retention_ms, expected, "{text}");
+    }
+    assert_eq!(loaded("log.roll.hours=2").log_defaults.segment_ms, 2 * HOUR);
+    assert_eq!(
+        loaded("log.roll.hours=2\nlog.roll.ms=5").log_defaults.segment_ms,
+        5
+    );
+    assert_eq!(
+        loaded("log.roll.jitter.hours=1").log_defaults.segment_jitter_ms,
+        HOUR
+    );
+    assert_eq!(
+        loaded("log.flush.scheduler.interval.ms=9").log_defaults.flush_ms,
+        9
+    );
+    assert_refused("log.retention.ms=0", "at least 1 ms");
+}
+
+#[test]
+fn log_dir_stands_in_for_log_dirs() {
+    let properties = Properties::from([("log.dir", "/a, /b"), ("zookeeper.connect", "z")]);
+    let (config, _) = BrokerConfig::from_properties(&properties).unwrap();
+    assert_eq!(
+        config.log_dirs,
+        [std::path::Path::new("/a"), std::path::Path::new("/b")]
+    );
+    assert_eq!(config.broker_id, -1);
+    assert_eq!(
+        loaded("log.dir=/ignored").log_dirs,
+        [std::path::Path::new("/tmp/l")]
+    );
+    assert_refused("log.dirs=,", "at least one directory");
+}
+
+#[test]
+fn listeners_are_read_as_kafka_reads_them() {
+    let config = loaded(
+        "listeners=internal://[::1]:9092, EXTERNAL://:9093\nadvertised.listeners=INTERNAL://a.example:1,external://b-c:1\n\
+         listener.security.protocol.map=Internal:plaintext,EXTERNAL:PLAINTEXT\ninter.broker.listener.name=internal",
+    );
+    let endpoint = |listener: &str, host: &str, port| Endpoint {
+        listener: listener.into(),
+        security_protocol: SecurityProtocol::Plaintext,
+        host: host.into(),
+        port,
+    };
+    assert_eq!(
+        config.listeners,
+        [endpoint("INTERNAL", "::1", 9092), endpoint("EXTERNAL", "", 9093)]
+    );
+    assert_eq!(
+        config.advertised_listeners,
+        [
+            endpoint("INTERNAL", "a.example", 1),
+            endpoint("EXTERNAL", "b-c", 1)
+        ]
+    );
+    assert_eq!(config.inter_broker_listener_name, "INTERNAL");
+}
+
+#[test]
+fn listeners_that_cannot_work_are_refused() {
+    let map = "listener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL\n";
+    let cases = [
+        ("listeners=PLAINTEXT:9092", "is not LISTENER://host:port"),
+        ("listeners=PLAINTEXT://h:port", "is not LISTENER://host:port"),
+        ("listeners=PLAINTEXT://h:70000", "is not LISTENER://host:port"),
+        ("listeners=PLAINTEXT://h/x:1", "is not LISTENER://host:port"),
+        ("listeners=", "at least one listener"),
+        (
+            "listeners=C://h:1",
+            "listener C is missing in listener.security.protocol.map",
+        ),
+        (
+            "listeners=PLAINTEXT://h:1,plaintext://h:2",
+            "PLAINTEXT occurs twice",
+        ),
+        (
+            "listeners=PLAINTEXT://h:1,A://h:1",
+            "several listeners have port 1",
+        ),
+        (
+            "listeners=PLAINTEXT://127.0.0.1:1,A://127.0.0.2:1",
+            "several listeners have port 1",
+        ),
+        (
+            "listeners=PLAINTEXT://127.0.0.1:1,A://[::1]:1,B://:1",
+            "several listeners have port 1",
+        ),
+        ("listeners=PLAINTEXT://0.0.0.0:1", "nobody can connect to 0.0.0.0"),
+        (
+            "advertised.listeners=PLAINTEXT://0.0.0.0:1",
+            "nobody can connect to 0.0.0.0",
+        ),
+        (
+            "advertised.listeners=PLAINTEXT://h:1,A://h:2",
+            "A is not one of the listeners",
+        ),
+        ("listeners=A://h:1", "brokers would talk through PLAINTEXT"),
+        (
+            "listeners=SSL://h:1\nsecurity.inter.broker.protocol=SSL",
+            "TLS and SASL are not built yet",
+        ),
+        ("inter.broker.listener.name=X", "no such listener"),
+        (
+            "inter.broker.listener.name=PLAINTEXT\nsecurity.inter.broker.protocol=PLAINTEXT",
+            "cannot be set together",
+        ),
+        (
+            "control.plane.listener.name=A",
+            "must be one of the advertised listeners",
+        ),
+        ("control.plane.listener.name=PLAINTEXT", "must differ"),
+    ];
+    for (text, expected) in cases {
+        assert_refused(&format!("{map}{text}"), expected);
+    }
+    assert_refused(
+        "listener.security.protocol.map=A:TLS",
+        "no security protocol 'TLS'",
+    );
+    assert_refused("listener.security.protocol.map=A", "is not LISTENER:PROTOCOL");
+    loaded(&format!("{map}listeners=PLAINTEXT://127.0.0.1:1,A://[::1]:1"));
+    loaded(&format!("{map}listeners=PLAINTEXT://h:0,A://h:0"));
+    loaded(&format!(
+        "{map}listeners=PLAINTEXT://h:1,A://h:2\nadvertised.listeners=PLAINTEXT://x:9,A://x:9"
+    ));
+}
+
+#[test]
+fn bad_values_are_refused_with_key_value_and_place() {
+    let error = load("\n# a comment\nnum.io.threads = 0\n").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "server.properties:6: num.io.threads=0: value must be at least 1"
+    );
+    let mut properties = Properties::parse(MINIMAL.as_bytes(), "f").unwrap();
+    properties.override_with("replica.socket.timeout.ms=-5").unwrap();
+    assert_eq!(
+        BrokerConfig::from_properties(&properties)
+            .unwrap_err()
+            .to_string(),
+        "--override: replica.socket.timeout.ms=-5: value must not be negative"
+    );
+    let missing = Properties::from([("broker.id", "1")]);
+    assert_eq!(
+        BrokerConfig::from_properties(&missing).unwrap_err().to_string(),
+        "zookeeper.connect: is required and has no default"
+    );
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_refused() {
+    let cases = [
+        ("broker.id=1001", "between -1 and reserved.broker.max.id (1000)"),
+        ("broker.id=-2", "between -1 and"),
+        ("broker.id=-1\nbroker.id.generation.enable=false", "at least 0"),
+        (
+            "replica.fetch.wait.max.ms=30001",
+            "must not be above replica.socket.timeout.ms",
+        ),
+        (
+            "replica.lag.time.max.ms=400",
+            "must not be above replica.lag.time.max.ms",
+        ),
+        ("queued.max.request.bytes=1", "socket.request.max.bytes"),
+        ("max.connections.per.ip=0", "max.connections.per.ip.overrides"),
+        ("connections.max.idle.ms=100", "below connections.max.idle.ms"),
+        ("log.cleaner.threads=128", "1 MiB"),
+        ("offsets.topic.compression.codec=5", "between 0 and 4"),
+        (
+            "log.cleaner.min.compaction.lag.ms=2\nlog.cleaner.max.compaction.lag.ms=1",
+            "must not be above",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_refused(text, expected);
+    }
+    loaded("broker.id=5000\nbroker.id.generation.enable=false");
+    assert_eq!(
+        loaded("connections.max.idle.ms=-1").connections_max_idle_ms,
+        u64::MAX
+    );
+}
+
+#[test]
+fn kraft_is_refused_with_a_reason() {
+    let kraft = "belongs to KRaft, but barnabas is a broker for clusters coordinated by ZooKeeper";
+    let cases = [
+        ("process.roles=broker,controller", kraft),
+        ("controller.quorum.voters=1@h:1", kraft),
+        ("controller.quorum.bootstrap.servers=h:1", kraft),
+        ("controller.listener.names=CONTROLLER", kraft),
+        (
+            "zookeeper.metadata.migration.enable=true",
+            "migration to KRaft is not supported",
+        ),
+        ("node.id=2", "must be the same as broker.id (1)"),
+        (
+            "group.coordinator.rebalance.protocols=classic,consumer",
+            "only the classic protocol",
+        ),
+        ("config.providers=file", "not built yet"),
+    ];
+    for (text, expected) in cases {
+        assert_refused(text, expected);
+    }
+    let without_broker_id = Properties::from([("node.id", "1"), ("zookeeper.connect", "z")]);
+    let error = BrokerConfig::from_properties(&without_broker_id).unwrap_err();
+    assert!(error.to_string().contains("set broker.id"), "{error}");
+    loaded("node.id=1\nprocess.roles=\nzookeeper.metadata.migration.enable=false");
+}
+
+#[test]
+fn what_has_no_effect_is_warned_about() {
+    let cases = [
+        ("no.such.key=1", Some("Kafka 3.9 has no such key")),
+        (
+            "authorizer.class.name=kafka.security.authorizer.AclAuthorizer",
+            Some("not honoured yet"),
+        ),
+        (
+            "listener.name.plaintext.ssl.client.auth=none",
+            Some("single listener"),
+        ),
+        ("metadata.log.segment.bytes=1000", Some("no effect")),
+        ("inter.broker.protocol.version=3.4", Some("3.9-IV0 only")),
+        ("inter.broker.protocol.version=3.9", None),
+        ("num.io.threads=4", None),
+        ("authorizer.class.name=", None),
+    ];
+    for (text, expected) in cases {
+        let (_, warnings) = load(text).unwrap();
+        let reasons: Vec<String> = warnings.iter().map(Warning::to_string).collect();
+        match expected {
+            Some(part) => assert!(
+                reasons.len() == 1 && reasons[0].contains(part),
+                "{text}: {reasons:?}"
+            ),
+            None => assert!(reasons.is_empty(), "{text}: {reasons:?}"),
+        }
+    }
+    let (_, warnings) = load("no.such.key=1").unwrap();
+    assert_eq!(
+        warnings[0].to_string(),
+        "server.properties:4: no.such.key: Kafka 3.9 has no such key"
+    );
+}
+
+fn overrides(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+    entries
+        .iter()
+        .map(|(k, v)| (k.to_string(), v.to_string()))
+        .collect()
+}
+
+#[test]
+fn a_topic_overrides_its_broker() {
+    let defaults = loaded("log.retention.hours=1\ncompression.type=zstd").log_defaults;
+    let config = LogConfig::from_overrides(
+        &defaults,
+        &overrides(&[("cleanup.policy", "compact,delete"), ("segment.bytes", "1048576")]),
+    )
+    .unwrap();
+    assert!(config.cleanup_policy.compact && config.cleanup_policy.delete);
+    assert_eq!((config.segment_bytes, config.retention_ms), (1 << 20, 3_600_000));
+    assert_eq!(config.compression_type, CompressionType::Zstd);
+}
+
+#[test]
+fn every_topic_key_that_is_honoured_changes_the_configuration() {
+    let other = |key: &definition::ConfigKey| match (key.name, key.kind) {
+        ("compression.gzip.level", _) => "5",
+        ("compression.type", _) => "lz4",
+        ("cleanup.policy", _) => "compact",
+        ("message.timestamp.type", _) => "LogAppendTime",
+        ("min.cleanable.dirty.ratio", _) => "0.25",
+        (_, definition::ConfigType::Boolean) if key.default == Some("true") => "false",
+        (_, definition::ConfigType::Boolean) => "true",
+        (_, definition::ConfigType::List) => "0:1",
+        _ => "15",
+    };
+    for key in definition::topic_keys() {
+        let (config, errors) =
+            LogConfig::from_stored(&LogConfig::default(), &overrides(&[(key.name, other(key))]));
+        let honoured = key.support == definition::Support::Honoured;
+        if honoured {
+            assert_eq!(errors, [], "{}", key.name);
+        }
+        assert_eq!(config != LogConfig::default(), honoured, "{}", key.name);
+    }
+}
+
+#[test]
+fn a_topics_configuration_is_validated() {
+    let defaults = LogConfig::default();
+    let cases: &[(&[(&str, &str)], &str)] = &[
+        (
+            &[("no.such", "1")],
+            "no.such: there is no such topic configuration",
+        ),
+        (
+            &[("log.retention.ms", "1")],
+            "there is no such topic configuration",
+        ),
+        (
+            &[("retention.ms", "-2")],
+            "retention.ms=-2: value must be at least -1",
+        ),
+        (&[("segment.bytes", "13")], "at least 14"),
+        (&[("min.insync.replicas", "0")], "at least 1"),
+        (&[("cleanup.policy", "shrink")], "compact, delete"),
+        (
+            &[("min.compaction.lag.ms", "2"), ("max.compaction.lag.ms", "1")],
+            "min.compaction.lag.ms (2) must not be above max.compaction.lag.ms (1)",
+        ),
+        (
+            &[("remote.storage.enable", "true")],
+            "tiered storage is not enabled",
+        ),
+        (&[("remote.log.copy.disable", "true")], "ZooKeeper-mode"),
+    ];
+    for (entries, expected) in cases {
+        let error = LogConfig::from_overrides(&defaults, &overrides(entries)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{entries:?}: {error}");
+    }
+}
+
+#[test]
+fn the_timestamp_difference_stands_in_for_unlimited_bounds() {
+    let defaults = loaded("log.message.timestamp.difference.max.ms=7").log_defaults;
+    assert_eq!(defaults.message_timestamp_before_max_ms, 7);
+    let config = LogConfig::from_overrides(
+        &LogConfig::default(),
+        &overrides(&[
+            ("message.timestamp.difference.max.ms", "5"),
+            ("message.timestamp.after.max.ms", "3"),
+        ]),
+    )
+    .unwrap();
+    assert_eq!(
+        (
+            config.message_timestamp_before_max_ms,
+            config.message_timestamp_after_max_ms
+        ),
+        (5, 3)
+    );
+}
+
+#[test]
+fn what_cannot_be_used_of_a_stored_configuration_is_left_out() {
+    let stored = overrides(&[
+        ("retention.ms", "soon"),
+        ("segment.bytes", "1000"),
+        ("from.the.future", "1"),
+    ]);
+    let (config, errors) = LogConfig::from_stored(&LogConfig::default(), &stored);
+    assert_eq!(config.segment_bytes, 1000);
+    assert_eq!(config.retention_ms, LogConfig::default().retention_ms);
+    assert_eq!(errors.len(), 2);
+}
