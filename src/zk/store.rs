@@ -2,6 +2,21 @@
 //!
 //! Two implementations: `session` (a real ensemble) and `memory` (a double with versions, ephemerals, multi,
 //! watches and injected faults). One shared test suite is run against both.
+//!
+//! # Lost connections
+//!
+//! When a connection breaks, the answers of the operations under way are lost; each may have been applied or not.
+//! As in Kafka (`KafkaZkClient.retryRequestsUntilConnected`) every such operation is sent again unchanged once the
+//! session has a connection again, inside the store, so callers do not see connection losses. What they may see
+//! instead is **their own write in the way**: a `NodeExists`, `NoNode` or `BadVersion` that the first attempt
+//! caused. Whoever draws conclusions from one of these three must look again before: the controller's election
+//! (trap 2), every conditional write of a partition's state (trap 3), a broker's registration
+//! (`cluster::register_broker` does), a producer id block. A sequential znode may have been created twice, so a
+//! notification must be harmless when it is read twice. Who does not care, such as a recursive creation that takes
+//! `NodeExists` for success, has nothing to do.
+//!
+//! Operations resent keep their order, but one that was started just when the connection broke may overtake them.
+//! Writes that depend on each other belong in one multi, or the second is started after the first was answered.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -19,9 +34,11 @@ pub enum ZkError {
     BadVersion(String),
     #[error("znode has children: {0}")]
     NotEmpty(String),
-    /// The operation may or may not have been applied (traps 2 and 3).
+    /// The store was closed while the operation was under way, which may or may not have been applied.
     #[error("connection to ZooKeeper lost")]
     ConnectionLoss,
+    /// No session stands. The operation may have been applied in the one that ended. Everything is done again
+    /// after [`WatchKind::SessionEstablished`].
     #[error("ZooKeeper session expired")]
     SessionExpired,
     #[error("not authorized: {0}")]
@@ -78,6 +95,18 @@ pub enum ZkOp {
     },
 }
 
+impl ZkOp {
+    /// The znode it is about; the prefix of the name of a sequential one.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Create { path, .. }
+            | Self::SetData { path, .. }
+            | Self::Delete { path, .. }
+            | Self::Check { path, .. } => path,
+        }
+    }
+}
+
 /// What one write of a multi brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "one for each operation")]
@@ -130,8 +159,13 @@ pub enum WatchKind {
 /// The operations that barnabas needs of ZooKeeper. Paths are below the chroot.
 ///
 /// Operations may be started one after the other without waiting: they are pipelined and applied in order.
+/// They are under way as soon as they are called; dropping a future does not take its operation back.
 /// `watch: true` arms a one-shot watch whose event goes to every subscriber; arming the same path twice is
 /// harmless. A watch is re-armed by the next read only, so always read again after an event (trap 7).
+/// An event may come twice or without a change behind it; none is lost while the session lives.
+///
+/// While no session stands, from [`WatchKind::SessionExpired`] to [`WatchKind::SessionEstablished`], every
+/// operation fails with [`ZkError::SessionExpired`]; while the session merely has no connection, they wait.
 pub trait ZkStore: Send + Sync + 'static {
     /// Data and stat; `None` if there is no such znode (a watch then waits for its creation).
     fn get(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<(Bytes, Stat)>, ZkError>>;

@@ -1,0 +1,316 @@
+//! A ZooKeeper in memory, for tests and simulation: versions, transaction ids, ephemerals, sequential znodes,
+//! multi, one-shot watches, sessions that expire on command, faults on command. Kafka 3.9: `EmbeddedZookeeper`.
+//!
+//! Every operation is applied when it is called, so the futures are ready at once and their order is the order of
+//! the calls. Nothing here waits or reads the operating system's time.
+
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use self::tree::{Changed, Tree};
+use super::paths;
+use super::store::{CreateMode, MultiError, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};
+use crate::common::clock::SharedClock;
+
+/// The ensemble: one tree that any number of sessions share.
+pub struct MemoryZooKeeper {
+    state: Arc<Mutex<State>>,
+}
+
+/// One broker's session, which may expire and be established again any number of times.
+pub struct MemorySession {
+    state: Arc<Mutex<State>>,
+    client: usize,
+}
+
+/// What shall go wrong with a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The write is applied, its answer is lost with the connection, and so it is sent again unchanged: the caller
+    /// sees the outcome of the second attempt (traps 2 and 3).
+    AnswerLost,
+    /// The write is not applied; the caller sees this error.
+    Refused(ZkError),
+}
+
+struct State {
+    tree: Tree,
+    clients: Vec<Client>,
+    last_session_id: i64,
+}
+
+#[derive(Default)]
+struct Client {
+    /// 0 while there is no session.
+    session_id: i64,
+    data_watches: BTreeSet<String>,
+    child_watches: BTreeSet<String>,
+    subscribers: Vec<mpsc::UnboundedSender<WatchEvent>>,
+    faults: VecDeque<(String, Fault)>,
+}
+
+impl MemoryZooKeeper {
+    /// An empty tree. `clock` gives the creation times.
+    pub fn new(clock: SharedClock) -> Self {
+        let state = State {
+            tree: Tree::new(clock),
+            clients: Vec::new(),
+            last_session_id: 0x1000,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// A new session.
+    pub fn connect(&self) -> Arc<MemorySession> {
+        let mut state = self.state.lock();
+        let session_id = state.next_session_id();
+        state.clients.push(Client {
+            session_id,
+            ..Client::default()
+        });
+        Arc::new(MemorySession {
+            state: Arc::clone(&self.state),
+            client: state.clients.len() - 1,
+        })
+    }
+
+    /// Every path there is with its data, for what a test wants to assert about the whole.
+    pub fn snapshot(&self) -> BTreeMap<String, Bytes> {
+        self.state.lock().tree.snapshot()
+    }
+}
+
+impl MemorySession {
+    /// Ends the session: its ephemerals and watches are gone, its subscribers hear of it, and every operation
+    /// fails until [`MemorySession::establish`].
+    pub fn expire(&self) {
+        let mut state = self.state.lock();
+        state.end_session(self.client);
+        state.tell_subscribers(self.client, WatchKind::SessionExpired);
+    }
+
+    /// Establishes a new session after one has expired.
+    pub fn establish(&self) {
+        let mut state = self.state.lock();
+        assert_eq!(
+            state.clients[self.client].session_id, 0,
+            "a session stands already"
+        );
+        let session_id = state.next_session_id();
+        state.clients[self.client].session_id = session_id;
+        state.tell_subscribers(self.client, WatchKind::SessionEstablished);
+    }
+
+    /// Closes the session for good: like expiry, but the subscribers hear nothing any more.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.clients[self.client].subscribers.clear();
+        state.end_session(self.client);
+    }
+
+    /// Lets the next write that touches `path` or anything below it go wrong; of a multi any operation counts.
+    /// Faults for the same write are used up one at a time, in the order in which they were injected.
+    pub fn inject(&self, path: &str, fault: Fault) {
+        let mut state = self.state.lock();
+        state.clients[self.client]
+            .faults
+            .push_back((path.to_owned(), fault));
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut State, usize) -> Result<T, ZkError>,
+    ) -> BoxFuture<'static, Result<T, ZkError>> {
+        let mut state = self.state.lock();
+        let result = state
+            .check_session(self.client)
+            .and_then(|()| read(&mut state, self.client));
+        ready(result).boxed()
+    }
+
+    fn write(&self, ops: &[ZkOp]) -> Result<Vec<ZkOpResult>, MultiError> {
+        let mut state = self.state.lock();
+        state.check_session(self.client).map_err(whole_multi)?;
+        match state.take_fault(self.client, ops) {
+            Some(Fault::Refused(error)) => return Err(whole_multi(error)),
+            // Whatever the first attempt brought, nobody hears of it.
+            Some(Fault::AnswerLost) => drop(state.apply(self.client, ops)),
+            None => {}
+        }
+        state.apply(self.client, ops)
+    }
+
+    fn write_one(&self, op: ZkOp) -> Result<ZkOpResult, ZkError> {
+        let mut results = self.write(&[op]).map_err(|error| error.error)?;
+        Ok(results.remove(0))
+    }
+}
+
+fn whole_multi(error: ZkError) -> MultiError {
+    MultiError { index: 0, error }
+}
+
+impl State {
+    fn next_session_id(&mut self) -> i64 {
+        self.last_session_id += 1;
+        self.last_session_id
+    }
+
+    fn check_session(&self, client: usize) -> Result<(), ZkError> {
+        match self.clients[client].session_id {
+            0 => Err(ZkError::SessionExpired),
+            _ => Ok(()),
+        }
+    }
+
+    fn end_session(&mut self, client: usize) {
+        let ended = &mut self.clients[client];
+        let session_id = std::mem::take(&mut ended.session_id);
+        ended.data_watches.clear();
+        ended.child_watches.clear();
+        let changes = self.tree.remove_ephemerals_of(session_id);
+        self.fire(&changes);
+    }
+
+    fn apply(&mut self, client: usize, ops: &[ZkOp]) -> Result<Vec<ZkOpResult>, MultiError> {
+        let (results, changes) = self.tree.multi(ops, self.clients[client].session_id)?;
+        self.fire(&changes);
+        Ok(results)
+    }
+
+    fn take_fault(&mut self, client: usize, ops: &[ZkOp]) -> Option<Fault> {
+        let touches = |below: &str| {
+            let below_it = |path: &str| {
+                path.strip_prefix(below)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            ops.iter().any(|op| below_it(op.path()))
+        };
+        let faults = &mut self.clients[client].faults;
+        let at = faults.iter().position(|(path, _)| touches(path))?;
+        faults.remove(at).map(|(_, fault)| fault)
+    }
+
+    /// Fires the watches that `changes` trip, each once.
+    fn fire(&mut self, changes: &[Changed]) {
+        for client in &mut self.clients {
+            for Changed { path, kind } in changes {
+                let tripped = match kind {
+                    WatchKind::NodeCreated | WatchKind::NodeDataChanged => client.data_watches.remove(path),
+                    WatchKind::NodeChildrenChanged => client.child_watches.remove(path),
+                    // Not short-circuited: a deletion trips both kinds of watches, with one event.
+                    _ => client.data_watches.remove(path) | client.child_watches.remove(path),
+                };
+                if tripped {
+                    client.send(WatchEvent {
+                        path: path.clone(),
+                        kind: *kind,
+                    });
+                }
+            }
+        }
+    }
+
+    fn tell_subscribers(&mut self, client: usize, kind: WatchKind) {
+        self.clients[client].send(WatchEvent {
+            path: String::new(),
+            kind,
+        });
+    }
+}
+
+impl Client {
+    fn send(&mut self, event: WatchEvent) {
+        self.subscribers
+            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+    }
+}
+
+impl ZkStore for MemorySession {
+    fn get(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<(Bytes, Stat)>, ZkError>> {
+        self.read(|state, client| {
+            if watch {
+                state.clients[client].data_watches.insert(path.to_owned());
+            }
+            Ok(state.tree.get(path))
+        })
+    }
+
+    fn exists(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Stat>, ZkError>> {
+        self.get(path, watch)
+            .map(|result| Ok(result?.map(|(_, stat)| stat)))
+            .boxed()
+    }
+
+    fn children(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Vec<String>>, ZkError>> {
+        self.read(|state, client| {
+            let children = state.tree.children(path);
+            if watch && children.is_some() {
+                state.clients[client].child_watches.insert(path.to_owned());
+            }
+            Ok(children)
+        })
+    }
+
+    fn create(
+        &self,
+        path: &str,
+        data: Bytes,
+        mode: CreateMode,
+    ) -> BoxFuture<'static, Result<(String, Stat), ZkError>> {
+        let path = path.to_owned();
+        let result = self
+            .write_one(ZkOp::Create { path, data, mode })
+            .map(|result| match result {
+                ZkOpResult::Created { path, stat } => (path, stat),
+                other => unreachable!("a create answered with {other:?}"),
+            });
+        ready(result).boxed()
+    }
+
+    fn set(
+        &self,
+        path: &str,
+        data: Bytes,
+        version: Option<i32>,
+    ) -> BoxFuture<'static, Result<Stat, ZkError>> {
+        let path = path.to_owned();
+        let result = self
+            .write_one(ZkOp::SetData { path, data, version })
+            .map(|result| match result {
+                ZkOpResult::Set { stat } => stat,
+                other => unreachable!("a set answered with {other:?}"),
+            });
+        ready(result).boxed()
+    }
+
+    fn delete(&self, path: &str, version: Option<i32>) -> BoxFuture<'static, Result<(), ZkError>> {
+        let path = path.to_owned();
+        let result = self.write_one(ZkOp::Delete { path, version }).map(drop);
+        ready(result).boxed()
+    }
+
+    fn multi(&self, ops: Vec<ZkOp>) -> BoxFuture<'static, Result<Vec<ZkOpResult>, MultiError>> {
+        ready(self.write(&ops)).boxed()
+    }
+
+    fn session_id(&self) -> i64 {
+        self.state.lock().clients[self.client].session_id
+    }
+
+    fn subscribe(&self) -> mpsc::UnboundedReceiver<WatchEvent> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.state.lock().clients[self.client].subscribers.push(sender);
+        receiver
+    }
+}

@@ -1,0 +1,28 @@
+//! `/isr_change_notification/isr_change_N`: partitions whose ISR a broker older than 2.7 has changed, JSON
+//! version 1. Kafka 3.9: `IsrChangeNotificationSequenceZNode`.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::ZnodeError;
+use super::json::{Object, to_bytes};
+use crate::common::ids::TopicPartition;
+
+/// The JSON. barnabas never writes one; its controller reads them.
+pub fn encode(partitions: &[TopicPartition]) -> Bytes {
+    let partitions: Vec<_> = partitions
+        .iter()
+        .map(|p| json!({"topic": &*p.topic, "partition": p.partition}))
+        .collect();
+    to_bytes(&json!({"version": 1, "partitions": partitions}))
+}
+
+/// The partitions. Kafka takes text that is not JSON for none; so should the caller.
+pub fn decode(data: &[u8]) -> Result<Vec<TopicPartition>, ZnodeError> {
+    let object = Object::parse(data)?;
+    object
+        .objects("partitions")?
+        .iter()
+        .map(Object::topic_partition)
+        .collect()
+}
