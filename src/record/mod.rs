@@ -3,8 +3,20 @@
 
 pub mod batch;
 pub mod batches;
+pub mod builder;
 pub mod compression;
+pub mod control;
+pub mod error;
+pub mod record;
+pub mod varint;
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use batch::{BatchError, BatchHeader, RecordBatch};
 pub use batches::RecordBatches;
+pub use builder::BatchBuilder;
 pub use compression::Compression;
+pub use control::{ControlRecordType, EndTransactionMarker};
+pub use error::{InvalidRecords, RecordError};
+pub use record::{Headers, Record, RecordReader};
