@@ -1,0 +1,182 @@
+//! One broker as a process: barnabas or Apache Kafka, with the same configuration file.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use crate::process::Process;
+use crate::wait::wait_for_port;
+use crate::{free_port, repository, tools};
+
+/// Whose broker it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The binary under test.
+    Barnabas,
+    /// Apache Kafka 3.9.1 on a JVM.
+    ApacheKafka,
+}
+
+impl Kind {
+    /// barnabas, unless `BARNABAS_TEST_KIND=kafka` asks whether the real one passes the same tests.
+    pub fn under_test() -> Self {
+        match std::env::var("BARNABAS_TEST_KIND").as_deref() {
+            Ok("kafka") => Self::ApacheKafka,
+            _ => Self::Barnabas,
+        }
+    }
+
+    /// So many of the kind under test.
+    pub fn times(count: usize) -> Vec<Self> {
+        vec![Self::under_test(); count]
+    }
+}
+
+/// A broker and its files. Dropping it kills it; the files go with the test's temporary folder.
+pub struct Broker {
+    /// `broker.id`.
+    pub id: i32,
+    /// The port it listens on, on 127.0.0.1.
+    pub port: u16,
+    /// Its folder: `server.properties`, `logs`, `output`.
+    pub dir: PathBuf,
+    kind: Kind,
+    properties: Vec<(String, String)>,
+    process: Option<Process>,
+}
+
+impl Broker {
+    /// A broker that is not started yet. `zookeeper` is a connect string with chroot.
+    pub fn new(kind: Kind, id: i32, zookeeper: &str, dir: &Path) -> Self {
+        let port = free_port();
+        let dir = dir.join(format!("broker-{id}"));
+        let properties = [
+            ("broker.id", id.to_string()),
+            ("listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
+            ("log.dirs", dir.join("logs").display().to_string()),
+            ("zookeeper.connect", zookeeper.to_owned()),
+            ("zookeeper.session.timeout.ms", "6000".into()),
+            ("group.initial.rebalance.delay.ms", "0".into()),
+            ("offsets.topic.num.partitions", "5".into()),
+        ];
+        let properties = properties.map(|(k, v)| (k.to_owned(), v)).into();
+        Self {
+            id,
+            port,
+            dir,
+            kind,
+            properties,
+            process: None,
+        }
+    }
+
+    /// Sets a configuration; the last value of a key holds.
+    pub fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    /// Sets a configuration for the next start.
+    pub fn set(&mut self, key: &str, value: impl ToString) {
+        self.properties.retain(|(k, _)| k != key);
+        self.properties.push((key.to_owned(), value.to_string()));
+    }
+
+    /// Changes whose broker it is, for the next start: the files stay.
+    pub fn become_kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its log dir.
+    pub fn log_dir(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+
+    /// Starts it and waits until it listens.
+    pub async fn start(&mut self) -> Result<()> {
+        self.spawn()?;
+        wait_for_port(self.port, Duration::from_secs(60))
+            .await
+            .map_err(|e| e.context(self.output()))
+    }
+
+    /// Starts it and does not wait.
+    pub fn spawn(&mut self) -> Result<()> {
+        std::fs::create_dir_all(&self.dir)?;
+        let file = self.dir.join("server.properties");
+        let text: String = self
+            .properties
+            .iter()
+            .map(|(k, v)| format!("{k}={v}\n"))
+            .collect();
+        std::fs::write(&file, text)?;
+        let mut command = match self.kind {
+            Kind::Barnabas => {
+                let mut command = Command::new(binary());
+                command.arg("broker").arg(&file);
+                command
+            }
+            Kind::ApacheKafka => {
+                let mut command = tools::java("kafka.Kafka", "512m", "INFO");
+                command.arg(&file);
+                command
+            }
+        };
+        self.process = Some(Process::start(&mut command, &self.dir.join("output"))?);
+        Ok(())
+    }
+
+    /// The running process.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the broker was started")
+    }
+
+    /// Whether it was started and not stopped since.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process().kill()?;
+        self.process = None;
+        Ok(())
+    }
+
+    /// SIGTERM: a controlled shutdown.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        let status = self.process().terminate(Duration::from_secs(60)).await;
+        self.process = None;
+        status
+    }
+
+    /// SIGSTOP: it is still there, but does nothing.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.process().signal(Signal::STOP)
+    }
+
+    /// SIGCONT: it goes on where it was frozen.
+    pub fn thaw(&mut self) -> Result<()> {
+        self.process().signal(Signal::CONT)
+    }
+
+    /// All it has printed, over all its lives.
+    pub fn output(&self) -> String {
+        let bytes = std::fs::read(self.dir.join("output")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    std::env::var_os("BARNABAS_BIN")
+        .map_or_else(|| repository().join("target/release/barnabas"), PathBuf::from)
+}

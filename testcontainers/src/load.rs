@@ -1,0 +1,162 @@
+//! Writes numbered records and remembers which were acknowledged; reads everything back and compares.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
+use rdkafka::{Offset, TopicPartitionList};
+
+/// A load under way.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<Written>,
+}
+
+/// What a load did.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Numbers whose record was acknowledged.
+    pub acknowledged: BTreeSet<u64>,
+    /// Numbers whose record was refused or timed out; it may or may not be in the log.
+    pub failed: BTreeSet<u64>,
+    /// The longest time without any acknowledgement.
+    pub longest_gap: Duration,
+}
+
+impl Load {
+    /// Writes records `n:padding` to `topic`, keyed by number, `window` at a time, until stopped.
+    pub fn start(client: &ClientConfig, topic: &str, window: usize, idempotent: bool) -> Result<Self> {
+        let producer: FutureProducer = client
+            .clone()
+            .set("acks", "all")
+            .set("enable.idempotence", idempotent.to_string())
+            .set("message.timeout.ms", "60000")
+            .set("request.timeout.ms", "5000")
+            .set("retry.backoff.ms", "50")
+            .set("linger.ms", "1")
+            .create()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (topic, stopped) = (topic.to_owned(), stop.clone());
+        let task = tokio::spawn(async move { write(producer, &topic, window, &stopped).await });
+        Ok(Self { stop, task })
+    }
+
+    /// Stops writing, waits for what is in flight.
+    pub async fn stop(self) -> Result<Written> {
+        self.stop.store(true, Ordering::Relaxed);
+        Ok(self.task.await?)
+    }
+}
+
+async fn write(producer: FutureProducer, topic: &str, window: usize, stop: &AtomicBool) -> Written {
+    let mut written = Written::default();
+    let mut flying = tokio::task::JoinSet::new();
+    let mut next = 0;
+    let mut last_acknowledged = Instant::now();
+    let padding = "x".repeat(100);
+    loop {
+        while flying.len() < window && !stop.load(Ordering::Relaxed) {
+            let (number, payload) = (next, format!("{next}:{padding}"));
+            let (producer, topic) = (producer.clone(), topic.to_owned());
+            flying.spawn(async move {
+                let key = number.to_string();
+                let record = FutureRecord::to(&topic).key(&key).payload(&payload);
+                (number, producer.send(record, Timeout::Never).await.is_ok())
+            });
+            next += 1;
+        }
+        match flying.join_next().await {
+            Some(Ok((number, true))) => {
+                written.longest_gap = written.longest_gap.max(last_acknowledged.elapsed());
+                last_acknowledged = Instant::now();
+                written.acknowledged.insert(number);
+            }
+            Some(Ok((number, false))) => {
+                written.failed.insert(number);
+            }
+            Some(Err(_)) => {}
+            None => return written,
+        }
+    }
+}
+
+/// The records of a topic: partition → values in the order of their offsets.
+pub type Contents = BTreeMap<i32, Vec<(i64, Vec<u8>)>>;
+
+/// Reads a topic whole, from the beginning to what is its end now.
+pub async fn read_all(client: &ClientConfig, topic: &str) -> Result<Contents> {
+    let (mut config, topic) = (client.clone(), topic.to_owned());
+    config
+        .set("group.id", "read-all")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "error");
+    tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create()?;
+        let timeout = Duration::from_secs(20);
+        let metadata = consumer.fetch_metadata(Some(&topic), timeout)?;
+        let partitions: Vec<i32> = metadata.topics()[0].partitions().iter().map(|p| p.id()).collect();
+        let mut contents = Contents::new();
+        for partition in partitions {
+            let (low, high) = consumer.fetch_watermarks(&topic, partition, timeout)?;
+            let mut assignment = TopicPartitionList::new();
+            assignment.add_partition_offset(&topic, partition, Offset::Offset(low))?;
+            consumer.assign(&assignment)?;
+            let records = contents.entry(partition).or_default();
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let mut position = low;
+            while position < high {
+                ensure!(
+                    Instant::now() < deadline,
+                    "{topic}-{partition}: stuck at {position} of {high}"
+                );
+                if let Some(message) = consumer.poll(Duration::from_millis(200)) {
+                    let message = message?;
+                    ensure!(
+                        message.offset() >= position,
+                        "{topic}-{partition}: offsets go back"
+                    );
+                    position = message.offset() + 1;
+                    records.push((message.offset(), message.payload().unwrap_or_default().to_vec()));
+                }
+            }
+        }
+        Ok(contents)
+    })
+    .await?
+}
+
+/// How often each number of a [`Load`] occurs in a topic.
+pub fn occurrences(contents: &Contents) -> BTreeMap<u64, usize> {
+    let mut count = BTreeMap::new();
+    for (_, value) in contents.values().flatten() {
+        let text = String::from_utf8_lossy(value);
+        if let Some(number) = text.split(':').next().and_then(|n| n.parse().ok()) {
+            *count.entry(number).or_default() += 1;
+        }
+    }
+    count
+}
+
+/// Fails, naming them, if acknowledged records are missing.
+pub fn assert_nothing_lost(written: &Written, contents: &Contents) -> Result<()> {
+    let found = occurrences(contents);
+    let lost: Vec<_> = written
+        .acknowledged
+        .iter()
+        .filter(|n| !found.contains_key(n))
+        .collect();
+    ensure!(
+        lost.is_empty(),
+        "{} of {} acknowledged records are lost: {lost:?}",
+        lost.len(),
+        written.acknowledged.len()
+    );
+    Ok(())
+}

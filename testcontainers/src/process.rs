@@ -1,0 +1,111 @@
+//! A child process with its output in a file, that can be stopped in every way a test needs.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait::wait_for;
+
+/// A running child. Dropping it kills it.
+pub struct Process {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Process {
+    /// Starts a command; both of its outputs are appended to `output`.
+    pub fn start(command: &mut Command, output: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(output)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        Ok(Self {
+            child,
+            output: output.to_owned(),
+        })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All it has printed so far, over all its lives.
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.output).unwrap_or_default()).into_owned()
+    }
+
+    /// Its exit status, once it has exited.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.child.id() as i32).context("a child has a pid")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// kill -9, and waits for the end.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits for it to exit by itself.
+    pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let what = format!("the exit of process {}", self.id());
+        let start = std::time::Instant::now();
+        while start.elapsed() < limit {
+            if let Some(status) = self.exit_status() {
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::bail!("{what}: not within {limit:?}")
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.wait(limit).await
+    }
+
+    /// Waits until it has printed a text.
+    pub async fn wait_for_output(&self, text: &str, limit: Duration) -> Result<()> {
+        wait_for(&format!("the output {text:?}"), limit, || async {
+            self.output().contains(text).then_some(())
+        })
+        .await
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status
+            .lines()
+            .find(|l| l.starts_with("VmRSS:"))
+            .context("a process has a resident size")?;
+        let kibibytes: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .context("VmRSS has a number")?
+            .parse()?;
+        Ok(kibibytes * 1024)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

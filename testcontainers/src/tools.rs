@@ -1,0 +1,156 @@
+//! The tools that people use: Apache Kafka's own, kcat, ZooKeeper's shell.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::repository;
+
+/// Apache Kafka's jars.
+pub fn kafka_libs() -> PathBuf {
+    std::env::var_os("BARNABAS_KAFKA_LIBS")
+        .map_or_else(|| repository().join(".cache/kafka-libs"), PathBuf::from)
+}
+
+/// `java CLASS` with Apache Kafka's jars, logging to its output.
+pub fn java(class: &str, heap: &str, level: &str) -> Command {
+    let mut command = Command::new("java");
+    command
+        .arg(format!("-Xmx{heap}"))
+        .arg("-XX:TieredStopAtLevel=1")
+        .arg(format!(
+            "-Dlog4j.configuration=file:{}",
+            repository()
+                .join(format!(
+                    "testcontainers/kafka/log4j-{}.properties",
+                    level.to_lowercase()
+                ))
+                .display()
+        ))
+        .arg("-cp")
+        .arg(kafka_libs().join("*"))
+        .arg(class);
+    command
+}
+
+/// What a tool printed, both outputs, and whether it succeeded.
+#[derive(Debug)]
+pub struct ToolOutput {
+    /// Exit status 0.
+    pub success: bool,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl ToolOutput {
+    /// Fails unless the tool succeeded; returns its standard output.
+    pub fn ok(self) -> Result<String> {
+        if !self.success {
+            bail!("the tool failed\n{}\n{}", self.stdout, self.stderr);
+        }
+        Ok(self.stdout)
+    }
+}
+
+/// Runs a command to its end with this standard input, but not for longer than `limit`.
+pub async fn run(mut command: Command, input: &str, limit: Duration) -> Result<ToolOutput> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    let mut stdin = child.stdin.take().context("standard input is piped")?;
+    let input = input.to_owned();
+    std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let pid = rustix::process::Pid::from_child(&child);
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let output = match tokio::time::timeout(limit, ended).await {
+        Ok(output) => output??,
+        Err(_) => {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            bail!("{command:?} did not end within {limit:?}");
+        }
+    };
+    Ok(ToolOutput {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Runs one of Apache Kafka's command line tools.
+pub async fn kafka_tool(class: &str, arguments: &[&str]) -> Result<ToolOutput> {
+    kafka_tool_with_input(class, arguments, "").await
+}
+
+/// The same, with something on its standard input.
+pub async fn kafka_tool_with_input(class: &str, arguments: &[&str], input: &str) -> Result<ToolOutput> {
+    let mut command = java(class, "256m", "WARN");
+    command.args(arguments);
+    run(command, input, LIMIT).await
+}
+
+/// Runs kcat.
+pub async fn kcat(arguments: &[&str], input: &str) -> Result<ToolOutput> {
+    let mut command = Command::new("kcat");
+    command.args(arguments);
+    run(command, input, LIMIT).await
+}
+
+/// Runs one command in ZooKeeper's own shell.
+pub async fn zk_cli(connect: &str, arguments: &[&str]) -> Result<ToolOutput> {
+    let mut command = java("org.apache.zookeeper.ZooKeeperMain", "128m", "WARN");
+    command.args(["-server", connect]).args(arguments);
+    run(command, "", LIMIT).await
+}
+
+/// `kafka-topics`.
+pub const TOPIC_COMMAND: &str = "org.apache.kafka.tools.TopicCommand";
+/// `kafka-configs`.
+pub const CONFIG_COMMAND: &str = "kafka.admin.ConfigCommand";
+/// `kafka-console-producer`.
+pub const CONSOLE_PRODUCER: &str = "kafka.tools.ConsoleProducer";
+/// `kafka-console-consumer`.
+pub const CONSOLE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+/// `kafka-producer-perf-test`.
+pub const PRODUCER_PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
+/// `kafka-consumer-perf-test`.
+pub const CONSUMER_PERFORMANCE: &str = "org.apache.kafka.tools.ConsumerPerformance";
+/// `kafka-dump-log`.
+pub const DUMP_LOG_SEGMENTS: &str = "kafka.tools.DumpLogSegments";
+/// `kafka-consumer-groups`.
+pub const CONSUMER_GROUP_COMMAND: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+
+/// Reads one znode; `None` if it does not exist.
+pub async fn zk_get(connect: &str, path: &str) -> Result<Option<Vec<u8>>> {
+    let client = zookeeper_client::Client::connect(connect).await?;
+    match client.get_data(path).await {
+        Ok((data, _)) => Ok(Some(data)),
+        Err(zookeeper_client::Error::NoNode) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Every znode below a connect string's chroot: path, data, whether it is ephemeral.
+pub async fn zk_tree(connect: &str) -> Result<Vec<(String, Vec<u8>, bool)>> {
+    let client = zookeeper_client::Client::connect(connect).await?;
+    let mut found = Vec::new();
+    let mut open = vec!["/".to_owned()];
+    while let Some(path) = open.pop() {
+        let (data, stat) = client.get_data(&path).await?;
+        for child in client.list_children(&path).await? {
+            open.push(format!("{}/{child}", path.trim_end_matches('/')));
+        }
+        found.push((path, data, stat.ephemeral_owner != 0));
+    }
+    found.sort();
+    Ok(found)
+}

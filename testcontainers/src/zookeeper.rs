@@ -1,0 +1,217 @@
+//! A real ZooKeeper: one server or an ensemble of three, each in a container, on ports of 127.0.0.1.
+//!
+//! Where Docker cannot run, Debian's ZooKeeper is started as a process instead, and says so; tests about
+//! containers themselves must ask [`ZooKeeper::in_containers`].
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+
+use crate::process::Process;
+use crate::wait::wait_for;
+use crate::{free_port, repository};
+
+const START: Duration = Duration::from_secs(30);
+const CLIENT_PORT: u16 = 2181;
+
+/// A server or an ensemble. Dropping it stops and removes everything.
+pub struct ZooKeeper {
+    servers: Vec<Server>,
+    ports: Vec<u16>,
+}
+
+enum Server {
+    Container(Box<ContainerAsync<GenericImage>>),
+    Process {
+        process: Process,
+        _data: tempfile::TempDir,
+    },
+}
+
+impl ZooKeeper {
+    /// One server.
+    pub async fn single() -> Result<Self> {
+        Self::ensemble(1).await
+    }
+
+    /// `size` servers that elect a leader among themselves.
+    pub async fn ensemble(size: usize) -> Result<Self> {
+        let image = image();
+        if image.is_none() {
+            eprintln!("no container engine: ZooKeeper runs as a process");
+        }
+        let network = format!("barnabas-{}-{}", std::process::id(), free_port());
+        let mut ports = Vec::new();
+        let mut servers = Vec::new();
+        // Ports of the processes' ensemble: client, peer, election.
+        let trios: Vec<[u16; 3]> = (0..size)
+            .map(|_| [free_port(), free_port(), free_port()])
+            .collect();
+        for (i, trio) in trios.iter().enumerate() {
+            ports.push(trio[0]);
+            servers.push(match &image {
+                Some(image) => start_container(image, &network, size, i, trio[0]).await?,
+                None => start_process(&trios, i)?,
+            });
+        }
+        let zookeeper = Self { servers, ports };
+        for &port in &zookeeper.ports {
+            zookeeper.wait_until_serving(port).await?;
+        }
+        Ok(zookeeper)
+    }
+
+    /// Whether the servers run in containers.
+    pub fn in_containers(&self) -> bool {
+        matches!(self.servers[0], Server::Container(_))
+    }
+
+    /// `127.0.0.1:P1,127.0.0.1:P2`, without a chroot.
+    pub fn connect_string(&self) -> String {
+        let hosts: Vec<_> = self.ports.iter().map(|p| format!("127.0.0.1:{p}")).collect();
+        hosts.join(",")
+    }
+
+    /// Stops one server as if its machine had died.
+    pub async fn stop(&mut self, server: usize) -> Result<()> {
+        match &mut self.servers[server] {
+            Server::Container(container) => Ok(container.stop_with_timeout(Some(0)).await?),
+            Server::Process { process, .. } => process.kill(),
+        }
+    }
+
+    /// Starts a stopped container again, with its data and on its port.
+    pub async fn restart(&mut self, server: usize) -> Result<()> {
+        match &self.servers[server] {
+            Server::Container(container) => container.start().await?,
+            Server::Process { .. } => bail!("only containers can be started again"),
+        }
+        self.wait_until_serving(self.ports[server]).await
+    }
+
+    /// Waits until a server answers `srvr` with a mode, which it does once it is part of a quorum.
+    async fn wait_until_serving(&self, port: u16) -> Result<()> {
+        wait_for(&format!("ZooKeeper on port {port}"), START, || async move {
+            let answer = tokio::time::timeout(Duration::from_secs(1), four_letter_word(port, "srvr")).await;
+            answer.ok()?.ok()?.contains("Mode:").then_some(())
+        })
+        .await
+    }
+}
+
+/// Asks a ZooKeeper server one of its four-letter words.
+pub async fn four_letter_word(port: u16, word: &str) -> Result<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(word.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+/// The image to use, or none if no container engine answers.
+fn image() -> Option<String> {
+    let name = std::env::var("BARNABAS_ZOOKEEPER_IMAGE").unwrap_or_else(|_| "barnabas-zookeeper:3.8".into());
+    if name == "none" {
+        return None;
+    }
+    let found = Command::new("docker")
+        .args(["image", "inspect", &name])
+        .output()
+        .ok()?;
+    found.status.success().then_some(name)
+}
+
+fn configuration(data: &str, client_port: u16, servers: &[String]) -> String {
+    let mut text = format!(
+        "tickTime=500\ninitLimit=20\nsyncLimit=10\ndataDir={data}\nclientPort={client_port}\n\
+         maxClientCnxns=0\nmaxSessionTimeout=60000\nadmin.enableServer=false\n4lw.commands.whitelist=*\n"
+    );
+    if servers.len() > 1 {
+        for (i, server) in servers.iter().enumerate() {
+            text.push_str(&format!("server.{}={server}\n", i + 1));
+        }
+    }
+    text
+}
+
+async fn start_container(image: &str, network: &str, size: usize, index: usize, port: u16) -> Result<Server> {
+    let (name, tag) = image.split_once(':').unwrap_or((image, "latest"));
+    let host = |i: usize| format!("{network}-zk{i}");
+    let servers: Vec<_> = (0..size)
+        // In its own list each server names itself by the wildcard: its address is not known before it starts.
+        .map(|i| {
+            format!(
+                "{}:2888:3888",
+                if i == index { "0.0.0.0".into() } else { host(i) }
+            )
+        })
+        .collect();
+    // Debian and the official image keep the same script in different places.
+    let start = "for s in /usr/share/zookeeper/bin/zkServer.sh /apache-zookeeper-*/bin/zkServer.sh; do \
+                 [ -x $s ] && exec $s start-foreground /conf/zoo.cfg; done";
+    let mut request = GenericImage::new(name, tag)
+        .with_cmd(["sh", "-c", start])
+        .with_container_name(host(index))
+        .with_mapped_port(port, CLIENT_PORT.into())
+        .with_copy_to(
+            "/conf/zoo.cfg",
+            configuration("/zk", CLIENT_PORT, &servers).into_bytes(),
+        )
+        .with_copy_to("/zk/myid", format!("{}\n", index + 1).into_bytes())
+        .with_env_var("ZOO_LOG4J_PROP", "WARN,CONSOLE")
+        .with_host_config_modifier(|host| {
+            // Published on loopback only.
+            for bindings in host
+                .port_bindings
+                .iter_mut()
+                .flatten()
+                .filter_map(|(_, b)| b.as_mut())
+            {
+                bindings
+                    .iter_mut()
+                    .for_each(|b| b.host_ip = Some("127.0.0.1".into()));
+            }
+        });
+    if size > 1 {
+        request = request.with_network(network);
+    }
+    let container = request
+        .start()
+        .await
+        .with_context(|| format!("cannot start a container of {image}"))?;
+    Ok(Server::Container(Box::new(container)))
+}
+
+fn start_process(trios: &[[u16; 3]], index: usize) -> Result<Server> {
+    let data = tempfile::tempdir()?;
+    let servers: Vec<_> = trios
+        .iter()
+        .map(|[_, peer, election]| format!("127.0.0.1:{peer}:{election}"))
+        .collect();
+    let configuration = configuration(&data.path().display().to_string(), trios[index][0], &servers);
+    let file = data.path().join("zoo.cfg");
+    std::fs::write(&file, configuration + "clientPortAddress=127.0.0.1\n")?;
+    std::fs::write(data.path().join("myid"), format!("{}\n", index + 1))?;
+    let class_path = [
+        "/usr/share/java/*".to_owned(),
+        format!("{}/*", crate::tools::kafka_libs().display()),
+    ];
+    let process = Process::start(
+        Command::new("java")
+            .args([
+                "-Xmx128m",
+                "-cp",
+                &class_path[usize::from(!Path::new("/usr/share/java/zookeeper.jar").exists())],
+            ])
+            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+            .arg(&file)
+            .current_dir(repository()),
+        &data.path().join("output"),
+    )?;
+    Ok(Server::Process { process, _data: data })
+}
