@@ -1,6 +1,5 @@
 //! L6. One file for each Kafka API; one exhaustive match. Kafka 3.9: `KafkaApis`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::admin::AdminManager;
@@ -10,6 +9,7 @@ use crate::controller::ControllerHandle;
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::producer_ids::ProducerIdManager;
 use crate::metadata::MetadataCache;
+pub use crate::network::RequestContext;
 use crate::replica::ReplicaManager;
 use crate::zk::ZkStore;
 
@@ -35,17 +35,4 @@ pub struct Api {
     pub admin: Arc<AdminManager>,
     /// ZooKeeper.
     pub zk: Arc<dyn ZkStore>,
-}
-
-/// Where a request came from.
-#[derive(Clone, Debug)]
-pub struct RequestContext {
-    /// Version of the request.
-    pub api_version: i16,
-    /// The client's name for itself; may be empty.
-    pub client_id: String,
-    /// Its address.
-    pub peer: SocketAddr,
-    /// Name of the listener it came through, in upper case.
-    pub listener: String,
 }

@@ -20,13 +20,15 @@ use tokio::time::timeout;
 
 use super::stream;
 use crate::common::ids::BrokerId;
-use crate::protocol::WireRequest;
 use crate::protocol::codec;
 use crate::protocol::frame::FrameBuffer;
 use crate::protocol::messages::ApiVersionsRequest;
+use crate::protocol::{Chunk, WireRequest};
 
 /// Requests handed over and not yet written; more wait their turn.
 const SEND_QUEUE: usize = 16;
+/// How long a broker may take no byte of a request: a backstop, the request timeout ends the wait before.
+const WRITE_PATIENCE: Duration = Duration::from_secs(3600);
 /// What a broker may answer with: Kafka sets no limit here but that of the length prefix.
 const MAX_RESPONSE_BYTES: usize = i32::MAX as usize;
 
@@ -291,7 +293,8 @@ async fn write_requests(
     while let Some(outgoing) = requests.recv().await {
         // Before the write: the response may come sooner than this task runs again.
         in_flight.lock().push_back(outgoing.waiting);
-        if let Err(error) = stream::write_all(stream, outgoing.frame).await {
+        let frame = vec![Chunk::Bytes(outgoing.frame)];
+        if let Err(error) = stream::write_chunks(stream, frame, WRITE_PATIENCE).await {
             return error.to_string();
         }
     }

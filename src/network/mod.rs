@@ -2,7 +2,12 @@
 //! Imports `common`, `config`, `protocol`. Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
 
 pub mod client;
+mod connection;
+mod limits;
+pub mod request_handler;
 pub mod server;
 mod stream;
 
 pub use client::{BrokerAddress, NetworkClient, NetworkError};
+pub use request_handler::{Reply, RequestContext, RequestHandler};
+pub use server::{BindError, RunningServer, SocketServer};

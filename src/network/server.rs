@@ -1,1 +1,263 @@
-//! Listeners, connections and their limits. Kafka 3.9: `SocketServer`.
+//! Listeners and the connections they accept. Kafka 3.9: `SocketServer`, `Acceptor`.
+//!
+//! Binding and serving are two steps: a broker must know its ports before it registers, and registers before
+//! it serves. In between the operating system keeps clients waiting in the listen backlog.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Connection, ConnectionEnd, ConnectionSettings};
+use super::limits::ConnectionLimits;
+use super::request_handler::{RequestContext, RequestHandler};
+use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
+
+/// How long an acceptor rests after a failure that will not be over at once, such as a lack of descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// A listener that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address cannot be resolved or is taken.
+    #[error("listener {listener} cannot listen on {address}: {source}")]
+    Address {
+        /// The listener's name.
+        listener: String,
+        /// `host:port` as configured.
+        address: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A security protocol that is not built yet.
+    #[error("listener {listener} wants {}, and only PLAINTEXT is supported", protocol.name())]
+    UnsupportedProtocol {
+        /// The listener's name.
+        listener: String,
+        /// What it wants.
+        protocol: SecurityProtocol,
+    },
+}
+
+/// Listeners that are bound and do not accept yet.
+pub struct SocketServer {
+    listeners: Vec<(Endpoint, TcpListener)>,
+    inter_broker_listener: String,
+    limits: Arc<ConnectionLimits>,
+    settings: ConnectionSettings,
+}
+
+/// Listeners that accept; dropping it ends every connection on the spot.
+pub struct RunningServer {
+    acceptors: JoinSet<()>,
+    stopping: CancellationToken,
+}
+
+impl SocketServer {
+    /// Binds every listener of the configuration.
+    pub async fn bind(config: &BrokerConfig) -> Result<Self, BindError> {
+        let mut listeners = vec![];
+        for endpoint in &config.listeners {
+            let (listener, protocol) = (endpoint.listener.clone(), endpoint.security_protocol);
+            if protocol != SecurityProtocol::Plaintext {
+                return Err(BindError::UnsupportedProtocol { listener, protocol });
+            }
+            let bound = bind_endpoint(endpoint, config).await;
+            let bound = bound.and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
+            let (port, socket) = bound.map_err(|source| BindError::Address {
+                listener,
+                address: format!("{}:{}", endpoint.host, endpoint.port),
+                source,
+            })?;
+            let endpoint = Endpoint {
+                port,
+                ..endpoint.clone()
+            };
+            listeners.push((endpoint, socket));
+        }
+        Ok(Self {
+            listeners,
+            inter_broker_listener: config.inter_broker_listener_name.clone(),
+            limits: ConnectionLimits::new(config.max_connections, config.max_connections_per_ip),
+            settings: ConnectionSettings {
+                max_request_bytes: config.socket_request_max_bytes,
+                max_idle: Duration::from_millis(config.connections_max_idle_ms),
+                running_requests: Arc::new(Semaphore::new(
+                    config.queued_max_requests.clamp(1, Semaphore::MAX_PERMITS),
+                )),
+            },
+        })
+    }
+
+    /// The listeners in the order of the configuration, with the ports they are bound to.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.listeners.iter().map(|(endpoint, _)| endpoint)
+    }
+
+    /// Begins to accept on the runtime that it is called in.
+    pub fn start<H: RequestHandler>(self, handler: &Arc<H>) -> RunningServer {
+        let stopping = CancellationToken::new();
+        let mut acceptors = JoinSet::new();
+        let several = self.listeners.len() > 1;
+        for (endpoint, listener) in self.listeners {
+            let acceptor = Acceptor {
+                is_protected: several && endpoint.listener == self.inter_broker_listener,
+                endpoint,
+                limits: self.limits.clone(),
+                settings: self.settings.clone(),
+                handler: handler.clone(),
+                stopping: stopping.clone(),
+                connections: JoinSet::new(),
+            };
+            acceptors.spawn(acceptor.run(listener));
+        }
+        RunningServer { acceptors, stopping }
+    }
+}
+
+impl RunningServer {
+    /// Stops accepting, lets every request in flight be answered, and ends the connections; those that are
+    /// not done after `grace` are cut off.
+    pub async fn stop(mut self, grace: Duration) {
+        self.stopping.cancel();
+        let all_ended = async { while self.acceptors.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, all_ended).await.is_err() {
+            tracing::info!("connections with requests in flight were cut off");
+        }
+    }
+}
+
+async fn bind_endpoint(endpoint: &Endpoint, config: &BrokerConfig) -> io::Result<TcpListener> {
+    let addresses: Vec<SocketAddr> = match endpoint.host.as_str() {
+        // Every interface: of both families where there are both.
+        "" => vec![
+            ([0u16; 8], endpoint.port).into(),
+            ([0u8; 4], endpoint.port).into(),
+        ],
+        host => lookup_host((host, endpoint.port)).await?.collect(),
+    };
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        match bind_address(address, config) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last_error = error,
+        }
+    }
+    Err(last_error)
+}
+
+fn bind_address(address: SocketAddr, config: &BrokerConfig) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    // Accepted connections inherit these. Not positive: the operating system decides.
+    if let Ok(bytes @ 1..) = u32::try_from(config.socket_send_buffer_bytes) {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Ok(bytes @ 1..) = u32::try_from(config.socket_receive_buffer_bytes) {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.bind(address)?;
+    socket.listen(
+        u32::try_from(config.socket_listen_backlog_size)
+            .unwrap_or(1)
+            .max(1),
+    )
+}
+
+struct Acceptor<H> {
+    endpoint: Endpoint,
+    is_protected: bool,
+    limits: Arc<ConnectionLimits>,
+    settings: ConnectionSettings,
+    handler: Arc<H>,
+    stopping: CancellationToken,
+    connections: JoinSet<(SocketAddr, ConnectionEnd)>,
+}
+
+impl<H: RequestHandler> Acceptor<H> {
+    async fn run(mut self, listener: TcpListener) {
+        let stopping = self.stopping.clone();
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                Some(ended) = self.connections.join_next() => self.log_end(ended),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.admit(stream, peer).await,
+                    Err(error) => {
+                        tracing::error!(listener = self.endpoint.listener, %error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_BACKOFF).await;
+                    }
+                },
+            }
+        }
+        // Closed first: whoever is in the backlog is refused rather than left waiting.
+        drop(listener);
+        while let Some(ended) = self.connections.join_next().await {
+            self.log_end(ended);
+        }
+    }
+
+    async fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let stopping = self.stopping.clone();
+        let admitted = tokio::select! {
+            () = stopping.cancelled() => return,
+            admitted = self.limits.admit(peer.ip(), self.is_protected) => admitted,
+        };
+        let slot = match admitted {
+            Ok(slot) => slot,
+            Err(error) => {
+                tracing::info!(listener = self.endpoint.listener, %peer, %error, "connection refused");
+                return;
+            }
+        };
+        let options = stream
+            .set_nodelay(true)
+            .and_then(|()| Ok(rustix::net::sockopt::set_socket_keepalive(&stream, true)?));
+        if let Err(error) = options {
+            // It is gone already.
+            tracing::debug!(%peer, %error, "connection lost");
+            return;
+        }
+        let context = RequestContext {
+            api_version: 0,
+            client_id: String::new(),
+            peer,
+            listener: self.endpoint.listener.clone(),
+        };
+        let connection = Connection::new(
+            stream,
+            context,
+            slot,
+            self.handler.clone(),
+            self.settings.clone(),
+            self.stopping.clone(),
+        );
+        self.connections
+            .spawn(async move { (peer, connection.serve().await) });
+    }
+
+    fn log_end(&self, ended: Result<(SocketAddr, ConnectionEnd), JoinError>) {
+        let listener = self.endpoint.listener.as_str();
+        match ended {
+            Ok((peer, end @ (ConnectionEnd::FrameSize(_) | ConnectionEnd::Request(_)))) => {
+                tracing::warn!(listener, %peer, reason = %end, "connection closed because of a malformed request");
+            }
+            Ok((peer, end @ ConnectionEnd::Panicked(_))) => {
+                tracing::error!(listener, %peer, reason = %end, "connection closed");
+            }
+            Ok((peer, end @ (ConnectionEnd::ClosedByHandler | ConnectionEnd::Evicted))) => {
+                tracing::info!(listener, %peer, reason = %end, "connection closed");
+            }
+            Ok((peer, end)) => tracing::debug!(listener, %peer, reason = %end, "connection closed"),
+            Err(error) => tracing::error!(listener, %error, "connection task failed"),
+        }
+    }
+}

@@ -1,11 +1,20 @@
-//! What server and client connections have in common: reading frames as they arrive, writing all of something.
+//! What server and client connections have in common: reading frames as they arrive, writing all of a frame.
 
 use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::Buf;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::protocol::frame::FrameBuffer;
+use crate::protocol::{Chunk, FileRange};
+
+/// The most that one call sends out of a file, so that a large response does not keep other tasks waiting.
+const SENDFILE_BYTES: usize = 1 << 20;
 
 /// Waits for bytes and adds what is there to `frames`; 0 at the end of the stream. May be dropped at any time
 /// without losing a byte. Memory is reserved only once there is something to read.
@@ -19,15 +28,62 @@ pub(super) async fn read_some(stream: &TcpStream, frames: &mut FrameBuffer) -> i
     }
 }
 
-/// Writes all of `bytes`. If dropped before it is done, the stream is good for nothing.
-pub(super) async fn write_all(stream: &TcpStream, mut bytes: Bytes) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(&bytes) {
-            Ok(written) => drop(bytes.split_to(written)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+/// Writes chunks one after the other, those in files with `sendfile`; fails when the peer takes nothing for as
+/// long as `patience`. If it fails or is dropped before it is done, the stream is good for nothing.
+pub(super) async fn write_chunks(
+    stream: &TcpStream,
+    chunks: Vec<Chunk>,
+    patience: Duration,
+) -> io::Result<()> {
+    let mut chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty()).peekable();
+    while let Some(mut chunk) = chunks.next() {
+        let more = chunks.peek().is_some();
+        while !chunk.is_empty() {
+            // Of what is ready anyway, no task may do more than its share.
+            tokio::task::coop::consume_budget().await;
+            match stream.try_io(Interest::WRITABLE, || send(stream, &mut chunk, more)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let writable = tokio::time::timeout(patience, stream.writable());
+                    writable.await.map_err(|_| io::ErrorKind::TimedOut)??;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(())
+}
+
+/// Sends some of `chunk` and takes that off its front. With `more`, the last bytes may wait for those of the
+/// next chunk, so that a header and the records behind it share a packet.
+fn send(stream: &TcpStream, chunk: &mut Chunk, more: bool) -> io::Result<()> {
+    match chunk {
+        Chunk::Bytes(bytes) => {
+            let mut flags = SendFlags::NOSIGNAL;
+            flags.set(SendFlags::MORE, more);
+            bytes.advance(rustix::net::send(stream.as_fd(), bytes, flags)?);
+        }
+        Chunk::File(range) => {
+            let sent = send_file(stream, range)?;
+            range.position += sent as u64;
+            range.length -= sent;
+        }
+    }
+    Ok(())
+}
+
+fn send_file(stream: &TcpStream, range: &FileRange) -> io::Result<usize> {
+    let mut position = range.position;
+    let count = range.length.min(SENDFILE_BYTES);
+    match rustix::fs::sendfile(stream.as_fd(), &range.file, Some(&mut position), count) {
+        // The length of the frame is out already: the only way left to tell the peer is to hang up.
+        Ok(0) => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the file is shorter than what was promised of it",
+        )),
+        Ok(sent) => Ok(sent),
+        Err(Errno::AGAIN) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(error) => Err(error.into()),
+    }
 }

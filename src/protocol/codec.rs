@@ -13,9 +13,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{RequestHeader, ResponseHeader};
+use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request as WireRequest, StrBytes};
 
+use super::api_table::{ApiKey, Request};
 use super::frame::LENGTH_BYTES;
 use super::sceptical;
 
@@ -46,6 +47,19 @@ pub enum DecodeError {
         /// Where it ended to make sense.
         reason: String,
     },
+}
+
+/// What precedes the body of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedHeader {
+    /// Which API.
+    pub api: ApiKey,
+    /// Its version; out of range only for ApiVersions, see [`decode_request`].
+    pub version: i16,
+    /// To be repeated in the response.
+    pub correlation_id: i32,
+    /// The client's name for itself; empty if it gives none.
+    pub client_id: StrBytes,
 }
 
 /// A message that does not exist in the version it is to be sent in: a mistake on our side.
@@ -114,6 +128,40 @@ fn encode<H: Encodable, T: Encodable>(
         version,
         reason: format!("{error:#}"),
     })
+}
+
+/// Decodes a request frame without its length prefix.
+///
+/// An ApiVersions request in a version we do not know is how clients of the future say hello: it comes out as
+/// an empty request, with its true version in the header, for the handler to answer (trap 69).
+pub fn decode_request(mut frame: Bytes) -> Result<(ReceivedHeader, Request), DecodeError> {
+    let (Some(key), Some(version)) = (i16_at(&frame, 0), i16_at(&frame, 2)) else {
+        return Err(DecodeError::Header(format!("{} bytes are too few", frame.len())));
+    };
+    let api = ApiKey::from_code(key).ok_or(DecodeError::UnknownApiKey(key))?;
+    let served = api.serves(version);
+    if !served && api != ApiKey::ApiVersions {
+        let api = api.name();
+        return Err(DecodeError::UnsupportedVersion { api, version });
+    }
+    let header: RequestHeader = decode_header(&mut frame, api.request_header_version(version))?;
+    let request = if served {
+        Request::decode(api, version, frame)?
+    } else {
+        Request::ApiVersions(ApiVersionsRequest::default())
+    };
+    let header = ReceivedHeader {
+        api,
+        version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id.unwrap_or_default(),
+    };
+    Ok((header, request))
+}
+
+fn i16_at(frame: &Bytes, position: usize) -> Option<i16> {
+    let bytes = frame.get(position..)?.first_chunk()?;
+    Some(i16::from_be_bytes(*bytes))
 }
 
 /// A whole frame with a request in it, length prefix included.

@@ -2,9 +2,15 @@
 //! With `record`, the only layer that may touch the crate `kafka-protocol`; all others say `protocol::messages`.
 //! Kafka 3.9: `ApiKeys`, `RequestHeader`, `AbstractRequest`, `ByteBufferAccessor`.
 
+pub mod api_table;
 pub mod codec;
+pub mod fetch_response;
 pub mod frame;
+pub mod response;
 mod sceptical;
+
+pub use api_table::{ApiKey, Request};
+pub use response::{Chunk, FileRange, Response};
 
 /// Kafka's requests and responses, one struct each.
 pub use kafka_protocol::messages;

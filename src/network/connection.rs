@@ -1,0 +1,211 @@
+//! One connection of a client: read a frame, have it handled, write the response; again. Kafka 3.9: `Processor`,
+//! `KafkaChannel`.
+//!
+//! One request is in flight; while it is handled at most one more frame is read ahead, which also notices a
+//! client that hangs up. Responses so come in the order of the requests (trap 69). A throttled client will be
+//! held back between two requests, when there are quotas.
+
+use std::any::Any;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::limits::ConnectionSlot;
+use super::request_handler::{Reply, RequestContext, RequestHandler};
+use super::stream;
+use crate::protocol::codec::{self, DecodeError};
+use crate::protocol::frame::{FrameBuffer, FrameSizeError};
+
+/// What every connection of a broker is held to.
+#[derive(Clone)]
+pub(super) struct ConnectionSettings {
+    /// `socket.request.max.bytes`.
+    pub(super) max_request_bytes: usize,
+    /// `connections.max.idle.ms`: how long a client may send nothing, or take nothing of a response.
+    pub(super) max_idle: Duration,
+    /// `queued.max.requests`: see [`Connection::handle`].
+    pub(super) running_requests: Arc<Semaphore>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionEnd {
+    #[error("closed by the client")]
+    ClosedByPeer,
+    #[error("the broker is stopping")]
+    Stopping,
+    #[error("evicted to make room for another connection")]
+    Evicted,
+    #[error("idle for too long")]
+    Idle,
+    #[error("the request failed and its client expects no response")]
+    ClosedByHandler,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    FrameSize(#[from] FrameSizeError),
+    #[error(transparent)]
+    Request(#[from] DecodeError),
+    #[error("the handler of a request panicked: {0}")]
+    Panicked(String),
+}
+
+pub(super) struct Connection<H> {
+    stream: TcpStream,
+    context: RequestContext,
+    slot: ConnectionSlot,
+    handler: Arc<H>,
+    settings: ConnectionSettings,
+    stopping: CancellationToken,
+    frames: FrameBuffer,
+    /// A whole frame, read while the one before it was being handled.
+    ahead: Option<Bytes>,
+}
+
+impl<H: RequestHandler> Connection<H> {
+    pub(super) fn new(
+        stream: TcpStream,
+        context: RequestContext,
+        slot: ConnectionSlot,
+        handler: Arc<H>,
+        settings: ConnectionSettings,
+        stopping: CancellationToken,
+    ) -> Self {
+        let frames = FrameBuffer::new(settings.max_request_bytes);
+        Self {
+            stream,
+            context,
+            slot,
+            handler,
+            settings,
+            stopping,
+            frames,
+            ahead: None,
+        }
+    }
+
+    /// Serves the client until one side has had enough.
+    pub(super) async fn serve(mut self) -> ConnectionEnd {
+        loop {
+            if let Err(end) = self.serve_one().await {
+                return end;
+            }
+        }
+    }
+
+    async fn serve_one(&mut self) -> Result<(), ConnectionEnd> {
+        let frame = self.next_frame().await?;
+        self.slot.touch();
+        let (header, request) = codec::decode_request(frame)?;
+        self.context.api_version = header.version;
+        if self.context.client_id != *header.client_id {
+            self.context.client_id = header.client_id.to_string();
+        }
+        match self.handle(header.correlation_id, request).await? {
+            Reply::Send(response) => {
+                let chunks = response.into_chunks();
+                stream::write_chunks(&self.stream, chunks, self.settings.max_idle).await?;
+                Ok(())
+            }
+            Reply::Nothing => Ok(()),
+            Reply::Close => Err(ConnectionEnd::ClosedByHandler),
+        }
+    }
+
+    /// Waits for a whole frame. Between two requests, and only there, the broker may end the connection.
+    async fn next_frame(&mut self) -> Result<Bytes, ConnectionEnd> {
+        loop {
+            if self.stopping.is_cancelled() {
+                return Err(ConnectionEnd::Stopping);
+            }
+            if let Some(frame) = self.ahead.take() {
+                return Ok(frame);
+            }
+            if let Some(frame) = self.frames.next_frame()? {
+                return Ok(frame);
+            }
+            let read = timeout(
+                self.settings.max_idle,
+                stream::read_some(&self.stream, &mut self.frames),
+            );
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return Err(ConnectionEnd::Stopping),
+                () = self.slot.evicted().cancelled() => return Err(ConnectionEnd::Evicted),
+                read = read => match read {
+                    Ok(Ok(0)) => return Err(ConnectionEnd::ClosedByPeer),
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => return Err(error.into()),
+                    Err(_) => return Err(ConnectionEnd::Idle),
+                },
+            }
+        }
+    }
+
+    /// Runs the handler to its end, reading ahead meanwhile.
+    ///
+    /// A request takes one of the `queued.max.requests` until its handler waits for the first time. From then
+    /// on it is in some purgatory, as Kafka would say, where it must not be in the way of the very requests
+    /// that it waits for, such as the fetches of followers.
+    async fn handle(
+        &mut self,
+        correlation_id: i32,
+        request: crate::protocol::Request,
+    ) -> Result<Reply, ConnectionEnd> {
+        let running = self.settings.running_requests.clone();
+        let permit = running.acquire().await.map_err(|_| ConnectionEnd::Stopping)?;
+        let handled = self.handler.handle(&self.context, correlation_id, request);
+        let mut handled = pin!(AssertUnwindSafe(handled).catch_unwind());
+        let at_once = futures::poll!(&mut handled);
+        drop(permit);
+        let reply = match at_once {
+            Poll::Ready(reply) => reply,
+            Poll::Pending => {
+                let read_ahead = read_ahead(&self.stream, &mut self.frames, &mut self.ahead);
+                tokio::select! {
+                    biased;
+                    reply = &mut handled => reply,
+                    // Never: reading ahead has no end.
+                    never = read_ahead => match never {},
+                }
+            }
+        };
+        reply.map_err(|panic| ConnectionEnd::Panicked(panic_message(&*panic)))
+    }
+}
+
+/// Reads until there is one whole frame, then does nothing for ever. Whatever ends the stream meanwhile is met
+/// again by the next read.
+async fn read_ahead(
+    stream: &TcpStream,
+    frames: &mut FrameBuffer,
+    ahead: &mut Option<Bytes>,
+) -> std::convert::Infallible {
+    while ahead.is_none() {
+        match frames.next_frame() {
+            Ok(Some(frame)) => *ahead = Some(frame),
+            Ok(None) => match stream::read_some(stream, frames).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            },
+            Err(_) => break,
+        }
+    }
+    std::future::pending().await
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_string()
+}

@@ -1,0 +1,195 @@
+//! The APIs of a Kafka 3.9 broker with ZooKeeper: key, versions, and whether they are built here.
+//! Kafka 3.9: `ApiKeys`, `ApiMessageType` with listener type `zkBroker`.
+//!
+//! An API that is not built yet is not advertised; a request for it is still decoded and is answered with
+//! UNSUPPORTED_VERSION. Setting its row to `Built` is all it takes to advertise it.
+
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use kafka_protocol::messages;
+use kafka_protocol::protocol::HeaderVersion as _;
+
+use super::codec::{DecodeError, decode_body};
+
+/// How far an API has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiState {
+    /// Advertised and served.
+    Built,
+    /// Answered with UNSUPPORTED_VERSION.
+    Planned,
+}
+
+macro_rules! api_table {
+    ($($api:ident($request:ident) = $key:literal, $versions:expr, $state:ident;)*) => {
+        /// An API by its name in Kafka's protocol guide; the discriminant is its key.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(i16)]
+        #[allow(missing_docs, reason = "each is named as in Kafka's protocol guide")]
+        pub enum ApiKey {
+            $($api = $key,)*
+        }
+
+        impl ApiKey {
+            /// Every API, in the order of the keys.
+            pub const ALL: &'static [ApiKey] = &[$(ApiKey::$api,)*];
+
+            /// The API with this key.
+            pub fn from_code(key: i16) -> Option<Self> {
+                match key {
+                    $($key => Some(Self::$api),)*
+                    _ => None,
+                }
+            }
+
+            /// The name in Kafka's protocol guide, such as `LeaderAndIsr`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$api => stringify!($api),)*
+                }
+            }
+
+            /// The versions that Kafka 3.9 serves.
+            pub fn versions(self) -> RangeInclusive<i16> {
+                match self {
+                    $(Self::$api => $versions,)*
+                }
+            }
+
+            /// Whether it is built yet.
+            pub fn state(self) -> ApiState {
+                match self {
+                    $(Self::$api => ApiState::$state,)*
+                }
+            }
+
+            /// Version of the header that precedes a request: 2 marks the flexible versions.
+            pub fn request_header_version(self, version: i16) -> i16 {
+                match self {
+                    $(Self::$api => messages::$request::header_version(version),)*
+                }
+            }
+        }
+
+        /// The body of a request.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "each is named as in Kafka's protocol guide")]
+        pub enum Request {
+            $($api(messages::$request),)*
+        }
+
+        impl Request {
+            /// Decodes the whole body of a request.
+            pub(super) fn decode(api: ApiKey, version: i16, body: Bytes) -> Result<Self, DecodeError> {
+                let flexible = api.request_header_version(version) >= 2;
+                match api {
+                    $(ApiKey::$api => Ok(Self::$api(decode_body(body, version, flexible)?)),)*
+                }
+            }
+
+            /// Which API it is for.
+            pub fn api(&self) -> ApiKey {
+                match self {
+                    $(Self::$api(_) => ApiKey::$api,)*
+                }
+            }
+        }
+    };
+}
+
+api_table! {
+    Produce(ProduceRequest) = 0, 0..=11, Planned;
+    Fetch(FetchRequest) = 1, 0..=17, Planned;
+    ListOffsets(ListOffsetsRequest) = 2, 0..=9, Planned;
+    Metadata(MetadataRequest) = 3, 0..=12, Built;
+    LeaderAndIsr(LeaderAndIsrRequest) = 4, 0..=7, Planned;
+    StopReplica(StopReplicaRequest) = 5, 0..=4, Planned;
+    UpdateMetadata(UpdateMetadataRequest) = 6, 0..=8, Planned;
+    ControlledShutdown(ControlledShutdownRequest) = 7, 0..=3, Planned;
+    OffsetCommit(OffsetCommitRequest) = 8, 0..=9, Planned;
+    OffsetFetch(OffsetFetchRequest) = 9, 0..=9, Planned;
+    FindCoordinator(FindCoordinatorRequest) = 10, 0..=6, Planned;
+    JoinGroup(JoinGroupRequest) = 11, 0..=9, Planned;
+    Heartbeat(HeartbeatRequest) = 12, 0..=4, Planned;
+    LeaveGroup(LeaveGroupRequest) = 13, 0..=5, Planned;
+    SyncGroup(SyncGroupRequest) = 14, 0..=5, Planned;
+    DescribeGroups(DescribeGroupsRequest) = 15, 0..=5, Planned;
+    ListGroups(ListGroupsRequest) = 16, 0..=5, Planned;
+    SaslHandshake(SaslHandshakeRequest) = 17, 0..=1, Planned;
+    ApiVersions(ApiVersionsRequest) = 18, 0..=4, Built;
+    CreateTopics(CreateTopicsRequest) = 19, 0..=7, Planned;
+    DeleteTopics(DeleteTopicsRequest) = 20, 0..=6, Planned;
+    DeleteRecords(DeleteRecordsRequest) = 21, 0..=2, Planned;
+    InitProducerId(InitProducerIdRequest) = 22, 0..=5, Planned;
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest) = 23, 0..=4, Planned;
+    AddPartitionsToTxn(AddPartitionsToTxnRequest) = 24, 0..=5, Planned;
+    AddOffsetsToTxn(AddOffsetsToTxnRequest) = 25, 0..=4, Planned;
+    EndTxn(EndTxnRequest) = 26, 0..=4, Planned;
+    WriteTxnMarkers(WriteTxnMarkersRequest) = 27, 0..=1, Planned;
+    TxnOffsetCommit(TxnOffsetCommitRequest) = 28, 0..=4, Planned;
+    DescribeAcls(DescribeAclsRequest) = 29, 0..=3, Planned;
+    CreateAcls(CreateAclsRequest) = 30, 0..=3, Planned;
+    DeleteAcls(DeleteAclsRequest) = 31, 0..=3, Planned;
+    DescribeConfigs(DescribeConfigsRequest) = 32, 0..=4, Planned;
+    AlterConfigs(AlterConfigsRequest) = 33, 0..=2, Planned;
+    AlterReplicaLogDirs(AlterReplicaLogDirsRequest) = 34, 0..=2, Planned;
+    DescribeLogDirs(DescribeLogDirsRequest) = 35, 0..=4, Planned;
+    SaslAuthenticate(SaslAuthenticateRequest) = 36, 0..=2, Planned;
+    CreatePartitions(CreatePartitionsRequest) = 37, 0..=3, Planned;
+    CreateDelegationToken(CreateDelegationTokenRequest) = 38, 0..=3, Planned;
+    RenewDelegationToken(RenewDelegationTokenRequest) = 39, 0..=2, Planned;
+    ExpireDelegationToken(ExpireDelegationTokenRequest) = 40, 0..=2, Planned;
+    DescribeDelegationToken(DescribeDelegationTokenRequest) = 41, 0..=3, Planned;
+    DeleteGroups(DeleteGroupsRequest) = 42, 0..=2, Planned;
+    ElectLeaders(ElectLeadersRequest) = 43, 0..=2, Planned;
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest) = 44, 0..=1, Planned;
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest) = 45, 0..=0, Planned;
+    ListPartitionReassignments(ListPartitionReassignmentsRequest) = 46, 0..=0, Planned;
+    OffsetDelete(OffsetDeleteRequest) = 47, 0..=0, Planned;
+    DescribeClientQuotas(DescribeClientQuotasRequest) = 48, 0..=1, Planned;
+    AlterClientQuotas(AlterClientQuotasRequest) = 49, 0..=1, Planned;
+    DescribeUserScramCredentials(DescribeUserScramCredentialsRequest) = 50, 0..=0, Planned;
+    AlterUserScramCredentials(AlterUserScramCredentialsRequest) = 51, 0..=0, Planned;
+    AlterPartition(AlterPartitionRequest) = 56, 0..=3, Planned;
+    UpdateFeatures(UpdateFeaturesRequest) = 57, 0..=1, Planned;
+    Envelope(EnvelopeRequest) = 58, 0..=0, Planned;
+    DescribeCluster(DescribeClusterRequest) = 60, 0..=1, Built;
+    DescribeProducers(DescribeProducersRequest) = 61, 0..=0, Planned;
+    DescribeTransactions(DescribeTransactionsRequest) = 65, 0..=0, Planned;
+    ListTransactions(ListTransactionsRequest) = 66, 0..=1, Planned;
+    AllocateProducerIds(AllocateProducerIdsRequest) = 67, 0..=0, Planned;
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest) = 68, 0..=0, Planned;
+    ConsumerGroupDescribe(ConsumerGroupDescribeRequest) = 69, 0..=0, Planned;
+}
+
+impl ApiKey {
+    /// The key on the wire.
+    pub fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// Whether requests of this version can be read and answered.
+    pub fn serves(self, version: i16) -> bool {
+        self.versions().contains(&version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table against the crate, whose ranges were checked against a running Kafka 3.9.1.
+    #[test]
+    fn the_table_has_kafkas_keys_and_versions() {
+        for &api in ApiKey::ALL {
+            let theirs = messages::ApiKey::try_from(api.code()).unwrap();
+            assert_eq!(format!("{theirs:?}"), api.name());
+            assert_eq!(theirs.valid_versions().min, *api.versions().start(), "{api:?}");
+            assert_eq!(theirs.valid_versions().max, *api.versions().end(), "{api:?}");
+            assert_eq!(ApiKey::from_code(api.code()), Some(api));
+        }
+        assert_eq!(ApiKey::ALL.len(), 62);
+        assert_eq!(ApiKey::from_code(52), None);
+    }
+}
