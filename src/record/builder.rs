@@ -14,9 +14,6 @@ use super::varint::{put_varint, put_varlong};
 use crate::common::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, ProducerId};
 use crate::config::TimestampType;
 
-/// Bytes of a record besides its key, value and headers, at the most: five varints, one varlong, attributes.
-const MAX_RECORD_OVERHEAD: usize = 5 * 5 + 10 + 1;
-
 /// A batch of format 2 in the making.
 #[derive(Clone, Debug)]
 pub struct BatchBuilder {
@@ -174,11 +171,6 @@ impl BatchBuilder {
     /// Bytes of the batch if it were built now and not compressed.
     pub fn uncompressed_size(&self) -> usize {
         RECORD_BATCH_OVERHEAD + self.records.len()
-    }
-
-    /// [`Self::uncompressed_size`] once a record with this much key, value and headers were added, at the most.
-    pub fn uncompressed_size_with(&self, payload_bytes: usize) -> usize {
-        self.uncompressed_size() + payload_bytes + MAX_RECORD_OVERHEAD
     }
 
     /// The header, and the records that follow it. There must be a record.

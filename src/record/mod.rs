@@ -8,6 +8,7 @@ pub mod compression;
 pub mod control;
 pub mod error;
 pub mod record;
+pub mod validator;
 pub mod varint;
 
 #[cfg(test)]
@@ -20,3 +21,6 @@ pub use compression::Compression;
 pub use control::{ControlRecordType, EndTransactionMarker};
 pub use error::{InvalidRecords, RecordError};
 pub use record::{Headers, Record, RecordReader};
+pub use validator::{
+    AppendContext, AppendOrigin, ValidatedRecords, validate_append, validate_produce_version,
+};

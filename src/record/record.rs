@@ -16,7 +16,7 @@
 use std::io::{BufRead, Read};
 
 use super::batch::{BatchHeader, NO_TIMESTAMP, RecordBatch};
-use super::compression::Decompressor;
+use super::compression::{Compression, Decompressor};
 use super::error::RecordError;
 use super::varint::{read_varint, read_varlong};
 use crate::common::ids::Offset;
@@ -307,7 +307,11 @@ fn unwrap_messages<'a>(
 ) -> Result<Source<'a>, RecordError> {
     let value = Record::parse_legacy(payload, wrapper.base_offset, NO_TIMESTAMP)?.value;
     let value = value.ok_or_else(|| RecordError::invalid("a wrapper message without a value"))?;
-    let messages = wrapper.compression()?.decompress(wrapper.magic, value, limit)?;
+    let compression = wrapper.compression()?;
+    if compression == Compression::Zstd {
+        return Err(RecordError::invalid("zstd came with format 2"));
+    }
+    let messages = compression.decompress(wrapper.magic, value, limit)?;
     let mut position = 0;
     let mut last_offset = None;
     while let Some(message) = parse_message(&messages[position..])? {

@@ -1,0 +1,388 @@
+//! What a leader checks of the records it is given, and what it makes of them. Kafka 3.9: `LogValidator`,
+//! `UnifiedLog.analyzeAndValidateRecords`, `ProduceRequest.validateRecords`.
+//!
+//! Whatever comes in, exactly one batch of format 2 goes to the log. Usually it is the producer's own: its
+//! payload is passed on untouched and only the header in front of it is another. It is rebuilt when
+//!
+//! - it is in format 0 or 1,
+//! - `compression.type` asks for another codec than it has, unless it is an uncompressed control batch,
+//! - its records do not count their offsets 0, 1, 2, … (Kafka repairs that in compressed batches only).
+//!
+//! A rebuilt batch keeps its producer id, epoch and sequence (trap 59). Every record is walked in any case, as in
+//! Kafka: the number of records and their largest timestamp must be right before consumers depend on them.
+//!
+//! This module never looks at a producer's earlier batches; the log's producer state does.
+
+use bytes::Bytes;
+
+use super::batch::{BatchHeader, CURRENT_MAGIC, NO_TIMESTAMP, RecordBatch};
+use super::batches::RecordBatches;
+use super::builder::BatchBuilder;
+use super::compression::Compression;
+use super::error::InvalidRecords;
+use super::record::{Record, RecordReader};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{LeaderEpoch, Offset};
+use crate::config::{LogConfig, TimestampType};
+
+/// At most so many records are blamed one by one; a batch of empty records could hold a hundred thousand.
+const MAX_RECORD_ERRORS: usize = 1000;
+/// A batch that has to be rebuilt, and a record larger than the unpacking buffer, may unpack to as many times
+/// `max.message.bytes` (or [`MIN_UNPACKED_BYTES`], if that is more). Better compressed data is refused as too large:
+/// that much memory must be held for it.
+const MAX_EXPANSION: usize = 64;
+const MIN_UNPACKED_BYTES: usize = 64 << 20;
+/// The Produce version that brought format 2.
+const FIRST_VERSION_WITH_BATCHES: i16 = 3;
+/// The Produce version that brought zstd.
+const FIRST_VERSION_WITH_ZSTD: i16 = 7;
+
+/// Who appends: decides which checks apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendOrigin {
+    /// A follower, or a replay of what is in the log already: nothing is refused.
+    Replication,
+    /// A coordinator on this broker, transaction markers included: trusted, but for its producer's epoch.
+    Coordinator,
+    /// A Produce request.
+    Client,
+}
+
+/// What the log knows when it appends.
+#[derive(Clone, Copy, Debug)]
+pub struct AppendContext<'a> {
+    /// The topic's configuration.
+    pub config: &'a LogConfig,
+    /// The offset that the first record gets.
+    pub next_offset: Offset,
+    /// The epoch in which this broker leads the partition.
+    pub leader_epoch: LeaderEpoch,
+    /// The time now.
+    pub now_ms: i64,
+    /// Who appends.
+    pub origin: AppendOrigin,
+}
+
+/// One batch, checked, with its offsets, ready to be written: first [`BatchHeader::encode`], then the records.
+#[derive(Clone, Debug)]
+pub struct ValidatedRecords {
+    /// The header: offsets, leader epoch, timestamps and CRC as they go to disk.
+    pub header: BatchHeader,
+    /// What follows the header: the producer's own bytes unless `is_rebuilt`.
+    pub records: Bytes,
+    /// The leader's time if `message.timestamp.type` is LogAppendTime, else -1.
+    pub log_append_time: i64,
+    /// Whether the batch was encoded anew; Kafka counts such records as converted.
+    pub is_rebuilt: bool,
+}
+
+/// Refuses what a Produce request of this version may not carry; to be asked before anything is appended.
+pub fn validate_produce_version(version: i16, records: &[u8]) -> Result<(), InvalidRecords> {
+    if version < FIRST_VERSION_WITH_BATCHES {
+        return Ok(());
+    }
+    let mut batches = RecordBatches::new(records);
+    let Some(batch) = batches.next().transpose()? else {
+        return Err(InvalidRecords::invalid("there must be one record batch"));
+    };
+    if batch.magic() != CURRENT_MAGIC {
+        return Err(InvalidRecords::invalid(format!(
+            "format {} in Produce version {version}",
+            batch.magic()
+        )));
+    }
+    if version < FIRST_VERSION_WITH_ZSTD && batch.compression() == Ok(Compression::Zstd) {
+        let message = format!("zstd in Produce version {version}");
+        return Err(InvalidRecords::new(
+            ErrorCode::UnsupportedCompressionType,
+            message,
+        ));
+    }
+    match batches.next().transpose()? {
+        Some(_) => Err(InvalidRecords::invalid("there must be exactly one record batch")),
+        None => Ok(()),
+    }
+}
+
+/// Checks the batch (or the messages of format 0 or 1) in `records` and gives it its place in the log. Bytes after
+/// the last complete batch are ignored.
+pub fn validate_append(
+    records: &Bytes,
+    context: &AppendContext<'_>,
+) -> Result<ValidatedRecords, InvalidRecords> {
+    let (first, source) = check_batches(records, context)?;
+    let target = Compression::target(context.config.compression_type, source);
+    let is_control = source == Compression::None && first.is_control_batch();
+    if first.magic() == CURRENT_MAGIC && (source == target || is_control) {
+        let mut check = RecordCheck::new(context);
+        check.walk(&first, None)?;
+        check.finish()?;
+        if check.are_offsets_consecutive {
+            return Ok(place(&first, check.max_timestamp, records, context));
+        }
+    }
+    rebuild(records, &first, target, context)
+}
+
+/// The checks that need no look at a single record. Returns the first batch and the codec of them all.
+fn check_batches<'a>(
+    records: &'a [u8],
+    context: &AppendContext<'_>,
+) -> Result<(RecordBatch<'a>, Compression), InvalidRecords> {
+    let mut first: Option<RecordBatch<'a>> = None;
+    let mut source = Compression::None;
+    let mut is_single = true;
+    for batch in RecordBatches::new(records) {
+        let batch = batch?;
+        check_size(batch.size_in_bytes(), context)?;
+        batch.ensure_valid_crc()?;
+        let compression = batch
+            .compression()
+            .map_err(|error| InvalidRecords::new(ErrorCode::UnsupportedCompressionType, error.to_string()))?;
+        if compression != Compression::None {
+            source = compression;
+        }
+        is_single = first.is_none();
+        let first = first.get_or_insert(batch);
+        if batch.magic() != first.magic() {
+            return Err(InvalidRecords::invalid(
+                "batches of different formats in one append",
+            ));
+        }
+        if context.origin == AppendOrigin::Client {
+            check_client_batch(&batch)?;
+        }
+    }
+    let first = first.ok_or_else(|| InvalidRecords::invalid("there is no complete batch"))?;
+    if !is_single && (first.magic() >= CURRENT_MAGIC || source != Compression::None) {
+        return Err(InvalidRecords::invalid("there must be exactly one batch"));
+    }
+    Ok((first, source))
+}
+
+fn check_size(size: usize, context: &AppendContext<'_>) -> Result<(), InvalidRecords> {
+    let limit = context.config.max_message_bytes;
+    if size <= usize::try_from(limit).unwrap_or(0) {
+        return Ok(());
+    }
+    let message = format!("a batch of {size} bytes, more than max.message.bytes, {limit}");
+    Err(InvalidRecords::new(ErrorCode::MessageTooLarge, message))
+}
+
+fn check_client_batch(batch: &BatchHeader) -> Result<(), InvalidRecords> {
+    if batch.magic() < CURRENT_MAGIC {
+        return Ok(());
+    }
+    if batch.base_offset() != 0 {
+        return Err(InvalidRecords::invalid(format!(
+            "base offset {} instead of 0",
+            batch.base_offset()
+        )));
+    }
+    let from_offsets = i64::from(batch.last_offset_delta()) + 1;
+    if from_offsets <= 0 || from_offsets != i64::from(batch.count) {
+        let message = format!("{} records, but {from_offsets} offsets", batch.count);
+        return Err(InvalidRecords::invalid(message));
+    }
+    if batch.is_control_batch() {
+        return Err(InvalidRecords::invalid("clients do not write control records"));
+    }
+    if batch.has_producer_id() && batch.base_sequence() < 0 {
+        let message = format!(
+            "sequence {} of producer {}",
+            batch.base_sequence(),
+            batch.producer_id()
+        );
+        return Err(InvalidRecords::invalid(message));
+    }
+    Ok(())
+}
+
+/// The producer's own batch under a new header.
+fn place(
+    batch: &RecordBatch<'_>,
+    max_timestamp: i64,
+    records: &Bytes,
+    context: &AppendContext<'_>,
+) -> ValidatedRecords {
+    let mut header = batch.header();
+    let timestamp_type = context.config.message_timestamp_type;
+    let (max_timestamp, log_append_time) = match timestamp_type {
+        TimestampType::CreateTime => (max_timestamp, NO_TIMESTAMP),
+        TimestampType::LogAppendTime => (context.now_ms, context.now_ms),
+    };
+    header.set_max_timestamp(timestamp_type, max_timestamp, batch.records());
+    header.set_base_offset(context.next_offset);
+    header.set_partition_leader_epoch(context.leader_epoch);
+    ValidatedRecords {
+        header,
+        records: records.slice_ref(batch.records()),
+        log_append_time,
+        is_rebuilt: false,
+    }
+}
+
+/// One new batch of everything in `records`.
+fn rebuild(
+    records: &[u8],
+    first: &BatchHeader,
+    target: Compression,
+    context: &AppendContext<'_>,
+) -> Result<ValidatedRecords, InvalidRecords> {
+    let log_append_time = match context.config.message_timestamp_type {
+        TimestampType::CreateTime => None,
+        TimestampType::LogAppendTime => Some(context.now_ms),
+    };
+    let mut builder = BatchBuilder::new(context.next_offset)
+        .compression(target, target.level(context.config))
+        .log_append_time(log_append_time)
+        .producer(first.producer_id(), first.producer_epoch(), first.base_sequence())
+        .transactional(first.is_transactional())
+        .partition_leader_epoch(context.leader_epoch);
+    let mut check = RecordCheck::new(context);
+    for batch in RecordBatches::new(records) {
+        check.walk(&batch?, Some((&mut builder, target)))?;
+    }
+    check.finish()?;
+    if builder.count() == 0 {
+        return Err(InvalidRecords::invalid("there is no record"));
+    }
+    let (header, records) = builder.build_parts();
+    check_size(header.size_in_bytes(), context)?;
+    let log_append_time = log_append_time.unwrap_or(NO_TIMESTAMP);
+    Ok(ValidatedRecords {
+        header,
+        records,
+        log_append_time,
+        is_rebuilt: true,
+    })
+}
+
+/// The walk over the records, over those of several messages if need be.
+struct RecordCheck<'a> {
+    context: &'a AppendContext<'a>,
+    index: i32,
+    max_timestamp: i64,
+    are_offsets_consecutive: bool,
+    are_timestamps_invalid: bool,
+    record_errors: Vec<(i32, String)>,
+}
+
+impl<'a> RecordCheck<'a> {
+    fn new(context: &'a AppendContext<'a>) -> Self {
+        Self {
+            context,
+            index: 0,
+            max_timestamp: NO_TIMESTAMP,
+            are_offsets_consecutive: true,
+            are_timestamps_invalid: false,
+            record_errors: Vec::new(),
+        }
+    }
+
+    /// Checks each record, and adds it to `builder` as long as all are good.
+    fn walk(
+        &mut self,
+        batch: &RecordBatch<'_>,
+        mut builder: Option<(&mut BatchBuilder, Compression)>,
+    ) -> Result<(), InvalidRecords> {
+        let limit = unpacked_limit(self.context.config);
+        let mut reader = RecordReader::new(batch, limit)?;
+        while let Some(record) = reader.next()? {
+            self.check(batch, &record);
+            if let Some((builder, target)) = &mut builder
+                && self.record_errors.is_empty()
+            {
+                let offset = self.context.next_offset + i64::from(self.index);
+                builder.append_with_offset(
+                    offset,
+                    record.timestamp,
+                    record.key,
+                    record.value,
+                    record.headers,
+                );
+                match target {
+                    Compression::None => check_size(builder.uncompressed_size(), self.context)?,
+                    _ if builder.uncompressed_size() > limit => {
+                        return Err(super::error::RecordError::TooLarge(limit).into());
+                    }
+                    _ => {}
+                }
+            }
+            self.index += 1;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check(&mut self, batch: &BatchHeader, record: &Record<'_>) {
+        self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        self.are_offsets_consecutive &=
+            record.offset.wrapping_sub(batch.base_offset()) == i64::from(self.index);
+        let config = self.context.config;
+        if config.cleanup_policy.compact && record.key.is_none() {
+            self.blame("a record in a compacted topic must have a key".to_owned());
+        } else if config.message_timestamp_type == TimestampType::CreateTime
+            && record.timestamp != NO_TIMESTAMP
+        {
+            let age = self.context.now_ms.saturating_sub(record.timestamp);
+            let is_too_old = age > config.message_timestamp_before_max_ms;
+            if is_too_old || age.saturating_neg() > config.message_timestamp_after_max_ms {
+                self.are_timestamps_invalid = true;
+                self.blame(format!(
+                    "timestamp {} is not within [{}, {}]",
+                    record.timestamp,
+                    self.context
+                        .now_ms
+                        .saturating_sub(config.message_timestamp_before_max_ms),
+                    self.context
+                        .now_ms
+                        .saturating_add(config.message_timestamp_after_max_ms),
+                ));
+            }
+        } else if batch.timestamp_type() == TimestampType::LogAppendTime {
+            self.are_timestamps_invalid = true;
+            self.blame("a producer must not set the timestamp type LogAppendTime".to_owned());
+        }
+    }
+
+    #[cold]
+    fn blame(&mut self, reason: String) {
+        if self.record_errors.len() < MAX_RECORD_ERRORS {
+            self.record_errors.push((self.index, reason));
+        }
+    }
+
+    /// One bad record refuses them all.
+    fn finish(&mut self) -> Result<(), InvalidRecords> {
+        if self.record_errors.is_empty() {
+            return Ok(());
+        }
+        let record_errors = std::mem::take(&mut self.record_errors);
+        let (code, message) = match self.are_timestamps_invalid {
+            true => (
+                ErrorCode::InvalidTimestamp,
+                "one or more records have an invalid timestamp".to_owned(),
+            ),
+            false => (
+                ErrorCode::InvalidRecord,
+                format!("{} or more records are invalid", record_errors.len()),
+            ),
+        };
+        Err(InvalidRecords {
+            code,
+            message,
+            record_errors,
+        })
+    }
+}
+
+fn unpacked_limit(config: &LogConfig) -> usize {
+    let max_message_bytes = usize::try_from(config.max_message_bytes).unwrap_or(0);
+    max_message_bytes
+        .saturating_mul(MAX_EXPANSION)
+        .max(MIN_UNPACKED_BYTES)
+}
+
+#[cfg(test)]
+mod tests;
