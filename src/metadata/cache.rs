@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::common::ids::{BrokerId, TopicId, TopicName, TopicPartition};
+use crate::common::ids::{BrokerId, ControllerEpoch, TopicId, TopicName, TopicPartition};
 use crate::common::leader_and_isr::LeaderIsrAndControllerEpoch;
 use crate::config::Endpoint;
 
@@ -54,6 +54,8 @@ pub struct TopicMetadata {
 /// The cluster at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct MetadataImage {
+    /// Epoch of the controller that sent the last update.
+    pub controller_epoch: ControllerEpoch,
     /// The controller that sent the last update.
     pub controller_id: Option<BrokerId>,
     /// Live brokers.
