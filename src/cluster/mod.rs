@@ -1,1 +1,16 @@
-//! L3. One partition on this broker: leadership, in-sync replicas, high watermark. Kafka 3.9: `Partition`, `Replica`.
+//! L3. One partition on this broker: leadership, in-sync replicas, high watermark. Imports `common`, `record`,
+//! `log` and `metadata`; never the protocol, the network or a clock. Kafka 3.9: `Partition`, `Replica`.
+//!
+//! [`PartitionState`] decides and touches nothing; [`Partition`] holds it together with the log under one lock
+//! and carries the decisions out. What must happen outside the lock (waking those who wait, asking the
+//! controller for another ISR) is returned as [`Effects`] (traps 39 and 77).
+
+pub mod isr_state;
+pub mod partition;
+pub mod partition_state;
+pub mod replica;
+
+pub use isr_state::{IsrProposal, IsrState};
+pub use partition::{Effects, FollowerFetch, Partition, ReadInfo, ReadRequest};
+pub use partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
+pub use replica::Replica;

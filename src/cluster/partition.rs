@@ -1,0 +1,507 @@
+//! One partition: its state and its log under one lock. Kafka 3.9: `Partition`.
+//!
+//! The lock is held while the log is written or searched, never while anybody is woken or asked.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::isr_state::IsrProposal;
+use super::partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+use crate::common::leader_and_isr::LeaderAndIsr;
+use crate::log::{
+    AppendError, AppendOrigin, FetchIsolation, FileSlice, LogAppendInfo, LogError, LogOffsetMetadata,
+    UnifiedLog,
+};
+use crate::metadata::MetadataImage;
+
+/// What the caller has to do once the partition's lock is released.
+#[must_use]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Fetches of followers may have something to return.
+    pub log_end_advanced: bool,
+    /// Fetches of consumers and produce requests with acks=all may be complete.
+    pub high_watermark_advanced: bool,
+    /// The controller is to be asked for another ISR.
+    pub alter_partition: Option<IsrProposal>,
+}
+
+/// The follower's side of a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerFetch {
+    /// The follower.
+    pub broker_id: BrokerId,
+    /// Start of its log.
+    pub log_start_offset: Offset,
+}
+
+/// What one fetch wants of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRequest {
+    /// The topic id that the reader believes in.
+    pub topic_id: Option<TopicId>,
+    /// First offset wanted.
+    pub fetch_offset: Offset,
+    /// Most bytes to return.
+    pub max_bytes: usize,
+    /// Return the first batch even if it is larger.
+    pub min_one_message: bool,
+    /// How far the reader may see.
+    pub isolation: FetchIsolation,
+    /// The leader epoch that the reader believes in.
+    pub current_leader_epoch: Option<LeaderEpoch>,
+    /// Epoch of the last record that the reader has, for the check whether the logs diverge (KIP-595).
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+    /// Only the leader may answer; otherwise a follower may too (KIP-392).
+    pub fetch_only_leader: bool,
+    /// Set if a replica of this partition is asking.
+    pub follower: Option<FollowerFetch>,
+}
+
+/// What a read found.
+#[derive(Clone, Debug)]
+pub struct ReadInfo {
+    /// Where the reading began; `None` if the logs diverge.
+    pub fetch_offset: Option<LogOffsetMetadata>,
+    /// Bytes of the log.
+    pub records: Option<FileSlice>,
+    /// For `read_committed`: producer id and first offset.
+    pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
+    /// Largest epoch not after the reader's last, and its end: the reader must truncate, there are no records.
+    pub diverging_epoch: Option<(LeaderEpoch, Offset)>,
+    /// Of this replica.
+    pub high_watermark: Offset,
+    /// Of this replica.
+    pub last_stable_offset: Offset,
+    /// Of this replica.
+    pub log_start_offset: Offset,
+}
+
+/// One partition on this broker.
+pub struct Partition {
+    topic_partition: TopicPartition,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: PartitionState,
+    log: Option<Arc<UnifiedLog>>,
+}
+
+/// The code that a client or peer is told for a failed read, truncation or creation.
+pub fn error_code(error: &LogError) -> ErrorCode {
+    match error {
+        LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        LogError::Storage { .. } => ErrorCode::KafkaStorageError,
+        LogError::InconsistentTopicId { .. } => ErrorCode::InconsistentTopicId,
+    }
+}
+
+fn refuse(code: ErrorCode, message: &str) -> AppendError {
+    AppendError {
+        code,
+        message: message.to_owned(),
+        record_errors: Vec::new(),
+    }
+}
+
+impl Partition {
+    /// A partition that the controller has not yet told of, without a log.
+    pub fn new(
+        topic_partition: TopicPartition,
+        local_broker: BrokerId,
+        replica_lag_time_max_ms: i64,
+    ) -> Self {
+        let state = PartitionState::new(local_broker, replica_lag_time_max_ms);
+        Self {
+            topic_partition,
+            inner: Mutex::new(Inner { state, log: None }),
+        }
+    }
+
+    /// Which partition this is.
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    /// A copy of the state, for decisions and reports that need no lock.
+    pub fn state(&self) -> PartitionState {
+        self.inner.lock().state.clone()
+    }
+
+    /// The leader and its epoch; (-1, -1) if the controller has not told.
+    pub fn leader_and_epoch(&self) -> (BrokerId, LeaderEpoch) {
+        let inner = self.inner.lock();
+        (inner.state.leader(), inner.state.leader_epoch())
+    }
+
+    /// The local log, whoever leads.
+    pub fn log(&self) -> Option<Arc<UnifiedLog>> {
+        self.inner.lock().log.clone()
+    }
+
+    /// The topic id in the log's `partition.metadata`.
+    pub fn topic_id(&self) -> Option<TopicId> {
+        self.inner.lock().log.as_ref()?.topic_id()
+    }
+
+    /// The local log if this broker leads.
+    pub fn leader_log(&self) -> Result<Arc<UnifiedLog>, ErrorCode> {
+        self.inner.lock().leader_log().cloned()
+    }
+
+    /// Gives the partition its log without giving it a role: its leader is not alive (trap 13).
+    pub fn set_log(&self, log: Arc<UnifiedLog>) {
+        self.inner.lock().log = Some(log);
+    }
+
+    /// Forgets role and log: the replica is deleted, or its log dir has failed.
+    pub fn clear(&self) {
+        let mut inner = self.inner.lock();
+        inner.log = None;
+        inner.state.resign();
+    }
+
+    /// Begins to lead. The start of a new epoch is on disk before anything else changes, so that after an error
+    /// the controller's decision can be tried again (traps 32 and 43). `None`: the decision is outdated.
+    pub fn become_leader(
+        &self,
+        decision: &LeadershipDecision,
+        log: Arc<UnifiedLog>,
+        now_ms: i64,
+        image: &MetadataImage,
+    ) -> Result<Option<Effects>, LogError> {
+        let mut inner = self.inner.lock();
+        if inner.state.is_outdated(decision) {
+            return Ok(None);
+        }
+        let log_end_offset = log.log_end_offset();
+        if inner.state.is_new_leader_epoch(decision) {
+            log.assign_epoch_start_offset(decision.leader_and_isr.leader_epoch, log_end_offset)?;
+        }
+        inner.log = Some(log);
+        inner.state.become_leader(decision, log_end_offset, now_ms);
+        let high_watermark_advanced = inner.advance_high_watermark(now_ms, image);
+        Ok(Some(Effects {
+            high_watermark_advanced,
+            ..Effects::default()
+        }))
+    }
+
+    /// Begins to follow. `None`: the decision is outdated; else whether it began a leader epoch.
+    pub fn become_follower(&self, decision: &LeadershipDecision, log: Arc<UnifiedLog>) -> Option<bool> {
+        let mut inner = self.inner.lock();
+        if inner.state.is_outdated(decision) {
+            return None;
+        }
+        let is_new_epoch = inner.state.is_new_leader_epoch(decision);
+        inner.log = Some(log);
+        inner.state.become_follower(decision);
+        Some(is_new_epoch)
+    }
+
+    /// Appends what a client or coordinator sent; also returns the leader epoch it was appended in.
+    pub fn append_as_leader(
+        &self,
+        records: Bytes,
+        origin: AppendOrigin,
+        required_acks: i16,
+        now_ms: i64,
+        image: &MetadataImage,
+    ) -> Result<(LogAppendInfo, LeaderEpoch, Effects), AppendError> {
+        let inner = self.inner.lock();
+        let log = inner
+            .leader_log()
+            .map_err(|code| refuse(code, "this broker does not lead the partition"))?;
+        if required_acks == -1 && inner.state.is_under_min_isr(log.config().min_insync_replicas) {
+            return Err(refuse(
+                ErrorCode::NotEnoughReplicas,
+                "fewer replicas are in sync than min.insync.replicas demands",
+            ));
+        }
+        let epoch = inner.state.leader_epoch();
+        let info = log.append_as_leader(records, epoch, origin)?;
+        let effects = Effects {
+            log_end_advanced: !info.duplicate,
+            high_watermark_advanced: inner.advance_high_watermark(now_ms, image),
+            alter_partition: None,
+        };
+        Ok((info, epoch, effects))
+    }
+
+    /// Whether records up to `required_offset` (exclusive), appended in leader epoch `epoch`, have reached enough
+    /// replicas. `None`: not yet.
+    pub fn check_enough_replicas(
+        &self,
+        required_offset: Offset,
+        epoch: LeaderEpoch,
+    ) -> Option<Result<(), ErrorCode>> {
+        let inner = self.inner.lock();
+        let log = match inner.leader_log() {
+            Ok(log) if inner.state.has_led_since(epoch) => log,
+            _ => return Some(Err(ErrorCode::NotLeaderOrFollower)),
+        };
+        if log.high_watermark() < required_offset {
+            None
+        } else if inner
+            .state
+            .may_be_under_min_isr_after_append(log.config().min_insync_replicas)
+        {
+            Some(Err(ErrorCode::NotEnoughReplicasAfterAppend))
+        } else {
+            Some(Ok(()))
+        }
+    }
+
+    /// Reads; on the first reading of a follower's fetch (`note_follower`) also takes note of how far it is.
+    pub fn read(
+        &self,
+        request: &ReadRequest,
+        note_follower: bool,
+        now_ms: i64,
+        image: &MetadataImage,
+    ) -> Result<(ReadInfo, Effects), ErrorCode> {
+        let mut inner = self.inner.lock();
+        let log = inner.readable_log(request)?.clone();
+        let mut info = ReadInfo {
+            fetch_offset: None,
+            records: None,
+            aborted_transactions: None,
+            diverging_epoch: diverging_epoch(&log, request)?,
+            high_watermark: log.high_watermark(),
+            last_stable_offset: log.last_stable_offset(),
+            log_start_offset: log.log_start_offset(),
+        };
+        if info.diverging_epoch.is_some() {
+            // The follower's state stays as it is until it has truncated (trap 34).
+            return Ok((info, Effects::default()));
+        }
+        let log_end_offset = log.log_end_offset();
+        let data = log
+            .read(
+                request.fetch_offset,
+                request.max_bytes,
+                request.isolation,
+                request.min_one_message,
+            )
+            .map_err(|e| error_code(&e))?;
+        info.fetch_offset = Some(data.fetch_offset);
+        info.records = data.records;
+        info.aborted_transactions = data.aborted_transactions;
+        let mut effects = Effects::default();
+        if note_follower && let Some(follower) = request.follower {
+            effects = inner.on_follower_fetch(follower, request.fetch_offset, log_end_offset, now_ms, image);
+            info.high_watermark = log.high_watermark();
+            info.last_stable_offset = log.last_stable_offset();
+        }
+        Ok((info, effects))
+    }
+
+    /// How many bytes a waiting fetch would get now, counted from `from`, where it last looked. `None`: it has to
+    /// be answered at once, whatever it gets.
+    pub fn bytes_available(
+        &self,
+        request: &ReadRequest,
+        from: LogOffsetMetadata,
+    ) -> Result<Option<u64>, ErrorCode> {
+        let inner = self.inner.lock();
+        let log = inner.readable_log(request)?;
+        if diverging_epoch(log, request)?.is_some() {
+            return Ok(None);
+        }
+        let end = match request.isolation {
+            FetchIsolation::LogEnd => log.log_end_offset_metadata(),
+            FetchIsolation::HighWatermark => log.high_watermark_metadata(),
+            FetchIsolation::TxnCommitted => {
+                let last_stable_offset = log.last_stable_offset();
+                let high_watermark = log.high_watermark_metadata();
+                if last_stable_offset < high_watermark.offset {
+                    // Where the last stable offset lies in its segment is not known: look instead of counting.
+                    return Ok(if last_stable_offset > from.offset {
+                        None
+                    } else {
+                        Some(0)
+                    });
+                }
+                high_watermark
+            }
+        };
+        Ok(match from.offset.cmp(&end.offset) {
+            // Beyond what it may see, which is not beyond the end of the log unless that was truncated.
+            std::cmp::Ordering::Greater => (from.offset <= log.log_end_offset()).then_some(0),
+            // The same offset may lie in the segment before or after a roll.
+            std::cmp::Ordering::Equal => Some(0),
+            std::cmp::Ordering::Less if from.segment_base_offset != end.segment_base_offset => None,
+            std::cmp::Ordering::Less => Some(
+                end.position
+                    .saturating_sub(from.position)
+                    .min(request.max_bytes as u64),
+            ),
+        })
+    }
+
+    /// Largest epoch not after `epoch`, and its end; (-1, -1) if that is not known.
+    pub fn end_offset_for_epoch(
+        &self,
+        current_leader_epoch: Option<LeaderEpoch>,
+        epoch: LeaderEpoch,
+    ) -> Result<(LeaderEpoch, Offset), ErrorCode> {
+        let inner = self.inner.lock();
+        inner.state.check_leader_epoch(current_leader_epoch)?;
+        Ok(inner.leader_log()?.end_offset_for_epoch(epoch))
+    }
+
+    /// The log for a search that takes its time, with the facts that were true when it was handed out.
+    pub fn searchable_log(
+        &self,
+        current_leader_epoch: Option<LeaderEpoch>,
+        fetch_only_leader: bool,
+    ) -> Result<(Arc<UnifiedLog>, LeaderEpoch, Option<Offset>), ErrorCode> {
+        let inner = self.inner.lock();
+        let log = inner.local_log(current_leader_epoch, fetch_only_leader)?.clone();
+        Ok((
+            log,
+            inner.state.leader_epoch(),
+            inner.state.leader_epoch_start_offset(),
+        ))
+    }
+
+    /// Does something with the log of a follower, provided that it still follows in the leader epoch for which
+    /// that was decided; `None` if not, for then a response is stale (traps 34 and 73).
+    pub fn as_follower<T>(&self, epoch: LeaderEpoch, work: impl FnOnce(&UnifiedLog) -> T) -> Option<T> {
+        let inner = self.inner.lock();
+        if inner.state.is_leader() || inner.state.leader_epoch() != epoch {
+            return None;
+        }
+        inner.log.as_deref().map(work)
+    }
+
+    /// Asks for a smaller ISR if followers have fallen behind.
+    pub fn maybe_shrink_isr(&self, now_ms: i64) -> Option<IsrProposal> {
+        let mut inner = self.inner.lock();
+        let log_end_offset = inner.leader_log().ok()?.log_end_offset();
+        inner.state.maybe_shrink_isr(log_end_offset, now_ms)
+    }
+
+    /// The controller has answered a proposal.
+    pub fn on_alter_partition(
+        &self,
+        proposal: &IsrProposal,
+        answer: Result<LeaderAndIsr, ErrorCode>,
+        now_ms: i64,
+        image: &MetadataImage,
+    ) -> (AlterPartitionOutcome, Effects) {
+        let mut inner = self.inner.lock();
+        let outcome = inner.state.on_alter_partition(proposal, answer);
+        let mut effects = Effects::default();
+        if outcome == AlterPartitionOutcome::Committed {
+            effects.high_watermark_advanced = inner.advance_high_watermark(now_ms, image);
+        }
+        drop(inner);
+        (outcome, effects)
+    }
+}
+
+/// Whether the reader's log and ours part before its fetch offset (KIP-595; trap 35 orders the checks).
+fn diverging_epoch(
+    log: &UnifiedLog,
+    request: &ReadRequest,
+) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
+    let Some(last_fetched_epoch) = request.last_fetched_epoch else {
+        return Ok(None);
+    };
+    let (epoch, end_offset) = log.end_offset_for_epoch(last_fetched_epoch);
+    if epoch < 0 || end_offset < 0 || request.fetch_offset < log.log_start_offset() {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    let diverges = epoch < last_fetched_epoch || end_offset < request.fetch_offset;
+    Ok(diverges.then_some((epoch, end_offset)))
+}
+
+impl Inner {
+    fn leader_log(&self) -> Result<&Arc<UnifiedLog>, ErrorCode> {
+        match &self.log {
+            Some(log) if self.state.is_leader() => Ok(log),
+            _ => Err(ErrorCode::NotLeaderOrFollower),
+        }
+    }
+
+    fn local_log(
+        &self,
+        current_leader_epoch: Option<LeaderEpoch>,
+        fetch_only_leader: bool,
+    ) -> Result<&Arc<UnifiedLog>, ErrorCode> {
+        self.state.check_leader_epoch(current_leader_epoch)?;
+        if fetch_only_leader {
+            return self.leader_log();
+        }
+        self.log.as_ref().ok_or(ErrorCode::NotLeaderOrFollower)
+    }
+
+    /// Epochs are compared before memberships: an unknown follower that knows our epoch may be right, and our
+    /// assignment old (trap 40).
+    fn readable_log(&self, request: &ReadRequest) -> Result<&Arc<UnifiedLog>, ErrorCode> {
+        if let (Some(requested), Some(log)) = (request.topic_id, &self.log)
+            && log.topic_id().is_some_and(|id| id != requested)
+        {
+            return Err(ErrorCode::InconsistentTopicId);
+        }
+        let log = self.local_log(request.current_leader_epoch, request.fetch_only_leader)?;
+        match request.follower {
+            Some(follower) if !self.state.is_follower(follower.broker_id) => {
+                Err(match request.current_leader_epoch {
+                    Some(_) => ErrorCode::UnknownLeaderEpoch,
+                    None => ErrorCode::NotLeaderOrFollower,
+                })
+            }
+            _ => Ok(log),
+        }
+    }
+
+    fn on_follower_fetch(
+        &mut self,
+        follower: FollowerFetch,
+        fetch_offset: Offset,
+        log_end_offset: Offset,
+        now_ms: i64,
+        image: &MetadataImage,
+    ) -> Effects {
+        let moved = self.state.on_follower_fetch(
+            follower.broker_id,
+            fetch_offset,
+            follower.log_start_offset,
+            log_end_offset,
+            now_ms,
+        );
+        let Ok(high_watermark) = self.leader_log().map(|log| log.high_watermark()) else {
+            return Effects::default();
+        };
+        let alter_partition = self
+            .state
+            .maybe_expand_isr(follower.broker_id, high_watermark, &|id| image.is_alive(id));
+        let high_watermark_advanced = moved && self.advance_high_watermark(now_ms, image);
+        Effects {
+            log_end_advanced: false,
+            high_watermark_advanced,
+            alter_partition,
+        }
+    }
+
+    /// True if the high watermark moved.
+    fn advance_high_watermark(&self, now_ms: i64, image: &MetadataImage) -> bool {
+        let Ok(log) = self.leader_log() else {
+            return false;
+        };
+        let candidate = self.state.high_watermark_candidate(
+            log.log_end_offset(),
+            now_ms,
+            log.config().min_insync_replicas,
+            &|id| image.is_alive(id),
+        );
+        candidate.is_some_and(|to| log.maybe_increment_high_watermark(to))
+    }
+}

@@ -1,0 +1,405 @@
+//! Every decision about one partition, without IO and without a clock. Kafka 3.9: the decisions of `Partition`.
+//!
+//! What is compared with what:
+//! - leader epoch: who leads; fences fetches, appends and decisions of the past;
+//! - partition epoch: version of the state znode; fences ISR changes within one leader epoch.
+
+use super::isr_state::{IsrProposal, IsrState};
+use super::replica::Replica;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{
+    BrokerId, ControllerEpoch, LeaderEpoch, NO_BROKER, NO_LEADER_EPOCH, Offset, PartitionEpoch,
+};
+use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState, ReplicaAssignment};
+
+/// What the controller decided on one partition, as LeaderAndIsr brings it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeadershipDecision {
+    /// Epoch of the controller that decided.
+    pub controller_epoch: ControllerEpoch,
+    /// Leader, epochs, ISR.
+    pub leader_and_isr: LeaderAndIsr,
+    /// The assigned replicas.
+    pub assignment: ReplicaAssignment,
+    /// No replica existed on this broker before (trap 15).
+    pub is_new: bool,
+}
+
+/// What this broker is to the partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Role {
+    /// The controller has not told.
+    Unassigned,
+    /// This broker leads.
+    Leader {
+        /// Leader epoch since which it has led without a break. What was appended since then is still there.
+        since: LeaderEpoch,
+        /// End of the log when the current leader epoch began.
+        epoch_start_offset: Offset,
+    },
+    /// Another broker leads.
+    Follower {
+        /// Which.
+        leader: BrokerId,
+    },
+}
+
+/// How a proposal to the controller ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlterPartitionOutcome {
+    /// The answer belongs to a proposal that is no longer under way.
+    Stale,
+    /// The controller's ISR is ours now.
+    Committed,
+    /// Refused for good: back to what was committed.
+    RolledBack,
+    /// Only a LeaderAndIsr can tell what is; until then both outcomes are possible.
+    AwaitLeaderAndIsr,
+    /// The same proposal must be sent again.
+    Retry,
+}
+
+/// One partition as this broker knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionState {
+    local_broker: BrokerId,
+    replica_lag_time_max_ms: i64,
+    role: Role,
+    leader_epoch: LeaderEpoch,
+    partition_epoch: PartitionEpoch,
+    controller_epoch: ControllerEpoch,
+    assignment: ReplicaAssignment,
+    isr: IsrState,
+    /// The other assigned replicas; kept by leaders only.
+    remote_replicas: Vec<Replica>,
+}
+
+impl PartitionState {
+    /// A partition of which the controller has not spoken.
+    pub fn new(local_broker: BrokerId, replica_lag_time_max_ms: i64) -> Self {
+        Self {
+            local_broker,
+            replica_lag_time_max_ms,
+            role: Role::Unassigned,
+            leader_epoch: NO_LEADER_EPOCH,
+            partition_epoch: -1,
+            controller_epoch: 0,
+            assignment: ReplicaAssignment::default(),
+            isr: IsrState::default(),
+            remote_replicas: Vec::new(),
+        }
+    }
+
+    /// Whether this broker leads the partition.
+    pub fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader { .. })
+    }
+
+    /// The leader, or [`NO_BROKER`] while none is known.
+    pub fn leader(&self) -> BrokerId {
+        match self.role {
+            Role::Unassigned => NO_BROKER,
+            Role::Leader { .. } => self.local_broker,
+            Role::Follower { leader } => leader,
+        }
+    }
+
+    /// -1 until the controller told.
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        self.leader_epoch
+    }
+
+    /// -1 until the controller told.
+    pub fn partition_epoch(&self) -> PartitionEpoch {
+        self.partition_epoch
+    }
+
+    /// The assigned replicas.
+    pub fn assignment(&self) -> &ReplicaAssignment {
+        &self.assignment
+    }
+
+    /// The in-sync replicas; empty on a follower.
+    pub fn isr(&self) -> &IsrState {
+        &self.isr
+    }
+
+    /// The followers of a leader.
+    pub fn remote_replicas(&self) -> &[Replica] {
+        &self.remote_replicas
+    }
+
+    /// Start of the current leader epoch, on its leader.
+    pub fn leader_epoch_start_offset(&self) -> Option<Offset> {
+        match self.role {
+            Role::Leader {
+                epoch_start_offset, ..
+            } => Some(epoch_start_offset),
+            _ => None,
+        }
+    }
+
+    /// Whether this broker has led without a break since `epoch`, in which it was the leader.
+    pub fn has_led_since(&self, epoch: LeaderEpoch) -> bool {
+        matches!(self.role, Role::Leader { since, .. } if since <= epoch)
+    }
+
+    /// Compares the epoch in a request with ours; `None` asks for no fencing.
+    pub fn check_leader_epoch(&self, requested: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+        match requested {
+            Some(epoch) if epoch < self.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
+            Some(epoch) if epoch > self.leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a decision is older than what we know, which LeaderAndIsr of a restarted controller may be.
+    pub fn is_outdated(&self, decision: &LeadershipDecision) -> bool {
+        decision.leader_and_isr.partition_epoch < self.partition_epoch
+    }
+
+    /// Whether a decision begins a leader epoch.
+    pub fn is_new_leader_epoch(&self, decision: &LeadershipDecision) -> bool {
+        decision.leader_and_isr.leader_epoch > self.leader_epoch
+    }
+
+    /// This broker leads from now on. The caller has written the start of the epoch to disk, which is
+    /// `log_end_offset` if the epoch is new (trap 32).
+    pub fn become_leader(&mut self, decision: &LeadershipDecision, log_end_offset: Offset, now_ms: i64) {
+        debug_assert!(!self.is_outdated(decision));
+        let is_new_leader = !self.is_leader();
+        let is_new_epoch = self.is_new_leader_epoch(decision);
+        let isr = &decision.leader_and_isr.isr;
+        let known = std::mem::take(&mut self.remote_replicas);
+        let remote = decision
+            .assignment
+            .replicas
+            .iter()
+            .filter(|&&r| r != self.local_broker);
+        self.remote_replicas = remote
+            .map(|&id| {
+                let known = known.iter().find(|r| r.broker_id() == id).copied();
+                let mut replica = known.unwrap_or_else(|| Replica::new(id));
+                if is_new_epoch {
+                    replica.reset(now_ms, log_end_offset, is_new_leader, isr.contains(&id));
+                }
+                replica
+            })
+            .collect();
+        self.role = match self.role {
+            Role::Leader {
+                since,
+                epoch_start_offset,
+            } => Role::Leader {
+                since,
+                epoch_start_offset: if is_new_epoch {
+                    log_end_offset
+                } else {
+                    epoch_start_offset
+                },
+            },
+            _ => Role::Leader {
+                since: decision.leader_and_isr.leader_epoch,
+                epoch_start_offset: log_end_offset,
+            },
+        };
+        self.isr = IsrState::Committed(isr.clone());
+        self.adopt(decision);
+    }
+
+    /// Another broker leads from now on.
+    pub fn become_follower(&mut self, decision: &LeadershipDecision) {
+        debug_assert!(!self.is_outdated(decision));
+        self.role = Role::Follower {
+            leader: decision.leader_and_isr.leader,
+        };
+        self.isr = IsrState::default();
+        self.remote_replicas.clear();
+        self.adopt(decision);
+    }
+
+    /// Ceases to be anything to the partition: the replica is gone. Epochs are forgotten with it, so that the
+    /// same decision can bring it back.
+    pub fn resign(&mut self) {
+        *self = Self::new(self.local_broker, self.replica_lag_time_max_ms);
+    }
+
+    fn adopt(&mut self, decision: &LeadershipDecision) {
+        self.leader_epoch = self.leader_epoch.max(decision.leader_and_isr.leader_epoch);
+        self.partition_epoch = decision.leader_and_isr.partition_epoch;
+        self.controller_epoch = decision.controller_epoch;
+        self.assignment = decision.assignment.clone();
+    }
+
+    /// Takes note of a fetch by one of our followers; true if that moved its log end offset.
+    pub fn on_follower_fetch(
+        &mut self,
+        follower: BrokerId,
+        fetch_offset: Offset,
+        log_start_offset: Offset,
+        leader_log_end_offset: Offset,
+        now_ms: i64,
+    ) -> bool {
+        let Some(replica) = self
+            .remote_replicas
+            .iter_mut()
+            .find(|r| r.broker_id() == follower)
+        else {
+            return false;
+        };
+        let before = replica.log_end_offset();
+        replica.on_fetch(fetch_offset, log_start_offset, leader_log_end_offset, now_ms);
+        before != fetch_offset
+    }
+
+    /// Whether a broker is one of our followers.
+    pub fn is_follower(&self, broker: BrokerId) -> bool {
+        self.remote_replicas.iter().any(|r| r.broker_id() == broker)
+    }
+
+    /// `min.insync.replicas`, but never more than there are replicas.
+    pub fn effective_min_isr(&self, min_insync_replicas: i32) -> usize {
+        let configured = usize::try_from(min_insync_replicas).unwrap_or(1);
+        configured.min(self.remote_replicas.len() + 1)
+    }
+
+    /// Whether acks=all must be refused.
+    pub fn is_under_min_isr(&self, min_insync_replicas: i32) -> bool {
+        self.isr.committed().len() < self.effective_min_isr(min_insync_replicas)
+    }
+
+    /// Whether what was acknowledged with acks=all may since have lost its guarantee (trap 42).
+    pub fn may_be_under_min_isr_after_append(&self, min_insync_replicas: i32) -> bool {
+        self.isr.maximal().len() < self.effective_min_isr(min_insync_replicas)
+    }
+
+    /// How far the high watermark may go: what every replica has that could be elected, or that is about to
+    /// join the ISR. `None` while the ISR is below its minimum (trap 38). The caller only moves forward.
+    pub fn high_watermark_candidate(
+        &self,
+        log_end_offset: Offset,
+        now_ms: i64,
+        min_insync_replicas: i32,
+        is_alive: &dyn Fn(BrokerId) -> bool,
+    ) -> Option<Offset> {
+        if !self.is_leader() || self.is_under_min_isr(min_insync_replicas) {
+            return None;
+        }
+        let counts = |replica: &&Replica| {
+            self.isr.maximal().contains(&replica.broker_id())
+                || (replica.is_caught_up(log_end_offset, now_ms, self.replica_lag_time_max_ms)
+                    && is_alive(replica.broker_id()))
+        };
+        let remote = self
+            .remote_replicas
+            .iter()
+            .filter(counts)
+            .map(Replica::log_end_offset);
+        Some(remote.fold(log_end_offset, Offset::min))
+    }
+
+    /// Whether a follower has earned its place in the ISR; if so, what to ask for (trap 33).
+    pub fn maybe_expand_isr(
+        &mut self,
+        follower: BrokerId,
+        high_watermark: Offset,
+        is_alive: &dyn Fn(BrokerId) -> bool,
+    ) -> Option<IsrProposal> {
+        let IsrState::Committed(committed) = &self.isr else {
+            return None;
+        };
+        if committed.contains(&follower) {
+            return None;
+        }
+        let epoch_start_offset = self.leader_epoch_start_offset()?;
+        let replica = self.remote_replicas.iter().find(|r| r.broker_id() == follower)?;
+        let end = replica.log_end_offset();
+        if end < high_watermark || end < epoch_start_offset || !is_alive(follower) {
+            return None;
+        }
+        let mut isr = committed.clone();
+        isr.push(follower);
+        let proposal = self.propose(isr);
+        self.isr = IsrState::PendingExpand {
+            committed: committed.clone(),
+            proposal: proposal.clone(),
+        };
+        Some(proposal)
+    }
+
+    /// Followers that have not been abreast for longer than `replica.lag.time.max.ms`; if there are any, what
+    /// to ask for. A member of the ISR that is not assigned is out of sync (trap 78).
+    pub fn maybe_shrink_isr(&mut self, log_end_offset: Offset, now_ms: i64) -> Option<IsrProposal> {
+        let IsrState::Committed(committed) = &self.isr else {
+            return None;
+        };
+        if !self.is_leader() {
+            return None;
+        }
+        let in_sync = |id: BrokerId| {
+            id == self.local_broker
+                || self.remote_replicas.iter().any(|r| {
+                    r.broker_id() == id
+                        && r.is_caught_up(log_end_offset, now_ms, self.replica_lag_time_max_ms)
+                })
+        };
+        let isr: Vec<BrokerId> = committed.iter().copied().filter(|&id| in_sync(id)).collect();
+        if isr.len() == committed.len() {
+            return None;
+        }
+        let proposal = self.propose(isr);
+        self.isr = IsrState::PendingShrink {
+            committed: committed.clone(),
+            proposal: proposal.clone(),
+        };
+        Some(proposal)
+    }
+
+    fn propose(&self, isr: Vec<BrokerId>) -> IsrProposal {
+        LeaderAndIsr {
+            leader: self.local_broker,
+            leader_epoch: self.leader_epoch,
+            isr,
+            recovery_state: LeaderRecoveryState::Recovered,
+            partition_epoch: self.partition_epoch,
+        }
+    }
+
+    /// The controller has answered `proposal`.
+    pub fn on_alter_partition(
+        &mut self,
+        proposal: &IsrProposal,
+        answer: Result<LeaderAndIsr, ErrorCode>,
+    ) -> AlterPartitionOutcome {
+        if self.isr.pending() != Some(proposal) {
+            return AlterPartitionOutcome::Stale;
+        }
+        match answer {
+            Ok(decided)
+                if decided.leader_epoch == self.leader_epoch
+                    && decided.partition_epoch >= self.partition_epoch =>
+            {
+                self.partition_epoch = decided.partition_epoch;
+                self.isr = IsrState::Committed(decided.isr);
+                AlterPartitionOutcome::Committed
+            }
+            Ok(_) => AlterPartitionOutcome::AwaitLeaderAndIsr,
+            Err(ErrorCode::IneligibleReplica | ErrorCode::OperationNotAttempted) => {
+                self.isr = IsrState::Committed(self.isr.committed().to_vec());
+                AlterPartitionOutcome::RolledBack
+            }
+            Err(
+                ErrorCode::UnknownTopicOrPartition
+                | ErrorCode::UnknownTopicId
+                | ErrorCode::FencedLeaderEpoch
+                | ErrorCode::InvalidUpdateVersion
+                | ErrorCode::InvalidRequest
+                | ErrorCode::NewLeaderElected,
+            ) => AlterPartitionOutcome::AwaitLeaderAndIsr,
+            Err(_) => AlterPartitionOutcome::Retry,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {}
