@@ -1,25 +1,78 @@
 //! The front desk of all partitions on this broker. Kafka 3.9: `ReplicaManager`.
+//!
+//! What it does for whom stands in the files beside it: [`append`](super::append), [`fetch`](super::fetch),
+//! [`leader_and_isr`](super::leader_and_isr) and so on. Here is only what they share.
+//!
+//! Lock order: state change (one decision of the controller at a time) → fetcher manager → one partition → its
+//! log. The purgatories' locks are leaves. No lock is held while waiting for a peer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use bytes::Bytes;
+use dashmap::DashMap;
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::hooks::{BrokerEpochSource, ReplicaListener, TopicConfigs};
+use super::alter_partition::AlterPartitionQueue;
+use super::fetch_session::FetchSessionCache;
+use super::fetcher::FetcherManager;
+use super::hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
+use crate::cluster::{Effects, Partition};
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
-use crate::common::ids::TopicPartition;
+use crate::common::ids::{BrokerId, ControllerEpoch, LeaderEpoch, TopicPartition};
 use crate::config::BrokerConfig;
-use crate::log::{AppendError, AppendOrigin, LogAppendInfo, LogManager, UnifiedLog};
+use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
+use crate::purgatory::Purgatory;
 
-/// What became of one partition's records.
-pub type AppendResult = Result<LogAppendInfo, AppendError>;
+/// A partition that the controller has placed on this broker.
+#[derive(Clone)]
+pub(super) enum HostedPartition {
+    /// Served.
+    Online(Arc<Partition>),
+    /// Its log dir has failed.
+    Offline,
+}
+
+/// What a waiting fetch waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum DelayedFetchKey {
+    /// The end of the log, for replicas.
+    LogEnd(TopicPartition),
+    /// The high watermark, for consumers.
+    HighWatermark(TopicPartition),
+}
 
 /// All partitions on this broker.
-pub struct ReplicaManager {}
+pub struct ReplicaManager {
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) log_manager: Arc<LogManager>,
+    pub(super) metadata: Arc<MetadataCache>,
+    pub(super) clock: SharedClock,
+    pub(super) topic_configs: TopicConfigs,
+    pub(super) broker_epoch: BrokerEpochSource,
+    pub(super) partitions: DashMap<TopicPartition, HostedPartition>,
+    pub(super) delayed_produce: Purgatory<TopicPartition>,
+    pub(super) delayed_fetch: Purgatory<DelayedFetchKey>,
+    pub(super) fetch_sessions: FetchSessionCache,
+    pub(super) alter_partition: AlterPartitionQueue,
+    pub(super) fetchers: FetcherManager,
+    /// Held while a decision of a controller is carried out: Kafka's `replicaStateChangeLock`.
+    pub(super) state_change: Arc<tokio::sync::Mutex<()>>,
+    /// Highest epoch of a controller that has spoken.
+    pub(super) controller_epoch: AtomicI32,
+    /// UpdateMetadata has named another controller.
+    pub(super) controller_changed: Notify,
+    pub(super) high_watermark_checkpoint_started: AtomicBool,
+    pub(super) log_dir_failure: Notify,
+    pub(super) listeners: RwLock<Vec<Arc<dyn ReplicaListener>>>,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
 
-#[allow(unused_variables, missing_docs, reason = "skeleton")]
 impl ReplicaManager {
     /// A manager without partitions: all of them come from the controller. `config.broker_id` is the resolved one.
     pub fn new(
@@ -30,33 +83,173 @@ impl ReplicaManager {
         topic_configs: TopicConfigs,
         broker_epoch: BrokerEpochSource,
     ) -> Arc<Self> {
-        todo!()
+        Arc::new(Self {
+            fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
+            fetchers: FetcherManager::new(config.clone(), broker_epoch.clone()),
+            config,
+            log_manager,
+            metadata,
+            clock,
+            topic_configs,
+            broker_epoch,
+            partitions: DashMap::new(),
+            delayed_produce: Purgatory::default(),
+            delayed_fetch: Purgatory::default(),
+            alter_partition: AlterPartitionQueue::default(),
+            state_change: Arc::default(),
+            controller_epoch: AtomicI32::new(0),
+            controller_changed: Notify::new(),
+            high_watermark_checkpoint_started: AtomicBool::new(false),
+            log_dir_failure: Notify::new(),
+            listeners: RwLock::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })
     }
+
     /// Has `listener` told of every later change. All listeners are to be added before the first LeaderAndIsr.
     pub fn add_listener(&self, listener: Arc<dyn ReplicaListener>) {
-        todo!()
+        self.listeners.write().push(listener);
     }
-    /// Starts the background tasks: ISR expiry, AlterPartition; must be called within a runtime.
+
+    /// Starts the background tasks; must be called within a runtime. They end with [`shutdown`](Self::shutdown).
     pub fn start(self: &Arc<Self>) {
-        todo!()
+        self.spawn(|manager| async move { manager.expire_isr_forever().await });
+        self.spawn(|manager| async move { manager.alter_partitions_forever().await });
+        self.spawn(|manager| async move { manager.handle_log_dir_failures_forever().await });
     }
+
     /// Stops fetchers and tasks and writes the high watermarks. The logs stay open.
-    pub async fn shutdown(&self) {
-        todo!()
+    pub async fn shutdown(self: &Arc<Self>) {
+        self.stop.cancel();
+        self.fetchers.shutdown().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.delayed_fetch.wake_all();
+        self.delayed_produce.wake_all();
+        // Before the first LeaderAndIsr there is nothing to write, and an empty file would be a lie (trap 31).
+        if self.high_watermark_checkpoint_started.load(Ordering::Acquire) {
+            self.checkpoint_high_watermarks().await;
+        }
     }
-    /// Appends to the leaders of these partitions and waits as `required_acks` (0, 1, -1) demands.
-    pub async fn append_records(
-        &self,
-        timeout: Duration,
-        required_acks: i16,
-        origin: AppendOrigin,
-        internal_topics_allowed: bool,
-        entries: Vec<(TopicPartition, Bytes)>,
-    ) -> Vec<(TopicPartition, AppendResult)> {
-        todo!()
+
+    /// This broker.
+    pub fn broker_id(&self) -> BrokerId {
+        self.config.broker_id
     }
+
+    /// Runs a task until it ends or the manager is shut down.
+    pub(super) fn spawn<F>(self: &Arc<Self>, task: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (work, stop) = (task(self.clone()), self.stop.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// The partition, or what to tell a client who believes that it is here.
+    pub fn partition(&self, partition: &TopicPartition) -> Result<Arc<Partition>, ErrorCode> {
+        match self.partitions.get(partition).as_deref() {
+            Some(HostedPartition::Online(partition)) => Ok(partition.clone()),
+            Some(HostedPartition::Offline) => Err(ErrorCode::KafkaStorageError),
+            None => {
+                let known = self
+                    .metadata
+                    .image()
+                    .partition(&partition.topic, partition.partition)
+                    .is_some();
+                Err(if known {
+                    ErrorCode::NotLeaderOrFollower
+                } else {
+                    ErrorCode::UnknownTopicOrPartition
+                })
+            }
+        }
+    }
+
     /// The local log if this broker leads the partition, else the error for the client.
     pub fn leader_log(&self, partition: &TopicPartition) -> Result<Arc<UnifiedLog>, ErrorCode> {
-        todo!()
+        self.partition(partition)?.leader_log()
+    }
+
+    /// Leader and leader epoch as this broker knows them, for clients that asked the wrong one (KIP-951).
+    pub fn current_leader(&self, partition: &TopicPartition) -> (BrokerId, LeaderEpoch) {
+        match self.partitions.get(partition).as_deref() {
+            Some(HostedPartition::Online(partition)) => partition.leader_and_epoch(),
+            _ => match self
+                .metadata
+                .image()
+                .partition(&partition.topic, partition.partition)
+            {
+                Some(known) => (
+                    known.state.leader_and_isr.leader,
+                    known.state.leader_and_isr.leader_epoch,
+                ),
+                None => (-1, -1),
+            },
+        }
+    }
+
+    /// Every partition that is served.
+    pub fn online_partitions(&self) -> Vec<Arc<Partition>> {
+        let online = |hosted: &HostedPartition| match hosted {
+            HostedPartition::Online(partition) => Some(partition.clone()),
+            HostedPartition::Offline => None,
+        };
+        self.partitions
+            .iter()
+            .filter_map(|entry| online(entry.value()))
+            .collect()
+    }
+
+    /// Does what a change of one partition demands outside its lock.
+    pub(super) fn apply(&self, partition: &Arc<Partition>, effects: Effects) {
+        let name = partition.topic_partition();
+        if effects.log_end_advanced {
+            self.delayed_fetch.wake(&DelayedFetchKey::LogEnd(name.clone()));
+        }
+        if effects.high_watermark_advanced {
+            self.delayed_produce.wake(name);
+            self.delayed_fetch
+                .wake(&DelayedFetchKey::HighWatermark(name.clone()));
+        }
+        if let Some(proposal) = effects.alter_partition {
+            tracing::info!(partition = %name, isr = ?proposal.isr, "asking the controller for another isr");
+            self.alter_partition.submit(partition.clone(), proposal);
+        }
+    }
+
+    /// Admits a controller that is not older than one who has already spoken. The state-change lock is held.
+    pub(super) fn admit_controller(&self, epoch: ControllerEpoch) -> Result<(), ErrorCode> {
+        let newest = self.controller_epoch.load(Ordering::Acquire);
+        if epoch < newest {
+            tracing::warn!(epoch, newest, "refusing the request of a controller of the past");
+            return Err(ErrorCode::StaleControllerEpoch);
+        }
+        self.controller_epoch.store(epoch, Ordering::Release);
+        Ok(())
+    }
+
+    /// Has everybody who waits for something of this partition look again: its leadership has changed.
+    pub(super) fn wake_waiting(&self, partition: &TopicPartition) {
+        self.delayed_produce.wake(partition);
+        self.delayed_fetch
+            .wake(&DelayedFetchKey::LogEnd(partition.clone()));
+        self.delayed_fetch
+            .wake(&DelayedFetchKey::HighWatermark(partition.clone()));
+    }
+
+    pub(super) fn tell_leadership_change(&self, change: &LeadershipChange) {
+        if !change.is_empty() {
+            self.listeners
+                .read()
+                .iter()
+                .for_each(|listener| listener.on_leadership_change(change));
+        }
     }
 }

@@ -1,7 +1,24 @@
 //! L4. The replicas on this broker: appends, fetches, leadership, fetchers. Kafka 3.9: `ReplicaManager`.
 
+pub mod append;
+pub mod fetch;
+pub mod fetch_session;
+pub mod fetcher;
 pub mod hooks;
+pub mod leader_and_isr;
+pub mod list_offsets;
 pub mod manager;
+pub mod stop_replica;
 
+mod alter_partition;
+mod high_watermark_checkpoint;
+mod isr_expiry;
+mod log_dir_failure;
+mod update_metadata;
+
+pub use append::{AppendResult, INTERNAL_TOPICS};
+pub use fetch::{FetchParams, FetchPartition, FetchPartitionData};
 pub use hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
-pub use manager::{AppendResult, ReplicaManager};
+pub use leader_and_isr::{LeaderAndIsrUpdate, PartitionUpdate};
+pub use manager::ReplicaManager;
+pub use stop_replica::{StopPartition, StopReplicaUpdate};

@@ -1,0 +1,256 @@
+//! Asking the controller for changes of ISRs. Kafka 3.9: `AlterPartitionManager`.
+//!
+//! One request at a time, with every proposal that waits; repeated until it is answered. The controller is found
+//! in the metadata cache and nowhere else (trap 71), and reached by network even if it is this broker.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::manager::ReplicaManager;
+use crate::cluster::{AlterPartitionOutcome, IsrProposal, Partition};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerEpoch, BrokerId, TopicId, TopicPartition};
+use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState};
+use crate::network::{BrokerAddress, NetworkClient};
+use crate::protocol::StrBytes;
+use crate::protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
+use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
+
+/// What we speak.
+const VERSIONS: RangeInclusive<i16> = 0..=3;
+/// Without topic ids nothing newer can be said.
+const LAST_VERSION_BY_NAME: i16 = 1;
+/// Pause after a request that was refused as a whole, or could not be sent.
+const RETRY_BACKOFF: Duration = Duration::from_millis(50);
+
+/// The proposals that the controller has not yet answered: at most one for each partition.
+#[derive(Default)]
+pub(super) struct AlterPartitionQueue {
+    pending: Mutex<HashMap<TopicPartition, Proposed>>,
+    submitted: Notify,
+}
+
+#[derive(Clone)]
+struct Proposed {
+    partition: Arc<Partition>,
+    topic_id: TopicId,
+    proposal: IsrProposal,
+}
+
+impl AlterPartitionQueue {
+    /// Queues a proposal. An older one for the same partition is void: a new leader epoch came in between.
+    pub(super) fn submit(&self, partition: Arc<Partition>, proposal: IsrProposal) {
+        let name = partition.topic_partition().clone();
+        let topic_id = partition.topic_id().unwrap_or_default();
+        self.pending.lock().insert(
+            name,
+            Proposed {
+                partition,
+                topic_id,
+                proposal,
+            },
+        );
+        self.submitted.notify_one();
+    }
+
+    /// Everything that still waits for an answer.
+    fn batch(&self) -> Vec<Proposed> {
+        let mut pending = self.pending.lock();
+        pending.retain(|_, p| p.partition.state().isr().pending() == Some(&p.proposal));
+        pending.values().cloned().collect()
+    }
+
+    fn settle(&self, proposed: &Proposed) {
+        let mut pending = self.pending.lock();
+        let name = proposed.partition.topic_partition();
+        if pending.get(name).is_some_and(|p| p.proposal == proposed.proposal) {
+            pending.remove(name);
+        }
+    }
+}
+
+impl ReplicaManager {
+    pub(super) async fn alter_partitions_forever(self: Arc<Self>) {
+        let mut channel = None;
+        loop {
+            self.alter_partition.submitted.notified().await;
+            loop {
+                let batch = self.alter_partition.batch();
+                if batch.is_empty() {
+                    break;
+                }
+                match self.alter_partitions(&mut channel, &batch).await {
+                    Ok(true) => {}
+                    Ok(false) => tokio::time::sleep(RETRY_BACKOFF).await,
+                    Err(reason) => {
+                        tracing::warn!(
+                            reason,
+                            partitions = batch.len(),
+                            "isrs were not altered, trying again"
+                        );
+                        channel = None;
+                        tokio::time::sleep(RETRY_BACKOFF).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The controller, unless LeaderAndIsr has already come from a later one than UpdateMetadata names (trap 76).
+    fn controller(&self) -> Option<BrokerAddress> {
+        let image = self.metadata.image();
+        if image.controller_epoch < self.controller_epoch.load(Ordering::Acquire) {
+            return None;
+        }
+        self.address_of(image.controller_id?)
+    }
+
+    /// Sends one request and applies its response; false if some proposals must be sent again. An error means that
+    /// all of them must, perhaps to another controller.
+    async fn alter_partitions(
+        &self,
+        channel: &mut Option<NetworkClient>,
+        batch: &[Proposed],
+    ) -> Result<bool, String> {
+        let address = self.controller().ok_or("no controller is known")?;
+        let timeout = Duration::from_millis(self.config.controller_socket_timeout_ms);
+        let client_id = self.broker_id().to_string();
+        if channel.as_ref().is_none_or(|client| *client.address() != address) {
+            *channel = Some(NetworkClient::new(address.clone(), &client_id, timeout));
+        }
+        let client = channel.as_ref().ok_or("no channel")?;
+        let answered = async {
+            let common = client.negotiate::<AlterPartitionRequest>(VERSIONS).await?;
+            let by_name = batch.iter().any(|p| p.topic_id.is_nil());
+            let version = if by_name {
+                common.min(LAST_VERSION_BY_NAME)
+            } else {
+                common
+            };
+            let request = request(self.broker_id(), (self.broker_epoch)(), batch, version);
+            client.send(&request, version).await
+        };
+        // A controller that hangs does not hold us up once there is another.
+        let replaced = async {
+            while self.controller().as_ref() == Some(&address) {
+                self.controller_changed.notified().await;
+            }
+        };
+        let response = tokio::select! {
+            response = answered => response.map_err(|error| error.to_string())?,
+            () = replaced => return Err(format!("broker {} is no longer the controller", address.id)),
+        };
+        let answers = answers(&response)?;
+        Ok(self.apply_answers(batch, &answers))
+    }
+
+    fn apply_answers(&self, batch: &[Proposed], answers: &Answers) -> bool {
+        let image = self.metadata.image();
+        let mut all_settled = true;
+        for proposed in batch {
+            let name = proposed.partition.topic_partition();
+            let by_id = (proposed.topic_id, None, name.partition);
+            let by_name = (TopicId::nil(), Some(&*name.topic), name.partition);
+            let answer = answers.iter().find(|(key, _)| {
+                let key = (key.0, key.1.as_deref(), key.2);
+                key == by_name || (!proposed.topic_id.is_nil() && key == by_id)
+            });
+            let Some((_, answer)) = answer.cloned() else {
+                tracing::warn!(partition = %name, "the controller left a proposal without answer");
+                all_settled = false;
+                continue;
+            };
+            let now_ms = self.clock.monotonic_ms();
+            let (outcome, effects) =
+                proposed
+                    .partition
+                    .on_alter_partition(&proposed.proposal, answer.clone(), now_ms, &image);
+            tracing::info!(partition = %name, isr = ?proposed.proposal.isr, ?answer, ?outcome, "the controller answered");
+            match outcome {
+                AlterPartitionOutcome::Retry => all_settled = false,
+                _ => self.alter_partition.settle(proposed),
+            }
+            self.apply(&proposed.partition, effects);
+        }
+        all_settled
+    }
+}
+
+fn request(broker: BrokerId, epoch: BrokerEpoch, batch: &[Proposed], version: i16) -> AlterPartitionRequest {
+    let mut topics: HashMap<(&str, TopicId), Vec<PartitionData>> = HashMap::new();
+    for Proposed {
+        partition,
+        topic_id,
+        proposal,
+    } in batch
+    {
+        let name = partition.topic_partition();
+        let mut data = PartitionData::default()
+            .with_partition_index(name.partition)
+            .with_leader_epoch(proposal.leader_epoch)
+            .with_partition_epoch(proposal.partition_epoch);
+        if version >= 1 {
+            data = data.with_leader_recovery_state(proposal.recovery_state as i8);
+        }
+        // The epochs of brokers mean something to KRaft controllers only.
+        let state = |&id: &BrokerId| {
+            BrokerState::default()
+                .with_broker_id(id.into())
+                .with_broker_epoch(-1)
+        };
+        data = match version {
+            3.. => data.with_new_isr_with_epochs(proposal.isr.iter().map(state).collect()),
+            _ => data.with_new_isr(proposal.isr.iter().map(|&id| id.into()).collect()),
+        };
+        topics.entry((&name.topic, *topic_id)).or_default().push(data);
+    }
+    let topic = |((name, id), partitions): ((&str, TopicId), _)| match version {
+        2.. => TopicData::default().with_topic_id(id).with_partitions(partitions),
+        _ => TopicData::default()
+            .with_topic_name(StrBytes::from_string(name.to_owned()).into())
+            .with_partitions(partitions),
+    };
+    AlterPartitionRequest::default()
+        .with_broker_id(broker.into())
+        .with_broker_epoch(epoch)
+        .with_topics(topics.into_iter().map(topic).collect())
+}
+
+/// The topic by id or, in old versions, by name; the partition; what the controller said.
+type Answers = Vec<((TopicId, Option<String>, i32), Result<LeaderAndIsr, ErrorCode>)>;
+
+/// What a response says of each partition; an error if it is no answer at all.
+fn answers(response: &AlterPartitionResponse) -> Result<Answers, String> {
+    let whole = ErrorCode::from_code(response.error_code);
+    if whole.is_error() {
+        return Err(whole.to_string());
+    }
+    let mut answers = Answers::new();
+    for topic in &response.topics {
+        let name = topic.topic_id.is_nil().then(|| topic.topic_name.to_string());
+        for partition in &topic.partitions {
+            let code = ErrorCode::from_code(partition.error_code);
+            // It knows less than we do: it is the controller no longer, or not yet (traps 18 and 71).
+            if code == ErrorCode::NotController {
+                return Err(code.to_string());
+            }
+            let decided = || LeaderAndIsr {
+                leader: partition.leader_id.0,
+                leader_epoch: partition.leader_epoch,
+                isr: partition.isr.iter().map(|id| id.0).collect(),
+                recovery_state: LeaderRecoveryState::from_i8(partition.leader_recovery_state)
+                    .unwrap_or_default(),
+                partition_epoch: partition.partition_epoch,
+            };
+            let answer = if code.is_error() { Err(code) } else { Ok(decided()) };
+            answers.push(((topic.topic_id, name.clone(), partition.partition_index), answer));
+        }
+    }
+    Ok(answers)
+}

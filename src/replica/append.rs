@@ -1,0 +1,152 @@
+//! Appending to partitions that this broker leads, and waiting until enough replicas have it.
+//! Kafka 3.9: `ReplicaManager.appendRecords`, `DelayedProduce`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::manager::ReplicaManager;
+use crate::cluster::Partition;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
+use crate::log::{AppendError, AppendOrigin, LogAppendInfo};
+use crate::metadata::MetadataImage;
+
+/// What became of one partition's records.
+pub type AppendResult = Result<LogAppendInfo, AppendError>;
+
+/// Topics that only the broker itself writes to.
+pub const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
+/// Records that were appended and must still reach the followers.
+struct Awaited {
+    /// Which result.
+    index: usize,
+    partition: Arc<Partition>,
+    /// The high watermark has to reach this.
+    required_offset: Offset,
+    /// Leader epoch of the append.
+    epoch: LeaderEpoch,
+}
+
+fn refused(code: ErrorCode, message: impl Into<String>) -> AppendError {
+    AppendError {
+        code,
+        message: message.into(),
+        record_errors: Vec::new(),
+    }
+}
+
+impl ReplicaManager {
+    /// Appends to the leaders of these partitions and waits as `required_acks` (0, 1, -1) demands. Results are in
+    /// the order of `entries`. With -1, an error may come after the append: the records then stay in the log.
+    pub async fn append_records(
+        &self,
+        timeout: Duration,
+        required_acks: i16,
+        origin: AppendOrigin,
+        internal_topics_allowed: bool,
+        entries: Vec<(TopicPartition, Bytes)>,
+    ) -> Vec<(TopicPartition, AppendResult)> {
+        if !(-1..=1).contains(&required_acks) {
+            let error = refused(ErrorCode::InvalidRequiredAcks, format!("acks is {required_acks}"));
+            return entries
+                .into_iter()
+                .map(|(partition, _)| (partition, Err(error.clone())))
+                .collect();
+        }
+        let image = self.metadata.image();
+        let mut awaited = Vec::new();
+        let mut results = Vec::with_capacity(entries.len());
+        for (name, records) in entries {
+            let internal = INTERNAL_TOPICS.contains(&&*name.topic);
+            let appended = if internal && !internal_topics_allowed {
+                let message = format!("only the broker may write to internal topic {}", name.topic);
+                Err(refused(ErrorCode::InvalidTopicException, message))
+            } else {
+                self.append_to_leader(&name, records, origin, required_acks, &image)
+            };
+            let result = appended.map(|(info, epoch, partition)| {
+                let required_offset = info.last_offset + 1;
+                awaited.push(Awaited {
+                    index: results.len(),
+                    partition,
+                    required_offset,
+                    epoch,
+                });
+                info
+            });
+            results.push((name, result));
+        }
+        if required_acks == -1 {
+            self.await_replicas(timeout, awaited, &mut results).await;
+        }
+        results
+    }
+
+    fn append_to_leader(
+        &self,
+        name: &TopicPartition,
+        records: Bytes,
+        origin: AppendOrigin,
+        required_acks: i16,
+        image: &MetadataImage,
+    ) -> Result<(LogAppendInfo, LeaderEpoch, Arc<Partition>), AppendError> {
+        let partition = self
+            .partition(name)
+            .map_err(|code| refused(code, "the partition is not on this broker"))?;
+        let now_ms = self.clock.monotonic_ms();
+        match partition.append_as_leader(records, origin, required_acks, now_ms, image) {
+            Ok((info, epoch, effects)) => {
+                self.apply(&partition, effects);
+                Ok((info, epoch, partition))
+            }
+            Err(error) => {
+                if error.code == ErrorCode::KafkaStorageError {
+                    self.log_dir_failure.notify_one();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn await_replicas(
+        &self,
+        timeout: Duration,
+        mut awaited: Vec<Awaited>,
+        results: &mut [(TopicPartition, AppendResult)],
+    ) {
+        let mut settle = || {
+            awaited.retain(
+                |a| match a.partition.check_enough_replicas(a.required_offset, a.epoch) {
+                    None => true,
+                    Some(Ok(())) => false,
+                    Some(Err(code)) => {
+                        let message = "appended here, but not known to be on enough replicas";
+                        results[a.index].1 = Err(refused(code, message));
+                        false
+                    }
+                },
+            );
+            awaited
+                .iter()
+                .map(|a| a.partition.topic_partition().clone())
+                .collect::<Vec<_>>()
+        };
+        let keys = settle();
+        if keys.is_empty() {
+            return;
+        }
+        let done = self
+            .delayed_produce
+            .wait(keys, timeout, || settle().is_empty().then_some(()))
+            .await;
+        if done.is_none() {
+            for a in &awaited {
+                let message = "the followers did not confirm in time";
+                results[a.index].1 = Err(refused(ErrorCode::RequestTimedOut, message));
+            }
+        }
+    }
+}

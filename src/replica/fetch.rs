@@ -1,0 +1,248 @@
+//! Reading for consumers and followers, and waiting until there is enough to return.
+//! Kafka 3.9: `ReplicaManager.fetchMessages`, `FetchParams`, `FetchPartitionData`.
+
+use std::time::Duration;
+
+use super::manager::{DelayedFetchKey, ReplicaManager};
+use crate::cluster::{FollowerFetch, Partition, ReadInfo, ReadRequest};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+use crate::log::{FetchIsolation, FileSlice, LogOffsetMetadata};
+use crate::metadata::MetadataImage;
+
+/// What holds for all partitions of one fetch.
+#[derive(Clone, Debug)]
+pub struct FetchParams {
+    /// The replica that fetches, or -1 for a consumer.
+    pub replica_id: BrokerId,
+    /// How long the answer may wait for `min_bytes`.
+    pub max_wait: Duration,
+    /// Over all partitions.
+    pub min_bytes: u64,
+    /// Over all partitions.
+    pub max_bytes: usize,
+    /// Not even one batch may exceed the limits (Fetch before version 3).
+    pub hard_max_bytes_limit: bool,
+    /// How far the reader may see.
+    pub isolation: FetchIsolation,
+    /// Only leaders may answer: replicas, and consumers that know nothing of KIP-392.
+    pub fetch_only_leader: bool,
+}
+
+impl FetchParams {
+    /// Whether a replica is asking.
+    pub fn is_from_follower(&self) -> bool {
+        self.replica_id >= 0
+    }
+}
+
+/// What a fetch wants of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchPartition {
+    /// Which.
+    pub topic_partition: TopicPartition,
+    /// Nil if the request named none.
+    pub topic_id: TopicId,
+    /// First offset wanted.
+    pub fetch_offset: Offset,
+    /// Start of the follower's log; -1 for consumers.
+    pub log_start_offset: Offset,
+    /// Most bytes to return.
+    pub max_bytes: i32,
+    /// The leader epoch that the reader believes in.
+    pub current_leader_epoch: Option<LeaderEpoch>,
+    /// Epoch of the last record the reader has.
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+}
+
+/// What a fetch gets of one partition. Offsets are -1 where an error hides them.
+#[derive(Clone, Debug)]
+pub struct FetchPartitionData {
+    /// [`ErrorCode::None`] if all is well.
+    pub error: ErrorCode,
+    /// High watermark.
+    pub high_watermark: Offset,
+    /// Last stable offset.
+    pub last_stable_offset: Offset,
+    /// Log start offset.
+    pub log_start_offset: Offset,
+    /// The follower must truncate first.
+    pub diverging_epoch: Option<(LeaderEpoch, Offset)>,
+    /// Bytes of the log.
+    pub records: Option<FileSlice>,
+    /// For `read_committed`.
+    pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
+    /// Where the consumer should rather read (KIP-392).
+    pub preferred_read_replica: Option<BrokerId>,
+}
+
+impl FetchPartitionData {
+    /// No data, for this reason.
+    pub fn error(error: ErrorCode) -> Self {
+        Self {
+            error,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            diverging_epoch: None,
+            records: None,
+            aborted_transactions: None,
+            preferred_read_replica: None,
+        }
+    }
+
+    /// How many bytes of records are in it.
+    pub fn size(&self) -> usize {
+        self.records.as_ref().map_or(0, |slice| slice.length)
+    }
+}
+
+impl From<ReadInfo> for FetchPartitionData {
+    fn from(info: ReadInfo) -> Self {
+        Self {
+            error: ErrorCode::None,
+            high_watermark: info.high_watermark,
+            last_stable_offset: info.last_stable_offset,
+            log_start_offset: info.log_start_offset,
+            diverging_epoch: info.diverging_epoch,
+            records: info.records,
+            aborted_transactions: info.aborted_transactions,
+            preferred_read_replica: None,
+        }
+    }
+}
+
+/// One partition after the first reading: where to go on counting while the fetch waits.
+struct Position<'a> {
+    wanted: &'a FetchPartition,
+    from: LogOffsetMetadata,
+}
+
+/// The outcome of one pass over all partitions.
+struct Pass<'a> {
+    data: Vec<FetchPartitionData>,
+    positions: Vec<Position<'a>>,
+    bytes: u64,
+    /// An error or a diverging epoch must be told at once.
+    urgent: bool,
+}
+
+impl ReplicaManager {
+    /// Reads all partitions, in the order given; waits up to `max_wait` if less than `min_bytes` is there. The
+    /// result has one element for each of `partitions`.
+    pub async fn fetch_records(
+        &self,
+        params: &FetchParams,
+        partitions: &[FetchPartition],
+    ) -> Vec<FetchPartitionData> {
+        let pass = self.read_partitions(params, partitions, true);
+        if pass.urgent || pass.bytes >= params.min_bytes || partitions.is_empty() || params.max_wait.is_zero()
+        {
+            return pass.data;
+        }
+        let key = |partition: &FetchPartition| match params.isolation {
+            FetchIsolation::LogEnd => DelayedFetchKey::LogEnd(partition.topic_partition.clone()),
+            _ => DelayedFetchKey::HighWatermark(partition.topic_partition.clone()),
+        };
+        let is_complete = || self.is_fetch_complete(params, &pass.positions).then_some(());
+        // Whether it completed or timed out: what is there now is the answer.
+        let _ = self
+            .delayed_fetch
+            .wait(partitions.iter().map(key), params.max_wait, is_complete)
+            .await;
+        self.read_partitions(params, partitions, false).data
+    }
+
+    fn read_partitions<'a>(
+        &self,
+        params: &FetchParams,
+        partitions: &'a [FetchPartition],
+        note_follower: bool,
+    ) -> Pass<'a> {
+        let image = self.metadata.image();
+        let mut pass = Pass {
+            data: Vec::with_capacity(partitions.len()),
+            positions: Vec::with_capacity(partitions.len()),
+            bytes: 0,
+            urgent: false,
+        };
+        let mut budget = params.max_bytes;
+        let mut min_one_message = !params.hard_max_bytes_limit;
+        for wanted in partitions {
+            let mut request = read_request(params, wanted);
+            request.max_bytes = request.max_bytes.min(budget);
+            request.min_one_message = min_one_message;
+            let data = match self.read_partition(wanted, &request, note_follower, &image) {
+                Ok(info) => {
+                    if let Some(from) = info.fetch_offset {
+                        pass.positions.push(Position { wanted, from });
+                    }
+                    FetchPartitionData::from(info)
+                }
+                Err(code) => {
+                    if code == ErrorCode::KafkaStorageError {
+                        self.log_dir_failure.notify_one();
+                    }
+                    FetchPartitionData::error(code)
+                }
+            };
+            // Only the first partition that has data may exceed the limits, lest a large batch block its reader.
+            min_one_message &= data.size() == 0;
+            budget = budget.saturating_sub(data.size());
+            pass.bytes += data.size() as u64;
+            pass.urgent |= data.error.is_error() || data.diverging_epoch.is_some();
+            pass.data.push(data);
+        }
+        pass
+    }
+
+    fn read_partition(
+        &self,
+        wanted: &FetchPartition,
+        request: &ReadRequest,
+        note_follower: bool,
+        image: &MetadataImage,
+    ) -> Result<ReadInfo, ErrorCode> {
+        let partition = self.partition(&wanted.topic_partition)?;
+        let (info, effects) = partition.read(request, note_follower, self.clock.monotonic_ms(), image)?;
+        self.apply(&partition, effects);
+        Ok(info)
+    }
+
+    /// Whether a waiting fetch has to be answered: there is enough, or something changed that it must be told.
+    fn is_fetch_complete(&self, params: &FetchParams, positions: &[Position<'_>]) -> bool {
+        let mut bytes = 0;
+        for position in positions {
+            let request = read_request(params, position.wanted);
+            let available = |partition: &Partition| partition.bytes_available(&request, position.from);
+            match self
+                .partition(&position.wanted.topic_partition)
+                .and_then(|p| available(&p))
+            {
+                Ok(Some(available)) => bytes += available,
+                Ok(None) | Err(_) => return true,
+            }
+            if bytes >= params.min_bytes {
+                return true;
+            }
+        }
+        self.stop.is_cancelled()
+    }
+}
+
+fn read_request(params: &FetchParams, wanted: &FetchPartition) -> ReadRequest {
+    ReadRequest {
+        topic_id: (!wanted.topic_id.is_nil()).then_some(wanted.topic_id),
+        fetch_offset: wanted.fetch_offset,
+        max_bytes: usize::try_from(wanted.max_bytes).unwrap_or(0),
+        min_one_message: false,
+        isolation: params.isolation,
+        current_leader_epoch: wanted.current_leader_epoch,
+        last_fetched_epoch: wanted.last_fetched_epoch,
+        fetch_only_leader: params.fetch_only_leader,
+        follower: params.is_from_follower().then_some(FollowerFetch {
+            broker_id: params.replica_id,
+            log_start_offset: wanted.log_start_offset,
+        }),
+    }
+}

@@ -1,0 +1,459 @@
+//! Incremental fetch sessions, the broker's side (KIP-227): a fetcher names its partitions once, afterwards only
+//! what changed; the answers carry only what changed too. Kafka 3.9: `FetchSession`, `FetchManager`.
+//!
+//! The cache is bounded twice: by `max.incremental.fetch.session.cache.slots` and by the partitions in all
+//! sessions. Who gets no slot fetches without a session, which is always correct and only costs bytes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use parking_lot::Mutex;
+
+use super::fetch::{FetchPartition, FetchPartitionData};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{Offset, TopicId, TopicName};
+use crate::metadata::MetadataImage;
+
+/// "No session".
+pub const INVALID_SESSION_ID: i32 = 0;
+/// Asks for a new session.
+pub const INITIAL_EPOCH: i32 = 0;
+/// Asks for no session, and closes the one named.
+pub const FINAL_EPOCH: i32 = -1;
+
+/// A session that is older than this may be evicted by any other, and one that was not used for so long is.
+const EVICTION_MS: i64 = 120_000;
+/// Partitions in all sessions together: some 200 MB at worst.
+const MAX_CACHED_PARTITIONS: usize = 1_000_000;
+
+/// The epoch that follows in a session: after the largest comes 1.
+pub fn next_epoch(epoch: i32) -> i32 {
+    match epoch {
+        i32::MAX => 1,
+        e if e < 0 => FINAL_EPOCH,
+        e => e + 1,
+    }
+}
+
+/// What identifies a partition in a session: by topic id if the fetcher uses them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum SessionKey {
+    Id(TopicId, i32),
+    Name(TopicName, i32),
+}
+
+impl SessionKey {
+    fn of(topic: &TopicName, topic_id: TopicId, partition: i32) -> Self {
+        if topic_id.is_nil() {
+            Self::Name(topic.clone(), partition)
+        } else {
+            Self::Id(topic_id, partition)
+        }
+    }
+
+    fn of_fetch(fetch: &FetchPartition) -> Self {
+        Self::of(
+            &fetch.topic_partition.topic,
+            fetch.topic_id,
+            fetch.topic_partition.partition,
+        )
+    }
+}
+
+/// A partition that a fetcher no longer wants.
+#[derive(Clone, Debug)]
+pub struct ForgottenPartition {
+    /// Empty if the request named an id.
+    pub topic: TopicName,
+    /// Nil if the request named a topic.
+    pub topic_id: TopicId,
+    /// Its number.
+    pub partition: i32,
+}
+
+/// What a Fetch request says of its session.
+pub struct SessionRequest {
+    /// 0 for none.
+    pub session_id: i32,
+    /// See [`INITIAL_EPOCH`] and [`FINAL_EPOCH`]; otherwise one more than in the request before.
+    pub epoch: i32,
+    /// Fetch version 13 and later.
+    pub uses_topic_ids: bool,
+    /// Replicas may evict consumers.
+    pub is_from_follower: bool,
+    /// New or changed partitions. A topic id that is not known has an empty topic name.
+    pub partitions: Vec<FetchPartition>,
+    /// Partitions to drop.
+    pub forgotten: Vec<ForgottenPartition>,
+}
+
+struct CachedPartition {
+    fetch: FetchPartition,
+    high_watermark: Offset,
+    log_start_offset: Offset,
+}
+
+impl CachedPartition {
+    /// Takes note of what is about to be answered; whether it is worth answering.
+    fn update(&mut self, data: &FetchPartitionData) -> bool {
+        let changed = data.size() > 0
+            || data.high_watermark != self.high_watermark
+            || data.log_start_offset != self.log_start_offset
+            || data.preferred_read_replica.is_some()
+            || data.diverging_epoch.is_some();
+        self.log_start_offset = data.log_start_offset;
+        // After an error the next answer must be given, whatever it is: the fetcher waits for the all-clear.
+        self.high_watermark = if data.error.is_error() {
+            -1
+        } else {
+            data.high_watermark
+        };
+        changed || data.error.is_error()
+    }
+}
+
+struct FetchSession {
+    id: i32,
+    privileged: bool,
+    uses_topic_ids: bool,
+    creation_ms: i64,
+    last_used_ms: i64,
+    /// Expected in the next request.
+    epoch: i32,
+    /// In the order in which they are to be read: whoever got data goes to the end.
+    partitions: BTreeMap<u64, CachedPartition>,
+    order: HashMap<SessionKey, u64>,
+    next_order: u64,
+}
+
+impl FetchSession {
+    fn upsert(&mut self, fetch: FetchPartition) {
+        let key = SessionKey::of_fetch(&fetch);
+        if let Some(cached) = self.order.get(&key).and_then(|o| self.partitions.get_mut(o)) {
+            cached.fetch = fetch;
+            return;
+        }
+        self.push(
+            key,
+            CachedPartition {
+                fetch,
+                high_watermark: -1,
+                log_start_offset: -1,
+            },
+        );
+    }
+
+    fn push(&mut self, key: SessionKey, cached: CachedPartition) {
+        self.order.insert(key, self.next_order);
+        self.partitions.insert(self.next_order, cached);
+        self.next_order += 1;
+    }
+
+    fn remove(&mut self, key: &SessionKey) -> Option<CachedPartition> {
+        self.partitions.remove(&self.order.remove(key)?)
+    }
+
+    /// Updates the cached partition; whether `data` has to be sent.
+    fn select(&mut self, fetch: &FetchPartition, data: &FetchPartitionData) -> bool {
+        let key = SessionKey::of_fetch(fetch);
+        let Some(cached) = self.order.get(&key).and_then(|o| self.partitions.get_mut(o)) else {
+            return false;
+        };
+        let selected = cached.update(data);
+        if data.size() > 0
+            && let Some(cached) = self.remove(&key)
+        {
+            self.push(key, cached);
+        }
+        selected
+    }
+}
+
+/// All sessions of this broker.
+pub struct FetchSessionCache {
+    slots: usize,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    by_id: HashMap<i32, FetchSession>,
+    cached_partitions: usize,
+}
+
+/// How one Fetch request is to be handled.
+#[derive(Debug)]
+pub enum FetchContext {
+    /// No session is wanted, or none is left.
+    Sessionless(Vec<FetchPartition>),
+    /// A session is wanted.
+    Full {
+        /// As the request named them.
+        partitions: Vec<FetchPartition>,
+        /// Fetch version 13 and later.
+        uses_topic_ids: bool,
+        /// Replicas may evict consumers.
+        is_from_follower: bool,
+    },
+    /// A request within a session.
+    Incremental {
+        /// Of the session.
+        session_id: i32,
+        /// Of the request.
+        epoch: i32,
+        /// All partitions of the session.
+        partitions: Vec<FetchPartition>,
+    },
+}
+
+impl FetchContext {
+    /// All partitions that are to be read, in this order.
+    pub fn partitions(&self) -> &[FetchPartition] {
+        match self {
+            Self::Sessionless(partitions)
+            | Self::Full { partitions, .. }
+            | Self::Incremental { partitions, .. } => partitions,
+        }
+    }
+}
+
+/// What to answer: the session's id, and of the results those that have to be sent, by index.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SessionResponse {
+    /// 0 if there is none (any more).
+    pub session_id: i32,
+    /// Indexes into the results.
+    pub selected: Vec<usize>,
+}
+
+impl FetchSessionCache {
+    /// A cache for so many sessions; 0 turns sessions off.
+    pub fn new(slots: usize) -> Self {
+        Self {
+            slots,
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// How many sessions there are (metric `NumIncrementalFetchSessions`).
+    pub fn sessions(&self) -> usize {
+        self.sessions.lock().by_id.len()
+    }
+
+    /// How many partitions they have (metric `NumIncrementalFetchPartitionsCached`).
+    pub fn cached_partitions(&self) -> usize {
+        self.sessions.lock().cached_partitions
+    }
+
+    /// Finds out what a request is about, and updates its session.
+    pub fn context(
+        &self,
+        request: SessionRequest,
+        image: &MetadataImage,
+        now_ms: i64,
+    ) -> Result<FetchContext, ErrorCode> {
+        let mut sessions = self.sessions.lock();
+        if matches!(request.epoch, INITIAL_EPOCH | FINAL_EPOCH) {
+            // A full request closes the session it names.
+            sessions.close(request.session_id);
+            let partitions = distinct(request.partitions);
+            return Ok(match request.epoch {
+                FINAL_EPOCH => FetchContext::Sessionless(partitions),
+                _ => FetchContext::Full {
+                    partitions,
+                    uses_topic_ids: request.uses_topic_ids,
+                    is_from_follower: request.is_from_follower,
+                },
+            });
+        }
+        let id = request.session_id;
+        let session = sessions
+            .by_id
+            .get_mut(&id)
+            .ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        if session.epoch != request.epoch {
+            return Err(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        if session.uses_topic_ids != request.uses_topic_ids {
+            return Err(ErrorCode::FetchSessionTopicIdError);
+        }
+        let before = session.partitions.len();
+        request
+            .partitions
+            .into_iter()
+            .for_each(|fetch| session.upsert(fetch));
+        for gone in &request.forgotten {
+            session.remove(&SessionKey::of(&gone.topic, gone.topic_id, gone.partition));
+        }
+        session.last_used_ms = now_ms;
+        session.epoch = next_epoch(session.epoch);
+        let partitions = session.resolve(image);
+        sessions.cached_partitions = sessions.cached_partitions - before + partitions.len();
+        if partitions.is_empty() {
+            sessions.close(id);
+            return Ok(FetchContext::Sessionless(partitions));
+        }
+        if sessions.cached_partitions > MAX_CACHED_PARTITIONS {
+            sessions.close(id);
+            return Err(ErrorCode::FetchSessionIdNotFound);
+        }
+        Ok(FetchContext::Incremental {
+            session_id: id,
+            epoch: request.epoch,
+            partitions,
+        })
+    }
+
+    /// Chooses what is to be answered, and opens a session if one is wanted. `results` are of the partitions of
+    /// `context`, in any order.
+    pub fn respond(
+        &self,
+        context: FetchContext,
+        results: &[(FetchPartition, FetchPartitionData)],
+        now_ms: i64,
+    ) -> Result<SessionResponse, ErrorCode> {
+        let everything = || (0..results.len()).collect();
+        match context {
+            FetchContext::Sessionless(_) => Ok(SessionResponse {
+                session_id: INVALID_SESSION_ID,
+                selected: everything(),
+            }),
+            FetchContext::Full {
+                uses_topic_ids,
+                is_from_follower,
+                ..
+            } => {
+                let mut sessions = self.sessions.lock();
+                let session_id = sessions.open(self.slots, results, uses_topic_ids, is_from_follower, now_ms);
+                Ok(SessionResponse {
+                    session_id,
+                    selected: everything(),
+                })
+            }
+            FetchContext::Incremental {
+                session_id, epoch, ..
+            } => {
+                let mut sessions = self.sessions.lock();
+                let session = sessions
+                    .by_id
+                    .get_mut(&session_id)
+                    .ok_or(ErrorCode::FetchSessionIdNotFound)?;
+                // Another request has gone on with the session meanwhile.
+                if session.epoch != next_epoch(epoch) {
+                    return Err(ErrorCode::InvalidFetchSessionEpoch);
+                }
+                let selected = results.iter().enumerate();
+                let selected = selected.filter(|(_, (fetch, data))| session.select(fetch, data));
+                Ok(SessionResponse {
+                    session_id,
+                    selected: selected.map(|(index, _)| index).collect(),
+                })
+            }
+        }
+    }
+}
+
+impl FetchSession {
+    /// All partitions; topic ids that were unknown when they were named may be known by now.
+    fn resolve(&mut self, image: &MetadataImage) -> Vec<FetchPartition> {
+        for cached in self.partitions.values_mut() {
+            let name = &mut cached.fetch.topic_partition.topic;
+            if name.is_empty()
+                && let Some(known) = image.topic_names.get(&cached.fetch.topic_id)
+            {
+                *name = known.clone();
+            }
+        }
+        self.partitions
+            .values()
+            .map(|cached| cached.fetch.clone())
+            .collect()
+    }
+}
+
+impl Sessions {
+    fn close(&mut self, id: i32) {
+        if let Some(session) = self.by_id.remove(&id) {
+            self.cached_partitions -= session.partitions.len();
+        }
+    }
+
+    /// The id of the new session, or 0 if there is no room.
+    fn open(
+        &mut self,
+        slots: usize,
+        results: &[(FetchPartition, FetchPartitionData)],
+        uses_topic_ids: bool,
+        privileged: bool,
+        now_ms: i64,
+    ) -> i32 {
+        if results.is_empty()
+            || slots == 0
+            || self.cached_partitions + results.len() > MAX_CACHED_PARTITIONS
+            || (self.by_id.len() >= slots && !self.evict_for(privileged, results.len(), now_ms))
+        {
+            return INVALID_SESSION_ID;
+        }
+        let id = loop {
+            let id = rand::random_range(1..=i32::MAX);
+            if !self.by_id.contains_key(&id) {
+                break id;
+            }
+        };
+        let mut session = FetchSession {
+            id,
+            privileged,
+            uses_topic_ids,
+            creation_ms: now_ms,
+            last_used_ms: now_ms,
+            epoch: next_epoch(INITIAL_EPOCH),
+            partitions: BTreeMap::new(),
+            order: HashMap::with_capacity(results.len()),
+            next_order: 0,
+        };
+        for (fetch, data) in results {
+            session.upsert(fetch.clone());
+            session.select(fetch, data);
+        }
+        self.cached_partitions += session.partitions.len();
+        self.by_id.insert(id, session);
+        id
+    }
+
+    /// Makes room by KIP-227's rule: for one that is idle, else for one that weighs less: replicas weigh more than
+    /// consumers, then more partitions more than fewer. Young sessions of equal standing are safe.
+    fn evict_for(&mut self, privileged: bool, size: usize, now_ms: i64) -> bool {
+        let idle = |s: &&FetchSession| now_ms - s.last_used_ms > EVICTION_MS;
+        let evictable =
+            |s: &&FetchSession| now_ms - s.creation_ms > EVICTION_MS || (privileged && !s.privileged);
+        let weight = |s: &&FetchSession| (s.privileged, s.partitions.len());
+        let oldest = self.by_id.values().filter(idle).min_by_key(|s| s.last_used_ms);
+        let victim = oldest.or_else(|| {
+            let lightest = self.by_id.values().filter(evictable).min_by_key(weight);
+            lightest.filter(|s| weight(s) < (privileged, size))
+        });
+        let Some(id) = victim.map(|s| s.id) else {
+            return false;
+        };
+        self.close(id);
+        true
+    }
+}
+
+/// The last mention of a partition counts, in the place of the first.
+fn distinct(partitions: Vec<FetchPartition>) -> Vec<FetchPartition> {
+    let mut places = HashMap::with_capacity(partitions.len());
+    let mut kept: Vec<FetchPartition> = Vec::with_capacity(partitions.len());
+    for fetch in partitions {
+        match places.entry(SessionKey::of_fetch(&fetch)) {
+            std::collections::hash_map::Entry::Occupied(place) => kept[*place.get()] = fetch,
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push(fetch);
+            }
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {}

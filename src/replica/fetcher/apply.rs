@@ -1,0 +1,139 @@
+//! What a response does to a follower's log. Kafka 3.9: `ReplicaFetcherThread.processPartitionData`,
+//! `Partition.appendRecordsToFollowerOrFutureReplica`.
+
+use bytes::Bytes;
+
+use super::truncation::truncation_offset;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{LeaderEpoch, Offset};
+use crate::log::{AppendError, LogError, UnifiedLog};
+
+/// One partition's part of a response without error.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    /// Leader epoch of the request.
+    pub(super) epoch: LeaderEpoch,
+    /// Offset of the request.
+    pub(super) fetch_offset: Offset,
+    pub(super) records: Bytes,
+    /// The leader's.
+    pub(super) high_watermark: Offset,
+    /// The leader's.
+    pub(super) log_start_offset: Offset,
+}
+
+/// Where the follower is afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) fetch_offset: Offset,
+    pub(super) last_fetched_epoch: Option<LeaderEpoch>,
+    pub(super) high_watermark_moved: bool,
+}
+
+/// Why a response could not be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ApplyError {
+    /// The data are bad: fetch them again later.
+    Corrupt(String),
+    /// The disk has failed.
+    Storage(String),
+    /// Nothing that another try would heal: the partition waits for the controller's next word.
+    Unexpected(String),
+}
+
+impl From<LogError> for ApplyError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Storage { .. } => Self::Storage(error.to_string()),
+            _ => Self::Unexpected(error.to_string()),
+        }
+    }
+}
+
+impl From<AppendError> for ApplyError {
+    fn from(error: AppendError) -> Self {
+        match error.code {
+            ErrorCode::KafkaStorageError => Self::Storage(error.to_string()),
+            ErrorCode::CorruptMessage | ErrorCode::InvalidRecord => Self::Corrupt(error.to_string()),
+            _ => Self::Unexpected(error.to_string()),
+        }
+    }
+}
+
+/// Appends the leader's batches as they are, then follows its high watermark and its log start offset, in this
+/// order: neither may pass what the log has.
+pub(super) fn append(log: &UnifiedLog, fetched: Fetched) -> Result<Progress, ApplyError> {
+    let log_end_offset = log.log_end_offset();
+    if log_end_offset != fetched.fetch_offset {
+        let (asked, end) = (fetched.fetch_offset, log_end_offset);
+        return Err(ApplyError::Unexpected(format!(
+            "offset {asked} was fetched, but the log ends at {end}"
+        )));
+    }
+    if let Some(base) = base_offset(&fetched.records) {
+        // The leader's log may start amid a batch; an empty log then has to begin where that batch does.
+        if base < log_end_offset && log.log_start_offset() == log_end_offset {
+            log.truncate_fully_and_start_at(base)?;
+        }
+        log.append_as_follower(fetched.records, fetched.epoch)?;
+    }
+    let before = log.high_watermark();
+    let high_watermark = log.update_high_watermark(fetched.high_watermark);
+    log.maybe_increment_log_start_offset(fetched.log_start_offset.min(high_watermark))?;
+    Ok(Progress {
+        high_watermark_moved: high_watermark != before,
+        ..progress(log)
+    })
+}
+
+/// Cuts the log so that it is a prefix of the leader's, as far as one answer can tell.
+pub(super) fn truncate(log: &UnifiedLog, leader: (LeaderEpoch, Offset)) -> Result<Progress, ApplyError> {
+    let end = log.log_end_offset();
+    let to = truncation_offset(leader, log.end_offset_for_epoch(leader.0), end);
+    if to < log.high_watermark() {
+        tracing::warn!(
+            partition = %log.topic_partition(), to, high_watermark = log.high_watermark(),
+            "truncating below the high watermark"
+        );
+    }
+    tracing::info!(partition = %log.topic_partition(), from = end, to, ?leader, "the logs diverge, truncating");
+    log.truncate_to(to)?;
+    Ok(progress(log))
+}
+
+/// Answers OFFSET_OUT_OF_RANGE, given the leader's log: cut what the leader does not have, or begin anew where
+/// it begins.
+pub(super) fn reset(
+    log: &UnifiedLog,
+    leader_start: Offset,
+    leader_end: Offset,
+) -> Result<Progress, ApplyError> {
+    let end = log.log_end_offset();
+    if leader_end < end {
+        tracing::warn!(partition = %log.topic_partition(), end, leader_end, "the leader's log is shorter, truncating");
+        log.truncate_to(leader_end)?;
+    } else if leader_start > end {
+        tracing::warn!(partition = %log.topic_partition(), end, leader_start, "the leader's log starts later, starting anew");
+        log.truncate_fully_and_start_at(leader_start)?;
+    }
+    Ok(progress(log))
+}
+
+/// Cuts the log at the high watermark: all that is known to be common while there are no epochs to compare.
+pub(super) fn truncate_to_high_watermark(log: &UnifiedLog) -> Result<Progress, ApplyError> {
+    log.truncate_to(log.high_watermark())?;
+    Ok(progress(log))
+}
+
+fn progress(log: &UnifiedLog) -> Progress {
+    Progress {
+        fetch_offset: log.log_end_offset(),
+        last_fetched_epoch: log.latest_epoch(),
+        high_watermark_moved: false,
+    }
+}
+
+/// Base offset of the first batch: its first eight bytes.
+fn base_offset(records: &[u8]) -> Option<Offset> {
+    records.first_chunk().map(|bytes| Offset::from_be_bytes(*bytes))
+}

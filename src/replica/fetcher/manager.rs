@@ -1,0 +1,230 @@
+//! Which fetcher fetches what. Kafka 3.9: `ReplicaFetcherManager`, `AbstractFetcherManager`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::fetch_state::PartitionFetchState;
+use super::thread::FetcherThread;
+use crate::cluster::Partition;
+use crate::common::ids::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
+use crate::config::BrokerConfig;
+use crate::network::BrokerAddress;
+use crate::replica::ReplicaManager;
+use crate::replica::hooks::BrokerEpochSource;
+
+/// A partition that is to be fetched from its leader.
+pub struct FetchAssignment {
+    /// The follower.
+    pub partition: Arc<Partition>,
+    /// `None` if the controller named none.
+    pub topic_id: Option<TopicId>,
+    /// Where to fetch.
+    pub leader: BrokerAddress,
+    /// Leader epoch of the assignment.
+    pub epoch: LeaderEpoch,
+}
+
+/// The leader and which of its `num.replica.fetchers` fetchers.
+type FetcherKey = (BrokerId, usize);
+
+/// What a fetcher and its manager share.
+pub(super) struct Fetcher {
+    pub(super) leader: BrokerAddress,
+    pub(super) partitions: Mutex<BTreeMap<TopicPartition, PartitionFetchState>>,
+    /// Partitions have been added.
+    pub(super) assigned: Notify,
+    pub(super) stop: CancellationToken,
+}
+
+/// All fetchers of this broker.
+pub struct FetcherManager {
+    config: Arc<BrokerConfig>,
+    broker_epoch: BrokerEpochSource,
+    fetchers: Mutex<Fetchers>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Fetchers {
+    by_key: HashMap<FetcherKey, Arc<Fetcher>>,
+    assigned: HashMap<TopicPartition, FetcherKey>,
+    /// Given up until the controller speaks of them again.
+    failed: HashSet<TopicPartition>,
+}
+
+impl FetcherManager {
+    /// No fetchers yet.
+    pub fn new(config: Arc<BrokerConfig>, broker_epoch: BrokerEpochSource) -> Self {
+        Self {
+            config,
+            broker_epoch,
+            fetchers: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Moves partitions to the fetchers of their leaders, from whichever fetched them before.
+    pub fn assign(&self, manager: &Arc<ReplicaManager>, assignments: Vec<FetchAssignment>) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let mut fetchers = self.fetchers.lock();
+        let mut touched = HashMap::new();
+        for assignment in assignments {
+            let FetchAssignment {
+                partition,
+                topic_id,
+                leader,
+                epoch,
+            } = assignment;
+            let name = partition.topic_partition().clone();
+            fetchers.remove(&name);
+            let Some(state) = PartitionFetchState::begin(partition, topic_id, epoch) else {
+                continue;
+            };
+            let key = (leader.id, fetcher_id(&name, self.config.num_replica_fetchers));
+            let fetcher = self.fetcher(&mut fetchers, key, leader, manager);
+            fetcher.partitions.lock().insert(name.clone(), state);
+            fetchers.assigned.insert(name, key);
+            touched.insert(key, fetcher);
+        }
+        touched.values().for_each(|fetcher| fetcher.assigned.notify_one());
+        fetchers.drop_idle();
+    }
+
+    /// Ends the fetching of these partitions.
+    pub fn remove<'a>(&self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
+        let mut fetchers = self.fetchers.lock();
+        partitions.into_iter().for_each(|name| fetchers.remove(name));
+        fetchers.drop_idle();
+    }
+
+    /// Gives a partition up until the controller speaks of it again.
+    pub(super) fn fail(&self, partition: &TopicPartition) {
+        let mut fetchers = self.fetchers.lock();
+        fetchers.remove(partition);
+        fetchers.failed.insert(partition.clone());
+    }
+
+    /// How many partitions were given up (metric `FailedPartitionsCount`).
+    pub fn failed_partitions(&self) -> usize {
+        self.fetchers.lock().failed.len()
+    }
+
+    /// The largest lag of any partition (metric `MaxLag`).
+    pub fn max_lag(&self) -> i64 {
+        let fetchers = self.fetchers.lock();
+        let lag = |fetcher: &Arc<Fetcher>| {
+            fetcher
+                .partitions
+                .lock()
+                .values()
+                .filter_map(|state| state.lag)
+                .max()
+                .unwrap_or(0)
+        };
+        fetchers.by_key.values().map(lag).max().unwrap_or(0)
+    }
+
+    /// Ends all fetchers and waits for their tasks.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        *self.fetchers.lock() = Fetchers::default();
+    }
+
+    /// The fetcher for `key`. A leader that has moved gets a new one, with all that the old one had.
+    fn fetcher(
+        &self,
+        fetchers: &mut Fetchers,
+        key: FetcherKey,
+        leader: BrokerAddress,
+        manager: &Arc<ReplicaManager>,
+    ) -> Arc<Fetcher> {
+        let old = fetchers.by_key.get(&key);
+        if let Some(fetcher) = old
+            && fetcher.leader == leader
+        {
+            return fetcher.clone();
+        }
+        let partitions = old.map(|old| {
+            old.stop.cancel();
+            std::mem::take(&mut *old.partitions.lock())
+        });
+        let fetcher = Arc::new(Fetcher {
+            leader,
+            partitions: Mutex::new(partitions.unwrap_or_default()),
+            assigned: Notify::new(),
+            stop: self.stop.child_token(),
+        });
+        fetchers.by_key.insert(key, fetcher.clone());
+        let thread = FetcherThread::new(
+            fetcher.clone(),
+            manager.clone(),
+            self.config.clone(),
+            self.broker_epoch.clone(),
+            key.1,
+        );
+        self.tasks.spawn(thread.run());
+        fetcher
+    }
+}
+
+impl Fetchers {
+    fn remove(&mut self, name: &TopicPartition) {
+        self.failed.remove(name);
+        if let Some(key) = self.assigned.remove(name)
+            && let Some(fetcher) = self.by_key.get(&key)
+        {
+            fetcher.partitions.lock().remove(name);
+        }
+    }
+
+    fn drop_idle(&mut self) {
+        self.by_key.retain(|_, fetcher| {
+            let idle = fetcher.partitions.lock().is_empty();
+            if idle {
+                fetcher.stop.cancel();
+            }
+            !idle
+        });
+    }
+}
+
+/// Kafka's choice, so that the load is spread as there: `abs(31 * hash(topic) + partition) % fetchers`.
+fn fetcher_id(partition: &TopicPartition, fetchers: usize) -> usize {
+    let topic = partition.topic.encode_utf16().fold(0_i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
+    });
+    let hash = topic.wrapping_mul(31).wrapping_add(partition.partition);
+    // Java's Utils.abs: the smallest integer, which has no positive counterpart, becomes 0.
+    let hash = hash.checked_abs().unwrap_or(0);
+    usize::try_from(hash).unwrap_or(0) % fetchers.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_spread_as_in_kafka() {
+        // "test".hashCode() is 3556498; "日本".hashCode() is 26085 * 31 + 26412 = 835047.
+        for (topic, partition, fetchers, expected) in [
+            ("test", 0, 7, (3_556_498_i64 * 31) % 7),
+            ("test", 3, 7, (3_556_498_i64 * 31 + 3) % 7),
+            ("日本", 1, 5, (835_047_i64 * 31 + 1) % 5),
+            ("test", 1, 1, 0),
+        ] {
+            let id = fetcher_id(&TopicPartition::new(topic, partition), fetchers);
+            assert_eq!(id as i64, expected, "{topic}-{partition} of {fetchers}");
+        }
+    }
+}

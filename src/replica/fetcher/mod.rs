@@ -1,0 +1,15 @@
+//! Followers: fetching what leaders have. Kafka 3.9: `ReplicaFetcherManager`, `ReplicaFetcherThread`,
+//! `AbstractFetcherThread`, `FetchSessionHandler`.
+//!
+//! One task for each pair of leader and fetcher id, with one request in flight. Whatever a response says is
+//! carried out under the partition's lock and only if the partition still follows in the leader epoch for which
+//! it was requested (traps 34 and 73); so nothing has to be waited for when a partition changes its leader.
+
+mod apply;
+mod fetch_state;
+mod manager;
+mod session;
+mod thread;
+mod truncation;
+
+pub use manager::{FetchAssignment, FetcherManager};

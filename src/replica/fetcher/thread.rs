@@ -1,0 +1,510 @@
+//! The loop of one fetcher: one request, one response, apply, again. Kafka 3.9: `AbstractFetcherThread`,
+//! `ReplicaFetcherThread`, `RemoteLeaderEndPoint`.
+//!
+//! Appending happens here, on the runtime's thread: it writes to the page cache and never calls fsync.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::apply::{self, ApplyError, Fetched, Progress};
+use super::fetch_state::{PartitionFetchState, Phase};
+use super::manager::Fetcher;
+use super::session::{FetchSessionHandler, SessionFetch, Wanted};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{Offset, TopicId, TopicName, TopicPartition};
+use crate::config::BrokerConfig;
+use crate::network::{NetworkClient, NetworkError};
+use crate::protocol::StrBytes;
+use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
+use crate::protocol::messages::fetch_response::PartitionData;
+use crate::protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use crate::protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest};
+use crate::replica::ReplicaManager;
+use crate::replica::hooks::BrokerEpochSource;
+use crate::replica::manager::DelayedFetchKey;
+
+/// Fixed by the inter-broker protocol 3.9, not negotiated (trap 45).
+const FETCH_VERSION: i16 = 17;
+/// The last one that names topics, for those without id.
+const FETCH_VERSION_BY_NAME: i16 = 12;
+const LIST_OFFSETS_VERSION: i16 = 9;
+const LATEST_TIMESTAMP: i64 = -1;
+const EARLIEST_TIMESTAMP: i64 = -2;
+/// How long a response may take before a request is taken to be held back by the leader for want of data.
+const PARKED_AFTER: Duration = Duration::from_millis(20);
+/// How long an idle fetcher sleeps at most.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// One fetcher.
+pub(super) struct FetcherThread {
+    fetcher: Arc<Fetcher>,
+    manager: Arc<ReplicaManager>,
+    config: Arc<BrokerConfig>,
+    broker_epoch: BrokerEpochSource,
+    client: NetworkClient,
+    session: FetchSessionHandler,
+    /// Names of the topics that were asked for by id.
+    topic_names: HashMap<TopicId, TopicName>,
+}
+
+/// How a request ended.
+enum Exchange {
+    Answered(FetchResponse),
+    Failed(NetworkError),
+    /// It was held back by the leader while other partitions were waiting to be fetched.
+    Abandoned,
+}
+
+/// What to do with a partition after its part of a response.
+enum Next {
+    Continue(Progress),
+    BackOff,
+    ResetOffset,
+    GiveUp,
+}
+
+impl FetcherThread {
+    pub(super) fn new(
+        fetcher: Arc<Fetcher>,
+        manager: Arc<ReplicaManager>,
+        config: Arc<BrokerConfig>,
+        broker_epoch: BrokerEpochSource,
+        fetcher_id: usize,
+    ) -> Self {
+        let client_id = format!("broker-{}-fetcher-{fetcher_id}", config.broker_id);
+        let timeout = Duration::from_millis(config.replica_socket_timeout_ms);
+        Self {
+            client: NetworkClient::new(fetcher.leader.clone(), &client_id, timeout),
+            fetcher,
+            manager,
+            config,
+            broker_epoch,
+            session: FetchSessionHandler::default(),
+            topic_names: HashMap::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let stop = self.fetcher.stop.clone();
+        tracing::debug!(leader = self.fetcher.leader.id, "fetcher started");
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.fetch_forever() => {}
+        }
+        self.client.close();
+        tracing::debug!(leader = self.fetcher.leader.id, "fetcher stopped");
+    }
+
+    async fn fetch_forever(&mut self) {
+        loop {
+            // Whatever was assigned until now is in the next request.
+            let _ = self.fetcher.assigned.notified().now_or_never();
+            self.truncate_to_high_watermarks();
+            let wanted = self.wanted();
+            if wanted.is_empty() {
+                self.rest().await;
+                continue;
+            }
+            let fetch = self.session.next(wanted);
+            let (request, version) = self.request(&fetch);
+            match self.exchange(&request, version).await {
+                Exchange::Answered(response) => self.process(response).await,
+                Exchange::Failed(error) => {
+                    tracing::warn!(%error, "fetching failed");
+                    self.session.on_error();
+                    let all: Vec<_> = self.fetcher.partitions.lock().keys().cloned().collect();
+                    self.back_off(&all);
+                }
+                Exchange::Abandoned => {
+                    self.client.close();
+                    self.session.on_error();
+                }
+            }
+        }
+    }
+
+    /// Sleeps until a partition is assigned or the first back-off is over.
+    async fn rest(&self) {
+        let delays = self
+            .fetcher
+            .partitions
+            .lock()
+            .values()
+            .filter_map(|s| s.delayed_until)
+            .min();
+        let idle = Instant::now() + IDLE;
+        tokio::select! {
+            () = self.fetcher.assigned.notified() => {}
+            () = sleep_until(delays.map_or(idle, |until| until.min(idle))) => {}
+        }
+    }
+
+    /// Partitions whose log has no epochs are cut at the high watermark before the first fetch.
+    fn truncate_to_high_watermarks(&self) {
+        let truncating: Vec<_> = {
+            let partitions = self.fetcher.partitions.lock();
+            let truncating = partitions
+                .iter()
+                .filter(|(_, state)| state.phase == Phase::Truncating);
+            truncating
+                .map(|(name, state)| (name.clone(), state.clone()))
+                .collect()
+        };
+        for (name, state) in truncating {
+            let next = match state
+                .partition
+                .as_follower(state.epoch, apply::truncate_to_high_watermark)
+            {
+                None => continue,
+                Some(Ok(progress)) => Next::Continue(progress),
+                Some(Err(error)) => self.after_error(&name, &error),
+            };
+            self.settle(&name, &state, next, None);
+        }
+    }
+
+    /// What to ask for: every partition that is ready and still follows in the epoch it was assigned with.
+    fn wanted(&mut self) -> BTreeMap<TopicPartition, Wanted> {
+        let now = Instant::now();
+        let partitions = self.fetcher.partitions.lock();
+        let ready = partitions.iter().filter(|(_, state)| state.is_ready(now));
+        let mut wanted = BTreeMap::new();
+        for (name, state) in ready {
+            let start = state
+                .partition
+                .as_follower(state.epoch, |log| log.log_start_offset());
+            let Some(log_start_offset) = start else { continue };
+            if let Some(id) = state.topic_id {
+                self.topic_names.entry(id).or_insert_with(|| name.topic.clone());
+            }
+            let partition = Wanted {
+                topic_id: state.topic_id,
+                epoch: state.epoch,
+                fetch_offset: state.fetch_offset,
+                last_fetched_epoch: state.last_fetched_epoch,
+                log_start_offset,
+            };
+            wanted.insert(name.clone(), partition);
+        }
+        wanted
+    }
+
+    fn request(&self, fetch: &SessionFetch) -> (FetchRequest, i16) {
+        let by_id = self
+            .session
+            .requested_partitions()
+            .all(|(_, wanted)| wanted.topic_id.is_some());
+        let mut topics: Vec<FetchTopic> = Vec::new();
+        for name in &fetch.to_send {
+            let Some(wanted) = self.session.requested(name) else {
+                continue;
+            };
+            if topics
+                .last()
+                .is_none_or(|topic| topic.topic.as_str() != &*name.topic)
+            {
+                let topic = FetchTopic::default()
+                    .with_topic(StrBytes::from_string(name.topic.to_string()).into())
+                    .with_topic_id(wanted.topic_id.unwrap_or_default());
+                topics.push(topic);
+            }
+            let partition = FetchPartition::default()
+                .with_partition(name.partition)
+                .with_current_leader_epoch(wanted.epoch)
+                .with_fetch_offset(wanted.fetch_offset)
+                .with_last_fetched_epoch(wanted.last_fetched_epoch.unwrap_or(-1))
+                .with_log_start_offset(wanted.log_start_offset)
+                .with_partition_max_bytes(self.config.replica_fetch_max_bytes);
+            if let Some(topic) = topics.last_mut() {
+                topic.partitions.push(partition);
+            }
+        }
+        let forgotten = fetch
+            .to_forget
+            .iter()
+            .filter(|(name, _)| by_id || !fetch.to_send.contains(name));
+        let forgotten = forgotten.map(|(name, id)| {
+            ForgottenTopic::default()
+                .with_topic(StrBytes::from_string(name.topic.to_string()).into())
+                .with_topic_id(id.unwrap_or_default())
+                .with_partitions(vec![name.partition])
+        });
+        let replica_id = self.config.broker_id.into();
+        let mut request = FetchRequest::default()
+            .with_max_wait_ms(i32::try_from(self.config.replica_fetch_wait_max_ms).unwrap_or(i32::MAX))
+            .with_min_bytes(self.config.replica_fetch_min_bytes)
+            .with_max_bytes(self.config.replica_fetch_response_max_bytes)
+            .with_session_id(fetch.session_id)
+            .with_session_epoch(fetch.session_epoch)
+            .with_forgotten_topics_data(forgotten.collect());
+        for topic in &mut topics {
+            if by_id {
+                topic.topic = Default::default();
+            } else {
+                topic.topic_id = TopicId::nil();
+            }
+        }
+        for topic in &mut request.forgotten_topics_data {
+            if by_id {
+                topic.topic = Default::default();
+            } else {
+                topic.topic_id = TopicId::nil();
+            }
+        }
+        request.topics = topics;
+        if by_id {
+            let state = ReplicaState::default()
+                .with_replica_id(replica_id)
+                .with_replica_epoch((self.broker_epoch)());
+            (request.with_replica_state(state), FETCH_VERSION)
+        } else {
+            (request.with_replica_id(replica_id), FETCH_VERSION_BY_NAME)
+        }
+    }
+
+    /// Sends the request. If partitions are assigned while the leader holds it back for want of data, it is given
+    /// up, connection and all, so that they need not wait for their first fetch.
+    async fn exchange(&self, request: &FetchRequest, version: i16) -> Exchange {
+        let response = self.client.send(request, version);
+        tokio::pin!(response);
+        let answered = |response: Result<FetchResponse, NetworkError>| match response {
+            Ok(response) => Exchange::Answered(response),
+            Err(error) => Exchange::Failed(error),
+        };
+        tokio::select! {
+            biased;
+            response = &mut response => return answered(response),
+            () = self.fetcher.assigned.notified() => {}
+        }
+        match timeout(PARKED_AFTER, response).await {
+            Ok(response) => answered(response),
+            Err(_) => Exchange::Abandoned,
+        }
+    }
+
+    async fn process(&mut self, response: FetchResponse) {
+        let error = ErrorCode::from_code(response.error_code);
+        let mut answered = Vec::new();
+        for topic in response.responses {
+            let name = match self.topic_names.get(&topic.topic_id) {
+                Some(name) if !topic.topic_id.is_nil() => name.clone(),
+                _ => TopicName::from(topic.topic.as_str()),
+            };
+            let named = |data: PartitionData| (TopicPartition::new(name.clone(), data.partition_index), data);
+            answered.extend(topic.partitions.into_iter().map(named));
+        }
+        let names = answered.iter().map(|(name, _)| name);
+        if !self.session.on_response(error, response.session_id, names) {
+            tracing::info!(leader = self.fetcher.leader.id, %error, "the fetch session starts anew");
+            let session_error = matches!(
+                error,
+                ErrorCode::None | ErrorCode::FetchSessionIdNotFound | ErrorCode::InvalidFetchSessionEpoch
+            );
+            if !session_error {
+                let all: Vec<_> = self.fetcher.partitions.lock().keys().cloned().collect();
+                self.back_off(&all);
+            }
+            return;
+        }
+        let mut out_of_range = Vec::new();
+        for (name, data) in answered {
+            let Some(wanted) = self.session.requested(&name).cloned() else {
+                continue;
+            };
+            let state = self.fetcher.partitions.lock().get(&name).cloned();
+            // Moved, re-assigned or truncated since the request: the response is stale.
+            let fresh = |state: &PartitionFetchState| {
+                state.epoch == wanted.epoch
+                    && state.fetch_offset == wanted.fetch_offset
+                    && state.phase == Phase::Fetching
+            };
+            let Some(state) = state.filter(fresh) else {
+                continue;
+            };
+            let high_watermark = data.high_watermark;
+            match self.apply(&name, &state, data) {
+                None => {}
+                Some(Next::ResetOffset) => out_of_range.push((name, state)),
+                Some(next) => self.settle(&name, &state, next, Some(high_watermark)),
+            }
+        }
+        if !out_of_range.is_empty() {
+            self.reset_offsets(out_of_range).await;
+        }
+    }
+
+    /// Carries out one partition's part of a response; `None` if it is stale.
+    fn apply(&self, name: &TopicPartition, state: &PartitionFetchState, data: PartitionData) -> Option<Next> {
+        let error = ErrorCode::from_code(data.error_code);
+        let diverging = (data.diverging_epoch.epoch, data.diverging_epoch.end_offset);
+        let applied = match error {
+            ErrorCode::None if diverging.0 >= 0 => state
+                .partition
+                .as_follower(state.epoch, |log| apply::truncate(log, diverging)),
+            ErrorCode::None => {
+                let fetched = Fetched {
+                    epoch: state.epoch,
+                    fetch_offset: state.fetch_offset,
+                    records: data.records.unwrap_or_default(),
+                    high_watermark: data.high_watermark,
+                    log_start_offset: data.log_start_offset,
+                };
+                state
+                    .partition
+                    .as_follower(state.epoch, |log| apply::append(log, fetched))
+            }
+            ErrorCode::OffsetOutOfRange => return Some(Next::ResetOffset),
+            ErrorCode::FencedLeaderEpoch => {
+                tracing::info!(partition = %name, epoch = state.epoch, "the leader is in a later epoch, awaiting the controller");
+                return Some(Next::GiveUp);
+            }
+            error => {
+                tracing::info!(partition = %name, %error, "the leader refuses to be fetched from, backing off");
+                return Some(Next::BackOff);
+            }
+        };
+        Some(match applied? {
+            Ok(progress) => {
+                if progress.high_watermark_moved {
+                    self.manager
+                        .delayed_fetch
+                        .wake(&DelayedFetchKey::HighWatermark(name.clone()));
+                }
+                Next::Continue(progress)
+            }
+            Err(error) => self.after_error(name, &error),
+        })
+    }
+
+    fn after_error(&self, name: &TopicPartition, error: &ApplyError) -> Next {
+        match error {
+            ApplyError::Corrupt(reason) => {
+                tracing::error!(partition = %name, reason, "the leader sent bad records, backing off");
+                Next::BackOff
+            }
+            ApplyError::Storage(reason) => {
+                tracing::error!(partition = %name, reason, "the log dir has failed");
+                self.manager.log_dir_failure.notify_one();
+                Next::GiveUp
+            }
+            ApplyError::Unexpected(reason) => {
+                tracing::error!(partition = %name, reason, "giving the partition up until the controller speaks of it");
+                Next::GiveUp
+            }
+        }
+    }
+
+    /// Writes down how far a partition is, unless it was re-assigned meanwhile.
+    fn settle(
+        &self,
+        name: &TopicPartition,
+        before: &PartitionFetchState,
+        next: Next,
+        leader_high_watermark: Option<Offset>,
+    ) {
+        let mut partitions = self.fetcher.partitions.lock();
+        let Some(state) = partitions
+            .get_mut(name)
+            .filter(|state| state.epoch == before.epoch)
+        else {
+            return;
+        };
+        match next {
+            Next::Continue(progress) => {
+                state.fetch_offset = progress.fetch_offset;
+                state.last_fetched_epoch = progress.last_fetched_epoch;
+                state.phase = Phase::Fetching;
+                state.delayed_until = None;
+                if let Some(high_watermark) = leader_high_watermark {
+                    state.lag = Some((high_watermark - progress.fetch_offset).max(0));
+                }
+            }
+            Next::BackOff | Next::ResetOffset => state.delayed_until = Some(self.backed_off()),
+            Next::GiveUp => {
+                drop(partitions);
+                self.manager.fetchers.fail(name);
+            }
+        }
+    }
+
+    fn back_off(&self, names: &[TopicPartition]) {
+        let until = self.backed_off();
+        let mut partitions = self.fetcher.partitions.lock();
+        for name in names {
+            if let Some(state) = partitions.get_mut(name) {
+                state.delayed_until = Some(until);
+            }
+        }
+    }
+
+    fn backed_off(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.config.replica_fetch_backoff_ms)
+    }
+
+    /// Asks the leader where its logs begin and end and goes on from there.
+    async fn reset_offsets(&self, partitions: Vec<(TopicPartition, PartitionFetchState)>) {
+        let latest = self.list_offsets(&partitions, LATEST_TIMESTAMP).await;
+        let earliest = self.list_offsets(&partitions, EARLIEST_TIMESTAMP).await;
+        let (latest, earliest) = match (latest, earliest) {
+            (Ok(latest), Ok(earliest)) => (latest, earliest),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%error, "cannot ask the leader for its offsets, backing off");
+                let names: Vec<_> = partitions.into_iter().map(|(name, _)| name).collect();
+                return self.back_off(&names);
+            }
+        };
+        for (name, state) in partitions {
+            let next = match (earliest.get(&name), latest.get(&name)) {
+                (Some(&start), Some(&end)) => {
+                    match state
+                        .partition
+                        .as_follower(state.epoch, |log| apply::reset(log, start, end))
+                    {
+                        None => continue,
+                        Some(Ok(progress)) => Next::Continue(progress),
+                        Some(Err(error)) => self.after_error(&name, &error),
+                    }
+                }
+                _ => Next::BackOff,
+            };
+            self.settle(&name, &state, next, None);
+        }
+    }
+
+    async fn list_offsets(
+        &self,
+        partitions: &[(TopicPartition, PartitionFetchState)],
+        timestamp: i64,
+    ) -> Result<HashMap<TopicPartition, Offset>, NetworkError> {
+        let topics = partitions.iter().map(|(name, state)| {
+            let partition = ListOffsetsPartition::default()
+                .with_partition_index(name.partition)
+                .with_current_leader_epoch(state.epoch)
+                .with_timestamp(timestamp);
+            ListOffsetsTopic::default()
+                .with_name(StrBytes::from_string(name.topic.to_string()).into())
+                .with_partitions(vec![partition])
+        });
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(self.config.broker_id.into())
+            .with_topics(topics.collect());
+        let response = self.client.send(&request, LIST_OFFSETS_VERSION).await?;
+        let mut offsets = HashMap::new();
+        for topic in response.topics {
+            for partition in topic.partitions {
+                let name = TopicPartition::new(topic.name.as_str(), partition.partition_index);
+                match ErrorCode::from_code(partition.error_code) {
+                    ErrorCode::None => drop(offsets.insert(name, partition.offset)),
+                    error => {
+                        tracing::info!(partition = %name, %error, "the leader does not tell its offsets")
+                    }
+                }
+            }
+        }
+        Ok(offsets)
+    }
+}

@@ -1,0 +1,105 @@
+//! Where a follower has to cut its log so that it is a prefix of the leader's. Kafka 3.9:
+//! `AbstractFetcherThread.getOffsetTruncationState`.
+
+use crate::common::ids::{LeaderEpoch, Offset};
+
+/// The answer to a diverging epoch: `leader` is the largest epoch that the leader has, not after our last, with its
+/// end there; `own` is the same question asked of our own log about the leader's epoch ((-1, -1) for nothing).
+///
+/// If our log knows the leader's epoch, both have the same records up to the smaller of its two ends. If not, all
+/// that we have of later epochs goes, and the next fetch compares again.
+pub(super) fn truncation_offset(
+    leader: (LeaderEpoch, Offset),
+    own: (LeaderEpoch, Offset),
+    log_end_offset: Offset,
+) -> Offset {
+    let (leader_epoch, leader_end) = leader;
+    let (own_epoch, own_end) = own;
+    let target = if own_epoch < 0 || own_end < 0 {
+        leader_end
+    } else if own_epoch != leader_epoch {
+        own_end
+    } else {
+        own_end.min(leader_end)
+    };
+    target.min(log_end_offset).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_kip_595() {
+        for (leader, own, end, expected, why) in [
+            ((3, 50), (3, 60), 80, 50, "the leader's epoch 3 is shorter"),
+            ((3, 70), (3, 60), 80, 60, "our epoch 3 is shorter"),
+            (
+                (3, 50),
+                (2, 40),
+                80,
+                40,
+                "we never saw epoch 3: back to the end of 2, then ask again",
+            ),
+            ((3, 50), (-1, -1), 80, 50, "we have no epochs"),
+            ((3, 90), (-1, -1), 80, 80, "never beyond the end"),
+            (
+                (-1, -1),
+                (-1, -1),
+                80,
+                0,
+                "a leader that knows nothing leaves us nothing",
+            ),
+        ] {
+            assert_eq!(truncation_offset(leader, own, end), expected, "{why}");
+        }
+    }
+
+    /// A log as the epochs of its records.
+    fn log() -> impl Strategy<Value = Vec<LeaderEpoch>> {
+        prop::collection::vec(0..3_i32, 0..12).prop_map(|steps| {
+            let mut epoch = 0;
+            steps
+                .into_iter()
+                .map(|step| {
+                    epoch += step;
+                    epoch
+                })
+                .collect()
+        })
+    }
+
+    fn end_offset_for_epoch(log: &[LeaderEpoch], epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
+        match log.iter().rev().find(|&&e| e <= epoch) {
+            Some(&found) => (found, log.iter().filter(|&&e| e <= found).count() as Offset),
+            None => (-1, -1),
+        }
+    }
+
+    proptest! {
+        /// Two logs that share a prefix and parted in different epochs: fetching and truncating by turns ends with
+        /// the follower holding exactly the common prefix, or less only if epochs cannot tell.
+        #[test]
+        fn truncation_ends_at_a_common_prefix(common in log(), leader_tail in log(), follower_tail in log()) {
+            // An epoch has one leader: tails use different epochs, all later than the common part.
+            let base = common.last().copied().unwrap_or(0) + 1;
+            let leader: Vec<_> = common.iter().copied().chain(leader_tail.iter().map(|e| base + 2 * e)).collect();
+            let mut follower: Vec<_> =
+                common.iter().copied().chain(follower_tail.iter().map(|e| base + 2 * e + 1)).collect();
+            for _ in 0..64 {
+                let Some(&last) = follower.last() else { break };
+                let offered = end_offset_for_epoch(&leader, last);
+                let diverges = offered.0 < last || offered.1 < follower.len() as Offset;
+                if !diverges || offered.0 < 0 { break; }
+                let own = end_offset_for_epoch(&follower, offered.0);
+                let to = truncation_offset(offered, own, follower.len() as Offset);
+                prop_assert!(to < follower.len() as Offset, "it makes progress");
+                follower.truncate(to as usize);
+            }
+            prop_assert!(leader.starts_with(&follower) || common.is_empty());
+            prop_assert!(follower.len() >= common.len() || common.is_empty());
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The controller's word on who leads what. Kafka 3.9: `ReplicaManager.becomeLeaderOrFollower`.
+//!
+//! Leaders first, then followers, one request at a time. What fails for one partition is answered for that
+//! partition and leaves its state as it was, so that the controller's next word is not ignored (trap 43).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::fetcher::FetchAssignment;
+use super::hooks::LeadershipChange;
+use super::manager::{HostedPartition, ReplicaManager};
+use crate::cluster::partition::error_code;
+use crate::cluster::{LeadershipDecision, Partition};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, ControllerEpoch, TopicId, TopicPartition};
+use crate::log::{LogError, UnifiedLog};
+use crate::network::BrokerAddress;
+
+/// A LeaderAndIsr request, whatever its version.
+#[derive(Clone, Debug)]
+pub struct LeaderAndIsrUpdate {
+    /// Who sends it.
+    pub controller_id: BrokerId,
+    /// Epoch of the sender.
+    pub controller_epoch: ControllerEpoch,
+    /// What was decided.
+    pub partitions: Vec<PartitionUpdate>,
+}
+
+/// What was decided on one partition.
+#[derive(Clone, Debug)]
+pub struct PartitionUpdate {
+    /// Which.
+    pub topic_partition: TopicPartition,
+    /// Absent from controllers that do not know topic ids.
+    pub topic_id: Option<TopicId>,
+    /// Leader, ISR, assignment.
+    pub decision: LeadershipDecision,
+}
+
+impl ReplicaManager {
+    /// Carries out a LeaderAndIsr request whose broker epoch has been checked. The code for each partition, or the
+    /// one for the whole request.
+    pub async fn become_leader_or_follower(
+        self: &Arc<Self>,
+        update: LeaderAndIsrUpdate,
+    ) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
+        let state_change = self.state_change.clone().lock_owned().await;
+        let manager = self.clone();
+        // Logs are created and epochs written to disk here: no work for the runtime's threads.
+        let work = tokio::task::spawn_blocking(move || manager.apply_leader_and_isr(state_change, update));
+        work.await.unwrap_or_else(|failure| {
+            tracing::error!(%failure, "a LeaderAndIsr request was abandoned");
+            Err(ErrorCode::UnknownServerError)
+        })
+    }
+
+    fn apply_leader_and_isr(
+        self: &Arc<Self>,
+        _state_change: OwnedMutexGuard<()>,
+        update: LeaderAndIsrUpdate,
+    ) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
+        self.admit_controller(update.controller_epoch)?;
+        let mut codes = vec![ErrorCode::None; update.partitions.len()];
+        let (mut to_lead, mut to_follow) = (Vec::new(), Vec::new());
+        for (index, partition) in update.partitions.iter().enumerate() {
+            match self.judge(partition) {
+                Ok(true) if partition.decision.leader_and_isr.leader == self.broker_id() => {
+                    to_lead.push(index)
+                }
+                Ok(true) => to_follow.push(index),
+                Ok(false) => {}
+                Err(code) => codes[index] = code,
+            }
+        }
+        let mut change = LeadershipChange::default();
+        for index in to_lead {
+            codes[index] = self.make_leader(&update.partitions[index], &mut change);
+        }
+        let mut assignments = Vec::new();
+        for index in to_follow {
+            codes[index] = self.make_follower(&update.partitions[index], &mut change, &mut assignments);
+        }
+        self.fetchers.assign(self, assignments);
+        self.start_high_watermark_checkpoint();
+        self.tell_leadership_change(&change);
+        let names = update
+            .partitions
+            .into_iter()
+            .map(|partition| partition.topic_partition);
+        Ok(names.zip(codes).collect())
+    }
+
+    /// Whether a decision is to be carried out: `Ok(false)` if everything that it says is done already.
+    fn judge(&self, update: &PartitionUpdate) -> Result<bool, ErrorCode> {
+        let name = &update.topic_partition;
+        let hosted = self.partitions.get(name).map(|hosted| hosted.clone());
+        let (leader_epoch, log) = match &hosted {
+            Some(HostedPartition::Offline) => return Err(ErrorCode::KafkaStorageError),
+            Some(HostedPartition::Online(partition)) => (partition.leader_and_epoch().1, partition.log()),
+            None => (-1, None),
+        };
+        let log = log.or_else(|| self.log_manager.get_log(name));
+        let log_topic_id = log.as_ref().and_then(|log| log.topic_id());
+        if let (Some(requested), Some(found)) = (update.topic_id, log_topic_id)
+            && requested != found
+        {
+            tracing::error!(partition = %name, %requested, %found, "the log belongs to another topic of this name");
+            return Err(ErrorCode::InconsistentTopicId);
+        }
+        let decided = &update.decision;
+        if decided.leader_and_isr.leader_epoch > leader_epoch {
+            return if decided.assignment.replicas.contains(&self.broker_id()) {
+                Ok(true)
+            } else {
+                tracing::warn!(partition = %name, "told to host a partition that is not assigned to this broker");
+                Err(ErrorCode::UnknownTopicOrPartition)
+            };
+        }
+        // The controller may give a topic its id without a new leader epoch.
+        if decided.leader_and_isr.leader_epoch == leader_epoch
+            && let (Some(id), None, Some(log)) = (update.topic_id, log_topic_id, log)
+        {
+            return log
+                .assign_topic_id(id)
+                .map(|()| false)
+                .map_err(|error| self.failed(name, &error));
+        }
+        Err(ErrorCode::StaleControllerEpoch)
+    }
+
+    fn make_leader(&self, update: &PartitionUpdate, change: &mut LeadershipChange) -> ErrorCode {
+        let name = &update.topic_partition;
+        self.fetchers.remove([name]);
+        let led = self.log_for(update).and_then(|log| {
+            let partition = self.host(name);
+            let image = self.metadata.image();
+            let effects = partition.become_leader(&update.decision, log, self.clock.monotonic_ms(), &image)?;
+            if let Some(effects) = effects {
+                self.apply(&partition, effects);
+                let epoch = update.decision.leader_and_isr.leader_epoch;
+                change.leaders.push((name.clone(), epoch));
+                tracing::info!(partition = %name, epoch, isr = ?update.decision.leader_and_isr.isr, "leading");
+            }
+            Ok(())
+        });
+        led.map_or_else(|error| self.failed(name, &error), |()| ErrorCode::None)
+    }
+
+    fn make_follower(
+        &self,
+        update: &PartitionUpdate,
+        change: &mut LeadershipChange,
+        assignments: &mut Vec<FetchAssignment>,
+    ) -> ErrorCode {
+        let name = &update.topic_partition;
+        let log = match self.log_for(update) {
+            Ok(log) => log,
+            Err(error) => return self.failed(name, &error),
+        };
+        let partition = self.host(name);
+        let LeadershipDecision { leader_and_isr, .. } = &update.decision;
+        let Some(leader) = self.address_of(leader_and_isr.leader) else {
+            // The log is there so that its high watermark stays in the checkpoint; the epoch is not stored, so
+            // that the same decision can be sent again when the leader is back (traps 13 and 31).
+            tracing::warn!(partition = %name, leader = leader_and_isr.leader, "cannot follow a leader that is not alive");
+            partition.set_log(log);
+            return ErrorCode::None;
+        };
+        let epoch = leader_and_isr.leader_epoch;
+        if partition.become_follower(&update.decision, log) == Some(true) {
+            self.wake_waiting(name);
+            change.followers.push((name.clone(), epoch));
+            tracing::info!(partition = %name, epoch, leader = leader.id, "following");
+            assignments.push(FetchAssignment {
+                partition,
+                topic_id: update.topic_id,
+                leader,
+                epoch,
+            });
+        }
+        ErrorCode::None
+    }
+
+    /// The log, created if necessary, with the high watermark that was checkpointed (trap 56: clamped to the log).
+    fn log_for(&self, update: &PartitionUpdate) -> Result<Arc<UnifiedLog>, LogError> {
+        let name = &update.topic_partition;
+        let hosted = self.partitions.get(name).map(|hosted| hosted.clone());
+        if let Some(HostedPartition::Online(partition)) = hosted
+            && let Some(log) = partition.log()
+        {
+            if let (Some(id), None) = (update.topic_id, log.topic_id()) {
+                log.assign_topic_id(id)?;
+            }
+            return Ok(log);
+        }
+        let config = (self.topic_configs)(&name.topic);
+        let log =
+            self.log_manager
+                .get_or_create_log(name, update.topic_id, update.decision.is_new, config)?;
+        if let Some(high_watermark) = self.log_manager.checkpointed_high_watermark(name) {
+            log.update_high_watermark(high_watermark);
+        }
+        Ok(log)
+    }
+
+    fn host(&self, name: &TopicPartition) -> Arc<Partition> {
+        let new = || {
+            let max_lag_ms = i64::try_from(self.config.replica_lag_time_max_ms).unwrap_or(i64::MAX);
+            HostedPartition::Online(Arc::new(Partition::new(
+                name.clone(),
+                self.broker_id(),
+                max_lag_ms,
+            )))
+        };
+        let mut hosted = self.partitions.entry(name.clone()).or_insert_with(new);
+        loop {
+            match hosted.value() {
+                HostedPartition::Online(partition) => return partition.clone(),
+                // Only a partition that failed since it was judged gets here; its next use fails again.
+                HostedPartition::Offline => *hosted.value_mut() = new(),
+            }
+        }
+    }
+
+    /// The address of a live broker on the inter-broker listener.
+    pub(super) fn address_of(&self, broker: BrokerId) -> Option<BrokerAddress> {
+        let image = self.metadata.image();
+        let endpoint = image
+            .brokers
+            .get(&broker)?
+            .endpoint(&self.config.inter_broker_listener_name)?;
+        Some(BrokerAddress {
+            id: broker,
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        })
+    }
+
+    /// The code for a partition whose log gave an error. A failed log dir takes the partition offline.
+    pub(super) fn failed(&self, name: &TopicPartition, error: &LogError) -> ErrorCode {
+        tracing::error!(partition = %name, %error, "the partition cannot be served");
+        if matches!(error, LogError::Storage { .. }) {
+            self.mark_offline(name);
+            self.log_dir_failure.notify_one();
+        }
+        error_code(error)
+    }
+
+    /// Starts to checkpoint high watermarks; before the first LeaderAndIsr none would be known, and the file would
+    /// be emptied (trap 31).
+    fn start_high_watermark_checkpoint(self: &Arc<Self>) {
+        if !self
+            .high_watermark_checkpoint_started
+            .swap(true, Ordering::AcqRel)
+        {
+            self.spawn(|manager| async move { manager.checkpoint_high_watermarks_forever().await });
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Offsets by time, and by leader epoch. Kafka 3.9: `Partition.fetchOffsetForTimestamp`,
+//! `Partition.legacyFetchOffsetsForTimestamp`, `ReplicaManager.lastOffsetForLeaderEpoch`.
+
+use super::manager::ReplicaManager;
+use crate::cluster::partition::error_code;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
+use crate::log::{FetchIsolation, UnifiedLog};
+
+/// The end of what the asker may see.
+pub const LATEST_TIMESTAMP: i64 = -1;
+/// The start of the log.
+pub const EARLIEST_TIMESTAMP: i64 = -2;
+/// The record with the largest timestamp (KIP-734).
+pub const MAX_TIMESTAMP: i64 = -3;
+/// The start of what lies on this broker's disk; the same as the start of the log without tiered storage.
+pub const EARLIEST_LOCAL_TIMESTAMP: i64 = -4;
+/// The end of what lies in tiered storage: nothing does.
+pub const LATEST_TIERED_TIMESTAMP: i64 = -5;
+
+/// Who asks, and what it believes.
+#[derive(Clone, Copy, Debug)]
+pub struct OffsetQuery {
+    /// How far the asker may see; replicas see the whole log.
+    pub isolation: FetchIsolation,
+    /// The leader epoch that it believes in.
+    pub current_leader_epoch: Option<LeaderEpoch>,
+    /// Only the leader may answer.
+    pub fetch_only_leader: bool,
+}
+
+/// An answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampAndOffset {
+    /// -1 for the ends of the log.
+    pub timestamp: i64,
+    /// The offset.
+    pub offset: Offset,
+    /// Its leader epoch, -1 if unknown.
+    pub leader_epoch: LeaderEpoch,
+}
+
+impl ReplicaManager {
+    /// The first offset whose record is not older than `timestamp`, or one of the special timestamps above. `None`
+    /// if there is no such record. [`ErrorCode::OffsetNotAvailable`] while a new leader cannot yet tell what was
+    /// committed before its time.
+    pub fn offset_for_timestamp(
+        &self,
+        name: &TopicPartition,
+        timestamp: i64,
+        query: OffsetQuery,
+    ) -> Result<Option<TimestampAndOffset>, ErrorCode> {
+        let partition = self.partition(name)?;
+        let (log, leader_epoch, epoch_start_offset) =
+            partition.searchable_log(query.current_leader_epoch, query.fetch_only_leader)?;
+        let end = last_fetchable_offset(&log, query.isolation);
+        let is_client = query.isolation != FetchIsolation::LogEnd;
+        let not_available = is_client && epoch_start_offset.is_some_and(|start| start > log.high_watermark());
+        match timestamp {
+            LATEST_TIMESTAMP if not_available => Err(ErrorCode::OffsetNotAvailable),
+            LATEST_TIMESTAMP => Ok(Some(TimestampAndOffset {
+                timestamp: -1,
+                offset: end,
+                leader_epoch,
+            })),
+            EARLIEST_TIMESTAMP | EARLIEST_LOCAL_TIMESTAMP => {
+                let offset = log.log_start_offset();
+                let leader_epoch = log.epoch_for_offset(offset).unwrap_or(-1);
+                Ok(Some(TimestampAndOffset {
+                    timestamp: -1,
+                    offset,
+                    leader_epoch,
+                }))
+            }
+            LATEST_TIERED_TIMESTAMP => Ok(None),
+            _ => {
+                let found = match timestamp {
+                    MAX_TIMESTAMP => log.offset_of_max_timestamp(),
+                    _ => log.offset_by_timestamp(timestamp),
+                };
+                let found = found.map_err(|error| error_code(&error))?;
+                match found.filter(|(_, offset, _)| *offset < end) {
+                    None if not_available => Err(ErrorCode::OffsetNotAvailable),
+                    found => Ok(found.map(|(timestamp, offset, leader_epoch)| TimestampAndOffset {
+                        timestamp,
+                        offset,
+                        leader_epoch,
+                    })),
+                }
+            }
+        }
+    }
+
+    /// ListOffsets version 0: up to `max_offsets` starts of segments that are not newer than `timestamp`, newest
+    /// first; none beyond the high watermark but for the latter itself.
+    pub fn legacy_offsets_before(
+        &self,
+        name: &TopicPartition,
+        timestamp: i64,
+        max_offsets: usize,
+        query: OffsetQuery,
+    ) -> Result<Vec<Offset>, ErrorCode> {
+        let partition = self.partition(name)?;
+        let (log, ..) = partition.searchable_log(query.current_leader_epoch, query.fetch_only_leader)?;
+        let offsets = log.legacy_offsets_before(timestamp, max_offsets);
+        let end = last_fetchable_offset(&log, query.isolation);
+        if offsets.iter().all(|&offset| offset <= end) {
+            return Ok(offsets);
+        }
+        let visible = offsets.into_iter().filter(|&offset| offset <= end);
+        Ok(std::iter::once(end)
+            .chain(visible.filter(|&offset| offset != end))
+            .collect())
+    }
+
+    /// Largest epoch not after `epoch`, and its end on this leader; (-1, -1) if unknown.
+    pub fn end_offset_for_leader_epoch(
+        &self,
+        name: &TopicPartition,
+        current_leader_epoch: Option<LeaderEpoch>,
+        epoch: LeaderEpoch,
+    ) -> Result<(LeaderEpoch, Offset), ErrorCode> {
+        self.partition(name)?
+            .end_offset_for_epoch(current_leader_epoch, epoch)
+    }
+}
+
+fn last_fetchable_offset(log: &UnifiedLog, isolation: FetchIsolation) -> Offset {
+    match isolation {
+        FetchIsolation::LogEnd => log.log_end_offset(),
+        FetchIsolation::HighWatermark => log.high_watermark(),
+        FetchIsolation::TxnCommitted => log.last_stable_offset(),
+    }
+}

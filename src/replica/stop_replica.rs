@@ -1,0 +1,106 @@
+//! Replicas that leave this broker. Kafka 3.9: `ReplicaManager.stopReplicas`.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::append::INTERNAL_TOPICS;
+use super::hooks::LeadershipChange;
+use super::manager::{HostedPartition, ReplicaManager};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{
+    ControllerEpoch, LEADER_EPOCH_DURING_DELETE, LeaderEpoch, NO_LEADER_EPOCH, TopicPartition,
+};
+
+/// A StopReplica request, whatever its version.
+#[derive(Clone, Debug)]
+pub struct StopReplicaUpdate {
+    /// Epoch of the sender.
+    pub controller_epoch: ControllerEpoch,
+    /// What is to stop.
+    pub partitions: Vec<StopPartition>,
+}
+
+/// One replica that is to stop.
+#[derive(Clone, Debug)]
+pub struct StopPartition {
+    /// Which.
+    pub topic_partition: TopicPartition,
+    /// Of the decision; -1 for "unknown", -2 for "the topic is being deleted".
+    pub leader_epoch: LeaderEpoch,
+    /// Delete the log too.
+    pub delete: bool,
+}
+
+impl ReplicaManager {
+    /// Carries out a StopReplica request whose broker epoch has been checked. Without deletion only the fetching
+    /// ends: the partition keeps its role, and a leader goes on serving until LeaderAndIsr says otherwise.
+    pub async fn stop_replicas(
+        self: &Arc<Self>,
+        update: StopReplicaUpdate,
+    ) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
+        let state_change = self.state_change.clone().lock_owned().await;
+        let manager = self.clone();
+        let work = tokio::task::spawn_blocking(move || manager.apply_stop_replica(state_change, update));
+        work.await.unwrap_or_else(|failure| {
+            tracing::error!(%failure, "a StopReplica request was abandoned");
+            Err(ErrorCode::UnknownServerError)
+        })
+    }
+
+    fn apply_stop_replica(
+        &self,
+        _state_change: OwnedMutexGuard<()>,
+        update: StopReplicaUpdate,
+    ) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
+        self.admit_controller(update.controller_epoch)?;
+        let mut change = LeadershipChange::default();
+        let mut codes = Vec::with_capacity(update.partitions.len());
+        for stop in update.partitions {
+            let stopped = self
+                .may_stop(&stop)
+                .and_then(|()| self.stop_replica(&stop, &mut change));
+            codes.push((stop.topic_partition, stopped.err().unwrap_or(ErrorCode::None)));
+        }
+        self.tell_leadership_change(&change);
+        Ok(codes)
+    }
+
+    /// An old order must not stop a replica that was placed here again since (trap 25).
+    fn may_stop(&self, stop: &StopPartition) -> Result<(), ErrorCode> {
+        let leader_epoch = match self.partitions.get(&stop.topic_partition).as_deref() {
+            Some(HostedPartition::Offline) => return Err(ErrorCode::KafkaStorageError),
+            Some(HostedPartition::Online(partition)) => partition.leader_and_epoch().1,
+            // Its log may still lie on disk.
+            None => return Ok(()),
+        };
+        let unfenced = matches!(stop.leader_epoch, LEADER_EPOCH_DURING_DELETE | NO_LEADER_EPOCH);
+        if unfenced || stop.leader_epoch >= leader_epoch {
+            Ok(())
+        } else {
+            Err(ErrorCode::FencedLeaderEpoch)
+        }
+    }
+
+    fn stop_replica(&self, stop: &StopPartition, change: &mut LeadershipChange) -> Result<(), ErrorCode> {
+        let name = &stop.topic_partition;
+        self.fetchers.remove([name]);
+        if stop.delete {
+            if let Some((_, HostedPartition::Online(partition))) = self.partitions.remove(name) {
+                partition.clear();
+            }
+            if INTERNAL_TOPICS.contains(&&*name.topic) {
+                let epoch = Some(stop.leader_epoch).filter(|&epoch| epoch >= 0);
+                change.stopped.push((name.clone(), epoch));
+            }
+            if self.log_manager.get_log(name).is_some() {
+                self.log_manager
+                    .delete_log(name)
+                    .map_err(|error| self.failed(name, &error))?;
+                tracing::info!(partition = %name, "deleted the replica");
+            }
+        }
+        self.wake_waiting(name);
+        Ok(())
+    }
+}

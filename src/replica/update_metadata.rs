@@ -1,0 +1,24 @@
+//! The controller's word on the cluster. Kafka 3.9: `ReplicaManager.maybeUpdateMetadataCache`.
+
+use super::manager::ReplicaManager;
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::metadata;
+use crate::protocol::messages::UpdateMetadataRequest;
+
+impl ReplicaManager {
+    /// Puts an UpdateMetadata request whose broker epoch has been checked into the metadata cache, in turn with the
+    /// controller's other decisions. Returns the partitions that are gone.
+    pub async fn update_metadata(
+        &self,
+        request: &UpdateMetadataRequest,
+    ) -> Result<Vec<TopicPartition>, ErrorCode> {
+        let _state_change = self.state_change.lock().await;
+        self.admit_controller(request.controller_epoch)?;
+        let mut gone = Vec::new();
+        self.metadata
+            .update(|image| gone = metadata::update::apply(image, request));
+        self.controller_changed.notify_one();
+        Ok(gone)
+    }
+}
