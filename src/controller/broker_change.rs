@@ -1,0 +1,121 @@
+//! Brokers that come, go, come back, and change their listeners. Kafka 3.9: `KafkaController.processBrokerChange`,
+//! `onBrokerStartup`, `onBrokerFailure`, `onReplicasBecomeOffline`.
+
+use std::collections::BTreeMap;
+
+use tracing::{debug, info};
+
+use super::context::{LiveBroker, PartitionAndReplica};
+use super::controller::{Controller, ControllerError};
+use super::partition_state_machine::PartitionState;
+use super::replica_state_machine::ReplicaState;
+use crate::common::ids::BrokerId;
+
+impl Controller {
+    /// Compares the registrations with what is known of them. A registration with a later epoch is a broker that
+    /// went and came back between two looks: both must be carried out (trap 23).
+    pub(super) async fn process_broker_change(&mut self) -> Result<(), ControllerError> {
+        let registered: BTreeMap<_, _> =
+            self.zk.brokers().await?.into_iter().map(|b| (b.metadata.id, b)).collect();
+        let known = self.context.live_or_shutting_down_ids();
+        let dead: Vec<_> = known.iter().copied().filter(|id| !registered.contains_key(id)).collect();
+        let (mut new, mut bounced) = (Vec::new(), Vec::new());
+        for (id, broker) in registered {
+            match self.context.broker_epoch(id) {
+                None => new.push(broker),
+                Some(epoch) if broker.epoch > epoch => bounced.push(broker),
+                Some(_) => {}
+            }
+        }
+        info!(new = ?ids(&new), bounced = ?ids(&bounced), ?dead, ?known, "brokers changed");
+        new.iter().for_each(|b| self.channels.add_broker(&b.metadata));
+        for broker in &bounced {
+            self.channels.remove_broker(broker.metadata.id);
+            self.channels.add_broker(&broker.metadata);
+        }
+        dead.iter().for_each(|&b| self.channels.remove_broker(b));
+
+        if !new.is_empty() {
+            self.on_broker_startup(new).await?;
+        }
+        if !bounced.is_empty() {
+            self.on_broker_failure(&ids(&bounced)).await?;
+            self.on_broker_startup(bounced).await?;
+        }
+        if !dead.is_empty() {
+            self.on_broker_failure(&dead).await?;
+        }
+        Ok(())
+    }
+
+    /// Everybody learns who is new, the new ones learn everything; then their replicas go online.
+    async fn on_broker_startup(&mut self, brokers: Vec<LiveBroker>) -> Result<(), ControllerError> {
+        let started = ids(&brokers);
+        for broker in brokers {
+            self.context.forget_offline_dirs(broker.metadata.id);
+            self.context.put_live_broker(broker);
+        }
+        let mut existing = self.context.live_or_shutting_down_ids();
+        existing.retain(|id| !started.contains(id));
+        self.send_update_metadata(&existing, &[]);
+        self.send_update_metadata(&started, &self.context.partitions_with_leaders());
+
+        let replicas = self.context.replicas_on_brokers(&started);
+        self.move_replicas(replicas.clone(), ReplicaState::Online).await?;
+        self.bring_electable_partitions_online().await?;
+        self.resume_reassignments_to(&started).await?;
+        let topics = replicas.into_iter().map(|r| r.partition.topic).collect();
+        self.resume_deletion_for_topics(topics).await
+    }
+
+    /// Their partitions get new leaders, then their replicas leave the ISRs.
+    async fn on_broker_failure(&mut self, brokers: &[BrokerId]) -> Result<(), ControllerError> {
+        for &broker in brokers {
+            self.context.remove_live_broker(broker);
+            self.context.forget_offline_dirs(broker);
+            self.context.shutting_down.remove(&broker);
+        }
+        self.on_replicas_become_offline(self.context.replicas_on_brokers(brokers)).await
+    }
+
+    /// Replicas have gone with their broker or with a log dir.
+    pub(super) async fn on_replicas_become_offline(
+        &mut self,
+        replicas: Vec<PartitionAndReplica>,
+    ) -> Result<(), ControllerError> {
+        let being_deleted = |r: &PartitionAndReplica| self.context.is_queued_for_deletion(&r.partition.topic);
+        let (for_deletion, others): (Vec<_>, Vec<_>) = replicas.into_iter().partition(being_deleted);
+
+        self.move_partitions(&self.context.partitions_with_offline_leader(), PartitionState::Offline);
+        let elected = self.bring_electable_partitions_online().await?;
+        let nothing_sent = others.is_empty() && elected.values().all(Result::is_err);
+        self.move_replicas(others, ReplicaState::Offline).await?;
+        // A deletion cannot go on without them: it waits until they are back.
+        self.fail_replica_deletion(for_deletion).await?;
+        if nothing_sent {
+            self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &[]);
+        }
+        Ok(())
+    }
+
+    /// A broker rewrote its registration: other listeners concern everybody.
+    pub(super) async fn process_broker_modification(&mut self, id: BrokerId) -> Result<(), ControllerError> {
+        let registered = self.zk.broker(id).await?;
+        let (Some(mut new), Some(old)) = (registered, self.context.live_broker(id)) else {
+            debug!(broker = id, "registration changed of a broker that is not known or gone");
+            return Ok(());
+        };
+        if new.metadata != old.metadata {
+            info!(broker = id, old = ?old.metadata, new = ?new.metadata, "registration changed");
+            // A later epoch is for the event of the changed list to act upon.
+            new.epoch = old.epoch;
+            self.context.put_live_broker(new);
+            self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &[]);
+        }
+        Ok(())
+    }
+}
+
+fn ids(brokers: &[LiveBroker]) -> Vec<BrokerId> {
+    brokers.iter().map(|b| b.metadata.id).collect()
+}

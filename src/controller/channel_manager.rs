@@ -1,0 +1,214 @@
+//! One ordered sender for each broker: requests go out one at a time, each repeated until it is answered or the
+//! broker is gone. Kafka 3.9: `ControllerChannelManager`, `RequestSendThread`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::{debug, info, warn};
+
+use super::event::ControllerEvent;
+use super::event_manager::EventQueue;
+use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, TopicName, TopicPartition};
+use crate::metadata::BrokerMetadata;
+use crate::network::{BrokerAddress, NetworkClient, NetworkError};
+use crate::protocol::messages::stop_replica_request::StopReplicaTopicState;
+use crate::protocol::messages::{LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest};
+
+/// Versions of inter-broker protocol 3.9-IV0; sent without asking the peer (trap 45).
+const LEADER_AND_ISR_VERSION: i16 = 7;
+const UPDATE_METADATA_VERSION: i16 = 8;
+const STOP_REPLICA_VERSION: i16 = 4;
+
+/// Pause before a request is sent again that was not answered.
+const RETRY_BACKOFF: Duration = Duration::from_millis(100);
+
+/// What a controller tells a broker.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each is named as in Kafka's protocol guide")]
+pub enum ControlRequest {
+    LeaderAndIsr(LeaderAndIsrRequest),
+    UpdateMetadata(UpdateMetadataRequest),
+    StopReplica(StopReplicaRequest),
+}
+
+impl ControlRequest {
+    /// Its name in Kafka's protocol guide.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LeaderAndIsr(_) => "LeaderAndIsr",
+            Self::UpdateMetadata(_) => "UpdateMetadata",
+            Self::StopReplica(_) => "StopReplica",
+        }
+    }
+
+    /// The epoch of the broker it is meant for.
+    pub fn broker_epoch(&self) -> BrokerEpoch {
+        match self {
+            Self::LeaderAndIsr(r) => r.broker_epoch,
+            Self::UpdateMetadata(r) => r.broker_epoch,
+            Self::StopReplica(r) => r.broker_epoch,
+        }
+    }
+
+    /// The epoch of the controller that sends it.
+    pub fn controller_epoch(&self) -> ControllerEpoch {
+        match self {
+            Self::LeaderAndIsr(r) => r.controller_epoch,
+            Self::UpdateMetadata(r) => r.controller_epoch,
+            Self::StopReplica(r) => r.controller_epoch,
+        }
+    }
+}
+
+/// The controller's way to the brokers. Never waits: answers come back as events.
+pub trait BrokerChannels: Send + 'static {
+    /// Opens the channel to a broker that has just registered.
+    fn add_broker(&mut self, broker: &BrokerMetadata);
+    /// Closes the channel; what is not sent yet is dropped.
+    fn remove_broker(&mut self, broker: BrokerId);
+    /// Puts a request behind those sent before. Dropped if there is no channel to the broker.
+    fn send(&mut self, broker: BrokerId, request: ControlRequest);
+    /// Closes every channel.
+    fn remove_all(&mut self);
+}
+
+/// The channels over the network.
+pub struct ControllerChannelManager {
+    controller_id: BrokerId,
+    /// The listener of the other brokers to connect to.
+    listener: String,
+    request_timeout: Duration,
+    events: EventQueue,
+    senders: BTreeMap<BrokerId, Sender>,
+}
+
+struct Sender {
+    /// Unbounded as in Kafka: a controller must not wait for a broker, and a broker that stays silent loses its
+    /// session and with it this queue.
+    requests: mpsc::UnboundedSender<ControlRequest>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ControllerChannelManager {
+    /// No channels yet. Answers go to `events`.
+    pub fn new(
+        controller_id: BrokerId,
+        listener: String,
+        request_timeout: Duration,
+        events: EventQueue,
+    ) -> Self {
+        Self {
+            controller_id,
+            listener,
+            request_timeout,
+            events,
+            senders: BTreeMap::new(),
+        }
+    }
+}
+
+impl BrokerChannels for ControllerChannelManager {
+    fn add_broker(&mut self, broker: &BrokerMetadata) {
+        let Some(endpoint) = broker.endpoint(&self.listener) else {
+            warn!(broker = broker.id, listener = self.listener, "broker has no such listener, cannot be told anything");
+            return;
+        };
+        let address = BrokerAddress {
+            id: broker.id,
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        };
+        let client = NetworkClient::new(address, &self.controller_id.to_string(), self.request_timeout);
+        let (requests, queue) = mpsc::unbounded_channel();
+        let task = tokio::spawn(send_in_order(client, broker.id, queue, self.events.clone()));
+        self.senders.insert(broker.id, Sender { requests, task });
+    }
+
+    fn remove_broker(&mut self, broker: BrokerId) {
+        self.senders.remove(&broker);
+    }
+
+    fn send(&mut self, broker: BrokerId, request: ControlRequest) {
+        match self.senders.get(&broker) {
+            Some(sender) => drop(sender.requests.send(request)),
+            None => warn!(broker, request = request.name(), "not sent, the broker is offline"),
+        }
+    }
+
+    fn remove_all(&mut self) {
+        self.senders.clear();
+    }
+}
+
+async fn send_in_order(
+    client: NetworkClient,
+    broker: BrokerId,
+    mut queue: mpsc::UnboundedReceiver<ControlRequest>,
+    events: EventQueue,
+) {
+    while let Some(request) = queue.recv().await {
+        let mut attempts = 0_u64;
+        let answer = loop {
+            match send_once(&client, broker, &request).await {
+                Ok(answer) => break answer,
+                Err(error) if attempts == 0 => {
+                    info!(broker, request = request.name(), %error, "control request failed, is repeated until it succeeds");
+                }
+                Err(error) => debug!(broker, request = request.name(), attempts, %error, "control request failed again"),
+            }
+            attempts += 1;
+            tokio::time::sleep(RETRY_BACKOFF).await;
+        };
+        if let Some(answer) = answer {
+            events.put(answer);
+        }
+    }
+}
+
+/// The event that the answer is to the controller, if it is one.
+async fn send_once(
+    client: &NetworkClient,
+    broker: BrokerId,
+    request: &ControlRequest,
+) -> Result<Option<ControllerEvent>, NetworkError> {
+    let controller_epoch = request.controller_epoch();
+    Ok(match request {
+        ControlRequest::LeaderAndIsr(request) => Some(ControllerEvent::LeaderAndIsrResponse {
+            broker,
+            controller_epoch,
+            response: client.send(request, LEADER_AND_ISR_VERSION).await?,
+        }),
+        ControlRequest::UpdateMetadata(request) => Some(ControllerEvent::UpdateMetadataResponse {
+            broker,
+            response: client.send(request, UPDATE_METADATA_VERSION).await?,
+        }),
+        ControlRequest::StopReplica(request) => {
+            let response = client.send(request, STOP_REPLICA_VERSION).await?;
+            let deleted = deleted_partitions(request);
+            (!deleted.is_empty()).then_some(ControllerEvent::DeletionStopReplicaResponse {
+                broker,
+                controller_epoch,
+                deleted,
+                response,
+            })
+        }
+    })
+}
+
+/// The partitions that a StopReplica asks to delete.
+pub fn deleted_partitions(request: &StopReplicaRequest) -> Vec<TopicPartition> {
+    let of_topic = |topic: &StopReplicaTopicState| {
+        let name = TopicName::from(topic.topic_name.as_str());
+        let deleted = topic.partition_states.iter().filter(|p| p.delete_partition);
+        deleted.map(|p| TopicPartition::new(name.clone(), p.partition_index)).collect::<Vec<_>>()
+    };
+    request.topic_states.iter().flat_map(of_topic).collect()
+}

@@ -1,0 +1,474 @@
+//! What the controller knows of the cluster: plain maps, no IO, every iteration in a fixed order.
+//! Kafka 3.9: `ControllerContext`. Unlike there, a topic's states and leaders live inside the topic, so that
+//! removing it cannot leave any of them behind.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::partition_state_machine::PartitionState;
+use super::replica_state_machine::ReplicaState;
+use crate::common::ids::{
+    BrokerEpoch, BrokerId, ControllerEpoch, LEADER_EPOCH_DURING_DELETE, LeaderEpoch, NO_LEADER_EPOCH, TopicId,
+    TopicName, TopicPartition,
+};
+use crate::common::leader_and_isr::{LeaderIsrAndControllerEpoch, ReplicaAssignment};
+use crate::metadata::BrokerMetadata;
+
+/// A registered broker, whether it is shutting down or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveBroker {
+    /// Its listeners and rack.
+    pub metadata: BrokerMetadata,
+    /// czxid of its registration.
+    pub epoch: BrokerEpoch,
+}
+
+/// One replica of one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionAndReplica {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The broker the replica is on.
+    pub replica: BrokerId,
+}
+
+impl PartitionAndReplica {
+    /// Joins the two.
+    pub fn new(partition: TopicPartition, replica: BrokerId) -> Self {
+        Self { partition, replica }
+    }
+}
+
+#[derive(Default)]
+struct Topic {
+    id: TopicId,
+    partitions: BTreeMap<i32, Partition>,
+}
+
+#[derive(Default)]
+struct Partition {
+    assignment: ReplicaAssignment,
+    leadership: Option<LeaderIsrAndControllerEpoch>,
+    state: PartitionState,
+    replica_states: BTreeMap<BrokerId, ReplicaState>,
+}
+
+/// The controller's memory. Empty on a broker that is not the controller.
+#[derive(Default)]
+pub struct ControllerContext {
+    /// The epoch that this controller won; 0 while it is none.
+    pub epoch: ControllerEpoch,
+    /// zkVersion of `/controller_epoch` after the win: the guard of every write.
+    pub epoch_zk_version: i32,
+    live_brokers: BTreeMap<BrokerId, LiveBroker>,
+    /// Brokers that asked for a controlled shutdown and are still registered.
+    pub shutting_down: BTreeSet<BrokerId>,
+    topics: BTreeMap<TopicName, Topic>,
+    topic_names: HashMap<TopicId, TopicName>,
+    replicas_on_offline_dirs: BTreeMap<BrokerId, BTreeSet<TopicPartition>>,
+    /// Partitions with adding or removing replicas.
+    pub partitions_being_reassigned: BTreeSet<TopicPartition>,
+    /// Topics that somebody asked to delete and that still exist.
+    pub topics_to_be_deleted: BTreeSet<TopicName>,
+    /// Those of them whose partitions have been taken offline.
+    pub topics_with_deletion_started: BTreeSet<TopicName>,
+    /// Those of them that wait for a replica or a reassignment.
+    pub topics_ineligible_for_deletion: BTreeSet<TopicName>,
+}
+
+// Brokers.
+impl ControllerContext {
+    /// Adds a registered broker or replaces what is known of it.
+    pub fn put_live_broker(&mut self, broker: LiveBroker) {
+        self.live_brokers.insert(broker.metadata.id, broker);
+    }
+
+    /// Forgets a broker that is no longer registered.
+    pub fn remove_live_broker(&mut self, broker: BrokerId) {
+        self.live_brokers.remove(&broker);
+    }
+
+    /// A registered broker.
+    pub fn live_broker(&self, broker: BrokerId) -> Option<&LiveBroker> {
+        self.live_brokers.get(&broker)
+    }
+
+    /// All registered brokers, those shutting down included, by id.
+    pub fn live_or_shutting_down_brokers(&self) -> impl Iterator<Item = &LiveBroker> {
+        self.live_brokers.values()
+    }
+
+    /// Ids of all registered brokers, those shutting down included.
+    pub fn live_or_shutting_down_ids(&self) -> Vec<BrokerId> {
+        self.live_brokers.keys().copied().collect()
+    }
+
+    /// Whether a broker is registered and not shutting down.
+    pub fn is_live(&self, broker: BrokerId) -> bool {
+        self.live_brokers.contains_key(&broker) && !self.shutting_down.contains(&broker)
+    }
+
+    /// Epoch of a registered broker.
+    pub fn broker_epoch(&self, broker: BrokerId) -> Option<BrokerEpoch> {
+        self.live_brokers.get(&broker).map(|b| b.epoch)
+    }
+
+    /// Whether a replica can serve: its broker is registered and its log dir has not failed. A broker that is
+    /// shutting down still serves.
+    pub fn is_replica_serving(&self, broker: BrokerId, partition: &TopicPartition) -> bool {
+        let dir_failed = self.replicas_on_offline_dirs.get(&broker).is_some_and(|p| p.contains(partition));
+        self.live_brokers.contains_key(&broker) && !dir_failed
+    }
+
+    /// Whether a replica may be made leader: it is serving and its broker is not shutting down.
+    pub fn is_replica_online(&self, broker: BrokerId, partition: &TopicPartition) -> bool {
+        self.is_replica_serving(broker, partition) && !self.shutting_down.contains(&broker)
+    }
+
+    /// Forgets which replicas of a broker are on failed log dirs: it has (re)started or is gone.
+    pub fn forget_offline_dirs(&mut self, broker: BrokerId) {
+        self.replicas_on_offline_dirs.remove(&broker);
+    }
+
+    /// Notes which replicas a broker reported healthy and which on a failed log dir; returns those that are
+    /// newly failed.
+    pub fn update_offline_dirs(
+        &mut self,
+        broker: BrokerId,
+        online: &[TopicPartition],
+        offline: &[TopicPartition],
+    ) -> Vec<TopicPartition> {
+        let known = self.replicas_on_offline_dirs.entry(broker).or_default();
+        for partition in online {
+            known.remove(partition);
+        }
+        offline.iter().filter(|p| known.insert((*p).clone())).cloned().collect()
+    }
+}
+
+// Topics.
+impl ControllerContext {
+    /// Adds a topic, with no partitions yet, or sets the id of one that is known.
+    pub fn put_topic(&mut self, topic: TopicName, id: TopicId) {
+        let known = self.topics.entry(topic.clone()).or_default();
+        if !id.is_nil() {
+            known.id = id;
+            self.topic_names.insert(id, topic);
+        }
+    }
+
+    /// Forgets a topic and everything that hangs on it.
+    pub fn remove_topic(&mut self, topic: &str) {
+        if let Some(removed) = self.topics.remove(topic) {
+            self.topic_names.remove(&removed.id);
+        }
+        self.topics_to_be_deleted.remove(topic);
+        self.topics_with_deletion_started.remove(topic);
+        self.topics_ineligible_for_deletion.remove(topic);
+        self.partitions_being_reassigned.retain(|p| &*p.topic != topic);
+        for partitions in self.replicas_on_offline_dirs.values_mut() {
+            partitions.retain(|p| &*p.topic != topic);
+        }
+    }
+
+    /// Whether a topic is known.
+    pub fn contains_topic(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic)
+    }
+
+    /// Names of all topics.
+    pub fn topics(&self) -> impl Iterator<Item = &TopicName> {
+        self.topics.keys()
+    }
+
+    /// A topic's id; nil when it has none or is unknown.
+    pub fn topic_id(&self, topic: &str) -> TopicId {
+        self.topics.get(topic).map_or(TopicId::nil(), |t| t.id)
+    }
+
+    /// The topic with this id.
+    pub fn topic_name(&self, id: TopicId) -> Option<&TopicName> {
+        self.topic_names.get(&id)
+    }
+
+    /// Whether a topic waits for its deletion or is being deleted.
+    pub fn is_queued_for_deletion(&self, topic: &str) -> bool {
+        self.topics_to_be_deleted.contains(topic)
+    }
+}
+
+// Partitions.
+impl ControllerContext {
+    fn partition(&self, partition: &TopicPartition) -> Option<&Partition> {
+        self.topics.get(&*partition.topic)?.partitions.get(&partition.partition)
+    }
+
+    fn partition_mut(&mut self, partition: &TopicPartition) -> Option<&mut Partition> {
+        self.topics.get_mut(&*partition.topic)?.partitions.get_mut(&partition.partition)
+    }
+
+    fn partitions(&self) -> impl Iterator<Item = (TopicPartition, &Partition)> {
+        self.topics.iter().flat_map(|(name, topic)| {
+            topic.partitions.iter().map(|(&index, p)| (TopicPartition::new(name.clone(), index), p))
+        })
+    }
+
+    fn partitions_where(&self, keep: impl Fn(&TopicPartition, &Partition) -> bool) -> Vec<TopicPartition> {
+        self.partitions().filter(|(id, p)| keep(id, p)).map(|(id, _)| id).collect()
+    }
+
+    /// Every partition.
+    pub fn all_partitions(&self) -> Vec<TopicPartition> {
+        self.partitions_where(|_, _| true)
+    }
+
+    /// Every partition of one topic.
+    pub fn partitions_of_topic(&self, topic: &str) -> Vec<TopicPartition> {
+        let Some((name, topic)) = self.topics.get_key_value(topic) else {
+            return Vec::new();
+        };
+        topic.partitions.keys().map(|&index| TopicPartition::new(name.clone(), index)).collect()
+    }
+
+    /// The full assignment of a partition.
+    pub fn assignment(&self, partition: &TopicPartition) -> Option<&ReplicaAssignment> {
+        self.partition(partition).map(|p| &p.assignment)
+    }
+
+    /// The replicas of a partition, the preferred leader first; empty for an unknown partition.
+    pub fn replicas(&self, partition: &TopicPartition) -> &[BrokerId] {
+        self.partition(partition).map_or(&[], |p| &p.assignment.replicas)
+    }
+
+    /// The assignments of all partitions of a topic, as its znode has them.
+    pub fn topic_assignment(&self, topic: &str) -> BTreeMap<i32, ReplicaAssignment> {
+        let partitions = self.topics.get(topic).map(|t| t.partitions.iter());
+        partitions.into_iter().flatten().map(|(&index, p)| (index, p.assignment.clone())).collect()
+    }
+
+    /// Sets the assignment of a partition, adding it to its topic if it is new.
+    pub fn set_assignment(&mut self, partition: &TopicPartition, assignment: ReplicaAssignment) {
+        let topic = self.topics.entry(partition.topic.clone()).or_default();
+        topic.partitions.entry(partition.partition).or_default().assignment = assignment;
+    }
+
+    /// Leader and ISR, once the partition has them.
+    pub fn leadership(&self, partition: &TopicPartition) -> Option<&LeaderIsrAndControllerEpoch> {
+        self.partition(partition)?.leadership.as_ref()
+    }
+
+    /// The leader, once the partition has a state; may be [`crate::common::ids::NO_BROKER`].
+    pub fn leader(&self, partition: &TopicPartition) -> Option<BrokerId> {
+        self.leadership(partition).map(|l| l.leader_and_isr.leader)
+    }
+
+    /// Notes leader and ISR as they stand in ZooKeeper. Unknown partitions are ignored.
+    pub fn set_leadership(&mut self, partition: &TopicPartition, leadership: LeaderIsrAndControllerEpoch) {
+        if let Some(partition) = self.partition_mut(partition) {
+            partition.leadership = Some(leadership);
+        }
+    }
+
+    /// The leader epoch for a StopReplica: -2 while the topic is being deleted, -1 if unknown (trap 25).
+    pub fn stop_replica_leader_epoch(&self, partition: &TopicPartition) -> LeaderEpoch {
+        if self.is_queued_for_deletion(&partition.topic) {
+            return LEADER_EPOCH_DURING_DELETE;
+        }
+        self.leadership(partition).map_or(NO_LEADER_EPOCH, |l| l.leader_and_isr.leader_epoch)
+    }
+
+    /// The state of a partition.
+    pub fn partition_state(&self, partition: &TopicPartition) -> PartitionState {
+        self.partition(partition).map_or(PartitionState::NonExistent, |p| p.state)
+    }
+
+    /// Sets the state of a partition. Unknown partitions are ignored.
+    pub fn set_partition_state(&mut self, partition: &TopicPartition, state: PartitionState) {
+        if let Some(partition) = self.partition_mut(partition) {
+            partition.state = state;
+        }
+    }
+
+    /// Partitions in one of these states whose topics are not queued for deletion.
+    pub fn electable_partitions_in(&self, states: &[PartitionState]) -> Vec<TopicPartition> {
+        self.partitions_where(|id, p| states.contains(&p.state) && !self.is_queued_for_deletion(&id.topic))
+    }
+
+    /// Partitions that have a state znode and whose topics are not queued for deletion.
+    pub fn partitions_with_leaders(&self) -> Vec<TopicPartition> {
+        self.partitions_where(|id, p| p.leadership.is_some() && !self.is_queued_for_deletion(&id.topic))
+    }
+
+    /// Partitions whose leader is not online and whose topics are not queued for deletion.
+    pub fn partitions_with_offline_leader(&self) -> Vec<TopicPartition> {
+        self.partitions_where(|id, p| {
+            let leader = p.leadership.as_ref().map(|l| l.leader_and_isr.leader);
+            leader.is_some_and(|leader| !self.is_replica_online(leader, id))
+                && !self.is_queued_for_deletion(&id.topic)
+        })
+    }
+
+    /// Partitions led by a broker that another broker could lead: more than one replica, not being deleted.
+    pub fn movable_partitions_led_by(&self, broker: BrokerId) -> Vec<TopicPartition> {
+        self.partitions_where(|id, p| {
+            p.leadership.as_ref().is_some_and(|l| l.leader_and_isr.leader == broker)
+                && p.assignment.replicas.len() > 1
+                && !self.is_queued_for_deletion(&id.topic)
+        })
+    }
+
+    /// Partitions with a replica on this broker.
+    pub fn partitions_on_broker(&self, broker: BrokerId) -> Vec<TopicPartition> {
+        self.partitions_where(|_, p| p.assignment.replicas.contains(&broker))
+    }
+}
+
+// Replicas.
+impl ControllerContext {
+    /// The state of a replica.
+    pub fn replica_state(&self, replica: &PartitionAndReplica) -> ReplicaState {
+        let states = self.partition(&replica.partition).map(|p| &p.replica_states);
+        states.and_then(|s| s.get(&replica.replica)).copied().unwrap_or(ReplicaState::NonExistent)
+    }
+
+    /// Sets the state of a replica; a non-existent one is forgotten. Unknown partitions are ignored.
+    pub fn set_replica_state(&mut self, replica: &PartitionAndReplica, state: ReplicaState) {
+        let Some(partition) = self.partition_mut(&replica.partition) else {
+            return;
+        };
+        match state {
+            ReplicaState::NonExistent => partition.replica_states.remove(&replica.replica),
+            _ => partition.replica_states.insert(replica.replica, state),
+        };
+    }
+
+    /// Every replica of these partitions.
+    pub fn replicas_of(&self, partitions: &[TopicPartition]) -> Vec<PartitionAndReplica> {
+        let of = |p: &TopicPartition| {
+            let p = p.clone();
+            self.replicas(&p).iter().map(move |&r| PartitionAndReplica::new(p.clone(), r)).collect::<Vec<_>>()
+        };
+        partitions.iter().flat_map(of).collect()
+    }
+
+    /// Every replica of one topic.
+    pub fn replicas_of_topic(&self, topic: &str) -> Vec<PartitionAndReplica> {
+        self.replicas_of(&self.partitions_of_topic(topic))
+    }
+
+    /// Every replica on one of these brokers.
+    pub fn replicas_on_brokers(&self, brokers: &[BrokerId]) -> Vec<PartitionAndReplica> {
+        let on = |&broker: &BrokerId| {
+            let partitions = self.partitions_on_broker(broker);
+            partitions.into_iter().map(move |p| PartitionAndReplica::new(p, broker))
+        };
+        brokers.iter().flat_map(on).collect()
+    }
+
+    /// Replicas of a topic in one state.
+    pub fn replicas_in_state(&self, topic: &str, state: ReplicaState) -> Vec<PartitionAndReplica> {
+        let mut replicas = self.replicas_of_topic(topic);
+        replicas.retain(|r| self.replica_state(r) == state);
+        replicas
+    }
+
+    /// Whether every replica of a topic is in one state; true for a topic without replicas.
+    pub fn are_all_replicas_in_state(&self, topic: &str, state: ReplicaState) -> bool {
+        self.replicas_of_topic(topic).iter().all(|r| self.replica_state(r) == state)
+    }
+
+    /// Whether some replica of a topic is in one state.
+    pub fn is_any_replica_in_state(&self, topic: &str, state: ReplicaState) -> bool {
+        self.replicas_of_topic(topic).iter().any(|r| self.replica_state(r) == state)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::common::leader_and_isr::LeaderAndIsr;
+    use crate::config::{Endpoint, SecurityProtocol};
+
+    pub(crate) fn broker(id: BrokerId, epoch: BrokerEpoch) -> LiveBroker {
+        let endpoint = Endpoint {
+            listener: "PLAINTEXT".into(),
+            security_protocol: SecurityProtocol::Plaintext,
+            host: "127.0.0.1".into(),
+            port: 19200 + id as u16,
+        };
+        let metadata = BrokerMetadata {
+            id,
+            endpoints: vec![endpoint],
+            rack: None,
+        };
+        LiveBroker { metadata, epoch }
+    }
+
+    /// Brokers 0, 1, 2 with epochs 100, 101, 102 and topic `t` with one partition on 1, 2, 0 led by 1.
+    pub(crate) fn three_brokers_one_partition() -> (ControllerContext, TopicPartition) {
+        let mut context = ControllerContext {
+            epoch: 7,
+            epoch_zk_version: 9,
+            ..ControllerContext::default()
+        };
+        for id in 0..3 {
+            context.put_live_broker(broker(id, 100 + i64::from(id)));
+        }
+        let partition = TopicPartition::new("t", 0);
+        context.put_topic("t".into(), TopicId::from_u128(77));
+        context.set_assignment(&partition, ReplicaAssignment::of(vec![1, 2, 0]));
+        let leadership = LeaderIsrAndControllerEpoch {
+            leader_and_isr: LeaderAndIsr::initial(1, vec![1, 2, 0]),
+            controller_epoch: 6,
+        };
+        context.set_leadership(&partition, leadership);
+        (context, partition)
+    }
+
+    #[test]
+    fn a_broker_that_shuts_down_serves_but_cannot_be_elected() {
+        let (mut context, partition) = three_brokers_one_partition();
+        assert!(context.is_replica_online(2, &partition));
+        context.shutting_down.insert(2);
+        assert!(context.is_replica_serving(2, &partition));
+        assert!(!context.is_replica_online(2, &partition) && !context.is_live(2));
+        context.remove_live_broker(2);
+        assert!(!context.is_replica_serving(2, &partition));
+    }
+
+    #[test]
+    fn a_replica_on_a_failed_dir_is_reported_once() {
+        let (mut context, partition) = three_brokers_one_partition();
+        let failed = [partition.clone()];
+        assert_eq!(context.update_offline_dirs(1, &[], &failed), failed);
+        assert_eq!(context.update_offline_dirs(1, &[], &failed), []);
+        assert!(!context.is_replica_serving(1, &partition));
+        assert_eq!(context.partitions_with_offline_leader(), failed);
+        context.update_offline_dirs(1, &failed, &[]);
+        assert!(context.is_replica_serving(1, &partition));
+    }
+
+    #[test]
+    fn nothing_of_a_removed_topic_remains() {
+        let (mut context, partition) = three_brokers_one_partition();
+        let replica = PartitionAndReplica::new(partition.clone(), 1);
+        context.set_replica_state(&replica, ReplicaState::Online);
+        context.set_partition_state(&partition, PartitionState::Online);
+        context.topics_to_be_deleted.insert("t".into());
+        context.update_offline_dirs(1, &[], &[partition.clone()]);
+        context.remove_topic("t");
+        assert_eq!(context.partition_state(&partition), PartitionState::NonExistent);
+        assert_eq!(context.replica_state(&replica), ReplicaState::NonExistent);
+        assert!(context.topic_name(TopicId::from_u128(77)).is_none());
+        assert!(!context.is_queued_for_deletion("t") && context.all_partitions().is_empty());
+        assert!(context.is_replica_serving(1, &partition));
+    }
+
+    #[test]
+    fn a_deleted_topics_stop_replica_carries_the_epoch_that_passes_every_fence() {
+        let (mut context, partition) = three_brokers_one_partition();
+        assert_eq!(context.stop_replica_leader_epoch(&partition), 0);
+        assert_eq!(context.stop_replica_leader_epoch(&TopicPartition::new("u", 0)), -1);
+        context.topics_to_be_deleted.insert("t".into());
+        assert_eq!(context.stop_replica_leader_epoch(&partition), -2);
+    }
+}

@@ -1,0 +1,70 @@
+//! A broker that wants to leave hands over what it leads. Kafka 3.9: `KafkaController.doControlledShutdown`.
+
+use tracing::info;
+
+use super::broker_request_batch::BrokerRequestBatch;
+use super::context::PartitionAndReplica;
+use super::controller::{Controller, ControllerError};
+use super::election::ElectionStrategy;
+use super::event::Reply;
+use super::replica_state_machine::ReplicaState;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
+
+impl Controller {
+    /// Answers with the partitions that the broker still leads, because nobody else can.
+    pub(super) async fn process_controlled_shutdown(
+        &mut self,
+        broker: BrokerId,
+        epoch: BrokerEpoch,
+        reply: Reply<Result<Vec<TopicPartition>, ErrorCode>>,
+    ) -> Result<(), ControllerError> {
+        if let Err(refusal) = self.check_controlled_shutdown(broker, epoch) {
+            info!(broker, epoch, error = %refusal, "refuses a controlled shutdown");
+            let _ = reply.send(Err(refusal));
+            return Ok(());
+        }
+        info!(broker, "controlled shutdown");
+        self.context.shutting_down.insert(broker);
+        let result = self.move_away_from(broker).await;
+        let _ = reply.send(match &result {
+            Ok(()) => Ok(self.context.movable_partitions_led_by(broker)),
+            Err(ControllerError::Moved) => Err(ErrorCode::StaleControllerEpoch),
+            Err(error) => Err(error.code()),
+        });
+        result
+    }
+
+    fn check_controlled_shutdown(&self, broker: BrokerId, epoch: BrokerEpoch) -> Result<(), ErrorCode> {
+        if !self.is_active() {
+            return Err(ErrorCode::StaleControllerEpoch);
+        }
+        match self.context.broker_epoch(broker) {
+            None => Err(ErrorCode::BrokerNotAvailable),
+            // A broker older than KIP-380 does not say its epoch.
+            Some(current) if epoch != -1 && epoch < current => Err(ErrorCode::StaleBrokerEpoch),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Partitions with another replica get another leader, or leave this replica behind.
+    async fn move_away_from(&mut self, broker: BrokerId) -> Result<(), ControllerError> {
+        let mut partitions = self.context.partitions_on_broker(broker);
+        partitions.retain(|p| {
+            self.context.replicas(p).len() > 1
+                && self.context.leadership(p).is_some()
+                && !self.context.is_queued_for_deletion(&p.topic)
+        });
+        let is_leader = |p: &TopicPartition| self.context.leader(p) == Some(broker);
+        let (led, followed): (Vec<_>, Vec<_>) = partitions.into_iter().partition(is_leader);
+        self.bring_partitions_online(&led, ElectionStrategy::ControlledShutdown).await?;
+        // It stops fetching before its replicas leave the ISRs, or it would be back in at once (trap 22).
+        let mut batch = BrokerRequestBatch::default();
+        for partition in &followed {
+            batch.add_stop_replica(&self.context, &[broker], partition, false);
+        }
+        self.send(batch);
+        let replicas = followed.into_iter().map(|p| PartitionAndReplica::new(p, broker)).collect();
+        self.move_replicas(replicas, ReplicaState::Offline).await
+    }
+}

@@ -1,0 +1,241 @@
+//! The controller itself: what it works with, and which file carries out which event. Kafka 3.9: `KafkaController`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::broker_request_batch::BrokerRequestBatch;
+use super::channel_manager::{BrokerChannels, ControllerChannelManager};
+use super::context::ControllerContext;
+use super::event::ControllerEvent;
+use super::event_manager::{self, EventQueue};
+use super::handle::{ControllerHandle, ControllerStatus};
+use super::zk_client::ControllerZkClient;
+use crate::common::clock::SharedClock;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
+use crate::config::BrokerConfig;
+use crate::zk::znode::ZnodeError;
+use crate::zk::{ZkError, ZkStore};
+
+/// Pause before a registration is tried again that failed after a session had expired.
+const REGISTRATION_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Why an event was not carried out to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControllerError {
+    /// A write was refused because `/controller_epoch` has changed.
+    #[error("another broker is the controller now")]
+    Moved,
+    /// ZooKeeper failed.
+    #[error(transparent)]
+    Zk(#[from] ZkError),
+    /// A znode that nothing can be done without is broken.
+    #[error("znode {path}: {error}")]
+    Znode {
+        /// Which.
+        path: String,
+        /// How.
+        error: ZnodeError,
+    },
+    /// All 2^63 of them.
+    #[error("there are no producer ids left")]
+    ProducerIdsExhausted,
+}
+
+impl ControllerError {
+    /// What a client is told.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Moved => ErrorCode::NotController,
+            _ => ErrorCode::UnknownServerError,
+        }
+    }
+}
+
+/// Registers this broker under `/brokers/ids` in the session that stands now, and returns its epoch.
+pub type RegisterBroker = Arc<dyn Fn() -> BoxFuture<'static, Result<BrokerEpoch, ZkError>> + Send + Sync>;
+
+/// What a controller needs.
+pub struct ControllerSetup {
+    /// This broker's configuration, with its resolved id.
+    pub config: Arc<BrokerConfig>,
+    /// ZooKeeper.
+    pub zk: Arc<dyn ZkStore>,
+    /// Time.
+    pub clock: SharedClock,
+    /// The epoch that the registration at start-up brought.
+    pub broker_epoch: BrokerEpoch,
+    /// Registers again after a session has expired.
+    pub register: RegisterBroker,
+    /// Ends the controller.
+    pub shutdown: CancellationToken,
+}
+
+/// The controller module of a broker, whether it is the controller or not. Lives in one task.
+pub struct Controller {
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) zk: ControllerZkClient,
+    pub(super) context: ControllerContext,
+    pub(super) channels: Box<dyn BrokerChannels>,
+    pub(super) events: EventQueue,
+    pub(super) clock: SharedClock,
+    pub(super) status: Arc<ControllerStatus>,
+    pub(super) rebalance_timer: Option<JoinHandle<()>>,
+    register: RegisterBroker,
+}
+
+impl Controller {
+    /// Starts the tasks. The broker stands for election at once.
+    pub fn start(setup: ControllerSetup) -> ControllerHandle {
+        let config = setup.config.clone();
+        Self::start_with_channels(setup, |events| {
+            let listener = config.control_plane_listener_name.as_ref();
+            let listener = listener.unwrap_or(&config.inter_broker_listener_name).clone();
+            let timeout = Duration::from_millis(config.request_timeout_ms);
+            Box::new(ControllerChannelManager::new(config.broker_id, listener, timeout, events))
+        })
+    }
+
+    /// Starts the tasks with other channels to the brokers than the network.
+    pub fn start_with_channels(
+        setup: ControllerSetup,
+        channels: impl FnOnce(EventQueue) -> Box<dyn BrokerChannels>,
+    ) -> ControllerHandle {
+        let events = EventQueue::default();
+        let status = Arc::new(ControllerStatus::new(setup.broker_epoch));
+        let watches = setup.zk.subscribe();
+        let controller = Self {
+            zk: ControllerZkClient::new(setup.zk),
+            context: ControllerContext::default(),
+            channels: channels(events.clone()),
+            events: events.clone(),
+            clock: setup.clock,
+            status: status.clone(),
+            rebalance_timer: None,
+            register: setup.register,
+            config: setup.config,
+        };
+        events.put(ControllerEvent::Startup);
+        tokio::spawn(event_manager::translate_watches(watches, events.clone(), setup.shutdown.clone()));
+        let task = tokio::spawn(event_manager::run(controller, events.clone(), setup.shutdown.clone()));
+        ControllerHandle::new(events, status, setup.shutdown, task)
+    }
+
+    /// Whether this broker is the controller.
+    pub(super) fn is_active(&self) -> bool {
+        self.status.is_active()
+    }
+
+    /// This broker.
+    pub(super) fn id(&self) -> BrokerId {
+        self.config.broker_id
+    }
+
+    /// Carries out one event. Whatever comes of it, the next one can follow.
+    pub(super) async fn process(&mut self, event: ControllerEvent) {
+        let name = event.name();
+        let mut result = self.dispatch(event).await;
+        if matches!(result, Err(ControllerError::Moved)) {
+            info!(event = name, "another broker has become the controller");
+            result = self.maybe_resign().await;
+        }
+        match result {
+            Ok(()) => {}
+            Err(ControllerError::Zk(ZkError::SessionExpired)) => {
+                debug!(event = name, "the session expired while an event was carried out");
+            }
+            Err(error) => error!(event = name, %error, "failed to carry out an event"),
+        }
+    }
+
+    async fn dispatch(&mut self, event: ControllerEvent) -> Result<(), ControllerError> {
+        use ControllerEvent as E;
+        match event {
+            E::Startup => self.process_startup().await,
+            E::ControllerChange => self.maybe_resign().await,
+            E::Reelect => self.reelect().await,
+            E::RegisterBrokerAndReelect => self.register_broker_and_reelect().await,
+            E::Expire => {
+                self.resign();
+                Ok(())
+            }
+            E::AlterPartition { request, version, reply } => {
+                self.process_alter_partition(request, version, reply).await
+            }
+            E::ControlledShutdown { broker, epoch, reply } => {
+                self.process_controlled_shutdown(broker, epoch, reply).await
+            }
+            E::AllocateProducerIds { broker, epoch, reply } => {
+                self.process_allocate_producer_ids(broker, epoch, reply).await
+            }
+            // Whoever asks a broker that is not the controller gets no answer, which says so.
+            _ if !self.is_active() => Ok(()),
+            E::BrokerChange => self.process_broker_change().await,
+            E::BrokerModification(broker) => self.process_broker_modification(broker).await,
+            E::TopicChange => self.process_topic_change().await,
+            E::PartitionModification(topic) => self.process_partition_modification(&topic).await,
+            E::TopicDeletion => self.process_topic_deletion().await,
+            E::IsrChangeNotification => self.process_isr_change_notification().await,
+            E::LogDirEventNotification => self.process_log_dir_event_notification().await,
+            E::ZnodeReassignment => self.process_znode_reassignment().await.map(drop),
+            E::ZnodePreferredElection => self.process_znode_preferred_election().await,
+            E::AutoPreferredReplicaElection => self.process_auto_preferred_replica_election().await,
+            E::TopicUncleanElectionEnabled(topic) => self.process_unclean_election_enabled(&topic).await,
+            E::LeaderAndIsrResponse { broker, controller_epoch, response } => {
+                self.process_leader_and_isr_response(broker, controller_epoch, response).await
+            }
+            E::UpdateMetadataResponse { broker, response } => {
+                self.process_update_metadata_response(broker, &response);
+                Ok(())
+            }
+            E::DeletionStopReplicaResponse { broker, controller_epoch, deleted, response } => {
+                self.process_deletion_stop_replica_response(broker, controller_epoch, deleted, response).await
+            }
+            E::ElectLeaders { partitions, election, reply } => {
+                self.process_elect_leaders(partitions, election, reply).await
+            }
+            E::ApiReassignment { targets, reply } => self.process_api_reassignment(targets, reply).await,
+            E::ListReassignments { partitions, reply } => {
+                self.process_list_reassignments(partitions, reply);
+                Ok(())
+            }
+        }
+    }
+
+    /// A new session stands: the registration went with the old one, and so did every candidacy.
+    async fn register_broker_and_reelect(&mut self) -> Result<(), ControllerError> {
+        match (self.register)().await {
+            Ok(epoch) => {
+                info!(broker_epoch = epoch, "registered again in a new session");
+                self.status.set_broker_epoch(epoch);
+            }
+            Err(ZkError::SessionExpired) => return Err(ZkError::SessionExpired.into()),
+            Err(error) => {
+                warn!(%error, "cannot register again, tries once more");
+                self.events.put_after(REGISTRATION_BACKOFF, ControllerEvent::RegisterBrokerAndReelect);
+                return Ok(());
+            }
+        }
+        self.reelect().await
+    }
+
+    /// Hands a batch to the channels.
+    pub(super) fn send(&mut self, batch: BrokerRequestBatch) {
+        let listener = &self.config.inter_broker_listener_name;
+        for (broker, request) in batch.into_requests(&self.context, self.config.broker_id, listener) {
+            self.channels.send(broker, request);
+        }
+    }
+
+    /// Tells brokers who is alive, and what is known of these partitions.
+    pub(super) fn send_update_metadata(&mut self, brokers: &[BrokerId], partitions: &[TopicPartition]) {
+        let mut batch = BrokerRequestBatch::default();
+        batch.add_update_metadata(&self.context, brokers, partitions);
+        self.send(batch);
+    }
+}

@@ -1,0 +1,171 @@
+//! The race for `/controller`, and giving it up. Kafka 3.9: `KafkaController.elect`, `maybeResign`,
+//! `triggerControllerMove`; `KafkaZkClient.registerControllerAndIncrementControllerEpoch`.
+
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+
+use super::context::ControllerContext;
+use super::controller::{Controller, ControllerError};
+use crate::common::ids::ControllerEpoch;
+use crate::zk::znode::{ControllerRegistration, controller_epoch};
+use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, paths};
+
+const RETRY_BACKOFF: Duration = Duration::from_millis(100);
+
+impl Controller {
+    pub(super) async fn process_startup(&mut self) -> Result<(), ControllerError> {
+        let result = self.elect().await;
+        self.status.set_started();
+        result
+    }
+
+    pub(super) async fn reelect(&mut self) -> Result<(), ControllerError> {
+        self.maybe_resign().await?;
+        self.elect().await
+    }
+
+    /// Looks who the controller is, and resigns if it is not this broker any more.
+    pub(super) async fn maybe_resign(&mut self) -> Result<(), ControllerError> {
+        let controller = self.zk.controller().await?;
+        if self.is_active() && !controller.is_some_and(|(registration, stat)| self.is_ours(&registration, &stat)) {
+            self.resign();
+        }
+        Ok(())
+    }
+
+    /// Whether a registration under `/controller` was made by this broker in the session that stands now.
+    fn is_ours(&self, registration: &ControllerRegistration, stat: &Stat) -> bool {
+        registration.broker_id == self.id() && stat.ephemeral_owner == self.zk.store().session_id()
+    }
+
+    /// Becomes the controller if there is none.
+    async fn elect(&mut self) -> Result<(), ControllerError> {
+        if let Some((registration, stat)) = self.zk.controller().await? {
+            if self.is_active() || !self.is_ours(&registration, &stat) {
+                debug!(controller = registration.broker_id, "there is a controller");
+                return Ok(());
+            }
+            // An election broke off after it had been won. Nobody acts as controller: stand again (trap 2).
+            warn!("gives up a controllership that was won without notice");
+            let deleted = self.zk.store().delete(paths::CONTROLLER, Some(stat.version)).await;
+            if let Err(error @ (ZkError::ConnectionLoss | ZkError::SessionExpired)) = deleted {
+                return Err(error.into());
+            }
+        }
+        if self.zk.exists(paths::MIGRATION, true).await? {
+            warn!("a migration to KRaft is under way, does not stand for election (trap 11)");
+            return Ok(());
+        }
+        let (epoch, epoch_zk_version) = match self.run_for_controller().await {
+            Ok(won) => won,
+            Err(ControllerError::Moved) => {
+                debug!("another broker won the election");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        info!(epoch, epoch_zk_version, "elected as the controller");
+        self.context.epoch = epoch;
+        self.context.epoch_zk_version = epoch_zk_version;
+        self.zk.set_guard(Some(epoch_zk_version));
+        self.status.set_active(true);
+        match self.failover().await {
+            Err(ControllerError::Moved) => self.maybe_resign().await,
+            Err(error) => {
+                error!(epoch, %error, "failed to take over as the controller, gives it up");
+                self.trigger_controller_move().await
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Creates `/controller` and bumps `/controller_epoch` in one multi. Returns the new epoch and the version that
+    /// guards our writes.
+    async fn run_for_controller(&self) -> Result<(ControllerEpoch, i32), ControllerError> {
+        let (epoch, version) = self.read_or_create_controller_epoch().await?;
+        let epoch = epoch.saturating_add(1);
+        let ops = [
+            ZkOp::Create {
+                path: paths::CONTROLLER.to_owned(),
+                data: ControllerRegistration::new(self.id(), self.clock.wall_ms()).encode(),
+                mode: CreateMode::Ephemeral,
+            },
+            ZkOp::SetData {
+                path: paths::CONTROLLER_EPOCH.to_owned(),
+                data: controller_epoch::encode(epoch),
+                version: Some(version),
+            },
+        ];
+        loop {
+            match self.zk.store().multi(ops.to_vec()).await.map_err(|refused| refused.error) {
+                Ok(results) => {
+                    return match results.as_slice() {
+                        [_, ZkOpResult::Set { stat }] => Ok((epoch, stat.version)),
+                        _ => Err(ZkError::Other("a multi answered with other results".to_owned()).into()),
+                    };
+                }
+                Err(ZkError::ConnectionLoss) => tokio::time::sleep(RETRY_BACKOFF).await,
+                // Somebody was faster, or an attempt of ours was carried out although the connection broke.
+                Err(ZkError::NodeExists(_) | ZkError::BadVersion(_)) => return self.confirm_election(epoch).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether we are the winner of this epoch (trap 2).
+    async fn confirm_election(&self, epoch: ControllerEpoch) -> Result<(ControllerEpoch, i32), ControllerError> {
+        let (found, version) = self.read_or_create_controller_epoch().await?;
+        match self.zk.controller().await? {
+            Some((registration, stat)) if found == epoch && self.is_ours(&registration, &stat) => {
+                Ok((epoch, version))
+            }
+            _ => Err(ControllerError::Moved),
+        }
+    }
+
+    async fn read_or_create_controller_epoch(&self) -> Result<(ControllerEpoch, i32), ControllerError> {
+        let path = paths::CONTROLLER_EPOCH;
+        loop {
+            if let Some((data, stat)) = self.zk.get(path, false).await? {
+                let epoch = controller_epoch::decode(&data)
+                    .map_err(|error| ControllerError::Znode { path: path.to_owned(), error })?;
+                return Ok((epoch, stat.version));
+            }
+            let data = controller_epoch::encode(controller_epoch::INITIAL);
+            match self.zk.store().create(path, data, CreateMode::Persistent).await {
+                Ok(_) | Err(ZkError::NodeExists(_) | ZkError::ConnectionLoss) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Lets somebody else try: resigns and deletes `/controller`, unless somebody else already has it.
+    async fn trigger_controller_move(&mut self) -> Result<(), ControllerError> {
+        let epoch_zk_version = self.context.epoch_zk_version;
+        self.resign();
+        match self.zk.controller().await? {
+            Some((registration, stat)) if self.is_ours(&registration, &stat) => {
+                self.zk.set_guard(Some(epoch_zk_version));
+                let deleted = self.zk.delete(paths::CONTROLLER).await;
+                self.zk.set_guard(None);
+                deleted
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops being the controller: forgets everything, drops every request not yet sent.
+    pub(super) fn resign(&mut self) {
+        if self.is_active() {
+            info!(epoch = self.context.epoch, "resigns as the controller");
+        }
+        self.status.set_active(false);
+        if let Some(timer) = self.rebalance_timer.take() {
+            timer.abort();
+        }
+        self.channels.remove_all();
+        self.zk.set_guard(None);
+        self.context = ControllerContext::default();
+    }
+}

@@ -1,0 +1,117 @@
+//! What a new controller does first, in Kafka's order. Kafka 3.9: `KafkaController.onControllerFailover`.
+
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use super::controller::{Controller, ControllerError};
+use crate::common::ids::{TopicId, TopicName, random_uuid};
+use crate::zk::paths;
+use crate::zk::znode::{FeatureStatus, FeatureZnode, TopicAssignment};
+
+/// When leaders are balanced for the first time after an election.
+const FIRST_REBALANCE: Duration = Duration::from_secs(5);
+
+impl Controller {
+    /// Reads the cluster and takes it over. Every read that arms a watch comes before what it read is used, so that
+    /// no change is missed in between.
+    pub(super) async fn failover(&mut self) -> Result<(), ControllerError> {
+        self.enable_feature_versioning().await?;
+        for notifications in [paths::LOG_DIR_EVENT_NOTIFICATION, paths::ISR_CHANGE_NOTIFICATION] {
+            let names = self.zk.children(notifications, true).await?;
+            self.zk.delete_children(notifications, names).await?;
+        }
+        self.initialize_context().await?;
+        self.initialize_topic_deletion().await?;
+        // Brokers take up LeaderAndIsr only for leaders that they know to be alive (trap 13).
+        self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &[]);
+        self.start_replica_state_machine().await?;
+        self.initialize_partition_states();
+        self.bring_electable_partitions_online().await?;
+        info!(epoch = self.context.epoch, brokers = ?self.context.live_or_shutting_down_ids(),
+            topics = self.context.topics().count(), "serves as the controller");
+        self.resume_reassignments_after_failover().await?;
+        self.resume_deletions().await?;
+        self.process_znode_preferred_election().await?;
+        if self.config.auto_leader_rebalance_enable {
+            self.schedule_rebalance(FIRST_REBALANCE);
+        }
+        Ok(())
+    }
+
+    /// Creates `/feature`, or enables what an old broker disabled. Other brokers stop when it is missing.
+    async fn enable_feature_versioning(&mut self) -> Result<(), ControllerError> {
+        let enabled = FeatureZnode::enabled().encode();
+        match self.zk.get(paths::FEATURE, false).await? {
+            None => self.zk.create_or_set(paths::FEATURE, enabled).await,
+            Some((data, _)) => match FeatureZnode::decode(&data) {
+                Ok(feature) if feature.status == FeatureStatus::Disabled => {
+                    self.zk.create_or_set(paths::FEATURE, enabled).await
+                }
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    error!(%error, "unreadable znode /feature left as it is");
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    async fn initialize_context(&mut self) -> Result<(), ControllerError> {
+        for broker in self.zk.brokers().await? {
+            self.context.put_live_broker(broker);
+        }
+        let topics: Vec<_> = self.zk.topics().await?.into_iter().collect();
+        for topic in &topics {
+            self.context.put_topic(topic.clone(), TopicId::nil());
+        }
+        let assignments = self.zk.topic_assignments(&topics).await?;
+        self.adopt_topic_ids(&assignments).await?;
+        for (topic, assignment) in assignments {
+            self.adopt_assignments(&topic, assignment);
+        }
+        let partitions = self.context.all_partitions();
+        for (partition, state) in self.zk.partition_states(&partitions).await? {
+            if let Some(state) = state {
+                self.context.set_leadership(&partition, state);
+            }
+        }
+        for broker in self.context.live_or_shutting_down_brokers() {
+            self.channels.add_broker(&broker.metadata);
+        }
+        Ok(())
+    }
+
+    /// Notes the ids of topics. A topic without one gets one: a new one, unless we knew its id before some old tool
+    /// dropped it (trap 75).
+    pub(super) async fn adopt_topic_ids(
+        &mut self,
+        topics: &[(TopicName, TopicAssignment)],
+    ) -> Result<(), ControllerError> {
+        let without_id = topics.iter().filter(|(_, assignment)| assignment.topic_id.is_none());
+        let with_new_id = |(topic, assignment): &(TopicName, TopicAssignment)| {
+            let known = Some(self.context.topic_id(topic)).filter(|id| !id.is_nil());
+            (topic.clone(), assignment.clone(), known.unwrap_or_else(random_uuid))
+        };
+        let missing: Vec<_> = without_id.map(with_new_id).collect();
+        self.zk.set_topic_ids(&missing).await?;
+        for (topic, assignment) in topics {
+            self.context.put_topic(topic.clone(), assignment.topic_id.unwrap_or_default());
+        }
+        for (topic, _, id) in missing {
+            self.context.put_topic(topic, id);
+        }
+        Ok(())
+    }
+
+    /// Notes all assignments of a topic.
+    pub(super) fn adopt_assignments(&mut self, topic: &TopicName, assignment: TopicAssignment) {
+        for (index, assignment) in assignment.partitions {
+            let partition = crate::common::ids::TopicPartition::new(topic.clone(), index);
+            if assignment.is_being_reassigned() {
+                self.context.partitions_being_reassigned.insert(partition.clone());
+            }
+            self.context.set_assignment(&partition, assignment);
+        }
+    }
+}

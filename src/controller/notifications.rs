@@ -1,0 +1,121 @@
+//! What brokers report of their own accord: ISRs changed in the old way, failed log dirs, answers to control
+//! requests. Kafka 3.9: `KafkaController.processIsrChangeNotification`, `processLogDirEventNotification`,
+//! `processLeaderAndIsrResponseReceived`.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tracing::{error, info};
+
+use super::context::PartitionAndReplica;
+use super::controller::{Controller, ControllerError};
+use super::replica_state_machine::ReplicaState;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, ControllerEpoch, TopicId, TopicPartition};
+use crate::protocol::messages::{LeaderAndIsrResponse, UpdateMetadataResponse};
+use crate::zk::paths;
+use crate::zk::znode::{isr_change, log_dir_event};
+
+impl Controller {
+    /// Brokers older than 2.7 write their ISRs themselves and say so here. The notifications are deleted whatever
+    /// comes of them.
+    pub(super) async fn process_isr_change_notification(&mut self) -> Result<(), ControllerError> {
+        let notifications = self.zk.notifications(paths::ISR_CHANGE_NOTIFICATION).await?;
+        let mut partitions = BTreeSet::new();
+        for (name, data) in &notifications {
+            match isr_change::decode(data) {
+                Ok(changed) => partitions.extend(changed),
+                Err(error) => error!(notification = name, %error, "unreadable notification ignored"),
+            }
+        }
+        let partitions: Vec<_> =
+            partitions.into_iter().filter(|p| !self.context.replicas(p).is_empty()).collect();
+        let result = self.adopt_changed_isrs(&partitions).await;
+        let names = notifications.iter().map(|(name, _)| name);
+        self.zk.delete_children(paths::ISR_CHANGE_NOTIFICATION, names).await?;
+        result
+    }
+
+    async fn adopt_changed_isrs(&mut self, partitions: &[TopicPartition]) -> Result<(), ControllerError> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        self.reload_leadership(partitions).await?;
+        self.send_update_metadata(&self.context.live_or_shutting_down_ids(), partitions);
+        self.maybe_complete_reassignments(partitions).await
+    }
+
+    /// Takes over what stands in ZooKeeper.
+    pub(super) async fn reload_leadership(&mut self, partitions: &[TopicPartition]) -> Result<(), ControllerError> {
+        for (partition, state) in self.zk.partition_states(partitions).await? {
+            if let Some(state) = state {
+                self.context.set_leadership(&partition, state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Log dirs have failed. Which replicas are concerned, their brokers will say when they are told to serve all
+    /// of them.
+    pub(super) async fn process_log_dir_event_notification(&mut self) -> Result<(), ControllerError> {
+        let notifications = self.zk.notifications(paths::LOG_DIR_EVENT_NOTIFICATION).await?;
+        let mut brokers = BTreeSet::new();
+        for (name, data) in &notifications {
+            match log_dir_event::decode(data) {
+                Ok(broker) => drop(brokers.insert(broker)),
+                Err(error) => error!(notification = name, %error, "unreadable notification ignored"),
+            }
+        }
+        let brokers: Vec<_> = brokers.into_iter().collect();
+        info!(?brokers, "log dirs have failed");
+        let replicas = self.context.replicas_on_brokers(&brokers);
+        let result = self.move_replicas(replicas, ReplicaState::Online).await;
+        let names = notifications.iter().map(|(name, _)| name);
+        self.zk.delete_children(paths::LOG_DIR_EVENT_NOTIFICATION, names).await?;
+        result
+    }
+
+    /// A replica that a broker cannot serve for want of its log dir is as good as gone (trap 30). Other errors mean
+    /// that the broker knows better already.
+    pub(super) async fn process_leader_and_isr_response(
+        &mut self,
+        broker: BrokerId,
+        controller_epoch: ControllerEpoch,
+        response: LeaderAndIsrResponse,
+    ) -> Result<(), ControllerError> {
+        if controller_epoch != self.context.epoch || self.context.live_broker(broker).is_none() {
+            return Ok(());
+        }
+        if response.error_code != 0 {
+            let error = ErrorCode::from_code(response.error_code);
+            error!(target: "state.change", broker, %error, "broker refused LeaderAndIsr");
+            return Ok(());
+        }
+        let mut outcomes: HashMap<ErrorCode, Vec<TopicPartition>> = HashMap::new();
+        for topic in &response.topics {
+            let Some(name) = self.context.topic_name(TopicId::from_bytes(*topic.topic_id.as_bytes())) else {
+                continue;
+            };
+            for partition in &topic.partition_errors {
+                let outcome = outcomes.entry(ErrorCode::from_code(partition.error_code)).or_default();
+                outcome.push(TopicPartition::new(name.clone(), partition.partition_index));
+            }
+        }
+        let online = outcomes.remove(&ErrorCode::None).unwrap_or_default();
+        let offline = outcomes.remove(&ErrorCode::KafkaStorageError).unwrap_or_default();
+        let newly_offline = self.context.update_offline_dirs(broker, &online, &offline);
+        if newly_offline.is_empty() {
+            return Ok(());
+        }
+        info!(target: "state.change", broker, partitions = ?newly_offline, "replicas are on a failed log dir");
+        let replicas = newly_offline.into_iter().map(|p| PartitionAndReplica::new(p, broker)).collect();
+        self.on_replicas_become_offline(replicas).await
+    }
+
+    /// Nothing can be done about a refusal.
+    pub(super) fn process_update_metadata_response(&self, broker: BrokerId, response: &UpdateMetadataResponse) {
+        if response.error_code != 0 {
+            let error = ErrorCode::from_code(response.error_code);
+            error!(target: "state.change", broker, %error, "broker refused UpdateMetadata");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The states of a partition and what it takes to move it from one to another. Kafka 3.9:
+//! `ZkPartitionStateMachine`.
+//!
+//! ```text
+//! NonExistent -> New                    nothing is written or sent
+//! New -> Online                         the state znode is created; LeaderAndIsr (isNew) to the live replicas
+//! Online, Offline -> Online             a leader is elected and written; LeaderAndIsr to those concerned
+//! New, Online, Offline -> Offline       nothing is written or sent
+//! Offline -> NonExistent                nothing is written or sent
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::join_all;
+use tracing::{error, info, trace};
+
+use super::broker_request_batch::BrokerRequestBatch;
+use super::controller::{Controller, ControllerError};
+use super::election::{Candidates, ElectionResult, ElectionStrategy, elect};
+use crate::common::ids::{ControllerEpoch, TopicName, TopicPartition};
+use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
+use crate::zk::ZkError;
+
+/// Where a partition is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PartitionState {
+    /// Not yet created, or deleted.
+    #[default]
+    NonExistent,
+    /// Has replicas but no leader and no state znode yet.
+    New,
+    /// Has had a leader elected.
+    Online,
+    /// Its leader has died, or its deletion has begun.
+    Offline,
+}
+
+impl PartitionState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::NonExistent, Self::New, Self::Online, Self::Offline];
+
+    /// The states from which this one may be entered.
+    pub const fn valid_previous_states(self) -> &'static [Self] {
+        match self {
+            Self::NonExistent => &[Self::Offline],
+            Self::New => &[Self::NonExistent],
+            Self::Online | Self::Offline => &[Self::New, Self::Online, Self::Offline],
+        }
+    }
+}
+
+/// Why one partition did not get a leader. Others in the same call may have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateChangeError {
+    /// Its state does not allow the transition.
+    #[error("the partition is {from:?}, from where it cannot become {to:?}")]
+    InvalidTransition {
+        /// Its state.
+        from: PartitionState,
+        /// The state it was to have.
+        to: PartitionState,
+    },
+    /// Nobody may lead.
+    #[error("no replica can be elected by strategy {0:?}")]
+    NoEligibleLeader(ElectionStrategy),
+    /// The state znode is missing or unreadable.
+    #[error("there is no readable partition state in ZooKeeper")]
+    NoState,
+    /// We are a controller of the past.
+    #[error("the partition state was written by a controller of epoch {0}, newer than this one")]
+    NewerController(ControllerEpoch),
+    /// ZooKeeper refused.
+    #[error(transparent)]
+    Zk(ZkError),
+}
+
+/// New leaders and ISRs, or why there are none, by partition.
+pub type ElectedLeaders = BTreeMap<TopicPartition, Result<LeaderAndIsr, StateChangeError>>;
+
+impl Controller {
+    /// At the start of a term: the states as leaders and live brokers imply them.
+    pub(super) fn initialize_partition_states(&mut self) {
+        for partition in self.context.all_partitions() {
+            let state = match self.context.leader(&partition) {
+                None => PartitionState::New,
+                Some(leader) if self.context.is_replica_online(leader, &partition) => PartitionState::Online,
+                Some(_) => PartitionState::Offline,
+            };
+            self.context.set_partition_state(&partition, state);
+        }
+    }
+
+    /// Moves partitions to New, Offline or NonExistent, which needs neither ZooKeeper nor the brokers.
+    pub(super) fn move_partitions(&mut self, partitions: &[TopicPartition], target: PartitionState) {
+        assert_ne!(target, PartitionState::Online, "a partition comes online by an election");
+        for partition in self.with_valid_transition(partitions, target).0 {
+            let from = self.context.partition_state(&partition);
+            trace!(target: "state.change", controller_epoch = self.context.epoch, %partition, ?from, to = ?target,
+                "changed the state of a partition");
+            self.context.set_partition_state(&partition, target);
+        }
+    }
+
+    /// Tries to bring every new or offline partition online, those of topics to be deleted excepted.
+    pub(super) async fn bring_electable_partitions_online(&mut self) -> Result<ElectedLeaders, ControllerError> {
+        let states = [PartitionState::New, PartitionState::Offline];
+        let partitions = self.context.electable_partitions_in(&states);
+        let strategy = ElectionStrategy::Offline { allow_unclean: false };
+        self.bring_partitions_online(&partitions, strategy).await
+    }
+
+    /// Moves partitions to Online: gives new ones their first leader, elects one for the others, and tells the
+    /// brokers. Partitions that were new are not in the result.
+    pub(super) async fn bring_partitions_online(
+        &mut self,
+        partitions: &[TopicPartition],
+        strategy: ElectionStrategy,
+    ) -> Result<ElectedLeaders, ControllerError> {
+        if partitions.is_empty() {
+            return Ok(ElectedLeaders::new());
+        }
+        let mut batch = BrokerRequestBatch::default();
+        let (valid, mut results) = self.with_valid_transition(partitions, PartitionState::Online);
+        let is_new = |p: &TopicPartition| self.context.partition_state(p) == PartitionState::New;
+        let (new, to_elect): (Vec<_>, Vec<_>) = valid.into_iter().partition(is_new);
+        self.initialize_leader_and_isr(new, &mut batch).await?;
+        for (partition, result) in self.elect_leaders(to_elect, strategy, &mut batch).await? {
+            match &result {
+                Ok(state) => self.note_online(&partition, state),
+                Err(error) => {
+                    error!(target: "state.change", controller_epoch = self.context.epoch, %partition, %error,
+                        "failed to elect a leader");
+                }
+            }
+            results.insert(partition, result);
+        }
+        self.send(batch);
+        Ok(results)
+    }
+
+    /// Splits partitions by whether they may enter `target`; those that may not are logged.
+    fn with_valid_transition(
+        &self,
+        partitions: &[TopicPartition],
+        to: PartitionState,
+    ) -> (Vec<TopicPartition>, ElectedLeaders) {
+        let (mut valid, mut invalid) = (Vec::with_capacity(partitions.len()), ElectedLeaders::new());
+        for partition in partitions {
+            let from = self.context.partition_state(partition);
+            if to.valid_previous_states().contains(&from) {
+                valid.push(partition.clone());
+            } else {
+                error!(target: "state.change", controller_epoch = self.context.epoch, %partition, ?from, ?to,
+                    "illegal transition of a partition skipped");
+                invalid.insert(partition.clone(), Err(StateChangeError::InvalidTransition { from, to }));
+            }
+        }
+        (valid, invalid)
+    }
+
+    fn note_online(&mut self, partition: &TopicPartition, state: &LeaderAndIsr) {
+        info!(target: "state.change", controller_epoch = self.context.epoch, %partition, leader = state.leader,
+            leader_epoch = state.leader_epoch, isr = ?state.isr, partition_epoch = state.partition_epoch,
+            "partition is online");
+        self.context.set_partition_state(partition, PartitionState::Online);
+    }
+
+    /// Gives new partitions their first leader: the first live replica, with all live ones in the ISR. A
+    /// partition without a live replica stays new.
+    async fn initialize_leader_and_isr(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        batch: &mut BrokerRequestBatch,
+    ) -> Result<(), ControllerError> {
+        let mut states = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let replicas = self.context.replicas(&partition);
+            let online = replicas.iter().copied().filter(|&r| self.context.is_replica_online(r, &partition));
+            let isr: Vec<_> = online.collect();
+            match isr.first() {
+                Some(&leader) => states.push((partition, LeaderAndIsr::initial(leader, isr))),
+                None => error!(target: "state.change", controller_epoch = self.context.epoch, %partition,
+                    ?replicas, "no assigned replica is alive, the partition stays new"),
+            }
+        }
+        let created = self.zk.create_partition_states(self.context.epoch, &states).await?;
+        for ((partition, state), result) in states.into_iter().zip(created) {
+            if let Err(error) = result {
+                error!(target: "state.change", controller_epoch = self.context.epoch, %partition, %error,
+                    "failed to create the state of a new partition");
+                continue;
+            }
+            self.adopt_leadership(&partition, &state);
+            batch.add_leader_and_isr(&self.context, &state.isr, &partition, true);
+            self.note_online(&partition, &state);
+        }
+        Ok(())
+    }
+
+    /// Elects until every partition has either a leader or an error: a write that lost against the leader's own
+    /// is tried again on what the leader wrote.
+    async fn elect_leaders(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        strategy: ElectionStrategy,
+        batch: &mut BrokerRequestBatch,
+    ) -> Result<ElectedLeaders, ControllerError> {
+        let mut results = ElectedLeaders::new();
+        let mut remaining = partitions;
+        while !remaining.is_empty() {
+            remaining = self.elect_leaders_once(&remaining, strategy, batch, &mut results).await?;
+        }
+        Ok(results)
+    }
+
+    /// One round; returns the partitions to be tried again.
+    async fn elect_leaders_once(
+        &mut self,
+        partitions: &[TopicPartition],
+        strategy: ElectionStrategy,
+        batch: &mut BrokerRequestBatch,
+        results: &mut ElectedLeaders,
+    ) -> Result<Vec<TopicPartition>, ControllerError> {
+        let mut states = Vec::with_capacity(partitions.len());
+        for (partition, state) in self.read_partition_states(partitions).await? {
+            match state {
+                Ok(state) => states.push((partition, state)),
+                Err(error) => drop(results.insert(partition, Err(error))),
+            }
+        }
+        let unclean = self.topics_with_unclean_election(strategy, &states).await?;
+        let (mut updates, mut recipients) = (Vec::new(), BTreeMap::new());
+        for (partition, state) in states {
+            let strategy = match strategy {
+                ElectionStrategy::Offline { allow_unclean } => ElectionStrategy::Offline {
+                    allow_unclean: allow_unclean || unclean.contains(&partition.topic),
+                },
+                other => other,
+            };
+            let result = self.elect_leader(&partition, &state, strategy);
+            match result.elected {
+                Some(state) => {
+                    recipients.insert(partition.clone(), result.recipients);
+                    updates.push((partition, state));
+                }
+                None => {
+                    drop(results.insert(partition, Err(StateChangeError::NoEligibleLeader(strategy))));
+                }
+            }
+        }
+        let written = self.zk.update_leader_and_isr(self.context.epoch, updates).await?;
+        for (partition, result) in written.finished {
+            if let Ok(state) = &result {
+                self.adopt_leadership(&partition, state);
+                batch.add_leader_and_isr(&self.context, &recipients[&partition], &partition, false);
+            }
+            results.insert(partition, result.map_err(StateChangeError::Zk));
+        }
+        Ok(written.to_retry)
+    }
+
+    fn elect_leader(
+        &self,
+        partition: &TopicPartition,
+        state: &LeaderAndIsr,
+        strategy: ElectionStrategy,
+    ) -> ElectionResult {
+        let assignment = self.context.assignment(partition).cloned().unwrap_or_default();
+        let replicas = assignment.replicas.iter().chain(&state.isr).copied();
+        let serving = replicas.filter(|&r| self.context.is_replica_serving(r, partition)).collect();
+        let candidates = Candidates {
+            assignment: &assignment,
+            state,
+            serving: &serving,
+            shutting_down: &self.context.shutting_down,
+        };
+        let result = elect(strategy, candidates);
+        if result.unclean {
+            info!(target: "state.change", controller_epoch = self.context.epoch, %partition,
+                old_isr = ?state.isr, "elects a leader that is out of sync, records may be lost");
+        }
+        result
+    }
+
+    /// Reads states that this controller may change: present, readable, not from a newer controller.
+    pub(super) async fn read_partition_states(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Result<LeaderAndIsr, StateChangeError>)>, ControllerError> {
+        let read = self.zk.partition_states(partitions).await?;
+        let judge = |(partition, state): (TopicPartition, Option<LeaderIsrAndControllerEpoch>)| {
+            let state = match state {
+                None => Err(StateChangeError::NoState),
+                Some(s) if s.controller_epoch > self.context.epoch => {
+                    Err(StateChangeError::NewerController(s.controller_epoch))
+                }
+                Some(s) => Ok(s.leader_and_isr),
+            };
+            (partition, state)
+        };
+        Ok(read.into_iter().map(judge).collect())
+    }
+
+    /// Topics that have a partition with nobody in sync online and that allow such a partition an unclean leader.
+    /// Read from ZooKeeper at this very moment (trap 29).
+    async fn topics_with_unclean_election(
+        &self,
+        strategy: ElectionStrategy,
+        states: &[(TopicPartition, LeaderAndIsr)],
+    ) -> Result<BTreeSet<TopicName>, ControllerError> {
+        if strategy != (ElectionStrategy::Offline { allow_unclean: false }) {
+            return Ok(BTreeSet::new());
+        }
+        let nobody_in_sync = |(partition, state): &&(TopicPartition, LeaderAndIsr)| {
+            !state.isr.iter().any(|&r| self.context.is_replica_online(r, partition))
+        };
+        let topics: BTreeSet<_> = states.iter().filter(nobody_in_sync).map(|(p, _)| p.topic.clone()).collect();
+        let default = self.config.unclean_leader_election_enable;
+        let allowed = join_all(topics.iter().map(|t| self.zk.unclean_election_enabled(t, default))).await;
+        let mut unclean = BTreeSet::new();
+        for (topic, allowed) in topics.into_iter().zip(allowed) {
+            if allowed? {
+                unclean.insert(topic);
+            }
+        }
+        Ok(unclean)
+    }
+
+    /// Notes a decision of ours that now stands in ZooKeeper.
+    pub(super) fn adopt_leadership(&mut self, partition: &TopicPartition, state: &LeaderAndIsr) {
+        let leadership = LeaderIsrAndControllerEpoch {
+            leader_and_isr: state.clone(),
+            controller_epoch: self.context.epoch,
+        };
+        self.context.set_leadership(partition, leadership);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PartitionState::{self, New, NonExistent, Offline, Online};
+
+    #[test]
+    fn every_transition_is_legal_or_illegal_as_in_kafka() {
+        const LEGAL: [(PartitionState, PartitionState); 8] = [
+            (NonExistent, New),
+            (New, Online),
+            (Online, Online),
+            (Offline, Online),
+            (New, Offline),
+            (Online, Offline),
+            (Offline, Offline),
+            (Offline, NonExistent),
+        ];
+        for from in PartitionState::ALL {
+            for to in PartitionState::ALL {
+                let legal = to.valid_previous_states().contains(&from);
+                assert_eq!(legal, LEGAL.contains(&(from, to)), "{from:?} -> {to:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Elections that somebody asks for, and the rebalancing of leaders that nobody has to ask for.
+//! Kafka 3.9: `KafkaController.onReplicaElection`, `processReplicaLeaderElection`,
+//! `checkAndTriggerAutoLeaderRebalance`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::controller::{Controller, ControllerError};
+use super::election::ElectionStrategy;
+use super::event::{ControllerEvent, ElectionResults, ElectionTrigger, ElectionType, Reply};
+use super::partition_state_machine::{ElectedLeaders, StateChangeError};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
+use crate::zk::paths;
+use crate::zk::znode::preferred_replica_election;
+
+impl Controller {
+    /// Asks for a look at the balance of leaders after a while, in the place of one asked for before.
+    pub(super) fn schedule_rebalance(&mut self, delay: Duration) {
+        let events = self.events.clone();
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            events.put(ControllerEvent::AutoPreferredReplicaElection);
+        });
+        if let Some(previous) = self.rebalance_timer.replace(timer) {
+            previous.abort();
+        }
+    }
+
+    /// Gives the brokers that lead too few of the partitions they should lead those that they can lead.
+    pub(super) async fn process_auto_preferred_replica_election(&mut self) -> Result<(), ControllerError> {
+        let result = self.balance_leaders().await;
+        let interval = Duration::from_secs(self.config.leader_imbalance_check_interval_seconds);
+        if self.is_active() {
+            self.schedule_rebalance(interval);
+        }
+        result
+    }
+
+    async fn balance_leaders(&mut self) -> Result<(), ControllerError> {
+        let mut by_preferred: BTreeMap<BrokerId, Vec<TopicPartition>> = BTreeMap::new();
+        for partition in self.context.all_partitions() {
+            if !self.context.is_queued_for_deletion(&partition.topic)
+                && let Some(&preferred) = self.context.replicas(&partition).first()
+            {
+                by_preferred.entry(preferred).or_default().push(partition);
+            }
+        }
+        let allowed = f64::from(self.config.leader_imbalance_per_broker_percentage) / 100.0;
+        for (preferred, partitions) in by_preferred {
+            let total = partitions.len();
+            let led_by_another = |p: &TopicPartition| self.context.leader(p).is_some_and(|l| l != preferred);
+            let mut elsewhere: Vec<_> = partitions.into_iter().filter(led_by_another).collect();
+            let imbalance = elsewhere.len() as f64 / total as f64;
+            if imbalance <= allowed {
+                continue;
+            }
+            elsewhere.retain(|p| self.can_preferred_replica_lead(p, preferred));
+            info!(broker = preferred, imbalance, partitions = elsewhere.len(), "rebalances leaders");
+            self.elect_leaders_as_asked(elsewhere, ElectionType::Preferred, ElectionTrigger::Auto).await?;
+        }
+        Ok(())
+    }
+
+    fn can_preferred_replica_lead(&self, partition: &TopicPartition, preferred: BrokerId) -> bool {
+        let in_sync = |l: &crate::common::leader_and_isr::LeaderIsrAndControllerEpoch| {
+            l.leader_and_isr.isr.contains(&preferred)
+        };
+        self.context.is_replica_online(preferred, partition) && self.context.leadership(partition).is_some_and(in_sync)
+    }
+
+    /// Only an administrator's own request makes an unclean leader.
+    async fn elect_leaders_as_asked(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        election: ElectionType,
+        trigger: ElectionTrigger,
+    ) -> Result<ElectedLeaders, ControllerError> {
+        let strategy = match election {
+            ElectionType::Preferred => ElectionStrategy::PreferredReplica,
+            ElectionType::Unclean => ElectionStrategy::Offline {
+                allow_unclean: trigger == ElectionTrigger::AdminClient,
+            },
+        };
+        info!(?election, ?trigger, partitions = partitions.len(), "elects leaders as asked");
+        self.bring_partitions_online(&partitions, strategy).await
+    }
+
+    /// `/admin/preferred_replica_election`: what it asks for is done once, whatever comes of it, and the znode
+    /// deleted.
+    pub(super) async fn process_znode_preferred_election(&mut self) -> Result<(), ControllerError> {
+        let Some((data, _)) = self.zk.get(paths::PREFERRED_REPLICA_ELECTION, true).await? else {
+            return Ok(());
+        };
+        let partitions = preferred_replica_election::decode(&data).unwrap_or_else(|error| {
+            error!(%error, "unreadable request for preferred leaders ignored");
+            Vec::new()
+        });
+        let result = self.elect_where_needed(partitions, ElectionType::Preferred, ElectionTrigger::Znode).await;
+        self.zk.delete(paths::PREFERRED_REPLICA_ELECTION).await?;
+        // Arms the watch for the next one.
+        self.events.put(ControllerEvent::ZnodePreferredElection);
+        result.map(drop)
+    }
+
+    /// ElectLeaders.
+    pub(super) async fn process_elect_leaders(
+        &mut self,
+        partitions: Option<Vec<TopicPartition>>,
+        election: ElectionType,
+        reply: Reply<ElectionResults>,
+    ) -> Result<(), ControllerError> {
+        let partitions = partitions.unwrap_or_else(|| self.context.all_partitions());
+        let results = self.elect_where_needed(partitions, election, ElectionTrigger::AdminClient).await?;
+        let _ = reply.send(results);
+        Ok(())
+    }
+
+    async fn elect_where_needed(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        election: ElectionType,
+        trigger: ElectionTrigger,
+    ) -> Result<ElectionResults, ControllerError> {
+        let (mut results, mut electable) = (ElectionResults::new(), Vec::new());
+        for partition in partitions {
+            match self.check_election(&partition, election) {
+                Ok(()) => electable.push(partition),
+                Err(refusal) => drop(results.insert(partition, Err(refusal))),
+            }
+        }
+        for (partition, elected) in self.elect_leaders_as_asked(electable, election, trigger).await? {
+            let result = elected.map(|state| state.leader).map_err(|error| {
+                warn!(%partition, ?election, %error, "cannot elect the leader that is asked for");
+                (error_code(&error, election), Some(error.to_string()))
+            });
+            results.insert(partition, result);
+        }
+        Ok(results)
+    }
+
+    /// Whether an election of this kind makes sense for a partition.
+    fn check_election(
+        &self,
+        partition: &TopicPartition,
+        election: ElectionType,
+    ) -> Result<(), (ErrorCode, Option<String>)> {
+        let refuse = |code, message: &str| Err((code, Some(message.to_owned())));
+        let Some(&preferred) = self.context.replicas(partition).first() else {
+            return refuse(ErrorCode::UnknownTopicOrPartition, "The partition does not exist.");
+        };
+        if self.context.is_queued_for_deletion(&partition.topic) {
+            return refuse(ErrorCode::InvalidTopicException, "The topic is being deleted");
+        }
+        let leader = self.context.leader(partition).unwrap_or(NO_BROKER);
+        let needed = match election {
+            ElectionType::Preferred => leader != preferred,
+            ElectionType::Unclean => !self.context.is_live(leader),
+        };
+        if needed { Ok(()) } else { Err((ErrorCode::ElectionNotNeeded, None)) }
+    }
+
+    /// A topic now allows unclean elections: its offline partitions try again.
+    pub(super) async fn process_unclean_election_enabled(&mut self, topic: &str) -> Result<(), ControllerError> {
+        use super::partition_state_machine::PartitionState::{New, Offline};
+        let mut partitions = self.context.electable_partitions_in(&[New, Offline]);
+        partitions.retain(|p| &*p.topic == topic);
+        let strategy = ElectionStrategy::Offline { allow_unclean: false };
+        self.bring_partitions_online(&partitions, strategy).await.map(drop)
+    }
+}
+
+fn error_code(error: &StateChangeError, election: ElectionType) -> ErrorCode {
+    match (error, election) {
+        (StateChangeError::Zk(_), _) => ErrorCode::UnknownServerError,
+        (_, ElectionType::Preferred) => ErrorCode::PreferredLeaderNotAvailable,
+        (_, ElectionType::Unclean) => ErrorCode::EligibleLeadersNotAvailable,
+    }
+}

@@ -1,0 +1,305 @@
+//! The states of a replica and what it takes to move it from one to another. Kafka 3.9: `ZkReplicaStateMachine`.
+//!
+//! ```text
+//! NonExistent -> New                          LeaderAndIsr (isNew) to it, if its partition has a leader
+//! New -> Online                               nothing is sent: the partition's own transition did
+//! Online, Offline, Ineligible -> Online       LeaderAndIsr to it
+//! New, Online, Offline, Ineligible -> Offline StopReplica to it, out of the ISR, LeaderAndIsr to the others
+//! Offline -> DeletionStarted                  StopReplica (delete) to it
+//! DeletionStarted -> DeletionSuccessful       nothing is sent
+//! DeletionStarted, Offline -> Ineligible      nothing is sent
+//! DeletionSuccessful -> NonExistent           out of the assignment in memory
+//! ```
+
+use std::collections::BTreeMap;
+
+use tracing::{error, info, trace};
+
+use super::broker_request_batch::BrokerRequestBatch;
+use super::context::PartitionAndReplica;
+use super::controller::{Controller, ControllerError};
+use super::partition_state_machine::StateChangeError;
+use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
+use crate::common::leader_and_isr::LeaderAndIsr;
+
+/// Where a replica is in its life. The numbers are Kafka's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ReplicaState {
+    /// Has just been assigned; can become a follower.
+    New = 1,
+    /// In service.
+    Online = 2,
+    /// Its broker is down, or it has been stopped.
+    Offline = 3,
+    /// Its broker has been told to delete it.
+    DeletionStarted = 4,
+    /// Its broker has deleted it.
+    DeletionSuccessful = 5,
+    /// It cannot be deleted at present.
+    DeletionIneligible = 6,
+    /// Not yet assigned, or deleted.
+    #[default]
+    NonExistent = 7,
+}
+
+impl ReplicaState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::New,
+        Self::Online,
+        Self::Offline,
+        Self::DeletionStarted,
+        Self::DeletionSuccessful,
+        Self::DeletionIneligible,
+        Self::NonExistent,
+    ];
+
+    /// The states from which this one may be entered.
+    pub const fn valid_previous_states(self) -> &'static [Self] {
+        match self {
+            Self::New => &[Self::NonExistent],
+            Self::Online | Self::Offline => {
+                &[Self::New, Self::Online, Self::Offline, Self::DeletionIneligible]
+            }
+            Self::DeletionStarted => &[Self::Offline],
+            Self::DeletionSuccessful => &[Self::DeletionStarted],
+            Self::DeletionIneligible => &[Self::Offline, Self::DeletionStarted],
+            Self::NonExistent => &[Self::DeletionSuccessful],
+        }
+    }
+}
+
+impl Controller {
+    /// At the start of a term: replicas are online, or ineligible for deletion while their brokers are down.
+    /// Then the online ones get a LeaderAndIsr each, and the others leave the ISRs.
+    pub(super) async fn start_replica_state_machine(&mut self) -> Result<(), ControllerError> {
+        let (mut online, mut offline) = (Vec::new(), Vec::new());
+        for replica in self.context.replicas_of(&self.context.all_partitions()) {
+            let is_online = self.context.is_replica_online(replica.replica, &replica.partition);
+            let state = if is_online { ReplicaState::Online } else { ReplicaState::DeletionIneligible };
+            self.context.set_replica_state(&replica, state);
+            if is_online { online.push(replica) } else { offline.push(replica) }
+        }
+        self.move_replicas(online, ReplicaState::Online).await?;
+        self.move_replicas(offline, ReplicaState::Offline).await
+    }
+
+    /// Moves replicas to `target` and tells the brokers. Illegal transitions are logged and skipped.
+    pub(super) async fn move_replicas(
+        &mut self,
+        replicas: Vec<PartitionAndReplica>,
+        target: ReplicaState,
+    ) -> Result<(), ControllerError> {
+        if replicas.is_empty() {
+            return Ok(());
+        }
+        let mut batch = BrokerRequestBatch::default();
+        let mut by_broker: BTreeMap<BrokerId, Vec<PartitionAndReplica>> = BTreeMap::new();
+        for replica in replicas {
+            if self.is_valid_transition(&replica, target) {
+                by_broker.entry(replica.replica).or_default().push(replica);
+            }
+        }
+        for (broker, replicas) in by_broker {
+            match target {
+                ReplicaState::Offline => self.take_replicas_offline(broker, replicas, &mut batch).await?,
+                _ => replicas.iter().for_each(|r| self.move_replica(r, target, &mut batch)),
+            }
+        }
+        self.send(batch);
+        Ok(())
+    }
+
+    fn is_valid_transition(&self, replica: &PartitionAndReplica, to: ReplicaState) -> bool {
+        let from = self.context.replica_state(replica);
+        let valid = to.valid_previous_states().contains(&from);
+        if !valid {
+            error!(target: "state.change", controller_epoch = self.context.epoch, partition = %replica.partition,
+                replica = replica.replica, ?from, ?to, "illegal transition of a replica skipped");
+        }
+        valid
+    }
+
+    /// The transitions that need no ZooKeeper.
+    fn move_replica(&mut self, replica: &PartitionAndReplica, to: ReplicaState, batch: &mut BrokerRequestBatch) {
+        let from = self.context.replica_state(replica);
+        let (partition, to_it) = (&replica.partition, &[replica.replica]);
+        match to {
+            ReplicaState::New => match self.context.leader(partition) {
+                Some(leader) if leader == replica.replica => {
+                    error!(target: "state.change", controller_epoch = self.context.epoch, %partition,
+                        replica = leader, "a replica that leads cannot be new");
+                    return;
+                }
+                Some(_) => batch.add_leader_and_isr(&self.context, to_it, partition, true),
+                None => {}
+            },
+            ReplicaState::Online if from == ReplicaState::New => self.ensure_assigned(replica),
+            ReplicaState::Online => {
+                if self.context.leadership(partition).is_some() {
+                    batch.add_leader_and_isr(&self.context, to_it, partition, false);
+                }
+            }
+            ReplicaState::DeletionStarted => batch.add_stop_replica(&self.context, to_it, partition, true),
+            ReplicaState::NonExistent => self.unassign(replica),
+            ReplicaState::Offline | ReplicaState::DeletionSuccessful | ReplicaState::DeletionIneligible => {}
+        }
+        self.note_replica_state(replica, to);
+    }
+
+    fn note_replica_state(&mut self, replica: &PartitionAndReplica, to: ReplicaState) {
+        let from = self.context.replica_state(replica);
+        trace!(target: "state.change", controller_epoch = self.context.epoch, partition = %replica.partition,
+            replica = replica.replica, ?from, ?to, "changed the state of a replica");
+        self.context.set_replica_state(replica, to);
+    }
+
+    fn ensure_assigned(&mut self, replica: &PartitionAndReplica) {
+        let mut assignment = self.context.assignment(&replica.partition).cloned().unwrap_or_default();
+        if !assignment.replicas.contains(&replica.replica) {
+            error!(partition = %replica.partition, replica = replica.replica, ?assignment,
+                "adds a replica that the assignment does not have");
+            assignment.replicas.push(replica.replica);
+            self.context.set_assignment(&replica.partition, assignment);
+        }
+    }
+
+    fn unassign(&mut self, replica: &PartitionAndReplica) {
+        let Some(mut assignment) = self.context.assignment(&replica.partition).cloned() else {
+            return;
+        };
+        for list in [&mut assignment.replicas, &mut assignment.adding, &mut assignment.removing] {
+            list.retain(|&r| r != replica.replica);
+        }
+        self.context.set_assignment(&replica.partition, assignment);
+    }
+
+    /// Stops a broker's replicas, takes them out of the ISRs, and tells the brokers that remain.
+    async fn take_replicas_offline(
+        &mut self,
+        broker: BrokerId,
+        replicas: Vec<PartitionAndReplica>,
+        batch: &mut BrokerRequestBatch,
+    ) -> Result<(), ControllerError> {
+        for replica in &replicas {
+            batch.add_stop_replica(&self.context, &[broker], &replica.partition, false);
+        }
+        let has_leadership = |r: &PartitionAndReplica| self.context.leadership(&r.partition).is_some();
+        let (led, leaderless): (Vec<_>, Vec<_>) = replicas.into_iter().partition(has_leadership);
+        let led = led.into_iter().map(|r| r.partition).collect();
+        for (partition, state) in self.remove_from_isr(broker, led).await? {
+            info!(target: "state.change", controller_epoch = self.context.epoch, %partition, leader = state.leader,
+                leader_epoch = state.leader_epoch, isr = ?state.isr, replica = broker, "replica is out of the isr");
+            if !self.context.is_queued_for_deletion(&partition.topic) {
+                let others = self.context.replicas(&partition).iter().copied().filter(|&r| r != broker);
+                let others: Vec<_> = others.collect();
+                batch.add_leader_and_isr(&self.context, &others, &partition, false);
+            }
+            self.note_replica_state(&PartitionAndReplica::new(partition, broker), ReplicaState::Offline);
+        }
+        for replica in leaderless {
+            let everybody = self.context.live_or_shutting_down_ids();
+            batch.add_update_metadata(&self.context, &everybody, [&replica.partition]);
+            self.note_replica_state(&replica, ReplicaState::Offline);
+        }
+        Ok(())
+    }
+
+    /// Takes a broker out of the ISR of partitions, trying again where the leader wrote at the same time. Returns
+    /// the partitions that do not have it in their ISR now, changed or not; failures are logged.
+    async fn remove_from_isr(
+        &mut self,
+        broker: BrokerId,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<BTreeMap<TopicPartition, LeaderAndIsr>, ControllerError> {
+        let mut finished = BTreeMap::new();
+        let mut remaining = partitions;
+        while !remaining.is_empty() {
+            let mut updates = Vec::new();
+            for (partition, state) in self.read_partition_states(&remaining).await? {
+                match state {
+                    Ok(state) if state.isr.contains(&broker) => {
+                        updates.push((partition, without_replica(&state, broker)));
+                    }
+                    Ok(state) => drop(finished.insert(partition, state)),
+                    Err(StateChangeError::NoState)
+                        if self.context.is_queued_for_deletion(&partition.topic) => {}
+                    Err(error) => self.log_failed_removal(&partition, broker, &error),
+                }
+            }
+            let written = self.zk.update_leader_and_isr(self.context.epoch, updates).await?;
+            for (partition, result) in written.finished {
+                match result {
+                    Ok(state) => drop(finished.insert(partition, state)),
+                    Err(error) => self.log_failed_removal(&partition, broker, &StateChangeError::Zk(error)),
+                }
+            }
+            remaining = written.to_retry;
+        }
+        for (partition, state) in &finished {
+            self.adopt_leadership(partition, state);
+        }
+        Ok(finished)
+    }
+
+    fn log_failed_removal(&self, partition: &TopicPartition, replica: BrokerId, error: &StateChangeError) {
+        error!(target: "state.change", controller_epoch = self.context.epoch, %partition, replica, %error,
+            "failed to take a replica offline");
+    }
+}
+
+/// The state without a replica. The last member stays in the ISR, leaderless: it is the only safe candidate
+/// (trap 16).
+fn without_replica(state: &LeaderAndIsr, replica: BrokerId) -> LeaderAndIsr {
+    let leader = if state.leader == replica { NO_BROKER } else { state.leader };
+    let isr = match &*state.isr {
+        [last] => vec![*last],
+        isr => isr.iter().copied().filter(|&r| r != replica).collect(),
+    };
+    state.new_leader_and_isr(leader, isr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReplicaState::{
+        self, DeletionIneligible, DeletionStarted, DeletionSuccessful, New, NonExistent, Offline, Online,
+    };
+    use super::*;
+
+    #[test]
+    fn every_transition_is_legal_or_illegal_as_in_kafka() {
+        const LEGAL: [(ReplicaState, ReplicaState); 14] = [
+            (NonExistent, New),
+            (New, Online),
+            (Online, Online),
+            (Offline, Online),
+            (DeletionIneligible, Online),
+            (New, Offline),
+            (Online, Offline),
+            (Offline, Offline),
+            (DeletionIneligible, Offline),
+            (Offline, DeletionStarted),
+            (DeletionStarted, DeletionSuccessful),
+            (Offline, DeletionIneligible),
+            (DeletionStarted, DeletionIneligible),
+            (DeletionSuccessful, NonExistent),
+        ];
+        for from in ReplicaState::ALL {
+            for to in ReplicaState::ALL {
+                let legal = to.valid_previous_states().contains(&from);
+                assert_eq!(legal, LEGAL.contains(&(from, to)), "{from:?} -> {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_member_of_an_isr_stays_in_it() {
+        let alone = without_replica(&LeaderAndIsr::initial(1, vec![1]), 1);
+        assert_eq!((alone.leader, alone.leader_epoch, alone.isr), (NO_BROKER, 1, vec![1]));
+        let follower = without_replica(&LeaderAndIsr::initial(3, vec![2, 3, 1]), 2);
+        assert_eq!((follower.leader, follower.leader_epoch, follower.isr), (3, 1, vec![3, 1]));
+        let leader = without_replica(&LeaderAndIsr::initial(3, vec![2, 3, 1]), 3);
+        assert_eq!((leader.leader, leader.leader_epoch, leader.isr), (NO_BROKER, 1, vec![2, 1]));
+    }
+}

@@ -1,0 +1,510 @@
+//! The controller's reads and writes in ZooKeeper: pipelined, repeated when the connection breaks, and every write
+//! guarded by the version of `/controller_epoch`, so that a controller of the past changes nothing (trap 4).
+//! Kafka 3.9: the parts of `KafkaZkClient` that take an `expectedControllerEpochZkVersion`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, join_all};
+use tracing::{error, warn};
+
+use super::context::LiveBroker;
+use super::controller::ControllerError;
+use crate::common::ids::{BrokerId, ControllerEpoch, TopicId, TopicName, TopicPartition};
+use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
+use crate::metadata::BrokerMetadata;
+use crate::zk::paths::{self, ConfigEntityType};
+use crate::zk::znode::{
+    BrokerInfo, ConfigEntity, ControllerRegistration, ProducerIdBlock, TopicAssignment, partition_state,
+};
+use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, ZkStore};
+
+/// How long to wait before an operation is repeated whose connection broke.
+const RETRY_BACKOFF: Duration = Duration::from_millis(100);
+
+/// ZooKeeper as the controller sees it.
+pub struct ControllerZkClient {
+    store: Arc<dyn ZkStore>,
+    /// Version of `/controller_epoch` since our election; `None` while we are not the controller, when every
+    /// write fails with [`ControllerError::Moved`].
+    guard: Option<i32>,
+}
+
+/// What became of a number of state updates.
+#[derive(Debug, Default)]
+pub struct UpdateLeaderAndIsrResult {
+    /// The states as written, with their new partition epochs, or why they cannot be written.
+    pub finished: Vec<(TopicPartition, Result<LeaderAndIsr, ZkError>)>,
+    /// Partitions whose state was changed by somebody else since it was read.
+    pub to_retry: Vec<TopicPartition>,
+}
+
+/// A multi that was refused.
+struct Refusal {
+    /// The operation it was refused for, the guard not counted.
+    index: usize,
+    error: ZkError,
+    /// An earlier attempt broke off and may have been carried out (trap 3).
+    uncertain: bool,
+}
+
+/// Repeats an operation until its connection holds. A session that expires ends it.
+async fn until_connected<T>(
+    operation: impl Fn() -> BoxFuture<'static, Result<T, ZkError>>,
+) -> Result<T, ZkError> {
+    loop {
+        match operation().await {
+            Err(ZkError::ConnectionLoss) => tokio::time::sleep(RETRY_BACKOFF).await,
+            result => return result,
+        }
+    }
+}
+
+// Reads.
+impl ControllerZkClient {
+    /// A client without a guard: it reads only.
+    pub fn new(store: Arc<dyn ZkStore>) -> Self {
+        Self { store, guard: None }
+    }
+
+    /// The store, for what is not a controller's write.
+    pub fn store(&self) -> &Arc<dyn ZkStore> {
+        &self.store
+    }
+
+    /// From now on writes check this version of `/controller_epoch`; `None` forbids them.
+    pub fn set_guard(&mut self, epoch_zk_version: Option<i32>) {
+        self.guard = epoch_zk_version;
+    }
+
+    /// Data and stat of a znode.
+    pub async fn get(&self, path: &str, watch: bool) -> Result<Option<(Bytes, Stat)>, ZkError> {
+        until_connected(|| self.store.get(path, watch)).await
+    }
+
+    /// Whether a znode exists.
+    pub async fn exists(&self, path: &str, watch: bool) -> Result<bool, ZkError> {
+        Ok(until_connected(|| self.store.exists(path, watch)).await?.is_some())
+    }
+
+    /// Names of the children; none if there is no such znode.
+    pub async fn children(&self, path: &str, watch: bool) -> Result<Vec<String>, ZkError> {
+        Ok(until_connected(|| self.store.children(path, watch)).await?.unwrap_or_default())
+    }
+
+    /// Data of many children of one znode, those left out that are gone meanwhile.
+    async fn get_children(
+        &self,
+        parent: &str,
+        names: &[String],
+        watch: bool,
+    ) -> Result<Vec<(String, Bytes, Stat)>, ZkError> {
+        let get = |name: &String| {
+            let path = paths::child(parent, name);
+            async move { self.get(&path, watch).await }
+        };
+        let mut children = Vec::with_capacity(names.len());
+        for (name, result) in names.iter().zip(join_all(names.iter().map(get)).await) {
+            if let Some((data, stat)) = result? {
+                children.push((name.clone(), data, stat));
+            }
+        }
+        Ok(children)
+    }
+
+    /// Who the controller is, and the stat of its znode; watched.
+    pub async fn controller(&self) -> Result<Option<(ControllerRegistration, Stat)>, ControllerError> {
+        let Some((data, stat)) = self.get(paths::CONTROLLER, true).await? else {
+            return Ok(None);
+        };
+        let registration = ControllerRegistration::decode(&data)
+            .map_err(|error| ControllerError::Znode { path: paths::CONTROLLER.to_owned(), error })?;
+        Ok(Some((registration, stat)))
+    }
+
+    /// The registered brokers; the list and each registration are watched. One that cannot be read counts as
+    /// absent: a broker that nobody can reach (trap 6).
+    pub async fn brokers(&self) -> Result<Vec<LiveBroker>, ControllerError> {
+        let names = self.children(paths::BROKER_IDS, true).await?;
+        let mut brokers = Vec::with_capacity(names.len());
+        for (name, data, stat) in self.get_children(paths::BROKER_IDS, &names, true).await? {
+            match name.parse() {
+                Ok(id) => brokers.extend(decode_broker(id, &data, &stat)),
+                Err(_) => error!(znode = name, "registration under a name that is no broker id ignored"),
+            }
+        }
+        Ok(brokers)
+    }
+
+    /// One registration; watched.
+    pub async fn broker(&self, id: BrokerId) -> Result<Option<LiveBroker>, ControllerError> {
+        let read = self.get(&paths::broker_id(id), true).await?;
+        Ok(read.and_then(|(data, stat)| decode_broker(id, &data, &stat)))
+    }
+
+    /// The names of all topics; watched.
+    pub async fn topics(&self) -> Result<BTreeSet<TopicName>, ControllerError> {
+        let names = self.children(paths::TOPICS, true).await?;
+        Ok(names.into_iter().map(TopicName::from).collect())
+    }
+
+    /// Ids and assignments of topics; watched. A topic that is gone or cannot be read is left out.
+    pub async fn topic_assignments(
+        &self,
+        topics: &[TopicName],
+    ) -> Result<Vec<(TopicName, TopicAssignment)>, ControllerError> {
+        let names: Vec<_> = topics.iter().map(|t| t.to_string()).collect();
+        let read = self.get_children(paths::TOPICS, &names, true).await?;
+        let decode = |(name, data, _): (String, Bytes, Stat)| match TopicAssignment::decode(&data) {
+            Ok(assignment) => Some((TopicName::from(name), assignment)),
+            Err(error) => {
+                error!(topic = name, %error, "unreadable topic ignored");
+                None
+            }
+        };
+        Ok(read.into_iter().filter_map(decode).collect())
+    }
+
+    /// The states of partitions; `None` where there is none or it cannot be read. In the order asked for.
+    pub async fn partition_states(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Option<LeaderIsrAndControllerEpoch>)>, ControllerError> {
+        let read = |p: &TopicPartition| {
+            let path = paths::topic_partition_state(&p.topic, p.partition);
+            async move { self.get(&path, false).await }
+        };
+        let mut states = Vec::with_capacity(partitions.len());
+        for (partition, result) in partitions.iter().zip(join_all(partitions.iter().map(read)).await) {
+            let state = result?.and_then(|(data, stat)| {
+                let decoded = partition_state::decode(&data, stat.version);
+                decoded.map_err(|error| error!(%partition, %error, "unreadable partition state ignored")).ok()
+            });
+            states.push((partition.clone(), state));
+        }
+        Ok(states)
+    }
+
+    /// Whether a topic allows unclean elections at this moment. Unreadable configuration forbids them.
+    pub async fn unclean_election_enabled(&self, topic: &str, default: bool) -> Result<bool, ControllerError> {
+        const KEY: &str = "unclean.leader.election.enable";
+        let path = paths::config_entity(ConfigEntityType::Topics, topic);
+        let Some((data, _)) = self.get(&path, false).await? else {
+            return Ok(default);
+        };
+        match ConfigEntity::decode(&data) {
+            Ok(entity) => {
+                Ok(entity.config.get(KEY).map_or(default, |v| v.trim().eq_ignore_ascii_case("true")))
+            }
+            Err(error) => {
+                error!(topic, %error, "unreadable configuration, no unclean election");
+                Ok(false)
+            }
+        }
+    }
+
+    /// The children of a znode of notifications, watched, with their data.
+    pub async fn notifications(&self, parent: &str) -> Result<Vec<(String, Bytes)>, ControllerError> {
+        let names = self.children(parent, true).await?;
+        let read = self.get_children(parent, &names, false).await?;
+        Ok(read.into_iter().map(|(name, data, _)| (name, data)).collect())
+    }
+}
+
+fn decode_broker(id: BrokerId, data: &[u8], stat: &Stat) -> Option<LiveBroker> {
+    match BrokerInfo::decode(data) {
+        Ok(info) => {
+            let metadata = BrokerMetadata {
+                id,
+                endpoints: info.endpoints,
+                rack: info.rack,
+            };
+            Some(LiveBroker {
+                metadata,
+                epoch: stat.czxid,
+            })
+        }
+        Err(error) => {
+            error!(broker = id, %error, "unreadable registration, the broker counts as absent");
+            None
+        }
+    }
+}
+
+// Writes.
+impl ControllerZkClient {
+    /// All or nothing, and nothing if we are not the controller any more. The results are those of `ops`.
+    async fn multi(&self, ops: &[ZkOp]) -> Result<Result<Vec<ZkOpResult>, Refusal>, ControllerError> {
+        let check = ZkOp::Check {
+            path: paths::CONTROLLER_EPOCH.to_owned(),
+            version: self.guard.ok_or(ControllerError::Moved)?,
+        };
+        let mut uncertain = false;
+        loop {
+            let guarded = std::iter::once(check.clone()).chain(ops.iter().cloned()).collect();
+            let refused = match self.store.multi(guarded).await {
+                Ok(mut results) => {
+                    results.remove(0);
+                    return Ok(Ok(results));
+                }
+                Err(refused) => refused,
+            };
+            match (refused.index, refused.error) {
+                (_, ZkError::ConnectionLoss) => {
+                    uncertain = true;
+                    tokio::time::sleep(RETRY_BACKOFF).await;
+                }
+                (_, ZkError::SessionExpired) => return Err(ZkError::SessionExpired.into()),
+                (0, ZkError::BadVersion(_) | ZkError::NoNode(_)) => return Err(ControllerError::Moved),
+                (0, error) => return Err(error.into()),
+                (index, error) => {
+                    return Ok(Err(Refusal {
+                        index: index - 1,
+                        error,
+                        uncertain,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// One guarded write. An error that our own earlier attempt may have caused is looked into: if the znode is as
+    /// we wanted it, the write has succeeded (trap 3).
+    async fn write(&self, op: ZkOp) -> Result<Result<Stat, ZkError>, ControllerError> {
+        let ops = [op];
+        let refusal = match self.multi(&ops).await? {
+            Ok(results) => {
+                return Ok(Ok(match results.first() {
+                    Some(ZkOpResult::Created { stat, .. } | ZkOpResult::Set { stat }) => *stat,
+                    _ => Stat::default(),
+                }));
+            }
+            Err(refusal) => refusal,
+        };
+        let [op] = ops;
+        if refusal.uncertain && let Some(stat) = self.stands_as_written(&op).await? {
+            return Ok(Ok(stat));
+        }
+        Ok(Err(refusal.error))
+    }
+
+    async fn stands_as_written(&self, op: &ZkOp) -> Result<Option<Stat>, ControllerError> {
+        let (path, wanted, version) = match op {
+            ZkOp::Create { path, data, .. } => (path, data, Some(0)),
+            ZkOp::SetData { path, data, version } => (path, data, version.map(|v| v + 1)),
+            ZkOp::Delete { path, .. } => {
+                return Ok((!self.exists(path, false).await?).then(Stat::default));
+            }
+            ZkOp::Check { .. } => return Ok(None),
+        };
+        let found = self.get(path, false).await?;
+        Ok(found.filter(|(data, stat)| data == wanted && version.is_none_or(|v| v == stat.version)).map(|f| f.1))
+    }
+
+    /// Many guarded writes at once, each on its own. A znode that is there already, or gone already, is no error.
+    async fn write_all(&self, ops: Vec<ZkOp>) -> Result<(), ControllerError> {
+        for result in join_all(ops.into_iter().map(|op| self.write(op))).await {
+            match result? {
+                Ok(_) | Err(ZkError::NodeExists(_) | ZkError::NoNode(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates the state znodes of new partitions and the znodes above them. One result for each partition.
+    pub async fn create_partition_states(
+        &self,
+        controller_epoch: ControllerEpoch,
+        states: &[(TopicPartition, LeaderAndIsr)],
+    ) -> Result<Vec<Result<(), ZkError>>, ControllerError> {
+        let topics: BTreeSet<_> = states.iter().map(|(p, _)| &p.topic).collect();
+        let parents = topics.into_iter().map(|t| create(paths::topic_partitions(t), Bytes::new()));
+        self.write_all(parents.collect()).await?;
+        let creations = states.iter().map(|(partition, state)| {
+            let state = LeaderIsrAndControllerEpoch {
+                leader_and_isr: state.clone(),
+                controller_epoch,
+            };
+            self.create_partition_state(partition, state)
+        });
+        join_all(creations).await.into_iter().collect()
+    }
+
+    async fn create_partition_state(
+        &self,
+        partition: &TopicPartition,
+        state: LeaderIsrAndControllerEpoch,
+    ) -> Result<Result<(), ZkError>, ControllerError> {
+        let parent = create(paths::topic_partition(&partition.topic, partition.partition), Bytes::new());
+        let path = paths::topic_partition_state(&partition.topic, partition.partition);
+        let create_state = create(path, partition_state::encode(&state));
+        let ops = [parent, create_state];
+        let refusal = match self.multi(&ops).await? {
+            Ok(_) => return Ok(Ok(())),
+            Err(refusal) => refusal,
+        };
+        let [_, create_state] = ops;
+        if refusal.uncertain && self.stands_as_written(&create_state).await?.is_some() {
+            return Ok(Ok(()));
+        }
+        if refusal.index == 0 && matches!(refusal.error, ZkError::NodeExists(_)) {
+            return Ok(self.write(create_state).await?.map(drop));
+        }
+        Ok(Err(refusal.error))
+    }
+
+    /// Writes states, each on condition that its znode still has the partition epoch it was read with.
+    pub async fn update_leader_and_isr(
+        &self,
+        controller_epoch: ControllerEpoch,
+        updates: Vec<(TopicPartition, LeaderAndIsr)>,
+    ) -> Result<UpdateLeaderAndIsrResult, ControllerError> {
+        let writes = updates.iter().map(|(partition, state)| {
+            let data = partition_state::encode(&LeaderIsrAndControllerEpoch {
+                leader_and_isr: state.clone(),
+                controller_epoch,
+            });
+            self.write(ZkOp::SetData {
+                path: paths::topic_partition_state(&partition.topic, partition.partition),
+                data,
+                version: Some(state.partition_epoch),
+            })
+        });
+        let results = join_all(writes).await;
+        let mut outcome = UpdateLeaderAndIsrResult::default();
+        for ((partition, state), result) in updates.into_iter().zip(results) {
+            match result? {
+                Ok(stat) => {
+                    let partition_epoch = stat.version;
+                    outcome.finished.push((partition, Ok(LeaderAndIsr { partition_epoch, ..state })));
+                }
+                Err(ZkError::BadVersion(_)) => {
+                    warn!(%partition, partition_epoch = state.partition_epoch, "partition state changed meanwhile");
+                    outcome.to_retry.push(partition);
+                }
+                Err(error) => outcome.finished.push((partition, Err(error))),
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Replaces a topic's id and assignment.
+    pub async fn set_topic_assignment(
+        &self,
+        topic: &str,
+        assignment: &TopicAssignment,
+    ) -> Result<(), ControllerError> {
+        let data = assignment.encode();
+        let path = paths::topic(topic);
+        Ok(self.write(ZkOp::SetData { path, data, version: None }).await?.map(drop)?)
+    }
+
+    /// Gives ids to topics that have none.
+    pub async fn set_topic_ids(
+        &self,
+        topics: &[(TopicName, TopicAssignment, TopicId)],
+    ) -> Result<(), ControllerError> {
+        let set = |(topic, assignment, id): &(TopicName, TopicAssignment, TopicId)| {
+            let assignment = TopicAssignment {
+                topic_id: Some(*id),
+                ..assignment.clone()
+            };
+            ZkOp::SetData {
+                path: paths::topic(topic),
+                data: assignment.encode(),
+                version: None,
+            }
+        };
+        self.write_all(topics.iter().map(set).collect()).await
+    }
+
+    /// Creates a znode or replaces its data.
+    pub async fn create_or_set(&self, path: &str, data: Bytes) -> Result<(), ControllerError> {
+        let set = ZkOp::SetData {
+            path: path.to_owned(),
+            data: data.clone(),
+            version: None,
+        };
+        match self.write(set).await? {
+            Err(ZkError::NoNode(_)) => Ok(self.write(create(path.to_owned(), data)).await?.map(drop)?),
+            result => Ok(result.map(drop)?),
+        }
+    }
+
+    /// Deletes children of a znode.
+    pub async fn delete_children(
+        &self,
+        parent: &str,
+        names: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<(), ControllerError> {
+        let paths = names.into_iter().map(|name| paths::child(parent, name.as_ref()));
+        self.write_all(paths.map(delete).collect()).await
+    }
+
+    /// Deletes one znode.
+    pub async fn delete(&self, path: &str) -> Result<(), ControllerError> {
+        self.write_all(vec![delete(path.to_owned())]).await
+    }
+
+    /// Deletes a znode and everything below it, level by level from below.
+    pub async fn delete_recursive(&self, path: &str) -> Result<(), ControllerError> {
+        let mut levels = vec![vec![path.to_owned()]];
+        while let Some(level) = levels.last().filter(|l| !l.is_empty()) {
+            let read = join_all(level.iter().map(|path| self.children(path, false))).await;
+            let mut below = Vec::new();
+            for (path, names) in level.iter().zip(read) {
+                below.extend(names?.iter().map(|name| paths::child(path, name)));
+            }
+            levels.push(below);
+        }
+        for level in levels.into_iter().rev() {
+            self.write_all(level.into_iter().map(delete).collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives out the next block of producer ids, together with the znode if there is none yet (trap 1).
+    pub async fn next_producer_id_block(&self, broker: BrokerId) -> Result<ProducerIdBlock, ControllerError> {
+        let path = paths::PRODUCER_ID_BLOCK;
+        loop {
+            let found = self.get(path, false).await?;
+            let previous = match found.as_ref().map(|(data, _)| data).filter(|data| !data.is_empty()) {
+                Some(data) => Some(
+                    ProducerIdBlock::decode(data)
+                        .map_err(|error| ControllerError::Znode { path: path.to_owned(), error })?,
+                ),
+                None => None,
+            };
+            let block =
+                ProducerIdBlock::next(previous.as_ref(), broker).ok_or(ControllerError::ProducerIdsExhausted)?;
+            let op = match found {
+                Some((_, stat)) => ZkOp::SetData {
+                    path: path.to_owned(),
+                    data: block.encode(),
+                    version: Some(stat.version),
+                },
+                None => create(path.to_owned(), block.encode()),
+            };
+            match self.write(op).await? {
+                Ok(_) => return Ok(block),
+                Err(ZkError::BadVersion(_) | ZkError::NodeExists(_) | ZkError::NoNode(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn create(path: String, data: Bytes) -> ZkOp {
+    ZkOp::Create {
+        path,
+        data,
+        mode: CreateMode::Persistent,
+    }
+}
+
+fn delete(path: String) -> ZkOp {
+    ZkOp::Delete { path, version: None }
+}
