@@ -1,5 +1,9 @@
 //! L6. One file for each Kafka API; one exhaustive match. Kafka 3.9: `KafkaApis`.
 
+pub mod allocate_producer_ids;
+pub mod alter_partition;
+pub mod controlled_shutdown;
+
 use std::sync::Arc;
 
 use crate::admin::AdminManager;

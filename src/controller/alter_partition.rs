@@ -45,7 +45,11 @@ impl Controller {
         };
         let topics = self.response_topics(&outcomes, version).chain(unknown).collect();
         let _ = reply.send(AlterPartitionResponse::default().with_topics(topics));
-        let succeeded: Vec<_> = outcomes.into_iter().filter(|(_, o)| o.is_ok()).map(|(p, _)| p).collect();
+        let succeeded: Vec<_> = outcomes
+            .into_iter()
+            .filter(|(_, o)| o.is_ok())
+            .map(|(p, _)| p)
+            .collect();
         self.maybe_complete_reassignments(&succeeded).await
     }
 
@@ -79,7 +83,11 @@ impl Controller {
                         .with_error_code(ErrorCode::UnknownTopicId.code())
                 });
                 let partitions = partitions.collect();
-                unknown.push(TopicData::default().with_topic_id(topic.topic_id).with_partitions(partitions));
+                unknown.push(
+                    TopicData::default()
+                        .with_topic_id(topic.topic_id)
+                        .with_partitions(partitions),
+                );
                 continue;
             };
             for partition in &topic.partitions {
@@ -92,7 +100,10 @@ impl Controller {
                         .unwrap_or(LeaderRecoveryState::Recovering),
                     partition_epoch: partition.partition_epoch,
                 };
-                wanted.insert(TopicPartition::new(name.clone(), partition.partition_index), state);
+                wanted.insert(
+                    TopicPartition::new(name.clone(), partition.partition_index),
+                    state,
+                );
             }
         }
         (wanted, unknown)
@@ -220,7 +231,11 @@ enum Verdict {
 
 fn new_isr(partition: &RequestedPartition, version: i16) -> Vec<i32> {
     if version >= FIRST_VERSION_WITH_BROKER_EPOCHS {
-        partition.new_isr_with_epochs.iter().map(|b| b.broker_id.0).collect()
+        partition
+            .new_isr_with_epochs
+            .iter()
+            .map(|b| b.broker_id.0)
+            .collect()
     } else {
         partition.new_isr.iter().map(|b| b.0).collect()
     }

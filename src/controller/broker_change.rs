@@ -15,10 +15,19 @@ impl Controller {
     /// Compares the registrations with what is known of them. A registration with a later epoch is a broker that
     /// went and came back between two looks: both must be carried out (trap 23).
     pub(super) async fn process_broker_change(&mut self) -> Result<(), ControllerError> {
-        let registered: BTreeMap<_, _> =
-            self.zk.brokers().await?.into_iter().map(|b| (b.metadata.id, b)).collect();
+        let registered: BTreeMap<_, _> = self
+            .zk
+            .brokers()
+            .await?
+            .into_iter()
+            .map(|b| (b.metadata.id, b))
+            .collect();
         let known = self.context.live_or_shutting_down_ids();
-        let dead: Vec<_> = known.iter().copied().filter(|id| !registered.contains_key(id)).collect();
+        let dead: Vec<_> = known
+            .iter()
+            .copied()
+            .filter(|id| !registered.contains_key(id))
+            .collect();
         let (mut new, mut bounced) = (Vec::new(), Vec::new());
         for (id, broker) in registered {
             match self.context.broker_epoch(id) {
@@ -75,7 +84,8 @@ impl Controller {
             self.context.forget_offline_dirs(broker);
             self.context.shutting_down.remove(&broker);
         }
-        self.on_replicas_become_offline(self.context.replicas_on_brokers(brokers)).await
+        self.on_replicas_become_offline(self.context.replicas_on_brokers(brokers))
+            .await
     }
 
     /// Replicas have gone with their broker or with a log dir.
@@ -86,7 +96,10 @@ impl Controller {
         let being_deleted = |r: &PartitionAndReplica| self.context.is_queued_for_deletion(&r.partition.topic);
         let (for_deletion, others): (Vec<_>, Vec<_>) = replicas.into_iter().partition(being_deleted);
 
-        self.move_partitions(&self.context.partitions_with_offline_leader(), PartitionState::Offline);
+        self.move_partitions(
+            &self.context.partitions_with_offline_leader(),
+            PartitionState::Offline,
+        );
         let elected = self.bring_electable_partitions_online().await?;
         let nothing_sent = others.is_empty() && elected.values().all(Result::is_err);
         self.move_replicas(others, ReplicaState::Offline).await?;
@@ -102,7 +115,10 @@ impl Controller {
     pub(super) async fn process_broker_modification(&mut self, id: BrokerId) -> Result<(), ControllerError> {
         let registered = self.zk.broker(id).await?;
         let (Some(mut new), Some(old)) = (registered, self.context.live_broker(id)) else {
-            debug!(broker = id, "registration changed of a broker that is not known or gone");
+            debug!(
+                broker = id,
+                "registration changed of a broker that is not known or gone"
+            );
             return Ok(());
         };
         if new.metadata != old.metadata {

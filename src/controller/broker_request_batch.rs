@@ -16,9 +16,7 @@ use crate::protocol::messages::stop_replica_request::{StopReplicaPartitionState,
 use crate::protocol::messages::update_metadata_request::{
     UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState, UpdateMetadataTopicState,
 };
-use crate::protocol::messages::{
-    self, LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest,
-};
+use crate::protocol::messages::{self, LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest};
 
 /// Requests in the making. What is added for the same broker and partition twice replaces what was added first,
 /// except that a replica once called new stays new, and one once to be deleted stays so.
@@ -74,7 +72,8 @@ impl BrokerRequestBatch {
         brokers: &[BrokerId],
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) {
-        self.update_metadata_brokers.extend(brokers.iter().copied().filter(|&b| b >= 0));
+        self.update_metadata_brokers
+            .extend(brokers.iter().copied().filter(|&b| b >= 0));
         for partition in partitions {
             match metadata_of(context, partition) {
                 Some(state) => drop(self.update_metadata.insert(partition.clone(), state)),
@@ -127,8 +126,10 @@ impl BrokerRequestBatch {
             info!(target: "state.change", controller_epoch = context.epoch, brokers = ?self.update_metadata_brokers,
                 partitions = self.update_metadata.len(), "sends UpdateMetadata");
             let topic_states = stamp.metadata_topic_states(self.update_metadata);
-            let live_brokers: Vec<_> =
-                context.live_or_shutting_down_brokers().map(metadata_broker).collect();
+            let live_brokers: Vec<_> = context
+                .live_or_shutting_down_brokers()
+                .map(metadata_broker)
+                .collect();
             for broker in self.update_metadata_brokers {
                 if let Some(to) = context.live_broker(broker) {
                     let request = UpdateMetadataRequest::default()
@@ -143,7 +144,10 @@ impl BrokerRequestBatch {
         }
         for (broker, states) in self.stop_replica {
             if let Some(to) = context.live_broker(broker) {
-                requests.push((broker, ControlRequest::StopReplica(stamp.stop_replica(to, states))));
+                requests.push((
+                    broker,
+                    ControlRequest::StopReplica(stamp.stop_replica(to, states)),
+                ));
             }
         }
         requests
@@ -179,7 +183,11 @@ impl Stamp<'_> {
             .with_controller_epoch(self.context.epoch)
             .with_broker_epoch(to.epoch)
             .with_topic_states(by_topic(states).into_iter().map(topic).collect())
-            .with_live_leaders(live_leaders.filter_map(|b| live_leader(b, inter_broker_listener)).collect())
+            .with_live_leaders(
+                live_leaders
+                    .filter_map(|b| live_leader(b, inter_broker_listener))
+                    .collect(),
+            )
     }
 
     fn metadata_topic_states(
@@ -216,7 +224,10 @@ impl Stamp<'_> {
 }
 
 /// A partition as UpdateMetadata has it; while its topic is being deleted it is led by nobody, in a way of its own.
-fn metadata_of(context: &ControllerContext, partition: &TopicPartition) -> Option<UpdateMetadataPartitionState> {
+fn metadata_of(
+    context: &ControllerContext,
+    partition: &TopicPartition,
+) -> Option<UpdateMetadataPartitionState> {
     let leadership = context.leadership(partition)?;
     let state = &leadership.leader_and_isr;
     let (leader, leader_epoch, zk_version) = if context.is_queued_for_deletion(&partition.topic) {
@@ -225,8 +236,11 @@ fn metadata_of(context: &ControllerContext, partition: &TopicPartition) -> Optio
         (state.leader, state.leader_epoch, state.partition_epoch)
     };
     let replicas = context.replicas(partition);
-    let offline: Vec<_> =
-        replicas.iter().copied().filter(|&r| !context.is_replica_online(r, partition)).collect();
+    let offline: Vec<_> = replicas
+        .iter()
+        .copied()
+        .filter(|&r| !context.is_replica_online(r, partition))
+        .collect();
     Some(
         UpdateMetadataPartitionState::default()
             .with_partition_index(partition.partition)
@@ -256,7 +270,10 @@ fn metadata_broker(broker: &LiveBroker) -> UpdateMetadataBroker {
 
 fn live_leader(broker: &LiveBroker, listener: &str) -> Option<LeaderAndIsrLiveLeader> {
     let Some(endpoint) = broker.metadata.endpoint(listener) else {
-        warn!(broker = broker.metadata.id, listener, "broker has no such listener");
+        warn!(
+            broker = broker.metadata.id,
+            listener, "broker has no such listener"
+        );
         return None;
     };
     let leader = LeaderAndIsrLiveLeader::default()
@@ -292,7 +309,10 @@ mod tests {
     }
 
     fn kinds(requests: &[(BrokerId, ControlRequest)]) -> Vec<(BrokerId, &'static str)> {
-        requests.iter().map(|(broker, request)| (*broker, request.name())).collect()
+        requests
+            .iter()
+            .map(|(broker, request)| (*broker, request.name()))
+            .collect()
     }
 
     #[test]
@@ -329,7 +349,10 @@ mod tests {
                 ControlRequest::LeaderAndIsr(r) => {
                     let states = &r.topic_states[0].partition_states;
                     assert!(states.len() == 1 && states[0].is_new);
-                    assert_eq!(states[0].controller_epoch, 6, "the epoch of the decision, not of the sender");
+                    assert_eq!(
+                        states[0].controller_epoch, 6,
+                        "the epoch of the decision, not of the sender"
+                    );
                     assert_eq!(r.controller_epoch, 7);
                 }
                 ControlRequest::StopReplica(r) => {

@@ -63,7 +63,7 @@ impl ControlRequest {
 }
 
 /// The controller's way to the brokers. Never waits: answers come back as events.
-pub trait BrokerChannels: Send + 'static {
+pub trait BrokerChannels: Send + Sync + 'static {
     /// Opens the channel to a broker that has just registered.
     fn add_broker(&mut self, broker: &BrokerMetadata);
     /// Closes the channel; what is not sent yet is dropped.
@@ -118,7 +118,11 @@ impl ControllerChannelManager {
 impl BrokerChannels for ControllerChannelManager {
     fn add_broker(&mut self, broker: &BrokerMetadata) {
         let Some(endpoint) = broker.endpoint(&self.listener) else {
-            warn!(broker = broker.id, listener = self.listener, "broker has no such listener, cannot be told anything");
+            warn!(
+                broker = broker.id,
+                listener = self.listener,
+                "broker has no such listener, cannot be told anything"
+            );
             return;
         };
         let address = BrokerAddress {
@@ -139,7 +143,11 @@ impl BrokerChannels for ControllerChannelManager {
     fn send(&mut self, broker: BrokerId, request: ControlRequest) {
         match self.senders.get(&broker) {
             Some(sender) => drop(sender.requests.send(request)),
-            None => warn!(broker, request = request.name(), "not sent, the broker is offline"),
+            None => warn!(
+                broker,
+                request = request.name(),
+                "not sent, the broker is offline"
+            ),
         }
     }
 
@@ -162,7 +170,9 @@ async fn send_in_order(
                 Err(error) if attempts == 0 => {
                     info!(broker, request = request.name(), %error, "control request failed, is repeated until it succeeds");
                 }
-                Err(error) => debug!(broker, request = request.name(), attempts, %error, "control request failed again"),
+                Err(error) => {
+                    debug!(broker, request = request.name(), attempts, %error, "control request failed again")
+                }
             }
             attempts += 1;
             tokio::time::sleep(RETRY_BACKOFF).await;
@@ -208,7 +218,9 @@ pub fn deleted_partitions(request: &StopReplicaRequest) -> Vec<TopicPartition> {
     let of_topic = |topic: &StopReplicaTopicState| {
         let name = TopicName::from(topic.topic_name.as_str());
         let deleted = topic.partition_states.iter().filter(|p| p.delete_partition);
-        deleted.map(|p| TopicPartition::new(name.clone(), p.partition_index)).collect::<Vec<_>>()
+        deleted
+            .map(|p| TopicPartition::new(name.clone(), p.partition_index))
+            .collect::<Vec<_>>()
     };
     request.topic_states.iter().flat_map(of_topic).collect()
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::partition_state_machine::PartitionState;
 use super::replica_state_machine::ReplicaState;
 use crate::common::ids::{
-    BrokerEpoch, BrokerId, ControllerEpoch, LEADER_EPOCH_DURING_DELETE, LeaderEpoch, NO_LEADER_EPOCH, TopicId,
-    TopicName, TopicPartition,
+    BrokerEpoch, BrokerId, ControllerEpoch, LEADER_EPOCH_DURING_DELETE, LeaderEpoch, NO_LEADER_EPOCH,
+    TopicId, TopicName, TopicPartition,
 };
 use crate::common::leader_and_isr::{LeaderIsrAndControllerEpoch, ReplicaAssignment};
 use crate::metadata::BrokerMetadata;
@@ -115,7 +115,10 @@ impl ControllerContext {
     /// Whether a replica can serve: its broker is registered and its log dir has not failed. A broker that is
     /// shutting down still serves.
     pub fn is_replica_serving(&self, broker: BrokerId, partition: &TopicPartition) -> bool {
-        let dir_failed = self.replicas_on_offline_dirs.get(&broker).is_some_and(|p| p.contains(partition));
+        let dir_failed = self
+            .replicas_on_offline_dirs
+            .get(&broker)
+            .is_some_and(|p| p.contains(partition));
         self.live_brokers.contains_key(&broker) && !dir_failed
     }
 
@@ -141,7 +144,11 @@ impl ControllerContext {
         for partition in online {
             known.remove(partition);
         }
-        offline.iter().filter(|p| known.insert((*p).clone())).cloned().collect()
+        offline
+            .iter()
+            .filter(|p| known.insert((*p).clone()))
+            .cloned()
+            .collect()
     }
 }
 
@@ -199,21 +206,33 @@ impl ControllerContext {
 // Partitions.
 impl ControllerContext {
     fn partition(&self, partition: &TopicPartition) -> Option<&Partition> {
-        self.topics.get(&*partition.topic)?.partitions.get(&partition.partition)
+        self.topics
+            .get(&*partition.topic)?
+            .partitions
+            .get(&partition.partition)
     }
 
     fn partition_mut(&mut self, partition: &TopicPartition) -> Option<&mut Partition> {
-        self.topics.get_mut(&*partition.topic)?.partitions.get_mut(&partition.partition)
+        self.topics
+            .get_mut(&*partition.topic)?
+            .partitions
+            .get_mut(&partition.partition)
     }
 
     fn partitions(&self) -> impl Iterator<Item = (TopicPartition, &Partition)> {
         self.topics.iter().flat_map(|(name, topic)| {
-            topic.partitions.iter().map(|(&index, p)| (TopicPartition::new(name.clone(), index), p))
+            topic
+                .partitions
+                .iter()
+                .map(|(&index, p)| (TopicPartition::new(name.clone(), index), p))
         })
     }
 
     fn partitions_where(&self, keep: impl Fn(&TopicPartition, &Partition) -> bool) -> Vec<TopicPartition> {
-        self.partitions().filter(|(id, p)| keep(id, p)).map(|(id, _)| id).collect()
+        self.partitions()
+            .filter(|(id, p)| keep(id, p))
+            .map(|(id, _)| id)
+            .collect()
     }
 
     /// Every partition.
@@ -226,7 +245,11 @@ impl ControllerContext {
         let Some((name, topic)) = self.topics.get_key_value(topic) else {
             return Vec::new();
         };
-        topic.partitions.keys().map(|&index| TopicPartition::new(name.clone(), index)).collect()
+        topic
+            .partitions
+            .keys()
+            .map(|&index| TopicPartition::new(name.clone(), index))
+            .collect()
     }
 
     /// The full assignment of a partition.
@@ -242,13 +265,21 @@ impl ControllerContext {
     /// The assignments of all partitions of a topic, as its znode has them.
     pub fn topic_assignment(&self, topic: &str) -> BTreeMap<i32, ReplicaAssignment> {
         let partitions = self.topics.get(topic).map(|t| t.partitions.iter());
-        partitions.into_iter().flatten().map(|(&index, p)| (index, p.assignment.clone())).collect()
+        partitions
+            .into_iter()
+            .flatten()
+            .map(|(&index, p)| (index, p.assignment.clone()))
+            .collect()
     }
 
     /// Sets the assignment of a partition, adding it to its topic if it is new.
     pub fn set_assignment(&mut self, partition: &TopicPartition, assignment: ReplicaAssignment) {
         let topic = self.topics.entry(partition.topic.clone()).or_default();
-        topic.partitions.entry(partition.partition).or_default().assignment = assignment;
+        topic
+            .partitions
+            .entry(partition.partition)
+            .or_default()
+            .assignment = assignment;
     }
 
     /// Leader and ISR, once the partition has them.
@@ -273,12 +304,14 @@ impl ControllerContext {
         if self.is_queued_for_deletion(&partition.topic) {
             return LEADER_EPOCH_DURING_DELETE;
         }
-        self.leadership(partition).map_or(NO_LEADER_EPOCH, |l| l.leader_and_isr.leader_epoch)
+        self.leadership(partition)
+            .map_or(NO_LEADER_EPOCH, |l| l.leader_and_isr.leader_epoch)
     }
 
     /// The state of a partition.
     pub fn partition_state(&self, partition: &TopicPartition) -> PartitionState {
-        self.partition(partition).map_or(PartitionState::NonExistent, |p| p.state)
+        self.partition(partition)
+            .map_or(PartitionState::NonExistent, |p| p.state)
     }
 
     /// Sets the state of a partition. Unknown partitions are ignored.
@@ -310,7 +343,9 @@ impl ControllerContext {
     /// Partitions led by a broker that another broker could lead: more than one replica, not being deleted.
     pub fn movable_partitions_led_by(&self, broker: BrokerId) -> Vec<TopicPartition> {
         self.partitions_where(|id, p| {
-            p.leadership.as_ref().is_some_and(|l| l.leader_and_isr.leader == broker)
+            p.leadership
+                .as_ref()
+                .is_some_and(|l| l.leader_and_isr.leader == broker)
                 && p.assignment.replicas.len() > 1
                 && !self.is_queued_for_deletion(&id.topic)
         })
@@ -327,7 +362,10 @@ impl ControllerContext {
     /// The state of a replica.
     pub fn replica_state(&self, replica: &PartitionAndReplica) -> ReplicaState {
         let states = self.partition(&replica.partition).map(|p| &p.replica_states);
-        states.and_then(|s| s.get(&replica.replica)).copied().unwrap_or(ReplicaState::NonExistent)
+        states
+            .and_then(|s| s.get(&replica.replica))
+            .copied()
+            .unwrap_or(ReplicaState::NonExistent)
     }
 
     /// Sets the state of a replica; a non-existent one is forgotten. Unknown partitions are ignored.
@@ -345,7 +383,10 @@ impl ControllerContext {
     pub fn replicas_of(&self, partitions: &[TopicPartition]) -> Vec<PartitionAndReplica> {
         let of = |p: &TopicPartition| {
             let p = p.clone();
-            self.replicas(&p).iter().map(move |&r| PartitionAndReplica::new(p.clone(), r)).collect::<Vec<_>>()
+            self.replicas(&p)
+                .iter()
+                .map(move |&r| PartitionAndReplica::new(p.clone(), r))
+                .collect::<Vec<_>>()
         };
         partitions.iter().flat_map(of).collect()
     }
@@ -359,7 +400,9 @@ impl ControllerContext {
     pub fn replicas_on_brokers(&self, brokers: &[BrokerId]) -> Vec<PartitionAndReplica> {
         let on = |&broker: &BrokerId| {
             let partitions = self.partitions_on_broker(broker);
-            partitions.into_iter().map(move |p| PartitionAndReplica::new(p, broker))
+            partitions
+                .into_iter()
+                .map(move |p| PartitionAndReplica::new(p, broker))
         };
         brokers.iter().flat_map(on).collect()
     }
@@ -373,12 +416,16 @@ impl ControllerContext {
 
     /// Whether every replica of a topic is in one state; true for a topic without replicas.
     pub fn are_all_replicas_in_state(&self, topic: &str, state: ReplicaState) -> bool {
-        self.replicas_of_topic(topic).iter().all(|r| self.replica_state(r) == state)
+        self.replicas_of_topic(topic)
+            .iter()
+            .all(|r| self.replica_state(r) == state)
     }
 
     /// Whether some replica of a topic is in one state.
     pub fn is_any_replica_in_state(&self, topic: &str, state: ReplicaState) -> bool {
-        self.replicas_of_topic(topic).iter().any(|r| self.replica_state(r) == state)
+        self.replicas_of_topic(topic)
+            .iter()
+            .any(|r| self.replica_state(r) == state)
     }
 }
 
@@ -467,7 +514,10 @@ pub(super) mod tests {
     fn a_deleted_topics_stop_replica_carries_the_epoch_that_passes_every_fence() {
         let (mut context, partition) = three_brokers_one_partition();
         assert_eq!(context.stop_replica_leader_epoch(&partition), 0);
-        assert_eq!(context.stop_replica_leader_epoch(&TopicPartition::new("u", 0)), -1);
+        assert_eq!(
+            context.stop_replica_leader_epoch(&TopicPartition::new("u", 0)),
+            -1
+        );
         context.topics_to_be_deleted.insert("t".into());
         assert_eq!(context.stop_replica_leader_epoch(&partition), -2);
     }

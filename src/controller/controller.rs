@@ -97,7 +97,12 @@ impl Controller {
             let listener = config.control_plane_listener_name.as_ref();
             let listener = listener.unwrap_or(&config.inter_broker_listener_name).clone();
             let timeout = Duration::from_millis(config.request_timeout_ms);
-            Box::new(ControllerChannelManager::new(config.broker_id, listener, timeout, events))
+            Box::new(ControllerChannelManager::new(
+                config.broker_id,
+                listener,
+                timeout,
+                events,
+            ))
         })
     }
 
@@ -121,8 +126,16 @@ impl Controller {
             config: setup.config,
         };
         events.put(ControllerEvent::Startup);
-        tokio::spawn(event_manager::translate_watches(watches, events.clone(), setup.shutdown.clone()));
-        let task = tokio::spawn(event_manager::run(controller, events.clone(), setup.shutdown.clone()));
+        tokio::spawn(event_manager::translate_watches(
+            watches,
+            events.clone(),
+            setup.shutdown.clone(),
+        ));
+        let task = tokio::spawn(event_manager::run(
+            controller,
+            events.clone(),
+            setup.shutdown.clone(),
+        ));
         ControllerHandle::new(events, status, setup.shutdown, task)
     }
 
@@ -164,9 +177,11 @@ impl Controller {
                 self.resign();
                 Ok(())
             }
-            E::AlterPartition { request, version, reply } => {
-                self.process_alter_partition(request, version, reply).await
-            }
+            E::AlterPartition {
+                request,
+                version,
+                reply,
+            } => self.process_alter_partition(request, version, reply).await,
             E::ControlledShutdown { broker, epoch, reply } => {
                 self.process_controlled_shutdown(broker, epoch, reply).await
             }
@@ -186,19 +201,32 @@ impl Controller {
             E::ZnodePreferredElection => self.process_znode_preferred_election().await,
             E::AutoPreferredReplicaElection => self.process_auto_preferred_replica_election().await,
             E::TopicUncleanElectionEnabled(topic) => self.process_unclean_election_enabled(&topic).await,
-            E::LeaderAndIsrResponse { broker, controller_epoch, response } => {
-                self.process_leader_and_isr_response(broker, controller_epoch, response).await
+            E::LeaderAndIsrResponse {
+                broker,
+                controller_epoch,
+                response,
+            } => {
+                self.process_leader_and_isr_response(broker, controller_epoch, response)
+                    .await
             }
             E::UpdateMetadataResponse { broker, response } => {
                 self.process_update_metadata_response(broker, &response);
                 Ok(())
             }
-            E::DeletionStopReplicaResponse { broker, controller_epoch, deleted, response } => {
-                self.process_deletion_stop_replica_response(broker, controller_epoch, deleted, response).await
+            E::DeletionStopReplicaResponse {
+                broker,
+                controller_epoch,
+                deleted,
+                response,
+            } => {
+                self.process_deletion_stop_replica_response(broker, controller_epoch, deleted, response)
+                    .await
             }
-            E::ElectLeaders { partitions, election, reply } => {
-                self.process_elect_leaders(partitions, election, reply).await
-            }
+            E::ElectLeaders {
+                partitions,
+                election,
+                reply,
+            } => self.process_elect_leaders(partitions, election, reply).await,
             E::ApiReassignment { targets, reply } => self.process_api_reassignment(targets, reply).await,
             E::ListReassignments { partitions, reply } => {
                 self.process_list_reassignments(partitions, reply);
@@ -217,7 +245,8 @@ impl Controller {
             Err(ZkError::SessionExpired) => return Err(ZkError::SessionExpired.into()),
             Err(error) => {
                 warn!(%error, "cannot register again, tries once more");
-                self.events.put_after(REGISTRATION_BACKOFF, ControllerEvent::RegisterBrokerAndReelect);
+                self.events
+                    .put_after(REGISTRATION_BACKOFF, ControllerEvent::RegisterBrokerAndReelect);
                 return Ok(());
             }
         }

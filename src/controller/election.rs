@@ -67,10 +67,19 @@ pub fn elect(strategy: ElectionStrategy, candidates: Candidates<'_>) -> Election
 
 fn elect_offline(allow_unclean: bool, candidates: Candidates<'_>) -> ElectionResult {
     let replicas = &candidates.assignment.replicas;
-    let recipients: Vec<_> = replicas.iter().copied().filter(|&id| candidates.is_online(id)).collect();
+    let recipients: Vec<_> = replicas
+        .iter()
+        .copied()
+        .filter(|&id| candidates.is_online(id))
+        .collect();
     let state = candidates.state;
     if let Some(leader) = replicas.iter().copied().find(|&id| candidates.is_eligible(id)) {
-        let isr = state.isr.iter().copied().filter(|&id| candidates.is_online(id)).collect();
+        let isr = state
+            .isr
+            .iter()
+            .copied()
+            .filter(|&id| candidates.is_online(id))
+            .collect();
         return ElectionResult {
             elected: Some(state.new_leader_and_isr(leader, isr)),
             recipients,
@@ -97,7 +106,11 @@ fn elect_for_controlled_shutdown(candidates: Candidates<'_>) -> ElectionResult {
     let isr: Vec<_> = candidates.state.isr.iter().copied().filter(stays).collect();
     ElectionResult {
         elected: leader.map(|leader| candidates.state.new_leader_and_isr(leader, isr)),
-        recipients: replicas.iter().copied().filter(|id| candidates.serving.contains(id)).collect(),
+        recipients: replicas
+            .iter()
+            .copied()
+            .filter(|id| candidates.serving.contains(id))
+            .collect(),
         unclean: false,
     }
 }
@@ -304,7 +317,12 @@ mod tests {
             assert_eq!(result.recipients, case.recipients, "{}", case.what);
             assert_eq!(result.unclean, case.unclean, "{}", case.what);
             if let Some(state) = result.elected {
-                assert_eq!((state.leader_epoch, state.partition_epoch), (5, 9), "{}", case.what);
+                assert_eq!(
+                    (state.leader_epoch, state.partition_epoch),
+                    (5, 9),
+                    "{}",
+                    case.what
+                );
                 let recovering = state.recovery_state == LeaderRecoveryState::Recovering;
                 assert_eq!(recovering, case.unclean, "{}", case.what);
             }

@@ -1,8 +1,6 @@
 //! The race for `/controller`, and giving it up. Kafka 3.9: `KafkaController.elect`, `maybeResign`,
 //! `triggerControllerMove`; `KafkaZkClient.registerControllerAndIncrementControllerEpoch`.
 
-use std::time::Duration;
-
 use tracing::{debug, error, info, warn};
 
 use super::context::ControllerContext;
@@ -10,8 +8,6 @@ use super::controller::{Controller, ControllerError};
 use crate::common::ids::ControllerEpoch;
 use crate::zk::znode::{ControllerRegistration, controller_epoch};
 use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, paths};
-
-const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
 impl Controller {
     pub(super) async fn process_startup(&mut self) -> Result<(), ControllerError> {
@@ -28,7 +24,9 @@ impl Controller {
     /// Looks who the controller is, and resigns if it is not this broker any more.
     pub(super) async fn maybe_resign(&mut self) -> Result<(), ControllerError> {
         let controller = self.zk.controller().await?;
-        if self.is_active() && !controller.is_some_and(|(registration, stat)| self.is_ours(&registration, &stat)) {
+        if self.is_active()
+            && !controller.is_some_and(|(registration, stat)| self.is_ours(&registration, &stat))
+        {
             self.resign();
         }
         Ok(())
@@ -48,9 +46,14 @@ impl Controller {
             }
             // An election broke off after it had been won. Nobody acts as controller: stand again (trap 2).
             warn!("gives up a controllership that was won without notice");
-            let deleted = self.zk.store().delete(paths::CONTROLLER, Some(stat.version)).await;
-            if let Err(error @ (ZkError::ConnectionLoss | ZkError::SessionExpired)) = deleted {
-                return Err(error.into());
+            let deleted = self
+                .zk
+                .store()
+                .delete(paths::CONTROLLER, Some(stat.version))
+                .await;
+            match deleted {
+                Ok(()) | Err(ZkError::NoNode(_) | ZkError::BadVersion(_)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         if self.zk.exists(paths::MIGRATION, true).await? {
@@ -97,24 +100,28 @@ impl Controller {
                 version: Some(version),
             },
         ];
-        loop {
-            match self.zk.store().multi(ops.to_vec()).await.map_err(|refused| refused.error) {
-                Ok(results) => {
-                    return match results.as_slice() {
-                        [_, ZkOpResult::Set { stat }] => Ok((epoch, stat.version)),
-                        _ => Err(ZkError::Other("a multi answered with other results".to_owned()).into()),
-                    };
-                }
-                Err(ZkError::ConnectionLoss) => tokio::time::sleep(RETRY_BACKOFF).await,
-                // Somebody was faster, or an attempt of ours was carried out although the connection broke.
-                Err(ZkError::NodeExists(_) | ZkError::BadVersion(_)) => return self.confirm_election(epoch).await,
-                Err(error) => return Err(error.into()),
-            }
+        match self
+            .zk
+            .store()
+            .multi(ops.to_vec())
+            .await
+            .map_err(|refused| refused.error)
+        {
+            Ok(results) => match results.as_slice() {
+                [_, ZkOpResult::Set { stat }] => Ok((epoch, stat.version)),
+                _ => Err(ZkError::Other("a multi answered with other results".to_owned()).into()),
+            },
+            // Somebody was faster, or the answer to our own first attempt was lost.
+            Err(ZkError::NodeExists(_) | ZkError::BadVersion(_)) => self.confirm_election(epoch).await,
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Whether we are the winner of this epoch (trap 2).
-    async fn confirm_election(&self, epoch: ControllerEpoch) -> Result<(ControllerEpoch, i32), ControllerError> {
+    async fn confirm_election(
+        &self,
+        epoch: ControllerEpoch,
+    ) -> Result<(ControllerEpoch, i32), ControllerError> {
         let (found, version) = self.read_or_create_controller_epoch().await?;
         match self.zk.controller().await? {
             Some((registration, stat)) if found == epoch && self.is_ours(&registration, &stat) => {
@@ -128,13 +135,15 @@ impl Controller {
         let path = paths::CONTROLLER_EPOCH;
         loop {
             if let Some((data, stat)) = self.zk.get(path, false).await? {
-                let epoch = controller_epoch::decode(&data)
-                    .map_err(|error| ControllerError::Znode { path: path.to_owned(), error })?;
+                let epoch = controller_epoch::decode(&data).map_err(|error| ControllerError::Znode {
+                    path: path.to_owned(),
+                    error,
+                })?;
                 return Ok((epoch, stat.version));
             }
             let data = controller_epoch::encode(controller_epoch::INITIAL);
             match self.zk.store().create(path, data, CreateMode::Persistent).await {
-                Ok(_) | Err(ZkError::NodeExists(_) | ZkError::ConnectionLoss) => {}
+                Ok(_) | Err(ZkError::NodeExists(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -109,7 +109,10 @@ pub(super) async fn translate_watches(
         match watch {
             None => return,
             // What was asked of the old session is void, also what somebody waits for (trap 28).
-            Some(WatchEvent { kind: WatchKind::SessionExpired, .. }) => {
+            Some(WatchEvent {
+                kind: WatchKind::SessionExpired,
+                ..
+            }) => {
                 queue.clear_and_put(ControllerEvent::Expire);
             }
             Some(watch) => {
@@ -136,18 +139,22 @@ fn event_of(watch: &WatchEvent) -> Option<ControllerEvent> {
         (K::NodeChildrenChanged, paths::LOG_DIR_EVENT_NOTIFICATION) => E::LogDirEventNotification,
         (K::NodeCreated, paths::REASSIGN_PARTITIONS) => E::ZnodeReassignment,
         (K::NodeCreated, paths::PREFERRED_REPLICA_ELECTION) => E::ZnodePreferredElection,
-        (K::NodeDataChanged, path) => match (child_of(path, paths::BROKER_IDS), child_of(path, paths::TOPICS)) {
-            (Some(id), _) => E::BrokerModification(id.parse().ok()?),
-            (_, Some(topic)) => E::PartitionModification(topic.into()),
-            _ => return None,
-        },
+        (K::NodeDataChanged, path) => {
+            match (child_of(path, paths::BROKER_IDS), child_of(path, paths::TOPICS)) {
+                (Some(id), _) => E::BrokerModification(id.parse().ok()?),
+                (_, Some(topic)) => E::PartitionModification(topic.into()),
+                _ => return None,
+            }
+        }
         _ => return None,
     })
 }
 
 /// The name of a direct child.
 fn child_of<'a>(path: &'a str, parent: &str) -> Option<&'a str> {
-    path.strip_prefix(parent)?.strip_prefix('/').filter(|name| !name.contains('/'))
+    path.strip_prefix(parent)?
+        .strip_prefix('/')
+        .filter(|name| !name.contains('/'))
 }
 
 #[cfg(test)]
@@ -168,10 +175,19 @@ mod tests {
         assert_eq!(event(NodeDeleted, "/controller"), "Some(Reelect)");
         assert_eq!(event(NodeCreated, "/controller"), "Some(ControllerChange)");
         assert_eq!(event(NodeChildrenChanged, "/brokers/ids"), "Some(BrokerChange)");
-        assert_eq!(event(NodeDataChanged, "/brokers/ids/7"), "Some(BrokerModification(7))");
+        assert_eq!(
+            event(NodeDataChanged, "/brokers/ids/7"),
+            "Some(BrokerModification(7))"
+        );
         assert_eq!(event(NodeDeleted, "/brokers/ids/7"), "None");
-        assert_eq!(event(NodeDataChanged, "/brokers/topics/t"), "Some(PartitionModification(\"t\"))");
-        assert_eq!(event(NodeDataChanged, "/brokers/topics/t/partitions/0/state"), "None");
+        assert_eq!(
+            event(NodeDataChanged, "/brokers/topics/t"),
+            "Some(PartitionModification(\"t\"))"
+        );
+        assert_eq!(
+            event(NodeDataChanged, "/brokers/topics/t/partitions/0/state"),
+            "None"
+        );
         assert_eq!(event(NodeCreated, "/brokers/topics/t"), "None");
         assert_eq!(event(NodeDeleted, "/admin/reassign_partitions"), "None");
         assert_eq!(event(SessionEstablished, ""), "Some(RegisterBrokerAndReelect)");
@@ -181,7 +197,11 @@ mod tests {
     async fn an_expired_session_takes_the_place_of_everything_that_waits() {
         let queue = EventQueue::default();
         let (reply, answer) = tokio::sync::oneshot::channel();
-        queue.put(ControllerEvent::ControlledShutdown { broker: 1, epoch: 1, reply });
+        queue.put(ControllerEvent::ControlledShutdown {
+            broker: 1,
+            epoch: 1,
+            reply,
+        });
         queue.put(ControllerEvent::BrokerChange);
         queue.clear_and_put(ControllerEvent::Expire);
         assert!(answer.await.is_err());

@@ -88,15 +88,22 @@ impl Controller {
         &mut self,
         topics: &[(TopicName, TopicAssignment)],
     ) -> Result<(), ControllerError> {
-        let without_id = topics.iter().filter(|(_, assignment)| assignment.topic_id.is_none());
+        let without_id = topics
+            .iter()
+            .filter(|(_, assignment)| assignment.topic_id.is_none());
         let with_new_id = |(topic, assignment): &(TopicName, TopicAssignment)| {
             let known = Some(self.context.topic_id(topic)).filter(|id| !id.is_nil());
-            (topic.clone(), assignment.clone(), known.unwrap_or_else(random_uuid))
+            (
+                topic.clone(),
+                assignment.clone(),
+                known.unwrap_or_else(random_uuid),
+            )
         };
         let missing: Vec<_> = without_id.map(with_new_id).collect();
         self.zk.set_topic_ids(&missing).await?;
         for (topic, assignment) in topics {
-            self.context.put_topic(topic.clone(), assignment.topic_id.unwrap_or_default());
+            self.context
+                .put_topic(topic.clone(), assignment.topic_id.unwrap_or_default());
         }
         for (topic, _, id) in missing {
             self.context.put_topic(topic, id);

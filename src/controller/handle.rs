@@ -127,8 +127,15 @@ impl ControllerHandle {
         request: AlterPartitionRequest,
         version: i16,
     ) -> AlterPartitionResponse {
-        let answer = self.ask(|reply| ControllerEvent::AlterPartition { request, version, reply }).await;
-        let not_controller = || AlterPartitionResponse::default().with_error_code(ErrorCode::NotController.code());
+        let answer = self
+            .ask(|reply| ControllerEvent::AlterPartition {
+                request,
+                version,
+                reply,
+            })
+            .await;
+        let not_controller =
+            || AlterPartitionResponse::default().with_error_code(ErrorCode::NotController.code());
         answer.unwrap_or_else(not_controller)
     }
 
@@ -138,7 +145,9 @@ impl ControllerHandle {
         broker: BrokerId,
         epoch: BrokerEpoch,
     ) -> Result<Vec<TopicPartition>, ErrorCode> {
-        let answer = self.ask(|reply| ControllerEvent::ControlledShutdown { broker, epoch, reply }).await;
+        let answer = self
+            .ask(|reply| ControllerEvent::ControlledShutdown { broker, epoch, reply })
+            .await;
         answer.unwrap_or(Err(ErrorCode::StaleControllerEpoch))
     }
 
@@ -148,7 +157,9 @@ impl ControllerHandle {
         broker: BrokerId,
         epoch: BrokerEpoch,
     ) -> Result<(ProducerId, i32), ErrorCode> {
-        let answer = self.ask(|reply| ControllerEvent::AllocateProducerIds { broker, epoch, reply }).await;
+        let answer = self
+            .ask(|reply| ControllerEvent::AllocateProducerIds { broker, epoch, reply })
+            .await;
         answer.unwrap_or(Err(ErrorCode::NotController))
     }
 
@@ -158,7 +169,13 @@ impl ControllerHandle {
         partitions: Option<Vec<TopicPartition>>,
         election: ElectionType,
     ) -> Result<ElectionResults, ErrorCode> {
-        let answer = self.ask(|reply| ControllerEvent::ElectLeaders { partitions, election, reply }).await;
+        let answer = self
+            .ask(|reply| ControllerEvent::ElectLeaders {
+                partitions,
+                election,
+                reply,
+            })
+            .await;
         answer.ok_or(ErrorCode::NotController)
     }
 
@@ -167,7 +184,9 @@ impl ControllerHandle {
         &self,
         targets: BTreeMap<TopicPartition, TargetReplicas>,
     ) -> Result<ReassignmentResult, ErrorCode> {
-        let answer = self.ask(|reply| ControllerEvent::ApiReassignment { targets, reply }).await;
+        let answer = self
+            .ask(|reply| ControllerEvent::ApiReassignment { targets, reply })
+            .await;
         answer.ok_or(ErrorCode::NotController)
     }
 
@@ -176,13 +195,16 @@ impl ControllerHandle {
         &self,
         partitions: Option<Vec<TopicPartition>>,
     ) -> Result<ListReassignmentsResult, ErrorCode> {
-        let answer = self.ask(|reply| ControllerEvent::ListReassignments { partitions, reply }).await;
+        let answer = self
+            .ask(|reply| ControllerEvent::ListReassignments { partitions, reply })
+            .await;
         answer.ok_or(ErrorCode::NotController)
     }
 
     /// A topic's configuration now allows unclean elections.
     pub fn topic_unclean_election_enabled(&self, topic: TopicName) {
-        self.events.put(ControllerEvent::TopicUncleanElectionEnabled(topic));
+        self.events
+            .put(ControllerEvent::TopicUncleanElectionEnabled(topic));
     }
 
     async fn ask<T>(&self, event: impl FnOnce(Reply<T>) -> ControllerEvent) -> Option<T> {

@@ -27,11 +27,15 @@ impl Controller {
                 Err(error) => error!(notification = name, %error, "unreadable notification ignored"),
             }
         }
-        let partitions: Vec<_> =
-            partitions.into_iter().filter(|p| !self.context.replicas(p).is_empty()).collect();
+        let partitions: Vec<_> = partitions
+            .into_iter()
+            .filter(|p| !self.context.replicas(p).is_empty())
+            .collect();
         let result = self.adopt_changed_isrs(&partitions).await;
         let names = notifications.iter().map(|(name, _)| name);
-        self.zk.delete_children(paths::ISR_CHANGE_NOTIFICATION, names).await?;
+        self.zk
+            .delete_children(paths::ISR_CHANGE_NOTIFICATION, names)
+            .await?;
         result
     }
 
@@ -45,7 +49,10 @@ impl Controller {
     }
 
     /// Takes over what stands in ZooKeeper.
-    pub(super) async fn reload_leadership(&mut self, partitions: &[TopicPartition]) -> Result<(), ControllerError> {
+    pub(super) async fn reload_leadership(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<(), ControllerError> {
         for (partition, state) in self.zk.partition_states(partitions).await? {
             if let Some(state) = state {
                 self.context.set_leadership(&partition, state);
@@ -70,7 +77,9 @@ impl Controller {
         let replicas = self.context.replicas_on_brokers(&brokers);
         let result = self.move_replicas(replicas, ReplicaState::Online).await;
         let names = notifications.iter().map(|(name, _)| name);
-        self.zk.delete_children(paths::LOG_DIR_EVENT_NOTIFICATION, names).await?;
+        self.zk
+            .delete_children(paths::LOG_DIR_EVENT_NOTIFICATION, names)
+            .await?;
         result
     }
 
@@ -92,11 +101,16 @@ impl Controller {
         }
         let mut outcomes: HashMap<ErrorCode, Vec<TopicPartition>> = HashMap::new();
         for topic in &response.topics {
-            let Some(name) = self.context.topic_name(TopicId::from_bytes(*topic.topic_id.as_bytes())) else {
+            let Some(name) = self
+                .context
+                .topic_name(TopicId::from_bytes(*topic.topic_id.as_bytes()))
+            else {
                 continue;
             };
             for partition in &topic.partition_errors {
-                let outcome = outcomes.entry(ErrorCode::from_code(partition.error_code)).or_default();
+                let outcome = outcomes
+                    .entry(ErrorCode::from_code(partition.error_code))
+                    .or_default();
                 outcome.push(TopicPartition::new(name.clone(), partition.partition_index));
             }
         }
@@ -107,12 +121,19 @@ impl Controller {
             return Ok(());
         }
         info!(target: "state.change", broker, partitions = ?newly_offline, "replicas are on a failed log dir");
-        let replicas = newly_offline.into_iter().map(|p| PartitionAndReplica::new(p, broker)).collect();
+        let replicas = newly_offline
+            .into_iter()
+            .map(|p| PartitionAndReplica::new(p, broker))
+            .collect();
         self.on_replicas_become_offline(replicas).await
     }
 
     /// Nothing can be done about a refusal.
-    pub(super) fn process_update_metadata_response(&self, broker: BrokerId, response: &UpdateMetadataResponse) {
+    pub(super) fn process_update_metadata_response(
+        &self,
+        broker: BrokerId,
+        response: &UpdateMetadataResponse,
+    ) {
         if response.error_code != 0 {
             let error = ErrorCode::from_code(response.error_code);
             error!(target: "state.change", broker, %error, "broker refused UpdateMetadata");

@@ -92,7 +92,11 @@ impl Controller {
 
     /// Moves partitions to New, Offline or NonExistent, which needs neither ZooKeeper nor the brokers.
     pub(super) fn move_partitions(&mut self, partitions: &[TopicPartition], target: PartitionState) {
-        assert_ne!(target, PartitionState::Online, "a partition comes online by an election");
+        assert_ne!(
+            target,
+            PartitionState::Online,
+            "a partition comes online by an election"
+        );
         for partition in self.with_valid_transition(partitions, target).0 {
             let from = self.context.partition_state(&partition);
             trace!(target: "state.change", controller_epoch = self.context.epoch, %partition, ?from, to = ?target,
@@ -102,7 +106,9 @@ impl Controller {
     }
 
     /// Tries to bring every new or offline partition online, those of topics to be deleted excepted.
-    pub(super) async fn bring_electable_partitions_online(&mut self) -> Result<ElectedLeaders, ControllerError> {
+    pub(super) async fn bring_electable_partitions_online(
+        &mut self,
+    ) -> Result<ElectedLeaders, ControllerError> {
         let states = [PartitionState::New, PartitionState::Offline];
         let partitions = self.context.electable_partitions_in(&states);
         let strategy = ElectionStrategy::Offline { allow_unclean: false };
@@ -152,7 +158,10 @@ impl Controller {
             } else {
                 error!(target: "state.change", controller_epoch = self.context.epoch, %partition, ?from, ?to,
                     "illegal transition of a partition skipped");
-                invalid.insert(partition.clone(), Err(StateChangeError::InvalidTransition { from, to }));
+                invalid.insert(
+                    partition.clone(),
+                    Err(StateChangeError::InvalidTransition { from, to }),
+                );
             }
         }
         (valid, invalid)
@@ -162,7 +171,8 @@ impl Controller {
         info!(target: "state.change", controller_epoch = self.context.epoch, %partition, leader = state.leader,
             leader_epoch = state.leader_epoch, isr = ?state.isr, partition_epoch = state.partition_epoch,
             "partition is online");
-        self.context.set_partition_state(partition, PartitionState::Online);
+        self.context
+            .set_partition_state(partition, PartitionState::Online);
     }
 
     /// Gives new partitions their first leader: the first live replica, with all live ones in the ISR. A
@@ -175,7 +185,10 @@ impl Controller {
         let mut states = Vec::with_capacity(partitions.len());
         for partition in partitions {
             let replicas = self.context.replicas(&partition);
-            let online = replicas.iter().copied().filter(|&r| self.context.is_replica_online(r, &partition));
+            let online = replicas
+                .iter()
+                .copied()
+                .filter(|&r| self.context.is_replica_online(r, &partition));
             let isr: Vec<_> = online.collect();
             match isr.first() {
                 Some(&leader) => states.push((partition, LeaderAndIsr::initial(leader, isr))),
@@ -183,7 +196,10 @@ impl Controller {
                     ?replicas, "no assigned replica is alive, the partition stays new"),
             }
         }
-        let created = self.zk.create_partition_states(self.context.epoch, &states).await?;
+        let created = self
+            .zk
+            .create_partition_states(self.context.epoch, &states)
+            .await?;
         for ((partition, state), result) in states.into_iter().zip(created) {
             if let Err(error) = result {
                 error!(target: "state.change", controller_epoch = self.context.epoch, %partition, %error,
@@ -208,7 +224,9 @@ impl Controller {
         let mut results = ElectedLeaders::new();
         let mut remaining = partitions;
         while !remaining.is_empty() {
-            remaining = self.elect_leaders_once(&remaining, strategy, batch, &mut results).await?;
+            remaining = self
+                .elect_leaders_once(&remaining, strategy, batch, &mut results)
+                .await?;
         }
         Ok(results)
     }
@@ -267,7 +285,9 @@ impl Controller {
     ) -> ElectionResult {
         let assignment = self.context.assignment(partition).cloned().unwrap_or_default();
         let replicas = assignment.replicas.iter().chain(&state.isr).copied();
-        let serving = replicas.filter(|&r| self.context.is_replica_serving(r, partition)).collect();
+        let serving = replicas
+            .filter(|&r| self.context.is_replica_serving(r, partition))
+            .collect();
         let candidates = Candidates {
             assignment: &assignment,
             state,
@@ -312,11 +332,23 @@ impl Controller {
             return Ok(BTreeSet::new());
         }
         let nobody_in_sync = |(partition, state): &&(TopicPartition, LeaderAndIsr)| {
-            !state.isr.iter().any(|&r| self.context.is_replica_online(r, partition))
+            !state
+                .isr
+                .iter()
+                .any(|&r| self.context.is_replica_online(r, partition))
         };
-        let topics: BTreeSet<_> = states.iter().filter(nobody_in_sync).map(|(p, _)| p.topic.clone()).collect();
+        let topics: BTreeSet<_> = states
+            .iter()
+            .filter(nobody_in_sync)
+            .map(|(p, _)| p.topic.clone())
+            .collect();
         let default = self.config.unclean_leader_election_enable;
-        let allowed = join_all(topics.iter().map(|t| self.zk.unclean_election_enabled(t, default))).await;
+        let allowed = join_all(
+            topics
+                .iter()
+                .map(|t| self.zk.unclean_election_enabled(t, default)),
+        )
+        .await;
         let mut unclean = BTreeSet::new();
         for (topic, allowed) in topics.into_iter().zip(allowed) {
             if allowed? {

@@ -58,8 +58,14 @@ impl Controller {
                 continue;
             }
             elsewhere.retain(|p| self.can_preferred_replica_lead(p, preferred));
-            info!(broker = preferred, imbalance, partitions = elsewhere.len(), "rebalances leaders");
-            self.elect_leaders_as_asked(elsewhere, ElectionType::Preferred, ElectionTrigger::Auto).await?;
+            info!(
+                broker = preferred,
+                imbalance,
+                partitions = elsewhere.len(),
+                "rebalances leaders"
+            );
+            self.elect_leaders_as_asked(elsewhere, ElectionType::Preferred, ElectionTrigger::Auto)
+                .await?;
         }
         Ok(())
     }
@@ -68,7 +74,8 @@ impl Controller {
         let in_sync = |l: &crate::common::leader_and_isr::LeaderIsrAndControllerEpoch| {
             l.leader_and_isr.isr.contains(&preferred)
         };
-        self.context.is_replica_online(preferred, partition) && self.context.leadership(partition).is_some_and(in_sync)
+        self.context.is_replica_online(preferred, partition)
+            && self.context.leadership(partition).is_some_and(in_sync)
     }
 
     /// Only an administrator's own request makes an unclean leader.
@@ -84,7 +91,12 @@ impl Controller {
                 allow_unclean: trigger == ElectionTrigger::AdminClient,
             },
         };
-        info!(?election, ?trigger, partitions = partitions.len(), "elects leaders as asked");
+        info!(
+            ?election,
+            ?trigger,
+            partitions = partitions.len(),
+            "elects leaders as asked"
+        );
         self.bring_partitions_online(&partitions, strategy).await
     }
 
@@ -98,7 +110,9 @@ impl Controller {
             error!(%error, "unreadable request for preferred leaders ignored");
             Vec::new()
         });
-        let result = self.elect_where_needed(partitions, ElectionType::Preferred, ElectionTrigger::Znode).await;
+        let result = self
+            .elect_where_needed(partitions, ElectionType::Preferred, ElectionTrigger::Znode)
+            .await;
         self.zk.delete(paths::PREFERRED_REPLICA_ELECTION).await?;
         // Arms the watch for the next one.
         self.events.put(ControllerEvent::ZnodePreferredElection);
@@ -113,7 +127,9 @@ impl Controller {
         reply: Reply<ElectionResults>,
     ) -> Result<(), ControllerError> {
         let partitions = partitions.unwrap_or_else(|| self.context.all_partitions());
-        let results = self.elect_where_needed(partitions, election, ElectionTrigger::AdminClient).await?;
+        let results = self
+            .elect_where_needed(partitions, election, ElectionTrigger::AdminClient)
+            .await?;
         let _ = reply.send(results);
         Ok(())
     }
@@ -149,7 +165,10 @@ impl Controller {
     ) -> Result<(), (ErrorCode, Option<String>)> {
         let refuse = |code, message: &str| Err((code, Some(message.to_owned())));
         let Some(&preferred) = self.context.replicas(partition).first() else {
-            return refuse(ErrorCode::UnknownTopicOrPartition, "The partition does not exist.");
+            return refuse(
+                ErrorCode::UnknownTopicOrPartition,
+                "The partition does not exist.",
+            );
         };
         if self.context.is_queued_for_deletion(&partition.topic) {
             return refuse(ErrorCode::InvalidTopicException, "The topic is being deleted");
@@ -159,16 +178,25 @@ impl Controller {
             ElectionType::Preferred => leader != preferred,
             ElectionType::Unclean => !self.context.is_live(leader),
         };
-        if needed { Ok(()) } else { Err((ErrorCode::ElectionNotNeeded, None)) }
+        if needed {
+            Ok(())
+        } else {
+            Err((ErrorCode::ElectionNotNeeded, None))
+        }
     }
 
     /// A topic now allows unclean elections: its offline partitions try again.
-    pub(super) async fn process_unclean_election_enabled(&mut self, topic: &str) -> Result<(), ControllerError> {
+    pub(super) async fn process_unclean_election_enabled(
+        &mut self,
+        topic: &str,
+    ) -> Result<(), ControllerError> {
         use super::partition_state_machine::PartitionState::{New, Offline};
         let mut partitions = self.context.electable_partitions_in(&[New, Offline]);
         partitions.retain(|p| &*p.topic == topic);
         let strategy = ElectionStrategy::Offline { allow_unclean: false };
-        self.bring_partitions_online(&partitions, strategy).await.map(drop)
+        self.bring_partitions_online(&partitions, strategy)
+            .await
+            .map(drop)
     }
 }
 

@@ -30,7 +30,12 @@ impl Controller {
         let result = self.zk.next_producer_id_block(broker).await;
         let _ = reply.send(match &result {
             Ok(block) => {
-                info!(broker, first = block.first, last = block.last, "gives out producer ids");
+                info!(
+                    broker,
+                    first = block.first,
+                    last = block.last,
+                    "gives out producer ids"
+                );
                 Ok((block.first, (block.last - block.first + 1) as i32))
             }
             Err(error) => Err(error.code()),

@@ -46,7 +46,11 @@ fn reassign_to(current: &ReplicaAssignment, targets: &[BrokerId]) -> ReplicaAssi
     }
     ReplicaAssignment {
         adding: replicas.iter().copied().filter(|r| !origin.contains(r)).collect(),
-        removing: replicas.iter().copied().filter(|r| !targets.contains(r)).collect(),
+        removing: replicas
+            .iter()
+            .copied()
+            .filter(|r| !targets.contains(r))
+            .collect(),
         replicas,
     }
 }
@@ -67,7 +71,8 @@ impl Controller {
             }
         }
         let taken: Vec<_> = reassignments.iter().map(|(p, _)| p.clone()).collect();
-        self.remove_from_znode(|partition, _| taken.contains(partition)).await?;
+        self.remove_from_znode(|partition, _| taken.contains(partition))
+            .await?;
         results.extend(self.trigger_reassignments(reassignments).await?);
         let _ = reply.send(results);
         Ok(())
@@ -81,15 +86,27 @@ impl Controller {
     ) {
         let all = || self.context.partitions_being_reassigned.iter().cloned().collect();
         let assignment = |partition: TopicPartition| {
-            let assignment = self.context.assignment(&partition).filter(|a| a.is_being_reassigned())?.clone();
+            let assignment = self
+                .context
+                .assignment(&partition)
+                .filter(|a| a.is_being_reassigned())?
+                .clone();
             Some((partition, assignment))
         };
-        let _ = reply.send(partitions.unwrap_or_else(all).into_iter().filter_map(assignment).collect());
+        let _ = reply.send(
+            partitions
+                .unwrap_or_else(all)
+                .into_iter()
+                .filter_map(assignment)
+                .collect(),
+        );
     }
 
     /// `/admin/reassign_partitions`. Returns the partitions whose reassignment has begun; those that failed are
     /// taken out of the znode.
-    pub(super) async fn process_znode_reassignment(&mut self) -> Result<Vec<TopicPartition>, ControllerError> {
+    pub(super) async fn process_znode_reassignment(
+        &mut self,
+    ) -> Result<Vec<TopicPartition>, ControllerError> {
         let (mut failed, mut reassignments) = (ReassignmentResult::new(), Vec::new());
         for (partition, targets) in self.read_znode(true).await?.unwrap_or_default() {
             // Unlike a request it is not validated, so that it can be resumed while a target is down.
@@ -104,8 +121,12 @@ impl Controller {
             }
         }
         if !failed.is_empty() {
-            warn!(?failed, "cannot reassign partitions as /admin/reassign_partitions asks");
-            self.remove_from_znode(|partition, _| failed.contains_key(partition)).await?;
+            warn!(
+                ?failed,
+                "cannot reassign partitions as /admin/reassign_partitions asks"
+            );
+            self.remove_from_znode(|partition, _| failed.contains_key(partition))
+                .await?;
         }
         Ok(begun)
     }
@@ -113,12 +134,17 @@ impl Controller {
     /// At the start of a term: what the znode asks for, which may be newer, and then all others under way.
     pub(super) async fn resume_reassignments_after_failover(&mut self) -> Result<(), ControllerError> {
         let begun = self.process_znode_reassignment().await?;
-        self.resume_reassignments(|partition, _| !begun.contains(partition)).await
+        self.resume_reassignments(|partition, _| !begun.contains(partition))
+            .await
     }
 
     /// Brokers have started: reassignments that move partitions to them can go on.
-    pub(super) async fn resume_reassignments_to(&mut self, brokers: &[BrokerId]) -> Result<(), ControllerError> {
-        self.resume_reassignments(|_, a| a.target_replicas().iter().any(|r| brokers.contains(r))).await
+    pub(super) async fn resume_reassignments_to(
+        &mut self,
+        brokers: &[BrokerId],
+    ) -> Result<(), ControllerError> {
+        self.resume_reassignments(|_, a| a.target_replicas().iter().any(|r| brokers.contains(r)))
+            .await
     }
 
     async fn resume_reassignments(
@@ -169,7 +195,9 @@ impl Controller {
             return invalid("Empty replica list specified in partition reassignment.".to_owned());
         }
         if targets.iter().enumerate().any(|(i, r)| targets[..i].contains(r)) {
-            return invalid(format!("Duplicate replica ids in partition reassignment replica list: {targets:?}"));
+            return invalid(format!(
+                "Duplicate replica ids in partition reassignment replica list: {targets:?}"
+            ));
         }
         if targets.iter().any(|&r| r < 0) {
             return invalid(format!("Invalid broker id in replica list: {targets:?}"));
@@ -220,14 +248,20 @@ impl Controller {
         let completed = ReplicaAssignment::of(reassignment.target_replicas());
         self.context.set_assignment(partition, completed.clone());
         self.move_leader_if_required(partition, &completed).await?;
-        self.stop_removed_replicas(partition, &reassignment.removing).await?;
+        self.stop_removed_replicas(partition, &reassignment.removing)
+            .await?;
         self.write_assignment(partition, &completed).await?;
         self.context.set_assignment(partition, completed.clone());
-        self.remove_from_znode(|p, replicas| p == partition && replicas == completed.replicas).await?;
+        self.remove_from_znode(|p, replicas| p == partition && replicas == completed.replicas)
+            .await?;
         self.context.partitions_being_reassigned.remove(partition);
-        self.send_update_metadata(&self.context.live_or_shutting_down_ids(), std::slice::from_ref(partition));
+        self.send_update_metadata(
+            &self.context.live_or_shutting_down_ids(),
+            std::slice::from_ref(partition),
+        );
         info!(%partition, replicas = ?completed.replicas, "reassignment complete");
-        self.resume_deletion_for_topics([partition.topic.clone()].into()).await
+        self.resume_deletion_for_topics([partition.topic.clone()].into())
+            .await
     }
 
     /// Phase U.
@@ -241,8 +275,12 @@ impl Controller {
             info!(%partition, ?current, ?reassignment, "reassigns a partition");
             self.write_assignment(partition, reassignment).await?;
             self.context.set_assignment(partition, reassignment.clone());
-            let unneeded: Vec<_> =
-                current.replicas.iter().copied().filter(|r| !reassignment.replicas.contains(r)).collect();
+            let unneeded: Vec<_> = current
+                .replicas
+                .iter()
+                .copied()
+                .filter(|r| !reassignment.replicas.contains(r))
+                .collect();
             self.stop_removed_replicas(partition, &unneeded).await?;
         }
         self.context.partitions_being_reassigned.insert(partition.clone());
@@ -258,7 +296,12 @@ impl Controller {
         if !assignment.is_being_reassigned() {
             return Ok(true);
         }
-        let state = self.zk.partition_states(std::slice::from_ref(partition)).await?.pop().and_then(|(_, s)| s);
+        let state = self
+            .zk
+            .partition_states(std::slice::from_ref(partition))
+            .await?
+            .pop()
+            .and_then(|(_, s)| s);
         let isr = state.map(|s| s.leader_and_isr.isr).unwrap_or_default();
         Ok(assignment.target_replicas().iter().all(|r| isr.contains(r)))
     }
@@ -273,7 +316,9 @@ impl Controller {
             return self.bump_leader_epoch_and_tell(partition, completed).await;
         }
         let partitions = std::slice::from_ref(partition);
-        self.bring_partitions_online(partitions, ElectionStrategy::Reassign).await.map(drop)
+        self.bring_partitions_online(partitions, ElectionStrategy::Reassign)
+            .await
+            .map(drop)
     }
 
     /// Stops and deletes, without waiting whether the brokers manage to.
@@ -302,7 +347,9 @@ impl Controller {
         let mut partitions = self.context.topic_assignment(&partition.topic);
         partitions.insert(partition.partition, assignment.clone());
         let topic_id = Some(self.context.topic_id(&partition.topic)).filter(|id| !id.is_nil());
-        self.zk.set_topic_assignment(&partition.topic, &TopicAssignment { topic_id, partitions }).await
+        self.zk
+            .set_topic_assignment(&partition.topic, &TopicAssignment { topic_id, partitions })
+            .await
     }
 
     /// Same leader, same ISR, one leader epoch later, so that the brokers take up the new assignment.
@@ -312,7 +359,9 @@ impl Controller {
         assignment: &ReplicaAssignment,
     ) -> Result<(), ControllerError> {
         loop {
-            let mut read = self.read_partition_states(std::slice::from_ref(partition)).await?;
+            let mut read = self
+                .read_partition_states(std::slice::from_ref(partition))
+                .await?;
             let state = match read.pop() {
                 Some((_, Ok(state))) => state.new_epoch(),
                 Some((_, Err(error))) => {
@@ -368,12 +417,20 @@ impl Controller {
             self.events.put(ControllerEvent::ZnodeReassignment);
             return Ok(());
         }
-        self.zk.create_or_set(paths::REASSIGN_PARTITIONS, reassign_partitions::encode(&requested)).await
+        self.zk
+            .create_or_set(
+                paths::REASSIGN_PARTITIONS,
+                reassign_partitions::encode(&requested),
+            )
+            .await
     }
 }
 
 fn replicas_of(partition: &TopicPartition, brokers: &[BrokerId]) -> Vec<PartitionAndReplica> {
-    brokers.iter().map(|&r| PartitionAndReplica::new(partition.clone(), r)).collect()
+    brokers
+        .iter()
+        .map(|&r| PartitionAndReplica::new(partition.clone(), r))
+        .collect()
 }
 
 #[cfg(test)]
@@ -393,8 +450,14 @@ mod tests {
         let stable = ReplicaAssignment::of(vec![1, 2, 3]);
         let moving = reassign_to(&stable, &[4, 5, 6]);
         assert_eq!(moving, assignment(&[4, 5, 6, 1, 2, 3], &[4, 5, 6], &[1, 2, 3]));
-        assert_eq!(reassign_to(&moving, &[4, 1]), assignment(&[4, 1, 2, 3], &[4], &[2, 3]));
-        assert_eq!(reassign_to(&moving, &moving.origin_replicas()), assignment(&[1, 2, 3], &[], &[]));
+        assert_eq!(
+            reassign_to(&moving, &[4, 1]),
+            assignment(&[4, 1, 2, 3], &[4], &[2, 3])
+        );
+        assert_eq!(
+            reassign_to(&moving, &moving.origin_replicas()),
+            assignment(&[1, 2, 3], &[], &[])
+        );
         assert_eq!(reassign_to(&stable, &[3, 1, 2]), assignment(&[3, 1, 2], &[], &[]));
         assert_eq!(reassign_to(&stable, &[2, 1]), assignment(&[2, 1, 3], &[], &[3]));
     }

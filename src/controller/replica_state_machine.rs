@@ -76,10 +76,20 @@ impl Controller {
     pub(super) async fn start_replica_state_machine(&mut self) -> Result<(), ControllerError> {
         let (mut online, mut offline) = (Vec::new(), Vec::new());
         for replica in self.context.replicas_of(&self.context.all_partitions()) {
-            let is_online = self.context.is_replica_online(replica.replica, &replica.partition);
-            let state = if is_online { ReplicaState::Online } else { ReplicaState::DeletionIneligible };
+            let is_online = self
+                .context
+                .is_replica_online(replica.replica, &replica.partition);
+            let state = if is_online {
+                ReplicaState::Online
+            } else {
+                ReplicaState::DeletionIneligible
+            };
             self.context.set_replica_state(&replica, state);
-            if is_online { online.push(replica) } else { offline.push(replica) }
+            if is_online {
+                online.push(replica)
+            } else {
+                offline.push(replica)
+            }
         }
         self.move_replicas(online, ReplicaState::Online).await?;
         self.move_replicas(offline, ReplicaState::Offline).await
@@ -104,7 +114,9 @@ impl Controller {
         for (broker, replicas) in by_broker {
             match target {
                 ReplicaState::Offline => self.take_replicas_offline(broker, replicas, &mut batch).await?,
-                _ => replicas.iter().for_each(|r| self.move_replica(r, target, &mut batch)),
+                _ => replicas
+                    .iter()
+                    .for_each(|r| self.move_replica(r, target, &mut batch)),
             }
         }
         self.send(batch);
@@ -122,7 +134,12 @@ impl Controller {
     }
 
     /// The transitions that need no ZooKeeper.
-    fn move_replica(&mut self, replica: &PartitionAndReplica, to: ReplicaState, batch: &mut BrokerRequestBatch) {
+    fn move_replica(
+        &mut self,
+        replica: &PartitionAndReplica,
+        to: ReplicaState,
+        batch: &mut BrokerRequestBatch,
+    ) {
         let from = self.context.replica_state(replica);
         let (partition, to_it) = (&replica.partition, &[replica.replica]);
         match to {
@@ -156,7 +173,11 @@ impl Controller {
     }
 
     fn ensure_assigned(&mut self, replica: &PartitionAndReplica) {
-        let mut assignment = self.context.assignment(&replica.partition).cloned().unwrap_or_default();
+        let mut assignment = self
+            .context
+            .assignment(&replica.partition)
+            .cloned()
+            .unwrap_or_default();
         if !assignment.replicas.contains(&replica.replica) {
             error!(partition = %replica.partition, replica = replica.replica, ?assignment,
                 "adds a replica that the assignment does not have");
@@ -169,7 +190,11 @@ impl Controller {
         let Some(mut assignment) = self.context.assignment(&replica.partition).cloned() else {
             return;
         };
-        for list in [&mut assignment.replicas, &mut assignment.adding, &mut assignment.removing] {
+        for list in [
+            &mut assignment.replicas,
+            &mut assignment.adding,
+            &mut assignment.removing,
+        ] {
             list.retain(|&r| r != replica.replica);
         }
         self.context.set_assignment(&replica.partition, assignment);
@@ -192,11 +217,19 @@ impl Controller {
             info!(target: "state.change", controller_epoch = self.context.epoch, %partition, leader = state.leader,
                 leader_epoch = state.leader_epoch, isr = ?state.isr, replica = broker, "replica is out of the isr");
             if !self.context.is_queued_for_deletion(&partition.topic) {
-                let others = self.context.replicas(&partition).iter().copied().filter(|&r| r != broker);
+                let others = self
+                    .context
+                    .replicas(&partition)
+                    .iter()
+                    .copied()
+                    .filter(|&r| r != broker);
                 let others: Vec<_> = others.collect();
                 batch.add_leader_and_isr(&self.context, &others, &partition, false);
             }
-            self.note_replica_state(&PartitionAndReplica::new(partition, broker), ReplicaState::Offline);
+            self.note_replica_state(
+                &PartitionAndReplica::new(partition, broker),
+                ReplicaState::Offline,
+            );
         }
         for replica in leaderless {
             let everybody = self.context.live_or_shutting_down_ids();
@@ -252,7 +285,11 @@ impl Controller {
 /// The state without a replica. The last member stays in the ISR, leaderless: it is the only safe candidate
 /// (trap 16).
 fn without_replica(state: &LeaderAndIsr, replica: BrokerId) -> LeaderAndIsr {
-    let leader = if state.leader == replica { NO_BROKER } else { state.leader };
+    let leader = if state.leader == replica {
+        NO_BROKER
+    } else {
+        state.leader
+    };
     let isr = match &*state.isr {
         [last] => vec![*last],
         isr => isr.iter().copied().filter(|&r| r != replica).collect(),
@@ -296,10 +333,19 @@ mod tests {
     #[test]
     fn the_last_member_of_an_isr_stays_in_it() {
         let alone = without_replica(&LeaderAndIsr::initial(1, vec![1]), 1);
-        assert_eq!((alone.leader, alone.leader_epoch, alone.isr), (NO_BROKER, 1, vec![1]));
+        assert_eq!(
+            (alone.leader, alone.leader_epoch, alone.isr),
+            (NO_BROKER, 1, vec![1])
+        );
         let follower = without_replica(&LeaderAndIsr::initial(3, vec![2, 3, 1]), 2);
-        assert_eq!((follower.leader, follower.leader_epoch, follower.isr), (3, 1, vec![3, 1]));
+        assert_eq!(
+            (follower.leader, follower.leader_epoch, follower.isr),
+            (3, 1, vec![3, 1])
+        );
         let leader = without_replica(&LeaderAndIsr::initial(3, vec![2, 3, 1]), 3);
-        assert_eq!((leader.leader, leader.leader_epoch, leader.isr), (NO_BROKER, 1, vec![2, 1]));
+        assert_eq!(
+            (leader.leader, leader.leader_epoch, leader.isr),
+            (NO_BROKER, 1, vec![2, 1])
+        );
     }
 }

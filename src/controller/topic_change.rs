@@ -15,8 +15,16 @@ impl Controller {
     /// Compares the topics with what is known of them; new ones get leaders.
     pub(super) async fn process_topic_change(&mut self) -> Result<(), ControllerError> {
         let topics = self.zk.topics().await?;
-        let deleted: Vec<_> = self.context.topics().filter(|t| !topics.contains(*t)).cloned().collect();
-        let new: Vec<_> = topics.into_iter().filter(|t| !self.context.contains_topic(t)).collect();
+        let deleted: Vec<_> = self
+            .context
+            .topics()
+            .filter(|t| !topics.contains(*t))
+            .cloned()
+            .collect();
+        let new: Vec<_> = topics
+            .into_iter()
+            .filter(|t| !self.context.contains_topic(t))
+            .collect();
         for topic in &deleted {
             self.context.remove_topic(topic);
         }
@@ -29,7 +37,10 @@ impl Controller {
             self.adopt_assignments(&topic, assignment);
         }
         info!(?new, ?deleted, "topics changed");
-        let partitions: Vec<_> = new.iter().flat_map(|t| self.context.partitions_of_topic(t)).collect();
+        let partitions: Vec<_> = new
+            .iter()
+            .flat_map(|t| self.context.partitions_of_topic(t))
+            .collect();
         self.on_new_partition_creation(&partitions).await
     }
 
@@ -42,7 +53,12 @@ impl Controller {
             // The event of the changed list of topics comes and reads it.
             return Ok(());
         }
-        let Some((_, found)) = self.zk.topic_assignments(std::slice::from_ref(topic)).await?.pop() else {
+        let Some((_, found)) = self
+            .zk
+            .topic_assignments(std::slice::from_ref(topic))
+            .await?
+            .pop()
+        else {
             return Ok(());
         };
         let is_new = |index: &&i32| {
@@ -60,7 +76,10 @@ impl Controller {
         if found.topic_id.is_none() {
             self.adopt_topic_ids(&[(topic.clone(), found.clone())]).await?;
         }
-        let added: Vec<_> = added.into_iter().map(|i| TopicPartition::new(topic.clone(), i)).collect();
+        let added: Vec<_> = added
+            .into_iter()
+            .map(|i| TopicPartition::new(topic.clone(), i))
+            .collect();
         for partition in &added {
             let assignment = found.partitions[&partition.partition].clone();
             self.context.set_assignment(partition, assignment);
@@ -83,7 +102,10 @@ impl Controller {
 
     /// Through New to Online, partitions and replicas by turns. The LeaderAndIsr of the partitions' last step is
     /// what creates the replicas.
-    async fn on_new_partition_creation(&mut self, partitions: &[TopicPartition]) -> Result<(), ControllerError> {
+    async fn on_new_partition_creation(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<(), ControllerError> {
         let replicas = self.context.replicas_of(partitions);
         self.move_partitions(partitions, PartitionState::New);
         self.move_replicas(replicas.clone(), ReplicaState::New).await?;

@@ -26,10 +26,14 @@ impl Controller {
         }
         let (existing, unknown): (Vec<_>, Vec<_>) =
             topics.into_iter().partition(|t| self.context.contains_topic(t));
-        self.zk.delete_children(paths::DELETE_TOPICS, unknown.iter().map(|t| &**t)).await?;
+        self.zk
+            .delete_children(paths::DELETE_TOPICS, unknown.iter().map(|t| &**t))
+            .await?;
         for topic in existing {
             let replicas = self.context.replicas_of_topic(&topic);
-            let offline = replicas.iter().any(|r| !self.context.is_replica_online(r.replica, &r.partition));
+            let offline = replicas
+                .iter()
+                .any(|r| !self.context.is_replica_online(r.replica, &r.partition));
             if offline || self.is_topic_being_reassigned(&topic) {
                 self.context.topics_ineligible_for_deletion.insert(topic.clone());
             }
@@ -47,20 +51,30 @@ impl Controller {
         if !topics.is_empty() {
             info!(?topics, "topics are not deleted, delete.topic.enable is false");
         }
-        self.zk.delete_children(paths::DELETE_TOPICS, topics.iter().map(|t| &**t)).await
+        self.zk
+            .delete_children(paths::DELETE_TOPICS, topics.iter().map(|t| &**t))
+            .await
     }
 
     fn is_topic_being_reassigned(&self, topic: &str) -> bool {
-        self.context.partitions_being_reassigned.iter().any(|p| &*p.topic == topic)
+        self.context
+            .partitions_being_reassigned
+            .iter()
+            .any(|p| &*p.topic == topic)
     }
 
     /// Somebody asked for deletions.
     pub(super) async fn process_topic_deletion(&mut self) -> Result<(), ControllerError> {
-        let (existing, unknown): (Vec<_>, Vec<_>) =
-            self.read_topic_deletions().await?.into_iter().partition(|t| self.context.contains_topic(t));
+        let (existing, unknown): (Vec<_>, Vec<_>) = self
+            .read_topic_deletions()
+            .await?
+            .into_iter()
+            .partition(|t| self.context.contains_topic(t));
         if !unknown.is_empty() {
             warn!(topics = ?unknown, "ignores the deletion of topics that do not exist");
-            self.zk.delete_children(paths::DELETE_TOPICS, unknown.iter().map(|t| &**t)).await?;
+            self.zk
+                .delete_children(paths::DELETE_TOPICS, unknown.iter().map(|t| &**t))
+                .await?;
         }
         if !self.config.delete_topic_enable {
             return self.refuse_deletions(&existing).await;
@@ -80,7 +94,10 @@ impl Controller {
         &mut self,
         topics: BTreeSet<TopicName>,
     ) -> Result<(), ControllerError> {
-        let queued: Vec<_> = topics.intersection(&self.context.topics_to_be_deleted).cloned().collect();
+        let queued: Vec<_> = topics
+            .intersection(&self.context.topics_to_be_deleted)
+            .cloned()
+            .collect();
         if queued.is_empty() {
             return Ok(());
         }
@@ -100,7 +117,8 @@ impl Controller {
             return Ok(());
         }
         let topics: BTreeSet<_> = replicas.iter().map(|r| r.partition.topic.clone()).collect();
-        self.move_replicas(replicas, ReplicaState::DeletionIneligible).await?;
+        self.move_replicas(replicas, ReplicaState::DeletionIneligible)
+            .await?;
         self.mark_ineligible_for_deletion(topics, "a replica cannot be deleted");
         self.resume_deletions().await
     }
@@ -111,7 +129,11 @@ impl Controller {
         topics: impl IntoIterator<Item = TopicName>,
         reason: &'static str,
     ) {
-        for topic in topics.into_iter().filter(|t| self.context.is_queued_for_deletion(t)).collect::<Vec<_>>() {
+        for topic in topics
+            .into_iter()
+            .filter(|t| self.context.is_queued_for_deletion(t))
+            .collect::<Vec<_>>()
+        {
             info!(%topic, reason, "deletion halted");
             self.context.topics_ineligible_for_deletion.insert(topic);
         }
@@ -142,11 +164,15 @@ impl Controller {
                 "broker failed to delete replicas");
         }
         let replicas = |partitions: Vec<TopicPartition>| -> Vec<_> {
-            partitions.into_iter().map(|p| PartitionAndReplica::new(p, broker)).collect()
+            partitions
+                .into_iter()
+                .map(|p| PartitionAndReplica::new(p, broker))
+                .collect()
         };
         self.fail_replica_deletion(replicas(failed)).await?;
         if !gone.is_empty() {
-            self.move_replicas(replicas(gone), ReplicaState::DeletionSuccessful).await?;
+            self.move_replicas(replicas(gone), ReplicaState::DeletionSuccessful)
+                .await?;
             self.resume_deletions().await?;
         }
         Ok(())
@@ -156,14 +182,23 @@ impl Controller {
     pub(super) async fn resume_deletions(&mut self) -> Result<(), ControllerError> {
         let (mut to_retry, mut to_start) = (Vec::new(), Vec::new());
         for topic in self.context.topics_to_be_deleted.clone() {
-            if self.context.are_all_replicas_in_state(&topic, ReplicaState::DeletionSuccessful) {
+            if self
+                .context
+                .are_all_replicas_in_state(&topic, ReplicaState::DeletionSuccessful)
+            {
                 self.complete_topic_deletion(&topic).await?;
                 continue;
             }
-            if self.context.is_any_replica_in_state(&topic, ReplicaState::DeletionStarted) {
+            if self
+                .context
+                .is_any_replica_in_state(&topic, ReplicaState::DeletionStarted)
+            {
                 continue;
             }
-            to_retry.extend(self.context.replicas_in_state(&topic, ReplicaState::DeletionIneligible));
+            to_retry.extend(
+                self.context
+                    .replicas_in_state(&topic, ReplicaState::DeletionIneligible),
+            );
             if !self.context.topics_ineligible_for_deletion.contains(&topic) {
                 to_start.push(topic);
             }
@@ -178,19 +213,30 @@ impl Controller {
     /// The partitions go offline, every broker forgets them, then their replicas are stopped and deleted.
     async fn start_topic_deletion(&mut self, topics: Vec<TopicName>) -> Result<(), ControllerError> {
         info!(?topics, "deletes topics");
-        let unseen = topics.iter().filter(|t| !self.context.topics_with_deletion_started.contains(*t));
+        let unseen = topics
+            .iter()
+            .filter(|t| !self.context.topics_with_deletion_started.contains(*t));
         let unseen: Vec<_> = unseen.cloned().collect();
-        let partitions: Vec<_> = unseen.iter().flat_map(|t| self.context.partitions_of_topic(t)).collect();
+        let partitions: Vec<_> = unseen
+            .iter()
+            .flat_map(|t| self.context.partitions_of_topic(t))
+            .collect();
         self.move_partitions(&partitions, PartitionState::Offline);
         self.move_partitions(&partitions, PartitionState::NonExistent);
         self.context.topics_with_deletion_started.extend(unseen);
 
-        let partitions: Vec<_> = topics.iter().flat_map(|t| self.context.partitions_of_topic(t)).collect();
+        let partitions: Vec<_> = topics
+            .iter()
+            .flat_map(|t| self.context.partitions_of_topic(t))
+            .collect();
         self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &partitions);
 
         let is_online = |r: &PartitionAndReplica| self.context.is_replica_online(r.replica, &r.partition);
-        let (mut alive, dead): (Vec<_>, Vec<_>) =
-            self.context.replicas_of(&partitions).into_iter().partition(is_online);
+        let (mut alive, dead): (Vec<_>, Vec<_>) = self
+            .context
+            .replicas_of(&partitions)
+            .into_iter()
+            .partition(is_online);
         alive.retain(|r| self.context.replica_state(r) != ReplicaState::DeletionSuccessful);
         let halted: BTreeSet<_> = dead.iter().map(|r| r.partition.topic.clone()).collect();
         self.move_replicas(dead, ReplicaState::DeletionIneligible).await?;
@@ -202,11 +248,15 @@ impl Controller {
 
     /// Every replica is gone: so go the znodes, the request for deletion last.
     async fn complete_topic_deletion(&mut self, topic: &TopicName) -> Result<(), ControllerError> {
-        let replicas = self.context.replicas_in_state(topic, ReplicaState::DeletionSuccessful);
+        let replicas = self
+            .context
+            .replicas_in_state(topic, ReplicaState::DeletionSuccessful);
         debug!(%topic, replicas = replicas.len(), "every replica is deleted");
         self.move_replicas(replicas, ReplicaState::NonExistent).await?;
         self.zk.delete_recursive(&paths::topic(topic)).await?;
-        self.zk.delete_recursive(&paths::config_entity(ConfigEntityType::Topics, topic)).await?;
+        self.zk
+            .delete_recursive(&paths::config_entity(ConfigEntityType::Topics, topic))
+            .await?;
         self.zk.delete(&paths::delete_topic(topic)).await?;
         self.context.remove_topic(topic);
         info!(%topic, "topic deleted");

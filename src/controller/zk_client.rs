@@ -1,13 +1,13 @@
-//! The controller's reads and writes in ZooKeeper: pipelined, repeated when the connection breaks, and every write
-//! guarded by the version of `/controller_epoch`, so that a controller of the past changes nothing (trap 4).
+//! The controller's reads and writes in ZooKeeper: pipelined, and every write guarded by the version of
+//! `/controller_epoch`, so that a controller of the past changes nothing (trap 4). The store sends again what a
+//! broken connection left unanswered; what that may look like is dealt with here (trap 3).
 //! Kafka 3.9: the parts of `KafkaZkClient` that take an `expectedControllerEpochZkVersion`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use tracing::{error, warn};
 
 use super::context::LiveBroker;
@@ -20,9 +20,6 @@ use crate::zk::znode::{
     BrokerInfo, ConfigEntity, ControllerRegistration, ProducerIdBlock, TopicAssignment, partition_state,
 };
 use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, ZkStore};
-
-/// How long to wait before an operation is repeated whose connection broke.
-const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
 /// ZooKeeper as the controller sees it.
 pub struct ControllerZkClient {
@@ -46,20 +43,6 @@ struct Refusal {
     /// The operation it was refused for, the guard not counted.
     index: usize,
     error: ZkError,
-    /// An earlier attempt broke off and may have been carried out (trap 3).
-    uncertain: bool,
-}
-
-/// Repeats an operation until its connection holds. A session that expires ends it.
-async fn until_connected<T>(
-    operation: impl Fn() -> BoxFuture<'static, Result<T, ZkError>>,
-) -> Result<T, ZkError> {
-    loop {
-        match operation().await {
-            Err(ZkError::ConnectionLoss) => tokio::time::sleep(RETRY_BACKOFF).await,
-            result => return result,
-        }
-    }
 }
 
 // Reads.
@@ -81,17 +64,17 @@ impl ControllerZkClient {
 
     /// Data and stat of a znode.
     pub async fn get(&self, path: &str, watch: bool) -> Result<Option<(Bytes, Stat)>, ZkError> {
-        until_connected(|| self.store.get(path, watch)).await
+        self.store.get(path, watch).await
     }
 
     /// Whether a znode exists.
     pub async fn exists(&self, path: &str, watch: bool) -> Result<bool, ZkError> {
-        Ok(until_connected(|| self.store.exists(path, watch)).await?.is_some())
+        Ok(self.store.exists(path, watch).await?.is_some())
     }
 
     /// Names of the children; none if there is no such znode.
     pub async fn children(&self, path: &str, watch: bool) -> Result<Vec<String>, ZkError> {
-        Ok(until_connected(|| self.store.children(path, watch)).await?.unwrap_or_default())
+        Ok(self.store.children(path, watch).await?.unwrap_or_default())
     }
 
     /// Data of many children of one znode, those left out that are gone meanwhile.
@@ -119,8 +102,10 @@ impl ControllerZkClient {
         let Some((data, stat)) = self.get(paths::CONTROLLER, true).await? else {
             return Ok(None);
         };
-        let registration = ControllerRegistration::decode(&data)
-            .map_err(|error| ControllerError::Znode { path: paths::CONTROLLER.to_owned(), error })?;
+        let registration = ControllerRegistration::decode(&data).map_err(|error| ControllerError::Znode {
+            path: paths::CONTROLLER.to_owned(),
+            error,
+        })?;
         Ok(Some((registration, stat)))
     }
 
@@ -132,7 +117,10 @@ impl ControllerZkClient {
         for (name, data, stat) in self.get_children(paths::BROKER_IDS, &names, true).await? {
             match name.parse() {
                 Ok(id) => brokers.extend(decode_broker(id, &data, &stat)),
-                Err(_) => error!(znode = name, "registration under a name that is no broker id ignored"),
+                Err(_) => error!(
+                    znode = name,
+                    "registration under a name that is no broker id ignored"
+                ),
             }
         }
         Ok(brokers)
@@ -180,7 +168,9 @@ impl ControllerZkClient {
         for (partition, result) in partitions.iter().zip(join_all(partitions.iter().map(read)).await) {
             let state = result?.and_then(|(data, stat)| {
                 let decoded = partition_state::decode(&data, stat.version);
-                decoded.map_err(|error| error!(%partition, %error, "unreadable partition state ignored")).ok()
+                decoded
+                    .map_err(|error| error!(%partition, %error, "unreadable partition state ignored"))
+                    .ok()
             });
             states.push((partition.clone(), state));
         }
@@ -188,16 +178,21 @@ impl ControllerZkClient {
     }
 
     /// Whether a topic allows unclean elections at this moment. Unreadable configuration forbids them.
-    pub async fn unclean_election_enabled(&self, topic: &str, default: bool) -> Result<bool, ControllerError> {
+    pub async fn unclean_election_enabled(
+        &self,
+        topic: &str,
+        default: bool,
+    ) -> Result<bool, ControllerError> {
         const KEY: &str = "unclean.leader.election.enable";
         let path = paths::config_entity(ConfigEntityType::Topics, topic);
         let Some((data, _)) = self.get(&path, false).await? else {
             return Ok(default);
         };
         match ConfigEntity::decode(&data) {
-            Ok(entity) => {
-                Ok(entity.config.get(KEY).map_or(default, |v| v.trim().eq_ignore_ascii_case("true")))
-            }
+            Ok(entity) => Ok(entity
+                .config
+                .get(KEY)
+                .map_or(default, |v| v.trim().eq_ignore_ascii_case("true"))),
             Err(error) => {
                 error!(topic, %error, "unreadable configuration, no unclean election");
                 Ok(false)
@@ -241,37 +236,28 @@ impl ControllerZkClient {
             path: paths::CONTROLLER_EPOCH.to_owned(),
             version: self.guard.ok_or(ControllerError::Moved)?,
         };
-        let mut uncertain = false;
-        loop {
-            let guarded = std::iter::once(check.clone()).chain(ops.iter().cloned()).collect();
-            let refused = match self.store.multi(guarded).await {
-                Ok(mut results) => {
-                    results.remove(0);
-                    return Ok(Ok(results));
-                }
-                Err(refused) => refused,
-            };
-            match (refused.index, refused.error) {
-                (_, ZkError::ConnectionLoss) => {
-                    uncertain = true;
-                    tokio::time::sleep(RETRY_BACKOFF).await;
-                }
-                (_, ZkError::SessionExpired) => return Err(ZkError::SessionExpired.into()),
-                (0, ZkError::BadVersion(_) | ZkError::NoNode(_)) => return Err(ControllerError::Moved),
-                (0, error) => return Err(error.into()),
-                (index, error) => {
-                    return Ok(Err(Refusal {
-                        index: index - 1,
-                        error,
-                        uncertain,
-                    }));
-                }
+        let guarded = std::iter::once(check).chain(ops.iter().cloned()).collect();
+        let refused = match self.store.multi(guarded).await {
+            Ok(mut results) => {
+                results.remove(0);
+                return Ok(Ok(results));
+            }
+            Err(refused) => refused,
+        };
+        match (refused.index, refused.error) {
+            (_, error @ (ZkError::SessionExpired | ZkError::ConnectionLoss)) => Err(error.into()),
+            (0, ZkError::BadVersion(_) | ZkError::NoNode(_)) => Err(ControllerError::Moved),
+            (0, error) => Err(error.into()),
+            (index, error) => {
+                let index = index - 1;
+                Ok(Err(Refusal { index, error }))
             }
         }
     }
 
-    /// One guarded write. An error that our own earlier attempt may have caused is looked into: if the znode is as
-    /// we wanted it, the write has succeeded (trap 3).
+    /// One guarded write. A refusal may be the echo of our own write, sent twice because the answer to the first
+    /// attempt was lost: if the znode stands as we wanted it, the write has succeeded (trap 3). Nobody else writes
+    /// the same, for only we write in our epoch.
     async fn write(&self, op: ZkOp) -> Result<Result<Stat, ZkError>, ControllerError> {
         let ops = [op];
         let refusal = match self.multi(&ops).await? {
@@ -284,23 +270,29 @@ impl ControllerZkClient {
             Err(refusal) => refusal,
         };
         let [op] = ops;
-        if refusal.uncertain && let Some(stat) = self.stands_as_written(&op).await? {
-            return Ok(Ok(stat));
-        }
-        Ok(Err(refusal.error))
+        Ok(match self.stands_as_written(&op, &refusal.error).await? {
+            Some(stat) => Ok(stat),
+            None => Err(refusal.error),
+        })
     }
 
-    async fn stands_as_written(&self, op: &ZkOp) -> Result<Option<Stat>, ControllerError> {
-        let (path, wanted, version) = match op {
-            ZkOp::Create { path, data, .. } => (path, data, Some(0)),
-            ZkOp::SetData { path, data, version } => (path, data, version.map(|v| v + 1)),
-            ZkOp::Delete { path, .. } => {
-                return Ok((!self.exists(path, false).await?).then(Stat::default));
-            }
-            ZkOp::Check { .. } => return Ok(None),
+    async fn stands_as_written(&self, op: &ZkOp, error: &ZkError) -> Result<Option<Stat>, ControllerError> {
+        let (path, wanted, version) = match (op, error) {
+            (ZkOp::Create { path, data, .. }, ZkError::NodeExists(_)) => (path, data, 0),
+            (
+                ZkOp::SetData {
+                    path,
+                    data,
+                    version: Some(v),
+                },
+                ZkError::BadVersion(_),
+            ) => (path, data, v + 1),
+            _ => return Ok(None),
         };
         let found = self.get(path, false).await?;
-        Ok(found.filter(|(data, stat)| data == wanted && version.is_none_or(|v| v == stat.version)).map(|f| f.1))
+        Ok(found
+            .filter(|(data, stat)| data == wanted && stat.version == version)
+            .map(|(_, stat)| stat))
     }
 
     /// Many guarded writes at once, each on its own. A znode that is there already, or gone already, is no error.
@@ -321,7 +313,9 @@ impl ControllerZkClient {
         states: &[(TopicPartition, LeaderAndIsr)],
     ) -> Result<Vec<Result<(), ZkError>>, ControllerError> {
         let topics: BTreeSet<_> = states.iter().map(|(p, _)| &p.topic).collect();
-        let parents = topics.into_iter().map(|t| create(paths::topic_partitions(t), Bytes::new()));
+        let parents = topics
+            .into_iter()
+            .map(|t| create(paths::topic_partitions(t), Bytes::new()));
         self.write_all(parents.collect()).await?;
         let creations = states.iter().map(|(partition, state)| {
             let state = LeaderIsrAndControllerEpoch {
@@ -338,7 +332,10 @@ impl ControllerZkClient {
         partition: &TopicPartition,
         state: LeaderIsrAndControllerEpoch,
     ) -> Result<Result<(), ZkError>, ControllerError> {
-        let parent = create(paths::topic_partition(&partition.topic, partition.partition), Bytes::new());
+        let parent = create(
+            paths::topic_partition(&partition.topic, partition.partition),
+            Bytes::new(),
+        );
         let path = paths::topic_partition_state(&partition.topic, partition.partition);
         let create_state = create(path, partition_state::encode(&state));
         let ops = [parent, create_state];
@@ -346,14 +343,17 @@ impl ControllerZkClient {
             Ok(_) => return Ok(Ok(())),
             Err(refusal) => refusal,
         };
-        let [_, create_state] = ops;
-        if refusal.uncertain && self.stands_as_written(&create_state).await?.is_some() {
-            return Ok(Ok(()));
+        match refusal {
+            // An earlier controller did not get further, or the answer to our own first attempt was lost.
+            Refusal {
+                index: 0,
+                error: ZkError::NodeExists(_),
+            } => {
+                let [_, create_state] = ops;
+                Ok(self.write(create_state).await?.map(drop))
+            }
+            Refusal { error, .. } => Ok(Err(error)),
         }
-        if refusal.index == 0 && matches!(refusal.error, ZkError::NodeExists(_)) {
-            return Ok(self.write(create_state).await?.map(drop));
-        }
-        Ok(Err(refusal.error))
     }
 
     /// Writes states, each on condition that its znode still has the partition epoch it was read with.
@@ -379,7 +379,13 @@ impl ControllerZkClient {
             match result? {
                 Ok(stat) => {
                     let partition_epoch = stat.version;
-                    outcome.finished.push((partition, Ok(LeaderAndIsr { partition_epoch, ..state })));
+                    outcome.finished.push((
+                        partition,
+                        Ok(LeaderAndIsr {
+                            partition_epoch,
+                            ..state
+                        }),
+                    ));
                 }
                 Err(ZkError::BadVersion(_)) => {
                     warn!(%partition, partition_epoch = state.partition_epoch, "partition state changed meanwhile");
@@ -399,7 +405,14 @@ impl ControllerZkClient {
     ) -> Result<(), ControllerError> {
         let data = assignment.encode();
         let path = paths::topic(topic);
-        Ok(self.write(ZkOp::SetData { path, data, version: None }).await?.map(drop)?)
+        Ok(self
+            .write(ZkOp::SetData {
+                path,
+                data,
+                version: None,
+            })
+            .await?
+            .map(drop)?)
     }
 
     /// Gives ids to topics that have none.
@@ -471,15 +484,23 @@ impl ControllerZkClient {
         let path = paths::PRODUCER_ID_BLOCK;
         loop {
             let found = self.get(path, false).await?;
-            let previous = match found.as_ref().map(|(data, _)| data).filter(|data| !data.is_empty()) {
-                Some(data) => Some(
-                    ProducerIdBlock::decode(data)
-                        .map_err(|error| ControllerError::Znode { path: path.to_owned(), error })?,
-                ),
+            let previous = match found
+                .as_ref()
+                .map(|(data, _)| data)
+                .filter(|data| !data.is_empty())
+            {
+                Some(data) => {
+                    Some(
+                        ProducerIdBlock::decode(data).map_err(|error| ControllerError::Znode {
+                            path: path.to_owned(),
+                            error,
+                        })?,
+                    )
+                }
                 None => None,
             };
-            let block =
-                ProducerIdBlock::next(previous.as_ref(), broker).ok_or(ControllerError::ProducerIdsExhausted)?;
+            let block = ProducerIdBlock::next(previous.as_ref(), broker)
+                .ok_or(ControllerError::ProducerIdsExhausted)?;
             let op = match found {
                 Some((_, stat)) => ZkOp::SetData {
                     path: path.to_owned(),
