@@ -99,6 +99,14 @@ impl MemorySession {
         state.tell_subscribers(self.client, WatchKind::SessionExpired);
     }
 
+    /// Like [`MemorySession::expire`], but the ephemerals stay behind, as they do with ZooKeeper for a while when the
+    /// client finds out before it (and for ever with ZOOKEEPER-2985).
+    pub fn expire_leaving_ephemerals(&self) {
+        let mut state = self.state.lock();
+        state.forget_session(self.client);
+        state.tell_subscribers(self.client, WatchKind::SessionExpired);
+    }
+
     /// Establishes a new session after one has expired.
     pub fn establish(&self) {
         let mut state = self.state.lock();
@@ -173,11 +181,15 @@ impl State {
         }
     }
 
-    fn end_session(&mut self, client: usize) {
+    fn forget_session(&mut self, client: usize) -> i64 {
         let ended = &mut self.clients[client];
-        let session_id = std::mem::take(&mut ended.session_id);
         ended.data_watches.clear();
         ended.child_watches.clear();
+        std::mem::take(&mut ended.session_id)
+    }
+
+    fn end_session(&mut self, client: usize) {
+        let session_id = self.forget_session(client);
         let changes = self.tree.remove_ephemerals_of(session_id);
         self.fire(&changes);
     }

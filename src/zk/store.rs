@@ -22,6 +22,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
+use super::znode::ZnodeError;
+
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "ZooKeeper's own error names")]
@@ -43,6 +45,19 @@ pub enum ZkError {
     SessionExpired,
     #[error("not authorized: {0}")]
     NoAuth(String),
+    /// The znode is there, but nobody can read it.
+    #[error("data of {path}: {error}")]
+    Malformed { path: String, error: ZnodeError },
+    /// `zookeeper.connect` makes no sense.
+    #[error("zookeeper.connect {connect:?}: {reason}")]
+    InvalidConnectString { connect: String, reason: String },
+    /// There was no first connection in time.
+    #[error("no connection to ZooKeeper at {servers} within {timeout_ms} ms: {reason}")]
+    Unreachable {
+        servers: String,
+        timeout_ms: u64,
+        reason: String,
+    },
     #[error("ZooKeeper: {0}")]
     Other(String),
 }

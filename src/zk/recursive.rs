@@ -1,0 +1,70 @@
+//! Creating a znode with its parents, deleting one with everything below it, walking a tree.
+//! Kafka 3.9: `KafkaZkClient.createRecursive` and `deleteRecursive`.
+//!
+//! None of it is atomic: others may see, and meddle with, what is half done.
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt as _, join_all};
+
+use super::paths;
+use super::store::{CreateMode, ZkError, ZkStore};
+
+/// Creates a persistent znode, and whichever of its parents are missing without data. `NodeExists` if there is one
+/// already, which may be our own after a lost connection.
+pub async fn create_recursive(store: &dyn ZkStore, path: &str, data: Bytes) -> Result<(), ZkError> {
+    match store.create(path, data.clone(), CreateMode::Persistent).await {
+        Err(ZkError::NoNode(_)) => {
+            if let Some(parent) = paths::parent(path) {
+                ensure_path(store, parent).await?;
+            }
+            store.create(path, data, CreateMode::Persistent).await.map(drop)
+        }
+        other => other.map(drop),
+    }
+}
+
+/// Makes sure that a persistent znode exists, and its parents: creates without data whatever is missing.
+pub fn ensure_path<'a>(store: &'a dyn ZkStore, path: &'a str) -> BoxFuture<'a, Result<(), ZkError>> {
+    async move {
+        match create_recursive(store, path, Bytes::new()).await {
+            Ok(()) | Err(ZkError::NodeExists(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+    .boxed()
+}
+
+/// Deletes a znode and everything below it; whether there was one. New children that someone creates meanwhile
+/// make it fail with `NotEmpty`.
+pub fn delete_recursive<'a>(store: &'a dyn ZkStore, path: &'a str) -> BoxFuture<'a, Result<bool, ZkError>> {
+    async move {
+        let Some(children) = store.children(path, false).await? else {
+            return Ok(false);
+        };
+        let children: Vec<_> = children.iter().map(|name| paths::child(path, name)).collect();
+        for deleted in join_all(children.iter().map(|child| delete_recursive(store, child))).await {
+            deleted?;
+        }
+        match store.delete(path, None).await {
+            Ok(()) | Err(ZkError::NoNode(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+    .boxed()
+}
+
+/// The paths of `root` and everything below it, each before its children; children in the order of their names.
+pub fn walk<'a>(store: &'a dyn ZkStore, root: &'a str) -> BoxFuture<'a, Result<Vec<String>, ZkError>> {
+    async move {
+        let Some(children) = store.children(root, false).await? else {
+            return Ok(Vec::new());
+        };
+        let children: Vec<_> = children.iter().map(|name| paths::child(root, name)).collect();
+        let mut found = vec![root.to_owned()];
+        for below in join_all(children.iter().map(|child| walk(store, child))).await {
+            found.extend(below?);
+        }
+        Ok(found)
+    }
+    .boxed()
+}

@@ -1,0 +1,280 @@
+//! The store on a real ensemble: one ZooKeeper session, replaced by a new one whenever it expires.
+//! Kafka 3.9: `ZooKeeperClient` and the retrying half of `KafkaZkClient`.
+//!
+//! [`ZkSession`] is what callers hold; it only puts requests into a queue. One task, the driver, owns the
+//! connection: it starts the requests in the order of the queue, many at a time, matches the answers, sends again
+//! what a broken connection left unanswered, turns one-shot watches into events for everybody, and finds a session
+//! again:
+//!
+//! ```text
+//!            connection lost, found again by crate zookeeper-client: what was unanswered is sent again
+//!           ┌──────┐
+//!           ▼      │
+//! connect ─► serving ──── no connection for 7/5 of the session timeout, or ZooKeeper says "expired"
+//!           ▲      │                                      │
+//!           │      └─ closed: the session ends at once    ▼
+//!           │                                    ask for the old session ──┐ every second, for ever
+//!           │  it lives: events for every        │           ▲─────────────┘
+//!           ├── armed watch, send again ─────────┤
+//!           │                                    │ it does not: SessionExpired, operations fail
+//!           │                                    ▼
+//!           └── SessionEstablished ──── ask for a new session, every second, for ever
+//! ```
+//!
+//! Asking for the old session first matters after an outage of the whole ensemble: ZooKeeper keeps all sessions
+//! through it, however long it took, and Kafka's brokers come out of it with their registrations; so do ours.
+
+mod connect_string;
+mod driver;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zookeeper_client::SessionInfo;
+
+use self::connect_string::ConnectString;
+use self::driver::Driver;
+use self::request::{Answer, Operation, Request};
+use super::store::{CreateMode, MultiError, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};
+use crate::config::BrokerConfig;
+
+/// How many requests are under way at most, unless told otherwise. Kafka's default of
+/// `zookeeper.max.in.flight.requests`, 10, keeps a controller of many partitions waiting for round trips; 1000 is
+/// also where ZooKeeper's own limit of outstanding requests lies.
+pub const MAX_IN_FLIGHT: usize = 1000;
+
+/// How to reach ZooKeeper.
+#[derive(Clone, Debug)]
+pub struct ZkOptions {
+    /// `host:port,…/chroot`, as in `zookeeper.connect`.
+    pub connect: String,
+    /// After how long without a sign of life ZooKeeper shall end the session; it may settle for another value.
+    pub session_timeout: Duration,
+    /// How long to try for the very first connection. Later ones are tried for ever.
+    pub connection_timeout: Duration,
+    /// How many requests are under way at most; the others wait.
+    pub max_in_flight: usize,
+    /// Whether to create the chroot if it is missing. A broker does, a tool that looks around does not.
+    pub create_chroot: bool,
+}
+
+impl ZkOptions {
+    /// What a broker is configured with. `zookeeper.max.in.flight.requests` can raise [`MAX_IN_FLIGHT`], not lower
+    /// it: nobody asked for the default that it would have to be told apart from.
+    pub fn from_config(config: &BrokerConfig) -> Self {
+        Self {
+            connect: config.zookeeper_connect.clone(),
+            session_timeout: Duration::from_millis(config.zookeeper_session_timeout_ms),
+            connection_timeout: Duration::from_millis(config.zookeeper_connection_timeout_ms),
+            max_in_flight: config.zookeeper_max_in_flight_requests.max(MAX_IN_FLIGHT),
+            create_chroot: true,
+        }
+    }
+
+    /// What a command line tool needs, with Kafka's default timeouts.
+    pub fn for_tool(connect: &str) -> Self {
+        Self {
+            connect: connect.to_owned(),
+            session_timeout: Duration::from_secs(18),
+            connection_timeout: Duration::from_secs(18),
+            max_in_flight: MAX_IN_FLIGHT,
+            create_chroot: false,
+        }
+    }
+}
+
+/// A session with a real ensemble. Dropping it ends the session like [`ZkSession::close`], without waiting.
+pub struct ZkSession {
+    operations: mpsc::UnboundedSender<Operation>,
+    shared: Arc<Shared>,
+    closing: CancellationToken,
+    driver: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the callers' side and the driver have in common.
+struct Shared {
+    session: Mutex<SessionInfo>,
+    subscribers: Mutex<Vec<mpsc::UnboundedSender<WatchEvent>>>,
+}
+
+impl Shared {
+    fn publish(&self, path: String, kind: WatchKind) {
+        let event = WatchEvent { path, kind };
+        self.subscribers
+            .lock()
+            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+    }
+}
+
+impl ZkSession {
+    /// Connects, and creates the chroot if asked to. Tries again until the connection timeout has passed; a connect
+    /// string that makes no sense fails at once.
+    pub async fn connect(options: ZkOptions) -> Result<Self, ZkError> {
+        let connect_string = ConnectString::parse(&options.connect)?;
+        let client = driver::connect_first(&options, &connect_string).await?;
+        let (operations, requests) = mpsc::unbounded_channel();
+        let closing = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            session: Mutex::new(client.session().clone()),
+            subscribers: Mutex::default(),
+        });
+        let driver = Driver::new(
+            options,
+            connect_string,
+            Arc::clone(&shared),
+            requests,
+            closing.clone(),
+        );
+        let driver = tokio::spawn(driver.run(client));
+        Ok(Self {
+            operations,
+            shared,
+            closing,
+            driver: Mutex::new(Some(driver)),
+        })
+    }
+
+    /// Ends the session: when this returns ZooKeeper has removed its ephemerals, unless it could not be reached.
+    /// Operations under way and later ones fail with [`ZkError::ConnectionLoss`].
+    pub async fn close(&self) {
+        self.closing.cancel();
+        let driver = self.driver.lock().take();
+        if let Some(driver) = driver {
+            // It can only have failed by a panic, which has been reported.
+            let _ = driver.await;
+        }
+    }
+
+    /// Id and password of the session, with which a test can end it behind the driver's back.
+    #[cfg(test)]
+    pub(super) fn session_info(&self) -> SessionInfo {
+        self.shared.session.lock().clone()
+    }
+
+    fn start(&self, request: Request) -> impl Future<Output = Result<Answer, MultiError>> + Send + 'static {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.operations.send(Operation { request, reply });
+        async move {
+            let lost = || MultiError {
+                index: 0,
+                error: ZkError::ConnectionLoss,
+            };
+            sent.map_err(|_| lost())?;
+            answer.await.unwrap_or_else(|_| Err(lost()))
+        }
+    }
+
+    /// Starts a request to which only one variant of [`Answer`] can be the answer.
+    fn start_and_take<T: 'static>(
+        &self,
+        request: Request,
+        take: impl FnOnce(Answer) -> Option<T> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, ZkError>> {
+        let answer = self.start(request);
+        async move {
+            let answer = answer.await.map_err(|error| error.error)?;
+            Ok(take(answer).expect("the driver answers each request with its own kind of answer"))
+        }
+        .boxed()
+    }
+}
+
+impl ZkStore for ZkSession {
+    fn get(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<(Bytes, Stat)>, ZkError>> {
+        let path = path.to_owned();
+        self.start_and_take(Request::Get { path, watch }, |answer| match answer {
+            Answer::Data(data) => Some(data),
+            _ => None,
+        })
+    }
+
+    fn exists(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Stat>, ZkError>> {
+        let path = path.to_owned();
+        self.start_and_take(Request::Exists { path, watch }, |answer| match answer {
+            Answer::Stat(stat) => Some(stat),
+            _ => None,
+        })
+    }
+
+    fn children(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Vec<String>>, ZkError>> {
+        let path = path.to_owned();
+        self.start_and_take(Request::Children { path, watch }, |answer| match answer {
+            Answer::Children(children) => Some(children),
+            _ => None,
+        })
+    }
+
+    fn create(
+        &self,
+        path: &str,
+        data: Bytes,
+        mode: CreateMode,
+    ) -> BoxFuture<'static, Result<(String, Stat), ZkError>> {
+        let path = path.to_owned();
+        self.start_and_take(
+            Request::Write(ZkOp::Create { path, data, mode }),
+            |answer| match answer {
+                Answer::Written(ZkOpResult::Created { path, stat }) => Some((path, stat)),
+                _ => None,
+            },
+        )
+    }
+
+    fn set(
+        &self,
+        path: &str,
+        data: Bytes,
+        version: Option<i32>,
+    ) -> BoxFuture<'static, Result<Stat, ZkError>> {
+        let path = path.to_owned();
+        self.start_and_take(
+            Request::Write(ZkOp::SetData { path, data, version }),
+            |answer| match answer {
+                Answer::Written(ZkOpResult::Set { stat }) => Some(stat),
+                _ => None,
+            },
+        )
+    }
+
+    fn delete(&self, path: &str, version: Option<i32>) -> BoxFuture<'static, Result<(), ZkError>> {
+        let path = path.to_owned();
+        self.start_and_take(
+            Request::Write(ZkOp::Delete { path, version }),
+            |answer| match answer {
+                Answer::Written(ZkOpResult::Deleted) => Some(()),
+                _ => None,
+            },
+        )
+    }
+
+    fn multi(&self, ops: Vec<ZkOp>) -> BoxFuture<'static, Result<Vec<ZkOpResult>, MultiError>> {
+        let answer = self.start(Request::Multi(ops));
+        async move {
+            match answer.await? {
+                Answer::Multi(results) => Ok(results),
+                other => unreachable!("a multi was answered with {other:?}"),
+            }
+        }
+        .boxed()
+    }
+
+    fn session_id(&self) -> i64 {
+        self.shared.session.lock().id().0
+    }
+
+    fn subscribe(&self) -> mpsc::UnboundedReceiver<WatchEvent> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.shared.subscribers.lock().push(sender);
+        receiver
+    }
+}

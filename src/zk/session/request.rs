@@ -1,0 +1,277 @@
+//! One request to ZooKeeper: how it is put to crate zookeeper-client, and what its answer means.
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use zookeeper_client as zk;
+use zookeeper_client::{Client, MultiWriteError, MultiWriteResult, OneshotWatcher};
+
+use crate::zk::store::{CreateMode, MultiError, Stat, ZkError, ZkOp, ZkOpResult};
+
+/// Everyone may do everything, as Kafka has it unless `zookeeper.set.acl` is set.
+const OPEN: zk::Acls<'static> = zk::Acls::anyone_all();
+
+/// A request and where its answer goes.
+pub struct Operation {
+    pub request: Request,
+    pub reply: oneshot::Sender<Result<Answer, MultiError>>,
+}
+
+/// What is asked of ZooKeeper.
+pub enum Request {
+    Get { path: String, watch: bool },
+    Exists { path: String, watch: bool },
+    Children { path: String, watch: bool },
+    Write(ZkOp),
+    Multi(Vec<ZkOp>),
+}
+
+/// What ZooKeeper answers, to each kind of request its own kind of answer.
+#[derive(Debug)]
+pub enum Answer {
+    Data(Option<(Bytes, Stat)>),
+    Stat(Option<Stat>),
+    Children(Option<Vec<String>>),
+    Written(ZkOpResult),
+    Multi(Vec<ZkOpResult>),
+}
+
+/// What became of a request.
+pub enum Outcome {
+    /// It was answered, and a watch was armed if it asked for one.
+    Answered(Answer, Option<Watch>),
+    /// It was refused; nothing was changed.
+    Refused(MultiError),
+    /// It was sent, or not, and there was no answer.
+    Unanswered,
+}
+
+/// Which of the two watches that a path can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WatchClass {
+    /// Creation, deletion and change of data.
+    Data,
+    /// Change of children and deletion.
+    Children,
+}
+
+/// A watch that was just armed.
+pub struct Watch {
+    pub class: WatchClass,
+    /// Whether the znode existed.
+    pub existed: bool,
+    pub watcher: OneshotWatcher,
+}
+
+impl Request {
+    /// Path and class of the watch that it asks for.
+    pub fn watch_wanted(&self) -> Option<(&str, WatchClass)> {
+        match self {
+            Self::Get { path, watch: true } | Self::Exists { path, watch: true } => {
+                Some((path, WatchClass::Data))
+            }
+            Self::Children { path, watch: true } => Some((path, WatchClass::Children)),
+            _ => None,
+        }
+    }
+
+    /// Sends it at the first poll. `arm` is false if the watch it asks for is armed already.
+    pub async fn execute(&self, client: &Client, arm: bool) -> Outcome {
+        let executed = match self {
+            Self::Get { path, .. } => get(client, path, arm).await,
+            Self::Exists { path, .. } => exists(client, path, arm).await,
+            Self::Children { path, .. } => children(client, path, arm).await,
+            Self::Write(op) => write(client, op)
+                .await
+                .map(|written| (Answer::Written(written), None)),
+            Self::Multi(ops) => return multi(client, ops).await,
+        };
+        match executed {
+            Ok((answer, watch)) => Outcome::Answered(answer, watch),
+            Err(error) => refused(0, error, self.path()),
+        }
+    }
+
+    fn path(&self) -> &str {
+        match self {
+            Self::Get { path, .. } | Self::Exists { path, .. } | Self::Children { path, .. } => path,
+            Self::Write(op) => op.path(),
+            Self::Multi(ops) => ops.first().map_or("", ZkOp::path),
+        }
+    }
+}
+
+type Executed = Result<(Answer, Option<Watch>), zk::Error>;
+
+async fn get(client: &Client, path: &str, arm: bool) -> Executed {
+    loop {
+        let got = match arm {
+            true => client
+                .get_and_watch_data(path)
+                .await
+                .map(|(data, stat, watcher)| (data, stat, Some(watcher))),
+            false => client.get_data(path).await.map(|(data, stat)| (data, stat, None)),
+        };
+        match got {
+            Ok((data, stat, watcher)) => {
+                let answer = Answer::Data(Some((data.into(), stat_from(&stat))));
+                return Ok((answer, watcher.map(|watcher| Watch::data(true, watcher))));
+            }
+            Err(zk::Error::NoNode) if arm => match client.check_and_watch_stat(path).await? {
+                (None, watcher) => return Ok((Answer::Data(None), Some(Watch::data(false, watcher)))),
+                // Created in between; now there is something to get.
+                (Some(_), _) => continue,
+            },
+            Err(zk::Error::NoNode) => return Ok((Answer::Data(None), None)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn exists(client: &Client, path: &str, arm: bool) -> Executed {
+    let (stat, watcher) = match arm {
+        true => client
+            .check_and_watch_stat(path)
+            .await
+            .map(|(stat, watcher)| (stat, Some(watcher)))?,
+        false => (client.check_stat(path).await?, None),
+    };
+    let watch = watcher.map(|watcher| Watch::data(stat.is_some(), watcher));
+    Ok((Answer::Stat(stat.as_ref().map(stat_from)), watch))
+}
+
+async fn children(client: &Client, path: &str, arm: bool) -> Executed {
+    let listed = match arm {
+        true => client
+            .list_and_watch_children(path)
+            .await
+            .map(|(names, watcher)| (names, Some(watcher))),
+        false => client.list_children(path).await.map(|names| (names, None)),
+    };
+    match listed {
+        Ok((mut names, watcher)) => {
+            names.sort_unstable();
+            let watch = watcher.map(|watcher| Watch {
+                class: WatchClass::Children,
+                existed: true,
+                watcher,
+            });
+            Ok((Answer::Children(Some(names)), watch))
+        }
+        Err(zk::Error::NoNode) => Ok((Answer::Children(None), None)),
+        Err(error) => Err(error),
+    }
+}
+
+impl Watch {
+    fn data(existed: bool, watcher: OneshotWatcher) -> Self {
+        Self {
+            class: WatchClass::Data,
+            existed,
+            watcher,
+        }
+    }
+}
+
+async fn write(client: &Client, op: &ZkOp) -> Result<ZkOpResult, zk::Error> {
+    match op {
+        ZkOp::Create { path, data, mode } => {
+            let (stat, sequence) = client.create(path, data, &create_options(*mode)).await?;
+            let path = match mode {
+                CreateMode::PersistentSequential => format!("{path}{sequence}"),
+                CreateMode::Persistent | CreateMode::Ephemeral => path.clone(),
+            };
+            let stat = stat_from(&stat);
+            Ok(ZkOpResult::Created { path, stat })
+        }
+        ZkOp::SetData { path, data, version } => {
+            let stat = client.set_data(path, data, *version).await?;
+            Ok(ZkOpResult::Set {
+                stat: stat_from(&stat),
+            })
+        }
+        ZkOp::Delete { path, version } => client.delete(path, *version).await.map(|()| ZkOpResult::Deleted),
+        ZkOp::Check { .. } => unreachable!("the store's trait has checks in multis only"),
+    }
+}
+
+async fn multi(client: &Client, ops: &[ZkOp]) -> Outcome {
+    let mut writer = client.new_multi_writer();
+    for (index, op) in ops.iter().enumerate() {
+        let added = match op {
+            ZkOp::Create { path, data, mode } => writer.add_create(path, data, &create_options(*mode)),
+            ZkOp::SetData { path, data, version } => writer.add_set_data(path, data, *version),
+            ZkOp::Delete { path, version } => writer.add_delete(path, *version),
+            ZkOp::Check { path, version } => writer.add_check_version(path, *version),
+        };
+        if let Err(error) = added {
+            return refused(index, error, op.path());
+        }
+    }
+    match writer.commit().await {
+        Ok(results) => Outcome::Answered(
+            Answer::Multi(results.into_iter().map(op_result_from).collect()),
+            None,
+        ),
+        Err(MultiWriteError::RequestFailed { source }) => {
+            refused(0, source, ops.first().map_or("", ZkOp::path))
+        }
+        Err(MultiWriteError::OperationFailed { index, source }) => {
+            refused(index, source, ops.get(index).map_or("", ZkOp::path))
+        }
+    }
+}
+
+fn create_options(mode: CreateMode) -> zk::CreateOptions<'static> {
+    match mode {
+        CreateMode::Persistent => zk::CreateMode::Persistent.with_acls(OPEN),
+        CreateMode::PersistentSequential => zk::CreateMode::PersistentSequential.with_acls(OPEN),
+        CreateMode::Ephemeral => zk::CreateMode::Ephemeral.with_acls(OPEN),
+    }
+}
+
+fn op_result_from(result: MultiWriteResult) -> ZkOpResult {
+    match result {
+        MultiWriteResult::Check => ZkOpResult::Checked,
+        MultiWriteResult::Delete => ZkOpResult::Deleted,
+        MultiWriteResult::Create { path, stat } => ZkOpResult::Created {
+            path,
+            stat: stat_from(&stat),
+        },
+        MultiWriteResult::SetData { stat } => ZkOpResult::Set {
+            stat: stat_from(&stat),
+        },
+        other => unreachable!("no such operation was in the multi: {other:?}"),
+    }
+}
+
+fn stat_from(stat: &zk::Stat) -> Stat {
+    Stat {
+        czxid: stat.czxid,
+        mzxid: stat.mzxid,
+        ctime_ms: stat.ctime,
+        version: stat.version,
+        ephemeral_owner: stat.ephemeral_owner,
+    }
+}
+
+fn refused(index: usize, error: zk::Error, path: &str) -> Outcome {
+    let path = || path.to_owned();
+    let error = match error {
+        // Even "expired" only means that crate zookeeper-client has given up; the driver finds out what is true.
+        zk::Error::ConnectionLoss
+        | zk::Error::SessionExpired
+        | zk::Error::SessionMoved
+        | zk::Error::Timeout
+        | zk::Error::NoHosts
+        | zk::Error::AuthFailed
+        | zk::Error::ClientClosed
+        | zk::Error::Custom(_) => return Outcome::Unanswered,
+        zk::Error::NoNode => ZkError::NoNode(path()),
+        zk::Error::NodeExists => ZkError::NodeExists(path()),
+        zk::Error::BadVersion => ZkError::BadVersion(path()),
+        zk::Error::NotEmpty => ZkError::NotEmpty(path()),
+        zk::Error::NoAuth => ZkError::NoAuth(path()),
+        other => ZkError::Other(format!("{}: {other}", path())),
+    };
+    Outcome::Refused(MultiError { index, error })
+}

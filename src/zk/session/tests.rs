@@ -1,0 +1,317 @@
+//! What only a real session goes through: connections that break, servers that are not there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::*;
+use crate::zk::suite::{Real, next};
+
+/// What the way between session and ZooKeeper does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Open,
+    /// Requests arrive, answers are lost.
+    Mute,
+    /// Connections break and new ones are refused.
+    Cut,
+}
+
+/// A way to ZooKeeper that can be cut.
+struct Proxy {
+    way: watch::Sender<Way>,
+    /// How many connections there are.
+    connections: watch::Sender<usize>,
+    options: ZkOptions,
+}
+
+impl Proxy {
+    async fn before(real: &Real) -> Self {
+        let (servers, chroot) = real.connect.split_once('/').unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (way, cut) = watch::channel(Way::Open);
+        let (connections, _) = watch::channel(0);
+        let count = connections.clone();
+        let servers = servers.to_owned();
+        let options = ZkOptions {
+            connect: format!("127.0.0.1:{port}/{chroot}"),
+            ..real.options()
+        };
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if *cut.borrow() == Way::Cut {
+                    continue;
+                }
+                count.send_modify(|count| *count += 1);
+                let forwarding = forward(client, servers.clone(), cut.clone());
+                let count = count.clone();
+                tokio::spawn(async move {
+                    forwarding.await;
+                    count.send_modify(|count| *count -= 1);
+                });
+            }
+        });
+        Self {
+            way,
+            connections,
+            options,
+        }
+    }
+
+    async fn connect(&self) -> ZkSession {
+        ZkSession::connect(self.options.clone()).await.unwrap()
+    }
+
+    fn set(&self, way: Way) {
+        self.way.send_replace(way);
+    }
+
+    async fn cut(&self) {
+        self.set(Way::Cut);
+        self.connections
+            .subscribe()
+            .wait_for(|count| *count == 0)
+            .await
+            .unwrap();
+    }
+}
+
+async fn forward(mut client: TcpStream, servers: String, way: watch::Receiver<Way>) {
+    let mut cut = way.clone();
+    let Ok(mut server) = TcpStream::connect(servers).await else {
+        return;
+    };
+    let (mut up, mut down) = ([0; 4096], [0; 4096]);
+    loop {
+        let sent = tokio::select! {
+            _ = async { drop(cut.wait_for(|way| *way == Way::Cut).await) } => return,
+            n = client.read(&mut up) => match n {
+                Ok(n) if n > 0 => server.write_all(&up[..n]).await,
+                _ => return,
+            },
+            n = server.read(&mut down) => match n {
+                Ok(_) if *way.borrow() == Way::Mute => Ok(()),
+                Ok(n) if n > 0 => client.write_all(&down[..n]).await,
+                _ => return,
+            },
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_ensemble_that_is_not_there_is_named() {
+    let unused = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let options = ZkOptions {
+        connect: format!("{unused}/kafka"),
+        session_timeout: Duration::from_secs(4),
+        connection_timeout: Duration::from_millis(300),
+        max_in_flight: MAX_IN_FLIGHT,
+        create_chroot: true,
+    };
+    let error = ZkSession::connect(options).await.err().unwrap().to_string();
+    let expected = format!("no connection to ZooKeeper at {unused} within 300 ms: no available hosts");
+    assert_eq!(error, expected);
+}
+
+#[tokio::test]
+async fn a_connect_string_without_sense_fails_at_once() {
+    for connect in ["", "/kafka", "127.0.0.1:port", "127.0.0.1:1/kafka/"] {
+        let error = ZkSession::connect(ZkOptions::for_tool(connect))
+            .await
+            .err()
+            .unwrap();
+        assert!(
+            matches!(error, ZkError::InvalidConnectString { .. }),
+            "{connect}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_chroot_is_created_for_brokers_only() {
+    let Some(real) = Real::for_test("a_chroot_is_created_for_brokers_only") else {
+        return;
+    };
+    let tool = ZkSession::connect(ZkOptions::for_tool(&real.connect))
+        .await
+        .unwrap();
+    assert_eq!(tool.children("/", false).await, Ok(None));
+    let broker = ZkSession::connect(real.options()).await.unwrap();
+    assert_eq!(tool.children("/", false).await, Ok(Some(vec![])));
+    broker.close().await;
+    assert_eq!(broker.exists("/", false).await, Err(ZkError::ConnectionLoss));
+}
+
+/// Trap 3: the write was applied, its answer was lost, it was sent again, and it stands in its own way.
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_sent_again() {
+    let Some(real) = Real::for_test("a_write_whose_answer_is_lost_is_sent_again") else {
+        return;
+    };
+    let proxy = Proxy::before(&real).await;
+    let (store, witness) = (
+        proxy.connect().await,
+        ZkSession::connect(real.options()).await.unwrap(),
+    );
+    let session_id = store.session_id();
+    store
+        .create("/a", Bytes::new(), CreateMode::Persistent)
+        .await
+        .unwrap();
+    let mut seen = witness.subscribe();
+    witness.get("/a", true).await.unwrap();
+
+    proxy.set(Way::Mute);
+    let guarded = store.set("/a", Bytes::from_static(b"1"), Some(0));
+    let unguarded = store.set("/a", Bytes::from_static(b"2"), None);
+    let read = store.get("/a", false);
+    assert_eq!(next(&mut seen).await.1, WatchKind::NodeDataChanged);
+    proxy.cut().await;
+    let late = store.create("/b", Bytes::new(), CreateMode::Persistent);
+    proxy.set(Way::Open);
+
+    assert_eq!(guarded.await, Err(ZkError::BadVersion("/a".to_owned())));
+    let version = unguarded.await.unwrap().version;
+    assert!(
+        version == 2 || version == 3,
+        "the first attempt may have been applied, the second was: {version}"
+    );
+    assert_eq!(read.await.unwrap().unwrap().0, Bytes::from_static(b"2"));
+    late.await.unwrap();
+    assert_eq!(store.session_id(), session_id, "the session has survived");
+}
+
+#[tokio::test]
+async fn watches_survive_a_lost_connection() {
+    let Some(real) = Real::for_test("watches_survive_a_lost_connection") else {
+        return;
+    };
+    let proxy = Proxy::before(&real).await;
+    let (store, other) = (
+        proxy.connect().await,
+        ZkSession::connect(real.options()).await.unwrap(),
+    );
+    let mut events = store.subscribe();
+    store.get("/a", true).await.unwrap();
+    proxy.cut().await;
+    other
+        .create("/a", Bytes::new(), CreateMode::Persistent)
+        .await
+        .unwrap();
+    proxy.set(Way::Open);
+    assert_eq!(next(&mut events).await, ("/a".to_owned(), WatchKind::NodeCreated));
+}
+
+/// The ensemble keeps the session although this client has given it up: nothing has expired.
+#[tokio::test]
+async fn a_session_that_lives_is_found_again() {
+    let Some(real) = Real::for_test("a_session_that_lives_is_found_again") else {
+        return;
+    };
+    let proxy = Proxy::before(&real).await;
+    let (store, other) = (
+        proxy.connect().await,
+        ZkSession::connect(real.options()).await.unwrap(),
+    );
+    let session_id = store.session_id();
+    let mut events = store.subscribe();
+    store
+        .create("/e", Bytes::new(), CreateMode::Ephemeral)
+        .await
+        .unwrap();
+    store.get("/e", true).await.unwrap();
+    store.get("/created-meanwhile", true).await.unwrap();
+    store.children("/", true).await.unwrap();
+
+    // Someone else keeps the session alive, as an ensemble does that was down as a whole.
+    let servers = real.connect.split('/').next().unwrap();
+    let keeper = zookeeper_client::Client::connector()
+        .with_detached()
+        .with_session(store.session_info());
+    proxy.cut().await;
+    let keeper = keeper.connect(servers).await.unwrap();
+    other
+        .create("/created-meanwhile", Bytes::new(), CreateMode::Persistent)
+        .await
+        .unwrap();
+    let waiting = store.set("/e", Bytes::from_static(b"1"), Some(0));
+    // 7/5 of the session timeout, after which crate zookeeper-client gives a session up, and some.
+    tokio::time::sleep(Duration::from_millis(7000)).await;
+    drop(keeper);
+    proxy.set(Way::Open);
+
+    assert_eq!(waiting.await.unwrap().version, 1);
+    assert_eq!(store.session_id(), session_id);
+    let mut told = vec![
+        next(&mut events).await,
+        next(&mut events).await,
+        next(&mut events).await,
+    ];
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = [
+        ("/", WatchKind::NodeChildrenChanged),
+        ("/created-meanwhile", WatchKind::NodeCreated),
+        ("/e", WatchKind::NodeDataChanged),
+    ];
+    assert_eq!(told, expected.map(|(path, kind)| (path.to_owned(), kind)));
+    assert!(other.exists("/e", false).await.unwrap().is_some());
+}
+
+/// What a controller of 10 000 new partitions does. Run by hand: it measures.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn throughput() {
+    let Some(real) = Real::for_test("throughput") else {
+        return;
+    };
+    for max_in_flight in [10, 100, MAX_IN_FLIGHT] {
+        let options = ZkOptions {
+            max_in_flight,
+            ..real.options()
+        };
+        let store = Arc::new(ZkSession::connect(options).await.unwrap());
+        let root = format!("/{max_in_flight}");
+        store
+            .create(&root, Bytes::new(), CreateMode::Persistent)
+            .await
+            .unwrap();
+        let start = Instant::now();
+        let writes = (0..30_000).map(|i| {
+            let check = ZkOp::Check {
+                path: root.clone(),
+                version: 0,
+            };
+            let create = ZkOp::Create {
+                path: format!("{root}/{i}"),
+                data: Bytes::from(vec![b'x'; 80]),
+                mode: CreateMode::Persistent,
+            };
+            store.multi(vec![check, create])
+        });
+        for written in join_all(writes).await {
+            written.unwrap();
+        }
+        let writing = start.elapsed();
+        let start = Instant::now();
+        for read in join_all((0..30_000).map(|i| store.get(&format!("{root}/{i}"), true))).await {
+            read.unwrap().unwrap();
+        }
+        println!(
+            "{max_in_flight} in flight: 30000 multis {writing:?}, 30000 watched reads {:?}",
+            start.elapsed()
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! The suite that every store has to pass: the one in memory always, the real one against the ZooKeeper that
+//! `BARNABAS_TEST_ZOOKEEPER=host:port` names. Without it those tests say that they were skipped.
+
+mod cluster;
+mod store;
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
+
+use super::memory::{MemorySession, MemoryZooKeeper};
+use super::session::{MAX_IN_FLIGHT, ZkOptions, ZkSession};
+use super::store::{WatchEvent, WatchKind, ZkStore};
+use crate::common::clock::ManualClock;
+use crate::common::ids::{random_uuid, uuid_to_base64};
+
+/// Something that sessions can be had from.
+pub trait Ensemble {
+    type Session: ZkStore;
+    async fn connect(&self) -> Arc<Self::Session>;
+    /// Ends the session as ZooKeeper would, and lets a new one be established after some operations failed.
+    async fn expire(&self, session: &Arc<Self::Session>);
+    async fn close(&self, session: &Arc<Self::Session>);
+}
+
+/// One in memory for each test.
+pub struct InMemory(MemoryZooKeeper);
+
+impl InMemory {
+    pub fn new() -> Self {
+        Self(MemoryZooKeeper::new(ManualClock::at(1000)))
+    }
+}
+
+impl Ensemble for InMemory {
+    type Session = MemorySession;
+
+    async fn connect(&self) -> Arc<MemorySession> {
+        self.0.connect()
+    }
+
+    async fn expire(&self, session: &Arc<MemorySession>) {
+        session.expire();
+        session.establish();
+    }
+
+    async fn close(&self, session: &Arc<MemorySession>) {
+        session.close();
+    }
+}
+
+/// A chroot of its own in a running ZooKeeper.
+pub struct Real {
+    pub connect: String,
+}
+
+impl Real {
+    /// `None`, and a line on the standard error that no test runner swallows, if there is no ZooKeeper to test with.
+    pub fn for_test(name: &str) -> Option<Self> {
+        match std::env::var("BARNABAS_TEST_ZOOKEEPER") {
+            Ok(servers) => {
+                let unique = uuid_to_base64(random_uuid());
+                Some(Self {
+                    connect: format!("{servers}/barnabas-test/{name}-{unique}"),
+                })
+            }
+            Err(_) => {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "SKIPPED {name} against a real ZooKeeper: BARNABAS_TEST_ZOOKEEPER is not set"
+                );
+                None
+            }
+        }
+    }
+
+    pub fn options(&self) -> ZkOptions {
+        ZkOptions {
+            connect: self.connect.clone(),
+            session_timeout: Duration::from_secs(4),
+            connection_timeout: Duration::from_secs(10),
+            max_in_flight: MAX_IN_FLIGHT,
+            create_chroot: true,
+        }
+    }
+}
+
+impl Ensemble for Real {
+    type Session = ZkSession;
+
+    async fn connect(&self) -> Arc<ZkSession> {
+        Arc::new(ZkSession::connect(self.options()).await.unwrap())
+    }
+
+    async fn expire(&self, session: &Arc<ZkSession>) {
+        // Whoever knows id and password of a session can close it under its owner's feet.
+        let servers = self.connect.split('/').next().unwrap();
+        let connector = zookeeper_client::Client::connector().with_session(session.session_info());
+        let intruder = connector.connect(servers).await.unwrap();
+        let mut state = intruder.state_watcher();
+        drop(intruder);
+        while !state.changed().await.is_terminated() {}
+    }
+
+    async fn close(&self, session: &Arc<ZkSession>) {
+        session.close().await;
+    }
+}
+
+/// Runs every test of the suite in memory and for real.
+macro_rules! suite {
+    ($($name:ident)*) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&crate::zk::suite::InMemory::new()).await;
+            })*
+        }
+        mod real {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(ensemble) = crate::zk::suite::Real::for_test(stringify!($name)) {
+                    super::$name(&ensemble).await;
+                }
+            })*
+        }
+    };
+}
+
+use suite;
+
+/// The next event, which must come soon.
+pub async fn next(events: &mut UnboundedReceiver<WatchEvent>) -> (String, WatchKind) {
+    let event = timeout(Duration::from_secs(20), events.recv())
+        .await
+        .expect("an event")
+        .unwrap();
+    (event.path, event.kind)
+}
+
+/// What [`next`] gives for this event.
+pub fn event(path: &str, kind: WatchKind) -> (String, WatchKind) {
+    (path.to_owned(), kind)
+}
