@@ -1,0 +1,417 @@
+//! Keys and values of `__consumer_offsets`, byte for byte. Kafka 3.9: `GroupMetadataManager` (object),
+//! `OffsetCommitKey`, `OffsetCommitValue`, `GroupMetadataKey`, `GroupMetadataValue`.
+//!
+//! Everything is big-endian and starts with an i16 version. A string is an i16 length and UTF-8, bytes are an
+//! i32 length and bytes, an array is an i32 count and its elements; length -1 is null. From version 4 of the
+//! values lengths are unsigned varints of length + 1 and every struct ends with tagged fields: such values are
+//! read, but as in Kafka not written. A record without value is a tombstone.
+//!
+//! ```text
+//! offset key   0,1  version:i16 group:string topic:string partition:i32
+//! offset value 0    version:i16 offset:i64 metadata:string commit_timestamp:i64
+//!              1    version:i16 offset:i64 metadata:string commit_timestamp:i64 expire_timestamp:i64
+//!              2    as 0
+//!              3,4  version:i16 offset:i64 leader_epoch:i32 metadata:string commit_timestamp:i64
+//! group key    2    version:i16 group:string
+//! group value  0-4  version:i16 protocol_type:string generation:i32 protocol:string? leader:string?
+//!                   [2+ current_state_timestamp:i64] members:array of
+//!                   { member_id:string [3+ group_instance_id:string?] client_id:string client_host:string
+//!                     [1+ rebalance_timeout:i32] session_timeout:i32 subscription:bytes assignment:bytes }
+//! ```
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::offsets::OffsetAndMetadata;
+
+const OFFSET_KEY_VERSION: i16 = 1;
+const GROUP_KEY_VERSION: i16 = 2;
+const OFFSET_VALUE_VERSION: i16 = 3;
+/// The only version with an expiry of its own, for commits that asked for a retention.
+const OFFSET_VALUE_VERSION_WITH_EXPIRY: i16 = 1;
+const GROUP_VALUE_VERSION: i16 = 3;
+const HIGHEST_VALUE_VERSION: i16 = 4;
+const FIRST_FLEXIBLE_VERSION: i16 = 4;
+
+/// A key or value that cannot be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogFormatError {
+    /// It ends before its content does.
+    #[error("truncated at byte {0}")]
+    Truncated(usize),
+    /// A version that Kafka 3.9 does not know either.
+    #[error("unknown value version {0}")]
+    UnknownVersion(i16),
+    /// A length below -1, a null where none may be, or text that is not UTF-8.
+    #[error("malformed at byte {0}")]
+    Malformed(usize),
+    /// Longer than its i16 length can say.
+    #[error("a string of {0} bytes is too long for the offsets topic")]
+    StringTooLong(usize),
+}
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    /// The offset that a group committed for a partition.
+    Offset {
+        /// The group.
+        group: &'a str,
+        /// The partition's topic.
+        topic: &'a str,
+        /// The partition's number.
+        partition: i32,
+    },
+    /// A generation of a group.
+    Group {
+        /// The group.
+        group: &'a str,
+    },
+    /// Something of another version, such as the groups of Kafka's new coordinator. To be skipped.
+    Unknown(i16),
+}
+
+/// A generation of a group as it is written when its assignment is known or its last member has left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of GroupMetadataValue")]
+pub struct GroupMetadataValue {
+    /// Empty if the group never had members.
+    pub protocol_type: String,
+    pub generation: i32,
+    pub protocol: Option<String>,
+    pub leader: Option<String>,
+    /// When the group entered its state, milliseconds since 1970; -1 in values of versions 0 and 1.
+    pub current_state_timestamp: i64,
+    pub members: Vec<MemberValue>,
+}
+
+/// One member within a [`GroupMetadataValue`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of GroupMetadataValue.MemberMetadata")]
+pub struct MemberValue {
+    pub member_id: String,
+    pub group_instance_id: Option<String>,
+    pub client_id: String,
+    pub client_host: String,
+    pub rebalance_timeout_ms: i32,
+    pub session_timeout_ms: i32,
+    pub subscription: Bytes,
+    pub assignment: Bytes,
+}
+
+/// The key of a committed offset.
+pub fn offset_key(group: &str, topic: &str, partition: i32) -> Result<Bytes, LogFormatError> {
+    let mut out = BytesMut::with_capacity(10 + group.len() + topic.len());
+    out.put_i16(OFFSET_KEY_VERSION);
+    put_string(&mut out, group)?;
+    put_string(&mut out, topic)?;
+    out.put_i32(partition);
+    Ok(out.freeze())
+}
+
+/// The value of a committed offset: version 3, or 1 if it has an expiry of its own.
+pub fn offset_value(value: &OffsetAndMetadata) -> Result<Bytes, LogFormatError> {
+    let mut out = BytesMut::with_capacity(32 + value.metadata.len());
+    match value.expire_timestamp_ms {
+        Some(expire_timestamp_ms) => {
+            out.put_i16(OFFSET_VALUE_VERSION_WITH_EXPIRY);
+            out.put_i64(value.offset);
+            put_string(&mut out, &value.metadata)?;
+            out.put_i64(value.commit_timestamp_ms);
+            out.put_i64(expire_timestamp_ms);
+        }
+        None => {
+            out.put_i16(OFFSET_VALUE_VERSION);
+            out.put_i64(value.offset);
+            out.put_i32(value.leader_epoch);
+            put_string(&mut out, &value.metadata)?;
+            out.put_i64(value.commit_timestamp_ms);
+        }
+    }
+    Ok(out.freeze())
+}
+
+/// The key of a group's generation.
+pub fn group_key(group: &str) -> Result<Bytes, LogFormatError> {
+    let mut out = BytesMut::with_capacity(4 + group.len());
+    out.put_i16(GROUP_KEY_VERSION);
+    put_string(&mut out, group)?;
+    Ok(out.freeze())
+}
+
+/// The value of a group's generation, version 3.
+pub fn group_value(value: &GroupMetadataValue) -> Result<Bytes, LogFormatError> {
+    let mut out = BytesMut::with_capacity(64 + 256 * value.members.len());
+    out.put_i16(GROUP_VALUE_VERSION);
+    put_string(&mut out, &value.protocol_type)?;
+    out.put_i32(value.generation);
+    put_nullable_string(&mut out, value.protocol.as_deref())?;
+    put_nullable_string(&mut out, value.leader.as_deref())?;
+    out.put_i64(value.current_state_timestamp);
+    out.put_i32(value.members.len() as i32);
+    for member in &value.members {
+        put_string(&mut out, &member.member_id)?;
+        put_nullable_string(&mut out, member.group_instance_id.as_deref())?;
+        put_string(&mut out, &member.client_id)?;
+        put_string(&mut out, &member.client_host)?;
+        out.put_i32(member.rebalance_timeout_ms);
+        out.put_i32(member.session_timeout_ms);
+        put_bytes(&mut out, &member.subscription);
+        put_bytes(&mut out, &member.assignment);
+    }
+    Ok(out.freeze())
+}
+
+fn put_string(out: &mut BytesMut, text: &str) -> Result<(), LogFormatError> {
+    let length = i16::try_from(text.len()).map_err(|_| LogFormatError::StringTooLong(text.len()))?;
+    out.put_i16(length);
+    out.put_slice(text.as_bytes());
+    Ok(())
+}
+
+fn put_nullable_string(out: &mut BytesMut, text: Option<&str>) -> Result<(), LogFormatError> {
+    match text {
+        Some(text) => put_string(out, text),
+        None => {
+            out.put_i16(-1);
+            Ok(())
+        }
+    }
+}
+
+/// Lengths fit: what is stored came in one request, whose size is bounded far below 2 GiB.
+fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_i32(bytes.len() as i32);
+    out.put_slice(bytes);
+}
+
+/// Reads a record's key.
+pub fn read_key(bytes: &[u8]) -> Result<Key<'_>, LogFormatError> {
+    let mut reader = Reader::new(bytes);
+    match reader.i16()? {
+        0..=OFFSET_KEY_VERSION => Ok(Key::Offset {
+            group: reader.string()?,
+            topic: reader.string()?,
+            partition: reader.i32()?,
+        }),
+        GROUP_KEY_VERSION => Ok(Key::Group {
+            group: reader.string()?,
+        }),
+        version => Ok(Key::Unknown(version)),
+    }
+}
+
+/// Reads the value of a committed offset, versions 0 to 4.
+pub fn read_offset_value(bytes: &[u8]) -> Result<OffsetAndMetadata, LogFormatError> {
+    let (mut reader, version) = Reader::of_value(bytes)?;
+    let offset = reader.i64()?;
+    let leader_epoch = if version >= 3 { reader.i32()? } else { -1 };
+    let metadata = reader.string()?.into();
+    let commit_timestamp_ms = reader.i64()?;
+    let expire_timestamp_ms = match version {
+        1 => Some(reader.i64()?).filter(|&ms| ms != -1),
+        _ => None,
+    };
+    Ok(OffsetAndMetadata {
+        offset,
+        leader_epoch,
+        metadata,
+        commit_timestamp_ms,
+        expire_timestamp_ms,
+    })
+}
+
+/// Reads the value of a group's generation, versions 0 to 4.
+pub fn read_group_value(bytes: &[u8]) -> Result<GroupMetadataValue, LogFormatError> {
+    let (mut reader, version) = Reader::of_value(bytes)?;
+    let protocol_type = reader.string()?.to_owned();
+    let generation = reader.i32()?;
+    let protocol = reader.nullable_string()?.map(str::to_owned);
+    let leader = reader.nullable_string()?.map(str::to_owned);
+    let current_state_timestamp = if version >= 2 { reader.i64()? } else { -1 };
+    let count = reader.array_length()?;
+    // The count is a claim; the vector grows with the members that are really there.
+    let mut members = Vec::new();
+    for _ in 0..count {
+        members.push(read_member(&mut reader, version)?);
+    }
+    Ok(GroupMetadataValue {
+        protocol_type,
+        generation,
+        protocol,
+        leader,
+        current_state_timestamp,
+        members,
+    })
+}
+
+fn read_member(reader: &mut Reader<'_>, version: i16) -> Result<MemberValue, LogFormatError> {
+    let member_id = reader.string()?.to_owned();
+    let group_instance_id = match version {
+        3.. => reader.nullable_string()?.map(str::to_owned),
+        _ => None,
+    };
+    let client_id = reader.string()?.to_owned();
+    let client_host = reader.string()?.to_owned();
+    let rebalance_timeout_ms = if version >= 1 { Some(reader.i32()?) } else { None };
+    let session_timeout_ms = reader.i32()?;
+    let subscription = Bytes::copy_from_slice(reader.bytes()?);
+    let assignment = Bytes::copy_from_slice(reader.bytes()?);
+    reader.tagged_fields()?;
+    Ok(MemberValue {
+        member_id,
+        group_instance_id,
+        client_id,
+        client_host,
+        rebalance_timeout_ms: rebalance_timeout_ms.unwrap_or(session_timeout_ms),
+        session_timeout_ms,
+        subscription,
+        assignment,
+    })
+}
+
+/// The topics in a `ConsumerProtocolSubscription`; `None` if it is none.
+///
+/// Every version begins as version 0 does: version:i16, topics:array of string, user_data:bytes?.
+pub fn read_subscribed_topics(subscription: &[u8]) -> Option<Vec<&str>> {
+    let mut reader = Reader::new(subscription);
+    if reader.i16().ok()? < 0 {
+        return None;
+    }
+    let count = reader.array_length().ok()?;
+    let mut topics = Vec::new();
+    for _ in 0..count {
+        topics.push(reader.string().ok()?);
+    }
+    reader.nullable_bytes().ok()?;
+    Some(topics)
+}
+
+/// Walks a key or value without ever reading past its end.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    flexible: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            position: 0,
+            flexible: false,
+        }
+    }
+
+    fn of_value(bytes: &'a [u8]) -> Result<(Self, i16), LogFormatError> {
+        let mut reader = Self::new(bytes);
+        let version = reader.i16()?;
+        if !(0..=HIGHEST_VALUE_VERSION).contains(&version) {
+            return Err(LogFormatError::UnknownVersion(version));
+        }
+        reader.flexible = version >= FIRST_FLEXIBLE_VERSION;
+        Ok((reader, version))
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], LogFormatError> {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let taken = rest
+            .get(..length)
+            .ok_or(LogFormatError::Truncated(self.position))?;
+        self.position += length;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], LogFormatError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    fn i16(&mut self) -> Result<i16, LogFormatError> {
+        Ok(i16::from_be_bytes(self.array()?))
+    }
+
+    fn i32(&mut self) -> Result<i32, LogFormatError> {
+        Ok(i32::from_be_bytes(self.array()?))
+    }
+
+    fn i64(&mut self) -> Result<i64, LogFormatError> {
+        Ok(i64::from_be_bytes(self.array()?))
+    }
+
+    fn unsigned_varint(&mut self) -> Result<u32, LogFormatError> {
+        let start = self.position;
+        let mut value = 0_u32;
+        for shift in (0..35).step_by(7) {
+            let [byte] = self.array()?;
+            value |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(LogFormatError::Malformed(start))
+    }
+
+    /// A length that is -1 for null.
+    fn length(
+        &mut self,
+        fixed: impl FnOnce(&mut Self) -> Result<i32, LogFormatError>,
+    ) -> Result<Option<usize>, LogFormatError> {
+        let start = self.position;
+        if self.flexible {
+            return Ok((self.unsigned_varint()? as usize).checked_sub(1));
+        }
+        match fixed(self)? {
+            -1 => Ok(None),
+            length => usize::try_from(length)
+                .map(Some)
+                .map_err(|_| LogFormatError::Malformed(start)),
+        }
+    }
+
+    fn nullable_string(&mut self) -> Result<Option<&'a str>, LogFormatError> {
+        let start = self.position;
+        let Some(length) = self.length(|r| r.i16().map(i32::from))? else {
+            return Ok(None);
+        };
+        let text = std::str::from_utf8(self.take(length)?).map_err(|_| LogFormatError::Malformed(start))?;
+        Ok(Some(text))
+    }
+
+    fn string(&mut self) -> Result<&'a str, LogFormatError> {
+        let start = self.position;
+        self.nullable_string()?.ok_or(LogFormatError::Malformed(start))
+    }
+
+    fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, LogFormatError> {
+        match self.length(Self::i32)? {
+            Some(length) => self.take(length).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], LogFormatError> {
+        let start = self.position;
+        self.nullable_bytes()?.ok_or(LogFormatError::Malformed(start))
+    }
+
+    fn array_length(&mut self) -> Result<usize, LogFormatError> {
+        let start = self.position;
+        self.length(Self::i32)?.ok_or(LogFormatError::Malformed(start))
+    }
+
+    /// Steps over the tagged fields that end every struct of a flexible version.
+    fn tagged_fields(&mut self) -> Result<(), LogFormatError> {
+        if self.flexible {
+            for _ in 0..self.unsigned_varint()? {
+                self.unsigned_varint()?;
+                let size = self.unsigned_varint()? as usize;
+                self.take(size)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! The offsets of one group: committed, on their way into the log, and waiting for the end of a transaction;
+//! and when they expire. Kafka 3.9: `GroupMetadata` (offset part), `OffsetAndMetadata`.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::common::ids::{LeaderEpoch, Offset, ProducerId, TopicPartition};
+
+/// A committed offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OffsetAndMetadata {
+    /// The next offset to be consumed.
+    pub offset: Offset,
+    /// Leader epoch of the last consumed record; -1 if the client did not say.
+    pub leader_epoch: LeaderEpoch,
+    /// The client's note; often empty.
+    pub metadata: Arc<str>,
+    /// When it was committed, milliseconds since 1970.
+    pub commit_timestamp_ms: i64,
+    /// Only for commits that asked for a retention (OffsetCommit versions 2 to 4).
+    pub expire_timestamp_ms: Option<i64>,
+}
+
+/// A committed offset and where in `__consumer_offsets` its batch begins: the later batch wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitRecord {
+    /// Base offset of the batch.
+    pub appended_batch_offset: Offset,
+    /// What was committed.
+    pub value: OffsetAndMetadata,
+}
+
+/// Names one commit among those that are on their way into the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitId(u64);
+
+/// Which offsets of a group may expire, and from when their retention counts.
+#[derive(Clone, Copy, Debug)]
+pub enum Expiry<'a> {
+    /// All of them, from the moment the group lost its last member.
+    Since(i64),
+    /// All of them, each from its commit.
+    SinceCommit,
+    /// Those of topics that no member subscribes to, each from its commit.
+    NotSubscribedSinceCommit(&'a BTreeSet<Arc<str>>),
+}
+
+/// The offsets of one group.
+#[derive(Clone, Debug, Default)]
+pub struct GroupOffsets {
+    committed: HashMap<TopicPartition, CommitRecord>,
+    /// The latest commit on its way for each partition.
+    pending: HashMap<TopicPartition, CommitId>,
+    /// In the log, but neither committed nor aborted yet.
+    transactional: HashMap<ProducerId, HashMap<TopicPartition, CommitRecord>>,
+    next_commit_id: u64,
+}
+
+impl GroupOffsets {
+    /// What was found in the log.
+    pub fn loaded(
+        committed: HashMap<TopicPartition, CommitRecord>,
+        transactional: HashMap<ProducerId, HashMap<TopicPartition, CommitRecord>>,
+    ) -> Self {
+        Self {
+            committed,
+            transactional,
+            ..Self::default()
+        }
+    }
+
+    /// The committed offset of one partition.
+    pub fn get(&self, partition: &TopicPartition) -> Option<&OffsetAndMetadata> {
+        self.committed.get(partition).map(|record| &record.value)
+    }
+
+    /// Partitions with a committed offset.
+    pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.committed.keys()
+    }
+
+    /// Number of partitions with a committed offset.
+    pub fn len(&self) -> usize {
+        self.committed.len()
+    }
+
+    /// Whether nothing is committed, on its way or waiting for a transaction.
+    pub fn is_empty(&self) -> bool {
+        self.committed.is_empty() && self.pending.is_empty() && self.transactional.is_empty()
+    }
+
+    /// Whether the committed offset of a partition may be about to change: what `require_stable` asks.
+    pub fn is_unstable(&self, partition: &TopicPartition) -> bool {
+        self.pending.contains_key(partition)
+            || self
+                .transactional
+                .values()
+                .any(|offsets| offsets.contains_key(partition))
+    }
+
+    /// Producers with open transactions here.
+    pub fn open_transactions(&self) -> impl Iterator<Item = ProducerId> {
+        self.transactional.keys().copied()
+    }
+
+    /// A commit of these partitions is on its way into the log.
+    pub fn begin_commit<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> CommitId {
+        let id = CommitId(self.next_commit_id);
+        self.next_commit_id += 1;
+        for partition in partitions {
+            self.pending.insert(partition.clone(), id);
+        }
+        id
+    }
+
+    /// The commit is replicated: it counts, unless a later one already does or the partition's offset was
+    /// removed meanwhile.
+    pub fn complete_commit(
+        &mut self,
+        id: CommitId,
+        appended_batch_offset: Offset,
+        offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
+    ) {
+        for (partition, value) in offsets {
+            let Some(&latest) = self.pending.get(&partition) else {
+                continue;
+            };
+            if latest == id {
+                self.pending.remove(&partition);
+            }
+            let record = CommitRecord {
+                appended_batch_offset,
+                value,
+            };
+            put_if_newer(&mut self.committed, partition, record);
+        }
+    }
+
+    /// The commit could not be written or replicated.
+    pub fn fail_commit<'a>(
+        &mut self,
+        id: CommitId,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) {
+        for partition in partitions {
+            if self.pending.get(partition) == Some(&id) {
+                self.pending.remove(partition);
+            }
+        }
+    }
+
+    /// A transaction has ended: what it committed here counts from now on, or never.
+    pub fn complete_transaction(&mut self, producer: ProducerId, committed: bool) {
+        let offsets = self.transactional.remove(&producer).unwrap_or_default();
+        if committed {
+            for (partition, record) in offsets {
+                put_if_newer(&mut self.committed, partition, record);
+            }
+        }
+    }
+
+    /// Forgets these partitions; returns those of which there may be a record in the log.
+    pub fn remove(&mut self, partitions: impl IntoIterator<Item = TopicPartition>) -> Vec<TopicPartition> {
+        let mut removed = Vec::new();
+        for partition in partitions {
+            let was_pending = self.pending.remove(&partition).is_some();
+            self.transactional.retain(|_, offsets| {
+                offsets.remove(&partition);
+                !offsets.is_empty()
+            });
+            if self.committed.remove(&partition).is_some() || was_pending {
+                removed.push(partition);
+            }
+        }
+        removed
+    }
+
+    /// Forgets everything; returns the partitions of which there may be a record in the log.
+    pub fn clear(&mut self) -> Vec<TopicPartition> {
+        let mut partitions: HashSet<_> = self.committed.drain().map(|(partition, _)| partition).collect();
+        partitions.extend(self.pending.drain().map(|(partition, _)| partition));
+        self.transactional.clear();
+        partitions.into_iter().collect()
+    }
+
+    /// Forgets what has expired at `now_ms` (wall clock) under this rule; returns the partitions.
+    pub fn remove_expired(
+        &mut self,
+        now_ms: i64,
+        retention_ms: i64,
+        expiry: Expiry<'_>,
+    ) -> Vec<TopicPartition> {
+        let is_expired = |partition: &TopicPartition, value: &OffsetAndMetadata| {
+            if let Expiry::NotSubscribedSinceCommit(topics) = expiry
+                && topics.contains(&partition.topic)
+            {
+                return false;
+            }
+            let since_ms = match expiry {
+                Expiry::Since(ms) => ms,
+                Expiry::SinceCommit | Expiry::NotSubscribedSinceCommit(_) => value.commit_timestamp_ms,
+            };
+            match value.expire_timestamp_ms {
+                Some(expire_ms) => now_ms >= expire_ms,
+                None => now_ms.saturating_sub(since_ms) >= retention_ms,
+            }
+        };
+        let expired: Vec<_> = self
+            .committed
+            .iter()
+            .filter(|(partition, record)| {
+                !self.pending.contains_key(*partition) && is_expired(partition, &record.value)
+            })
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        for partition in &expired {
+            self.committed.remove(partition);
+        }
+        expired
+    }
+}
+
+/// Keeps the record of the later batch.
+pub fn put_if_newer(
+    committed: &mut HashMap<TopicPartition, CommitRecord>,
+    partition: TopicPartition,
+    record: CommitRecord,
+) {
+    match committed.get_mut(&partition) {
+        Some(current) if current.appended_batch_offset >= record.appended_batch_offset => {}
+        Some(current) => *current = record,
+        None => {
+            committed.insert(partition, record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,393 @@
+//! What the tests of this module share: a group under a microscope, and an offsets topic in memory.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult, Ticket};
+use super::group_metadata::{GroupLimits, GroupMetadata};
+use super::join::JoinRequest;
+use super::log::GroupMetadataValue;
+use super::member::{MemberId, Protocol};
+use super::offsets_log::OffsetsLog;
+use super::state::GroupState;
+use super::sync::SyncRequest;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{LeaderEpoch, Offset};
+use crate::record::RecordBatches;
+
+pub const SESSION_MS: i32 = 10_000;
+pub const REBALANCE_MS: i32 = 60_000;
+pub const INITIAL_DELAY_MS: i64 = 3000;
+
+pub const LIMITS: GroupLimits = GroupLimits {
+    initial_rebalance_delay_ms: INITIAL_DELAY_MS,
+    max_size: 100,
+};
+
+/// A `ConsumerProtocolSubscription` of version 0 to these topics.
+pub fn subscription(topics: &[&str]) -> Bytes {
+    let mut bytes = vec![0, 0];
+    bytes.extend((topics.len() as i32).to_be_bytes());
+    for topic in topics {
+        bytes.extend((topic.len() as i16).to_be_bytes());
+        bytes.extend(topic.as_bytes());
+    }
+    bytes.extend((-1_i32).to_be_bytes());
+    bytes.into()
+}
+
+pub fn protocols(names: &[&str]) -> Vec<Protocol> {
+    let protocol = |name: &&str| Protocol {
+        name: (*name).into(),
+        metadata: subscription(&["t"]),
+    };
+    names.iter().map(protocol).collect()
+}
+
+/// A consumer without id that supports `range`, of a client old enough to be given one at once.
+pub fn consumer() -> JoinRequest {
+    JoinRequest {
+        member_id: "".into(),
+        group_instance_id: None,
+        require_known_member_id: false,
+        supports_skipping_assignment: false,
+        client_id: "client".into(),
+        client_host: "/127.0.0.1".into(),
+        rebalance_timeout_ms: REBALANCE_MS,
+        session_timeout_ms: SESSION_MS,
+        protocol_type: "consumer".into(),
+        protocols: protocols(&["range"]),
+        reason: None,
+        uuid: Uuid::new_v4(),
+    }
+}
+
+/// The same under the id it was given.
+pub fn consumer_with_id(member_id: &str) -> JoinRequest {
+    JoinRequest {
+        member_id: member_id.into(),
+        ..consumer()
+    }
+}
+
+pub fn static_consumer(instance_id: &str) -> JoinRequest {
+    JoinRequest {
+        group_instance_id: Some(instance_id.into()),
+        ..consumer()
+    }
+}
+
+pub fn sync_request(
+    member_id: &str,
+    generation_id: i32,
+    assignments: &[(&str, &'static [u8])],
+) -> SyncRequest {
+    let assignments = assignments
+        .iter()
+        .map(|(id, bytes)| ((*id).into(), Bytes::from_static(bytes)));
+    SyncRequest {
+        generation_id,
+        member_id: member_id.into(),
+        group_instance_id: None,
+        protocol_type: None,
+        protocol_name: None,
+        assignments: assignments.collect(),
+    }
+}
+
+/// A group whose effects are watched: every ticket is answered once, and the group is consistent after each event.
+pub struct Machine {
+    pub group: GroupMetadata,
+    pub now: Now,
+    next_ticket: u64,
+    pub waiting: BTreeSet<Ticket>,
+    joins: HashMap<Ticket, JoinResult>,
+    syncs: HashMap<Ticket, SyncResult>,
+    /// What was to be written, oldest first.
+    pub written: Vec<GroupMetadataValue>,
+    /// Writes that wait for `finish_store`; empty while `stores_at_once`.
+    pub storing: Vec<GroupStore>,
+    pub stores_at_once: bool,
+}
+
+impl Machine {
+    pub fn new() -> Self {
+        Self::with_limits(LIMITS)
+    }
+
+    pub fn with_limits(limits: GroupLimits) -> Self {
+        let now = Now {
+            monotonic_ms: 60_000,
+            wall_ms: 1_700_000_000_000,
+        };
+        Self::of(GroupMetadata::new("g", limits, now), now)
+    }
+
+    pub fn of(group: GroupMetadata, now: Now) -> Self {
+        Self {
+            group,
+            now,
+            next_ticket: 0,
+            waiting: BTreeSet::new(),
+            joins: HashMap::new(),
+            syncs: HashMap::new(),
+            written: Vec::new(),
+            storing: Vec::new(),
+            stores_at_once: true,
+        }
+    }
+
+    pub fn run<R>(&mut self, event: impl FnOnce(&mut GroupMetadata, Now) -> R) -> R {
+        let result = event(&mut self.group, self.now);
+        self.collect();
+        result
+    }
+
+    fn collect(&mut self) {
+        loop {
+            let effects = self.group.take_effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::AnswerJoin(ticket, result) => {
+                        assert!(
+                            self.waiting.remove(&ticket),
+                            "{ticket:?} answered twice: {result:?}"
+                        );
+                        self.joins.insert(ticket, result);
+                    }
+                    Effect::AnswerSync(ticket, result) => {
+                        assert!(
+                            self.waiting.remove(&ticket),
+                            "{ticket:?} answered twice: {result:?}"
+                        );
+                        self.syncs.insert(ticket, result);
+                    }
+                    Effect::Store(value, store) => {
+                        self.written.push(value);
+                        match self.stores_at_once {
+                            true => self.group.on_stored(store, ErrorCode::None, self.now),
+                            false => self.storing.push(store),
+                        }
+                    }
+                }
+            }
+        }
+        self.group.assert_consistent();
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiting.insert(ticket);
+        ticket
+    }
+
+    pub fn join(&mut self, request: JoinRequest) -> Ticket {
+        let ticket = self.ticket();
+        self.run(|group, now| group.join(request, ticket, now));
+        ticket
+    }
+
+    pub fn sync(&mut self, request: SyncRequest) -> Ticket {
+        let ticket = self.ticket();
+        self.run(|group, now| group.sync(request, ticket, now));
+        ticket
+    }
+
+    /// The answer; panics if the request waits.
+    pub fn joined(&self, ticket: Ticket) -> &JoinResult {
+        &self.joins[&ticket]
+    }
+
+    pub fn synced(&self, ticket: Ticket) -> &SyncResult {
+        &self.syncs[&ticket]
+    }
+
+    pub fn waits(&self, ticket: Ticket) -> bool {
+        self.waiting.contains(&ticket)
+    }
+
+    pub fn finish_store(&mut self, error: ErrorCode) {
+        let store = self.storing.remove(0);
+        self.run(|group, now| group.on_stored(store, error, now));
+    }
+
+    /// Lets time pass as the coordinator would: stopping wherever the group wants to be looked at.
+    pub fn pass(&mut self, ms: i64) {
+        let end = self.now.monotonic_ms + ms;
+        while let Some(at_ms) = self.group.wake_at_ms().filter(|&at_ms| at_ms <= end) {
+            let step = (at_ms - self.now.monotonic_ms).max(0);
+            self.advance(step);
+            self.run(|group, now| group.tick(now));
+            let next = self.group.wake_at_ms();
+            assert!(
+                next.is_none_or(|next| next > self.now.monotonic_ms),
+                "the timer stands still"
+            );
+        }
+        self.advance(end - self.now.monotonic_ms);
+    }
+
+    fn advance(&mut self, ms: i64) {
+        self.now.monotonic_ms += ms;
+        self.now.wall_ms += ms;
+    }
+
+    pub fn state(&self) -> GroupState {
+        self.group.state()
+    }
+
+    pub fn heartbeat(&mut self, member_id: &str) -> ErrorCode {
+        let generation_id = self.group.generation_id();
+        self.run(|group, now| group.heartbeat(member_id, None, generation_id, now))
+    }
+
+    /// Has these join an empty group and waits for the initial delay; returns their ids, the leader's first.
+    pub fn fill(&mut self, requests: Vec<JoinRequest>) -> Vec<MemberId> {
+        let tickets: Vec<_> = requests.into_iter().map(|request| self.join(request)).collect();
+        while tickets.iter().any(|ticket| self.waits(*ticket)) {
+            self.pass(INITIAL_DELAY_MS);
+        }
+        let mut ids: Vec<_> = tickets
+            .iter()
+            .map(|ticket| self.joined(*ticket).member_id.clone())
+            .collect();
+        let leader = self.group.leader.clone();
+        ids.sort_by_key(|id| Some(id) != leader.as_ref());
+        ids
+    }
+
+    /// The same, and the leader assigns its own id to everybody.
+    pub fn stabilize(&mut self, requests: Vec<JoinRequest>) -> Vec<MemberId> {
+        let ids = self.fill(requests);
+        self.assign(&ids);
+        ids
+    }
+
+    /// Everybody syncs, the leader first.
+    pub fn assign(&mut self, ids: &[MemberId]) {
+        let generation_id = self.group.generation_id();
+        let mut request = sync_request(&ids[0], generation_id, &[]);
+        request.assignments = ids
+            .iter()
+            .map(|id| (id.clone(), Bytes::from(id.to_string())))
+            .collect();
+        self.sync(request);
+        for id in &ids[1..] {
+            self.sync(sync_request(id, generation_id, &[]));
+        }
+    }
+}
+
+/// An offsets topic in memory. Batches get their offsets; replication can be made to wait or to fail.
+#[derive(Clone)]
+pub struct MemoryLog(Arc<Mutex<MemoryPartitions>>, watch::Sender<bool>);
+
+#[derive(Default)]
+struct MemoryPartitions {
+    logs: BTreeMap<i32, (Offset, BytesMut)>,
+    fail_with: Option<ErrorCode>,
+}
+
+impl MemoryLog {
+    pub fn new() -> Self {
+        Self(Arc::default(), watch::channel(true).0)
+    }
+
+    /// Replaces a partition by bytes that come from elsewhere.
+    pub fn fill(&self, partition: i32, bytes: &[u8]) {
+        let batches = RecordBatches::new(bytes).map(Result::unwrap);
+        let end = batches.last().map_or(0, |batch| batch.next_offset());
+        self.0.lock().logs.insert(partition, (end, bytes.into()));
+    }
+
+    pub fn bytes(&self, partition: i32) -> Bytes {
+        self.0
+            .lock()
+            .logs
+            .get(&partition)
+            .map(|(_, bytes)| bytes.clone().freeze())
+            .unwrap_or_default()
+    }
+
+    /// Every append from now on fails.
+    pub fn fail_with(&self, error: Option<ErrorCode>) {
+        self.0.lock().fail_with = error;
+    }
+
+    /// Whether followers replicate; while they do not, appends wait.
+    pub fn set_replicating(&self, is_replicating: bool) {
+        self.1.send_replace(is_replicating);
+    }
+}
+
+impl OffsetsLog for MemoryLog {
+    fn append(
+        &self,
+        partition: i32,
+        records: Bytes,
+        required_acks: i16,
+    ) -> BoxFuture<'static, Result<Offset, ErrorCode>> {
+        let mut partitions = self.0.lock();
+        if let Some(error) = partitions.fail_with {
+            return futures::future::ready(Err(error)).boxed();
+        }
+        let (end, bytes) = partitions.logs.entry(partition).or_default();
+        let base_offset = *end;
+        for batch in RecordBatches::new(&records) {
+            let batch = batch.unwrap();
+            let mut placed = batch.bytes().to_vec();
+            placed[..8].copy_from_slice(&end.to_be_bytes());
+            const EPOCH: LeaderEpoch = 0;
+            placed[12..16].copy_from_slice(&EPOCH.to_be_bytes());
+            bytes.extend_from_slice(&placed);
+            *end += i64::from(batch.last_offset_delta()) + 1;
+        }
+        let mut replicating = self.1.subscribe();
+        async move {
+            if required_acks != 0 {
+                replicating
+                    .wait_for(|is_replicating| *is_replicating)
+                    .await
+                    .unwrap();
+            }
+            Ok(base_offset)
+        }
+        .boxed()
+    }
+
+    fn bounds(&self, partition: i32) -> Result<(Offset, Offset), ErrorCode> {
+        let partitions = self.0.lock();
+        partitions.fail_with.map_or(Ok(()), Err)?;
+        Ok((0, partitions.logs.get(&partition).map_or(0, |(end, _)| *end)))
+    }
+
+    fn read(&self, partition: i32, offset: Offset, max_bytes: usize) -> Result<Bytes, ErrorCode> {
+        let bytes = self.bytes(partition);
+        let mut from = None;
+        let mut end = 0;
+        for batch in RecordBatches::new(&bytes).map(Result::unwrap) {
+            let start = end;
+            end += batch.size_in_bytes();
+            if batch.last_offset() < offset {
+                continue;
+            }
+            match from {
+                Some(from) if end - from > max_bytes => return Ok(bytes.slice(from..start)),
+                Some(_) => {}
+                None => from = Some(start),
+            }
+        }
+        Ok(from.map_or(Bytes::new(), |from| bytes.slice(from..)))
+    }
+}
