@@ -1,4 +1,45 @@
 //! The classic group coordinator. Kafka 3.9: `GroupCoordinator`, `GroupMetadataManager`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `state` `member` `effect` | the nouns: states and legal transitions, a member, what comes out of the machine |
+//! | `group_metadata` `join` `sync` `liveness` `offsets` | one group as a pure state machine |
+//! | `log` | keys and values of `__consumer_offsets` |
+//! | `offsets_log` | the port to that topic |
+//! | `loader` | a partition of it, read back into groups |
+//! | `coordinator` `requests` `commit` `cleanup` | all groups: ownership, timers, what the API layer calls |
+//!
+//! **Locks**, in this order: a partition of the groups (who owns it, which groups are in it), then one group. No
+//! lock is held across an `.await`; appends to the log begin under the group's lock, so that the log has the
+//! group's changes in the order in which they happened, and are waited for without it.
 
-/// All groups whose `__consumer_offsets` partition this broker leads.
-pub struct GroupCoordinator {}
+pub mod cleanup;
+pub mod commit;
+pub mod coordinator;
+pub mod effect;
+pub mod group_metadata;
+pub mod join;
+pub mod liveness;
+pub mod loader;
+pub mod log;
+pub mod member;
+pub mod offsets;
+pub mod offsets_log;
+pub mod requests;
+pub mod state;
+pub mod sync;
+mod timers;
+
+#[cfg(test)]
+mod test_support;
+
+pub use coordinator::{GroupCoordinator, GroupCoordinatorConfig};
+pub use effect::{JoinResult, JoinedMember, SyncResult};
+pub use group_metadata::CONSUMER_PROTOCOL_TYPE;
+pub use join::JoinRequest;
+pub use liveness::LeavingMember;
+pub use member::Protocol;
+pub use offsets::OffsetAndMetadata;
+pub use offsets_log::{GROUP_METADATA_TOPIC, OffsetsLog, ReplicatedOffsetsLog};
+pub use state::GroupState;
+pub use sync::SyncRequest;

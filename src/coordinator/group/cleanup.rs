@@ -1,0 +1,199 @@
+//! What removes offsets and groups: retention, OffsetDelete, DeleteGroups, deleted topics, ended transactions.
+//! Kafka 3.9: `GroupMetadataManager` (`cleanupGroupMetadata`, `handleTxnCompletion`).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use tracing::{debug, info, warn};
+
+use super::coordinator::{Group, GroupCell, GroupCoordinator};
+use super::effect::Now;
+use super::group_metadata::{CONSUMER_PROTOCOL_TYPE, GroupMetadata};
+use super::log::{self, LogFormatError};
+use super::state::GroupState;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{ProducerId, TopicPartition};
+
+/// Tombstones that are lost are written again by the next round, so nobody waits for them.
+const NO_ACKNOWLEDGEMENT: i16 = 0;
+
+impl GroupCoordinator {
+    /// Removes every offset whose retention is over, and groups that have nothing left; returns how many offsets.
+    pub fn expire_offsets(&self) -> usize {
+        let retention_ms = self.config.offsets_retention_ms;
+        let removed =
+            self.remove_from_all(|metadata, now| metadata.remove_expired_offsets(now, retention_ms));
+        if removed > 0 {
+            info!(offsets = removed, "removed expired offsets");
+        }
+        removed
+    }
+
+    /// Forgets the offsets of partitions that do not exist any more.
+    pub fn on_partitions_deleted(&self, partitions: &[TopicPartition]) {
+        let removed = self.remove_from_all(|metadata, _| metadata.offsets.remove(partitions.iter().cloned()));
+        if removed > 0 {
+            info!(offsets = removed, "removed offsets of deleted partitions");
+        }
+    }
+
+    fn remove_from_all(&self, select: impl Fn(&mut GroupMetadata, Now) -> Vec<TopicPartition>) -> usize {
+        let groups = self.groups().into_iter();
+        groups
+            .map(|group| self.remove_offsets(&group, |metadata, now| select(metadata, now)))
+            .sum()
+    }
+
+    /// OffsetDelete: a code for each partition, or one for all.
+    pub fn delete_offsets(
+        &self,
+        group_id: &str,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
+        if group_id.is_empty() {
+            return Err(ErrorCode::InvalidGroupId);
+        }
+        let group = self.find(group_id)?.ok_or(ErrorCode::GroupIdNotFound)?;
+        let is_in_use = |metadata: &GroupMetadata, partition: &TopicPartition| {
+            metadata.state() != GroupState::Empty && metadata.is_subscribed_to(&partition.topic)
+        };
+        let mut results = Err(ErrorCode::UnknownServerError);
+        self.remove_offsets(&group, |metadata, _| {
+            let is_consumer = metadata
+                .protocol_type()
+                .is_some_and(|t| **t == *CONSUMER_PROTOCOL_TYPE);
+            match metadata.state() {
+                GroupState::Dead => results = Err(ErrorCode::GroupIdNotFound),
+                state if state != GroupState::Empty && !is_consumer => {
+                    results = Err(ErrorCode::NonEmptyGroup)
+                }
+                _ => {
+                    let code = |partition: &TopicPartition| match is_in_use(metadata, partition) {
+                        true => ErrorCode::GroupSubscribedToTopic,
+                        false => ErrorCode::None,
+                    };
+                    let with_code = |partition: TopicPartition| {
+                        let code = code(&partition);
+                        (partition, code)
+                    };
+                    let coded: Vec<_> = partitions.into_iter().map(with_code).collect();
+                    let removable = coded.iter().filter(|(_, code)| !code.is_error());
+                    let removable: Vec<_> = removable.map(|(partition, _)| partition.clone()).collect();
+                    results = Ok(coded);
+                    return metadata.offsets.remove(removable);
+                }
+            }
+            Vec::new()
+        });
+        results
+    }
+
+    /// DeleteGroups, one group: only one without members goes.
+    pub fn delete_group(&self, group_id: &str) -> ErrorCode {
+        let group = match self.find(group_id) {
+            Ok(Some(group)) => group,
+            Ok(None) => return ErrorCode::GroupIdNotFound,
+            Err(error) => return error,
+        };
+        let mut code = ErrorCode::None;
+        self.remove_offsets(&group, |metadata, _| match metadata.state() {
+            GroupState::Empty => metadata.offsets.clear(),
+            GroupState::Dead => {
+                code = ErrorCode::GroupIdNotFound;
+                Vec::new()
+            }
+            GroupState::PreparingRebalance | GroupState::CompletingRebalance | GroupState::Stable => {
+                code = ErrorCode::NonEmptyGroup;
+                Vec::new()
+            }
+        });
+        if !code.is_error() {
+            info!(group = group_id, "deleted group");
+        }
+        code
+    }
+
+    /// A producer's transaction has ended in these partitions of `__consumer_offsets`.
+    pub fn on_transaction_completed(&self, producer: ProducerId, partitions: &[i32], committed: bool) {
+        for &partition in partitions {
+            let Some(entry) = self.partition(partition) else {
+                continue;
+            };
+            let mut guard = entry.write();
+            let ids = guard.open_transactions.remove(&producer).unwrap_or_default();
+            let groups: Vec<_> = ids
+                .iter()
+                .filter_map(|id| guard.groups.get(id).cloned())
+                .collect();
+            drop(guard);
+            for group in groups {
+                self.drive(&group, |cell, _| {
+                    cell.metadata.offsets.complete_transaction(producer, committed);
+                });
+            }
+        }
+    }
+
+    /// Removes the offsets that `select` takes out of a group, and the group itself if nothing is left, with
+    /// tombstones for all of it; returns how many offsets.
+    fn remove_offsets(
+        &self,
+        group: &Arc<Group>,
+        select: impl FnOnce(&mut GroupMetadata, Now) -> Vec<TopicPartition>,
+    ) -> usize {
+        let (removed, dead) = self.drive(group, |cell, now| {
+            if cell.metadata.state() == GroupState::Dead {
+                select(&mut cell.metadata, now);
+                return (0, None);
+            }
+            let removed = select(&mut cell.metadata, now);
+            let is_dead = cell.metadata.die_if_unused(now);
+            self.append_tombstones(group, cell, &removed, is_dead, now);
+            (removed.len(), is_dead.then(|| cell.metadata.id().clone()))
+        });
+        if let Some(id) = dead
+            && let Some(partition) = self.partition(group.partition)
+        {
+            let mut partition = partition.write();
+            if partition
+                .groups
+                .get(&id)
+                .is_some_and(|current| Arc::ptr_eq(current, group))
+            {
+                partition.groups.remove(&id);
+                debug!(group = %id, "removed group");
+            }
+        }
+        removed
+    }
+
+    /// A group that never had a generation has no record of its own to take back.
+    fn append_tombstones(
+        &self,
+        group: &Group,
+        cell: &GroupCell,
+        offsets: &[TopicPartition],
+        is_dead: bool,
+        now: Now,
+    ) {
+        let id = cell.metadata.id();
+        let offset_keys = offsets.iter().map(|p| log::offset_key(id, &p.topic, p.partition));
+        let group_key = (is_dead && cell.metadata.generation_id() > 0).then(|| log::group_key(id));
+        let keys: Result<Vec<Bytes>, LogFormatError> = offset_keys.chain(group_key).collect();
+        let records: Vec<_> = match keys {
+            Ok(keys) if keys.is_empty() => return,
+            Ok(keys) => keys.into_iter().map(|key| (key, None)).collect(),
+            Err(error) => {
+                warn!(group = %id, %error, "cannot write tombstones");
+                return;
+            }
+        };
+        let append = self
+            .log
+            .append(group.partition, self.batch(&records, now), NO_ACKNOWLEDGEMENT);
+        if let Some(Err(error)) = append.now_or_never() {
+            warn!(group = %id, %error, "cannot write tombstones");
+        }
+    }
+}

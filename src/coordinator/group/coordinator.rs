@@ -1,0 +1,614 @@
+//! All groups whose partition of `__consumer_offsets` this broker leads: who owns what, loading and unloading,
+//! timers, and the carrying out of what the group state machines ask for.
+//! Kafka 3.9: `GroupCoordinator`, `GroupMetadataManager`.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info};
+
+use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult, Ticket};
+use super::group_metadata::{GroupLimits, GroupMetadata};
+use super::loader::{self, LoadError};
+use super::log::{self, GroupMetadataValue, LogFormatError};
+use super::offsets_log::{GROUP_METADATA_TOPIC, OffsetsLog};
+use super::timers::Timers;
+use crate::common::clock::SharedClock;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{LeaderEpoch, ProducerId};
+use crate::config::BrokerConfig;
+use crate::record::{BatchBuilder, Compression};
+use crate::replica::hooks::{LeadershipChange, ReplicaListener};
+
+/// How many partitions are loaded at the same time. Kafka loads one after the other.
+const CONCURRENT_LOADS: usize = 2;
+/// The only acknowledgement that a group or an offset may count on.
+pub(super) const ALL_IN_SYNC: i16 = -1;
+
+/// What the coordinator needs of the broker's configuration.
+#[derive(Clone, Debug)]
+pub struct GroupCoordinatorConfig {
+    /// What each group must know.
+    pub limits: GroupLimits,
+    /// `group.min.session.timeout.ms`.
+    pub min_session_timeout_ms: i32,
+    /// `group.max.session.timeout.ms`.
+    pub max_session_timeout_ms: i32,
+    /// `offset.metadata.max.bytes`, which in Kafka counts UTF-16 units.
+    pub offset_metadata_max_size: usize,
+    /// `offsets.load.buffer.size`.
+    pub load_buffer_size: usize,
+    /// `offsets.retention.minutes`.
+    pub offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_interval_ms: u64,
+    /// `offsets.topic.compression.codec`.
+    pub compression: Compression,
+}
+
+impl From<&BrokerConfig> for GroupCoordinatorConfig {
+    fn from(config: &BrokerConfig) -> Self {
+        Self {
+            limits: GroupLimits {
+                initial_rebalance_delay_ms: config.group_initial_rebalance_delay_ms as i64,
+                max_size: config.group_max_size,
+            },
+            min_session_timeout_ms: config.group_min_session_timeout_ms,
+            max_session_timeout_ms: config.group_max_session_timeout_ms,
+            offset_metadata_max_size: config.offset_metadata_max_bytes,
+            load_buffer_size: config.offsets_load_buffer_size,
+            offsets_retention_ms: (config.offsets_retention_minutes as i64).saturating_mul(60_000),
+            offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
+            compression: Compression::from_id(i16::from(config.offsets_topic_compression_codec))
+                .unwrap_or(Compression::None),
+        }
+    }
+}
+
+/// All groups whose partition of `__consumer_offsets` this broker leads.
+pub struct GroupCoordinator {
+    pub(super) config: GroupCoordinatorConfig,
+    partitions: Box<[RwLock<OffsetsPartition>]>,
+    pub(super) log: Arc<dyn OffsetsLog>,
+    clock: SharedClock,
+    timers: Timers<Group>,
+    next_ticket: AtomicU64,
+    next_load: AtomicU64,
+    loads: Arc<Semaphore>,
+    is_active: AtomicBool,
+    stop: CancellationToken,
+    runtime: Handle,
+    this: Weak<Self>,
+}
+
+/// One partition of `__consumer_offsets` and the groups that belong to it.
+#[derive(Default)]
+pub(super) struct OffsetsPartition {
+    /// Of the latest change of leadership; an earlier one that comes late is ignored (trap 62).
+    epoch: Option<LeaderEpoch>,
+    ownership: Ownership,
+    pub(super) groups: HashMap<Arc<str>, Arc<Group>>,
+    /// The groups that have offsets of a producer's open transaction.
+    pub(super) open_transactions: HashMap<ProducerId, HashSet<Arc<str>>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ownership {
+    #[default]
+    Elsewhere,
+    Loading {
+        load: u64,
+    },
+    Owned,
+}
+
+impl OffsetsPartition {
+    /// Takes note of a change of leadership; false if a later one came before it. A change without an epoch (an
+    /// old controller's StopReplica) always counts.
+    fn advance_epoch(&mut self, epoch: Option<LeaderEpoch>) -> bool {
+        if epoch.is_some() && epoch < self.epoch {
+            return false;
+        }
+        self.epoch = epoch.or(self.epoch);
+        true
+    }
+}
+
+/// One group and the requests that wait in it.
+pub(super) struct Group {
+    pub(super) partition: i32,
+    cell: Mutex<GroupCell>,
+}
+
+/// What the lock of a group guards.
+pub(super) struct GroupCell {
+    pub(super) metadata: GroupMetadata,
+    pub(super) joins: HashMap<Ticket, oneshot::Sender<JoinResult>>,
+    pub(super) syncs: HashMap<Ticket, oneshot::Sender<SyncResult>>,
+    /// The deadline of this group's entry in the timer queue that is valid; others are left-overs.
+    scheduled_at_ms: Option<i64>,
+}
+
+impl Group {
+    pub(super) fn new(partition: i32, metadata: GroupMetadata) -> Arc<Self> {
+        Arc::new(Self {
+            partition,
+            cell: Mutex::new(GroupCell {
+                metadata,
+                joins: HashMap::new(),
+                syncs: HashMap::new(),
+                scheduled_at_ms: None,
+            }),
+        })
+    }
+
+    /// Looks at the group without changing it.
+    pub(super) fn view<R>(&self, look: impl FnOnce(&GroupMetadata) -> R) -> R {
+        look(&self.cell.lock().metadata)
+    }
+}
+
+impl GroupCoordinator {
+    /// A coordinator that owns nothing yet and refuses everything until `start`. `partition_count` is the number of
+    /// partitions of `__consumer_offsets`, or `offsets.topic.num.partitions` while there is no such topic. Must
+    /// be called within a runtime.
+    pub fn new(
+        config: GroupCoordinatorConfig,
+        partition_count: i32,
+        log: Arc<dyn OffsetsLog>,
+        clock: SharedClock,
+    ) -> Arc<Self> {
+        assert!(
+            partition_count > 0,
+            "{GROUP_METADATA_TOPIC} has {partition_count} partitions"
+        );
+        Arc::new_cyclic(|this| Self {
+            config,
+            partitions: (0..partition_count).map(|_| RwLock::default()).collect(),
+            log,
+            clock,
+            timers: Timers::default(),
+            next_ticket: AtomicU64::new(0),
+            next_load: AtomicU64::new(0),
+            loads: Arc::new(Semaphore::new(CONCURRENT_LOADS)),
+            is_active: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+            runtime: Handle::current(),
+            this: this.clone(),
+        })
+    }
+
+    /// Begins to serve, to watch the time and to expire offsets.
+    pub fn start(&self) {
+        self.is_active.store(true, Ordering::SeqCst);
+        let (this, stop) = (self.this.clone(), self.stop.clone());
+        self.runtime.spawn(async move {
+            stop.run_until_cancelled(run_timers(this)).await;
+        });
+        let (this, stop) = (self.this.clone(), self.stop.clone());
+        let interval = Duration::from_millis(self.config.offsets_retention_check_interval_ms.max(1));
+        self.runtime.spawn(async move {
+            let expire = async move {
+                let mut interval = tokio::time::interval(interval);
+                while let Some(coordinator) = this.upgrade() {
+                    coordinator.expire_offsets();
+                    drop(coordinator);
+                    interval.tick().await;
+                }
+            };
+            stop.run_until_cancelled(expire).await;
+        });
+    }
+
+    /// Refuses everything from now on, with COORDINATOR_NOT_AVAILABLE; waiting requests are sent elsewhere.
+    pub fn shutdown(&self) {
+        self.is_active.store(false, Ordering::SeqCst);
+        self.stop.cancel();
+        for partition in &self.partitions {
+            let groups = std::mem::take(&mut *partition.write()).groups;
+            self.unload(groups);
+        }
+    }
+
+    /// The partition of `__consumer_offsets` that a group belongs to.
+    pub fn partition_for(&self, group_id: &str) -> i32 {
+        partition_for(group_id, self.partitions.len() as i32)
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now {
+            monotonic_ms: self.clock.monotonic_ms(),
+            wall_ms: self.clock.wall_ms(),
+        }
+    }
+
+    pub(super) fn next_ticket(&self) -> Ticket {
+        Ticket(self.next_ticket.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Runs a task that does not keep the coordinator alive.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// This coordinator, for tasks that may outlive it.
+    pub(super) fn handle(&self) -> Weak<Self> {
+        self.this.clone()
+    }
+
+    pub(super) fn partition(&self, partition: i32) -> Option<&RwLock<OffsetsPartition>> {
+        self.partitions.get(usize::try_from(partition).ok()?)
+    }
+
+    /// Whether any partition is being loaded.
+    pub(super) fn is_loading(&self) -> bool {
+        let is_loading =
+            |p: &RwLock<OffsetsPartition>| matches!(p.read().ownership, Ownership::Loading { .. });
+        self.partitions.iter().any(is_loading)
+    }
+
+    /// Every group that is here.
+    pub(super) fn groups(&self) -> Vec<Arc<Group>> {
+        let groups = |p: &RwLock<OffsetsPartition>| p.read().groups.values().cloned().collect::<Vec<_>>();
+        self.partitions.iter().flat_map(groups).collect()
+    }
+
+    /// The group, `None` if there is none, or why this broker cannot say.
+    pub(super) fn find(&self, group_id: &str) -> Result<Option<Arc<Group>>, ErrorCode> {
+        self.with_owned(group_id, |partition| partition.groups.get(group_id).cloned())
+    }
+
+    /// The group, a new one if there is none.
+    pub(super) fn find_or_create(&self, group_id: &str) -> Result<Arc<Group>, ErrorCode> {
+        if let Some(group) = self.find(group_id)? {
+            return Ok(group);
+        }
+        let number = self.partition_for(group_id);
+        let mut partition = self.partitions[number as usize].write();
+        self.check_ownership(&partition)?;
+        let id: Arc<str> = group_id.into();
+        let create = || {
+            Group::new(
+                number,
+                GroupMetadata::new(id.clone(), self.config.limits, self.now()),
+            )
+        };
+        Ok(partition.groups.entry(id.clone()).or_insert_with(create).clone())
+    }
+
+    fn with_owned<R>(
+        &self,
+        group_id: &str,
+        look: impl FnOnce(&OffsetsPartition) -> R,
+    ) -> Result<R, ErrorCode> {
+        let partition = self.partitions[self.partition_for(group_id) as usize].read();
+        self.check_ownership(&partition)?;
+        Ok(look(&partition))
+    }
+
+    fn check_ownership(&self, partition: &OffsetsPartition) -> Result<(), ErrorCode> {
+        if !self.is_active() {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        match partition.ownership {
+            Ownership::Owned => Ok(()),
+            Ownership::Loading { .. } => Err(ErrorCode::CoordinatorLoadInProgress),
+            Ownership::Elsewhere => Err(ErrorCode::NotCoordinator),
+        }
+    }
+
+    /// Lets an event happen to a group, and does what follows from it before anything else can happen to it.
+    pub(super) fn drive<R>(&self, group: &Arc<Group>, event: impl FnOnce(&mut GroupCell, Now) -> R) -> R {
+        let now = self.now();
+        let mut cell = group.cell.lock();
+        let result = event(&mut cell, now);
+        if cell
+            .metadata
+            .wake_at_ms()
+            .is_some_and(|at_ms| at_ms <= now.monotonic_ms)
+        {
+            cell.metadata.tick(now);
+        }
+        self.settle(group, &mut cell, now);
+        result
+    }
+
+    fn settle(&self, group: &Arc<Group>, cell: &mut GroupCell, now: Now) {
+        loop {
+            let effects = cell.metadata.take_effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                // A receiver that is gone belongs to a client that is gone.
+                match effect {
+                    Effect::AnswerJoin(ticket, result) => {
+                        cell.joins.remove(&ticket).map(|waiting| waiting.send(result));
+                    }
+                    Effect::AnswerSync(ticket, result) => {
+                        cell.syncs.remove(&ticket).map(|waiting| waiting.send(result));
+                    }
+                    Effect::Store(value, then) => self.store(group, cell, &value, then, now),
+                }
+            }
+        }
+        if let Some(wake_at_ms) = cell.metadata.wake_at_ms()
+            && cell.scheduled_at_ms.is_none_or(|at_ms| wake_at_ms < at_ms)
+        {
+            cell.scheduled_at_ms = Some(wake_at_ms);
+            self.timers.add(wake_at_ms, Arc::downgrade(group));
+        }
+    }
+
+    /// Appends a group's record and tells the group when it is replicated.
+    fn store(
+        &self,
+        group: &Arc<Group>,
+        cell: &mut GroupCell,
+        value: &GroupMetadataValue,
+        then: GroupStore,
+        now: Now,
+    ) {
+        let group_id = cell.metadata.id().clone();
+        let record = || Ok((log::group_key(&group_id)?, Some(log::group_value(value)?)));
+        let batch = match record().map(|record| self.batch(&[record], now)) {
+            Ok(batch) => batch,
+            Err(error) => {
+                let error: LogFormatError = error;
+                error!(group = %group_id, %error, "cannot write a group");
+                cell.metadata.on_stored(then, ErrorCode::UnknownServerError, now);
+                return;
+            }
+        };
+        let append = self.log.append(group.partition, batch, ALL_IN_SYNC);
+        let (this, group) = (self.this.clone(), group.clone());
+        self.runtime.spawn(async move {
+            let code = append.await.err().map_or(ErrorCode::None, group_store_error);
+            if let Some(coordinator) = this.upgrade() {
+                coordinator.drive(&group, |cell, now| cell.metadata.on_stored(then, code, now));
+            }
+        });
+    }
+
+    /// A batch of records with the time of `now`, compressed as `offsets.topic.compression.codec` says.
+    pub(super) fn batch(&self, records: &[(Bytes, Option<Bytes>)], now: Now) -> Bytes {
+        let mut batch = BatchBuilder::new(0).compression(self.config.compression, None);
+        for (key, value) in records {
+            batch.append(now.wall_ms, Some(key), value.as_deref(), &[]);
+        }
+        batch.build()
+    }
+
+    /// Has every group whose time has come look at the clock.
+    pub fn tick(&self) {
+        for (deadline_ms, group) in self.timers.take_due(self.clock.monotonic_ms()) {
+            let Some(group) = group.upgrade() else {
+                continue;
+            };
+            self.drive(&group, |cell, now| {
+                if cell.scheduled_at_ms == Some(deadline_ms) {
+                    cell.scheduled_at_ms = None;
+                    cell.metadata.tick(now);
+                }
+            });
+        }
+    }
+
+    /// This broker leads a partition of `__consumer_offsets` since this epoch: its groups are loaded, in the
+    /// background; requests for them are told to wait at once.
+    pub fn on_election(&self, partition: i32, epoch: LeaderEpoch) {
+        let Some(entry) = self.partition(partition) else {
+            error!(
+                partition,
+                "{GROUP_METADATA_TOPIC} has more partitions than when this broker started"
+            );
+            return;
+        };
+        let mut guard = entry.write();
+        if !guard.advance_epoch(Some(epoch)) {
+            info!(
+                partition,
+                epoch,
+                current = guard.epoch,
+                "ignoring a late election as group coordinator"
+            );
+            return;
+        }
+        if guard.ownership != Ownership::Elsewhere {
+            return;
+        }
+        let load = self.next_load.fetch_add(1, Ordering::Relaxed);
+        guard.ownership = Ownership::Loading { load };
+        drop(guard);
+        info!(partition, epoch, "elected as group coordinator, loading");
+        let (this, loads, stop) = (self.this.clone(), self.loads.clone(), self.stop.clone());
+        self.runtime.spawn(async move {
+            let Some(Ok(_permit)) = stop.run_until_cancelled(loads.acquire_owned()).await else {
+                return;
+            };
+            let run = move || {
+                if let Some(coordinator) = this.upgrade() {
+                    coordinator.load(partition, load);
+                }
+            };
+            if let Err(error) = tokio::task::spawn_blocking(run).await {
+                error!(partition, %error, "loading a partition of the offsets topic has failed");
+            }
+        });
+    }
+
+    /// Reads a partition; blocks. A partition that cannot be read is not owned: its groups would seem never to have
+    /// committed anything, and their consumers would start anew.
+    fn load(&self, partition: i32, load: u64) {
+        let Some(entry) = self.partition(partition) else {
+            return;
+        };
+        let is_current =
+            || entry.read().ownership == Ownership::Loading { load } && !self.stop.is_cancelled();
+        let start_ms = self.clock.monotonic_ms();
+        let loaded = loader::load(&*self.log, partition, self.config.load_buffer_size, is_current);
+        let now = self.now();
+        let groups = match loaded {
+            Ok(replay) => replay.into_groups(self.config.limits, now),
+            Err(LoadError::Superseded) => return,
+            Err(error) => {
+                error!(partition, %error, "cannot load groups and offsets");
+                let mut guard = entry.write();
+                if guard.ownership == (Ownership::Loading { load }) {
+                    guard.ownership = Ownership::Elsewhere;
+                }
+                return;
+            }
+        };
+        let mut loaded = OffsetsPartition::default();
+        let mut offsets = 0;
+        for metadata in groups {
+            let id = metadata.id().clone();
+            offsets += metadata.offsets.len();
+            for producer in metadata.offsets.open_transactions() {
+                loaded
+                    .open_transactions
+                    .entry(producer)
+                    .or_default()
+                    .insert(id.clone());
+            }
+            loaded.groups.insert(id, Group::new(partition, metadata));
+        }
+        let groups: Vec<_> = loaded.groups.values().cloned().collect();
+        let mut guard = entry.write();
+        if guard.ownership != (Ownership::Loading { load }) {
+            debug!(partition, "the partition has moved while it was being loaded");
+            return;
+        }
+        guard.groups = loaded.groups;
+        guard.open_transactions = loaded.open_transactions;
+        guard.ownership = Ownership::Owned;
+        // Sessions begin before the first request can see the groups: the partition's lock is still held.
+        for group in &groups {
+            self.drive(group, |cell, now| cell.metadata.on_loaded(now));
+        }
+        drop(guard);
+        let took_ms = self.clock.monotonic_ms() - start_ms;
+        info!(
+            partition,
+            groups = groups.len(),
+            offsets,
+            took_ms,
+            "loaded groups and offsets"
+        );
+    }
+
+    /// This broker does not lead a partition of `__consumer_offsets` any more; no epoch if the controller named none.
+    pub fn on_resignation(&self, partition: i32, epoch: Option<LeaderEpoch>) {
+        let Some(entry) = self.partition(partition) else {
+            return;
+        };
+        let mut guard = entry.write();
+        if !guard.advance_epoch(epoch) {
+            info!(
+                partition,
+                epoch,
+                current = guard.epoch,
+                "ignoring a late resignation as group coordinator"
+            );
+            return;
+        }
+        let was = std::mem::take(&mut guard.ownership);
+        let groups = std::mem::take(&mut guard.groups);
+        guard.open_transactions.clear();
+        drop(guard);
+        if was != Ownership::Elsewhere {
+            info!(
+                partition,
+                epoch,
+                groups = groups.len(),
+                "resigned as group coordinator"
+            );
+        }
+        self.unload(groups);
+    }
+
+    fn unload(&self, groups: HashMap<Arc<str>, Arc<Group>>) {
+        for group in groups.into_values() {
+            self.drive(&group, |cell, now| cell.metadata.unload(now));
+        }
+    }
+}
+
+/// Waits for the next deadline, for ever.
+async fn run_timers(coordinator: Weak<GroupCoordinator>) {
+    while let Some(this) = coordinator.upgrade() {
+        this.tick();
+        let delay_ms = this
+            .timers
+            .next_ms()
+            .map(|at_ms| at_ms - this.clock.monotonic_ms());
+        let sleep = async {
+            match delay_ms {
+                Some(ms) => tokio::time::sleep(Duration::from_millis(ms.max(0) as u64)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep => {}
+            () = this.timers.earlier() => {}
+        }
+    }
+}
+
+impl ReplicaListener for GroupCoordinator {
+    fn on_leadership_change(&self, change: &LeadershipChange) {
+        let is_ours = |topic: &str| topic == GROUP_METADATA_TOPIC;
+        for (partition, epoch) in change.leaders.iter().filter(|(p, _)| is_ours(&p.topic)) {
+            self.on_election(partition.partition, *epoch);
+        }
+        for (partition, epoch) in change.followers.iter().filter(|(p, _)| is_ours(&p.topic)) {
+            self.on_resignation(partition.partition, Some(*epoch));
+        }
+        for (partition, epoch) in change.stopped.iter().filter(|(p, _)| is_ours(&p.topic)) {
+            self.on_resignation(partition.partition, *epoch);
+        }
+    }
+
+    fn on_log_dirs_failed(&self, _dirs: &[PathBuf]) {}
+}
+
+/// What a member is told when its group's record could not be written.
+fn group_store_error(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::UnknownTopicOrPartition
+        | ErrorCode::NotEnoughReplicas
+        | ErrorCode::NotEnoughReplicasAfterAppend => ErrorCode::CoordinatorNotAvailable,
+        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        ErrorCode::RequestTimedOut => ErrorCode::RebalanceInProgress,
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize => {
+            error!(%error, "a group's record is larger than the offsets topic allows");
+            ErrorCode::UnknownServerError
+        }
+        other => other,
+    }
+}
+
+/// The partition that a group or transactional id belongs to among `count`: Java's hash of its UTF-16 units, its
+/// absolute value, where that of the smallest integer is 0 (trap 61).
+pub fn partition_for(id: &str, count: i32) -> i32 {
+    let hash = id.encode_utf16().fold(0_i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
+    });
+    hash.checked_abs().unwrap_or(0) % count
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! Reads one partition of `__consumer_offsets` back into groups, when this broker becomes its leader.
+//! Kafka 3.9: `GroupMetadataManager` (`doLoadGroupsAndOffsets`).
+//!
+//! The log is replayed from its start to its end, replicated or not: the newest record of a key counts, a record
+//! without value takes back what was before. Offsets committed in a transaction wait for its marker, and count
+//! by the place of their own batch, not of the marker; those of open transactions stay pending (trap 68).
+//! A record that cannot be read is skipped with a warning: one bad record must not cost every group its offsets.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::effect::Now;
+use super::group_metadata::{GroupLimits, GroupMetadata};
+use super::log::{self, GroupMetadataValue, Key, LogFormatError};
+use super::offsets::{CommitRecord, GroupOffsets, put_if_newer};
+use super::offsets_log::OffsetsLog;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{Offset, ProducerId, TopicName, TopicPartition};
+use crate::record::control::{ControlRecordType, EndTransactionMarker};
+use crate::record::record::{Record, RecordReader};
+use crate::record::{RecordBatch, RecordBatches};
+
+/// No group or offset record is larger: `message.max.bytes` bounds batches far below this.
+const MAX_RECORD_BYTES: usize = 1 << 30;
+
+type Offsets = HashMap<TopicPartition, CommitRecord>;
+
+/// Why a partition could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The log cannot be read: this broker does not lead it any more, or its log dir has failed.
+    #[error("the log cannot be read: {0}")]
+    Log(ErrorCode),
+    /// A batch that cannot be what it says; where the next one starts is unknown.
+    #[error("corrupt batch at offset {offset} or after: {reason}")]
+    Corrupt {
+        /// The offset at which this read began.
+        offset: Offset,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The partition was taken from this broker meanwhile.
+    #[error("the partition has moved")]
+    Superseded,
+}
+
+/// Replays a partition. `is_current` is asked between reads whether the result is still wanted.
+pub fn load(
+    log: &dyn OffsetsLog,
+    partition: i32,
+    buffer_size: usize,
+    is_current: impl Fn() -> bool,
+) -> Result<Replay, LoadError> {
+    let mut replay = Replay::default();
+    let (mut offset, end) = log.bounds(partition).map_err(LoadError::Log)?;
+    while offset < end {
+        if !is_current() {
+            return Err(LoadError::Superseded);
+        }
+        let bytes = log.read(partition, offset, buffer_size).map_err(LoadError::Log)?;
+        let start = offset;
+        for batch in RecordBatches::new(&bytes) {
+            let batch = batch.map_err(|error| LoadError::Corrupt {
+                offset: start,
+                reason: error.to_string(),
+            })?;
+            // A read starts with the batch that holds the offset, which may begin before it.
+            if batch.last_offset() >= offset {
+                replay.apply(&batch);
+                offset = batch.next_offset();
+            }
+        }
+        if offset == start {
+            break;
+        }
+    }
+    Ok(replay)
+}
+
+/// What has been read so far.
+#[derive(Debug, Default)]
+pub struct Replay {
+    groups: HashMap<Arc<str>, GroupMetadataValue>,
+    committed: HashMap<Arc<str>, Offsets>,
+    transactional: HashMap<ProducerId, HashMap<Arc<str>, Offsets>>,
+    /// Every topic's name once, shared by all offsets committed for it.
+    topics: HashSet<TopicName>,
+    group_ids: HashSet<Arc<str>>,
+}
+
+impl Replay {
+    /// Takes in the next batch of the log.
+    pub fn apply(&mut self, batch: &RecordBatch<'_>) {
+        let offset = batch.base_offset();
+        if batch.is_control_batch() {
+            match EndTransactionMarker::read(&batch.header(), batch.records()) {
+                Ok(Some((marker, _))) => self.end_transaction(batch.producer_id(), marker.control_type),
+                Ok(None) => {}
+                Err(error) => warn!(offset, %error, "skipping an unreadable transaction marker"),
+            }
+            return;
+        }
+        let mut records = match RecordReader::new(batch, MAX_RECORD_BYTES) {
+            Ok(records) => records,
+            Err(error) => {
+                warn!(offset, %error, "skipping an unreadable batch of the offsets topic");
+                return;
+            }
+        };
+        loop {
+            match records.next() {
+                Ok(Some(record)) => {
+                    if let Err(error) = self.apply_record(batch, &record) {
+                        warn!(offset = record.offset, %error, "skipping an unreadable record of the offsets topic");
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    warn!(offset, %error, "skipping the rest of a batch of the offsets topic");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn apply_record(&mut self, batch: &RecordBatch<'_>, record: &Record<'_>) -> Result<(), LogFormatError> {
+        match log::read_key(record.key.unwrap_or_default())? {
+            Key::Offset {
+                group,
+                topic,
+                partition,
+            } => {
+                let value = record.value.map(log::read_offset_value).transpose()?;
+                let group = intern(&mut self.group_ids, group);
+                let partition = TopicPartition::new(intern(&mut self.topics, topic), partition);
+                let offsets = if batch.is_transactional() {
+                    self.transactional
+                        .entry(batch.producer_id())
+                        .or_default()
+                        .entry(group)
+                } else {
+                    self.committed.entry(group)
+                }
+                .or_default();
+                match value {
+                    Some(value) => {
+                        let appended_batch_offset = batch.base_offset();
+                        let record = CommitRecord {
+                            appended_batch_offset,
+                            value,
+                        };
+                        offsets.insert(partition, record);
+                    }
+                    None => {
+                        offsets.remove(&partition);
+                    }
+                }
+            }
+            Key::Group { group } => {
+                let value = record.value.map(log::read_group_value).transpose()?;
+                let group = intern(&mut self.group_ids, group);
+                match value {
+                    Some(value) => {
+                        self.groups.insert(group, value);
+                    }
+                    None => {
+                        self.groups.remove(&group);
+                    }
+                }
+            }
+            Key::Unknown(version) => {
+                // Groups of the new consumer protocol, left from an upgrade that was taken back.
+                warn!(
+                    offset = record.offset,
+                    version, "skipping a record with a key of an unknown version"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn end_transaction(&mut self, producer: ProducerId, end: ControlRecordType) {
+        let pending = self.transactional.remove(&producer).unwrap_or_default();
+        if end == ControlRecordType::Commit {
+            for (group, offsets) in pending {
+                let committed = self.committed.entry(group).or_default();
+                for (partition, record) in offsets {
+                    put_if_newer(committed, partition, record);
+                }
+            }
+        }
+    }
+
+    /// The groups as they stand at the end of the log; those that only keep offsets among them.
+    pub fn into_groups(mut self, limits: GroupLimits, now: Now) -> Vec<GroupMetadata> {
+        let mut open: HashMap<Arc<str>, HashMap<ProducerId, Offsets>> = HashMap::new();
+        for (producer, groups) in self.transactional {
+            for (group, offsets) in groups {
+                if !offsets.is_empty() {
+                    open.entry(group).or_default().insert(producer, offsets);
+                }
+            }
+        }
+        let mut loaded = Vec::new();
+        for id in self.group_ids {
+            let value = self.groups.remove(&id);
+            let committed = self.committed.remove(&id).unwrap_or_default();
+            let open = open.remove(&id).unwrap_or_default();
+            if value.is_none() && committed.is_empty() && open.is_empty() {
+                continue;
+            }
+            let mut group = match value {
+                Some(value) => GroupMetadata::from_log(&id, value, limits, now),
+                None => GroupMetadata::new(id, limits, now),
+            };
+            group.offsets = GroupOffsets::loaded(committed, open);
+            loaded.push(group);
+        }
+        loaded
+    }
+}
+
+fn intern(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
+    if let Some(known) = names.get(name) {
+        return known.clone();
+    }
+    let name: Arc<str> = name.into();
+    names.insert(name.clone());
+    name
+}
+
+#[cfg(test)]
+mod tests;
