@@ -1,4 +1,304 @@
 //! Producer ids out of blocks that the controller hands out. Kafka 3.9: `RPCProducerIdManager`.
+//!
+//! Ids are unique in the cluster for ever: the controller counts blocks of 1000 in `/latest_producer_id_block`,
+//! each broker counts within its own and forgets the rest of it when it stops. The next block is asked for when
+//! 90 % of the current one are gone. A client that comes while there is none is told to come again, with
+//! COORDINATOR_LOAD_IN_PROGRESS: old clients take anything else for fatal.
+
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tracing::{debug, warn};
+
+use crate::common::clock::SharedClock;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, ProducerId};
+use crate::config::BrokerConfig;
+use crate::metadata::MetadataCache;
+use crate::network::{BrokerAddress, NetworkClient};
+use crate::protocol::messages::{AllocateProducerIdsRequest, BrokerId as WireBrokerId};
+use crate::replica::hooks::BrokerEpochSource;
+
+/// How long after a failure the controller is left in peace.
+const RETRY_BACKOFF_MS: i64 = 50;
+/// The part of a block, in percent, after which the next one is asked for.
+const PREFETCH_PERCENT: i64 = 90;
+/// The only version there is.
+const ALLOCATE_PRODUCER_IDS_VERSION: i16 = 0;
+
+/// Where blocks come from: the controller, or a test.
+pub trait ProducerIdBlocks: Send + Sync + 'static {
+    /// First id and number of ids of a block that nobody else has.
+    fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), AllocateError>>;
+}
+
+/// Why there is no block.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AllocateError {
+    /// No controller is known, or its broker is not.
+    #[error("the controller is not known")]
+    NoController,
+    /// It could not be reached.
+    #[error("the controller cannot be reached: {0}")]
+    Unreachable(String),
+    /// It refused.
+    #[error("the controller answered {0}")]
+    Refused(ErrorCode),
+}
 
 /// Hands out producer ids.
-pub struct ProducerIdManager {}
+pub struct ProducerIdManager {
+    blocks: Box<dyn ProducerIdBlocks>,
+    clock: SharedClock,
+    state: Mutex<State>,
+    this: Weak<Self>,
+}
+
+struct State {
+    /// What is left of the current block.
+    current: Range<ProducerId>,
+    /// When the current block has only so many ids left, the next one is asked for.
+    prefetch_at: ProducerId,
+    next: Option<Range<ProducerId>>,
+    is_requested: bool,
+    /// No request before this time (monotonic).
+    not_before_ms: i64,
+}
+
+impl ProducerIdManager {
+    /// A manager without ids: the first client has it ask for some.
+    pub fn new(blocks: impl ProducerIdBlocks, clock: SharedClock) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            blocks: Box::new(blocks),
+            clock,
+            state: Mutex::new(State {
+                current: 0..0,
+                prefetch_at: 0,
+                next: None,
+                is_requested: false,
+                not_before_ms: i64::MIN,
+            }),
+            this: this.clone(),
+        })
+    }
+
+    /// An id that nobody else has or will have. Must be called within a runtime.
+    pub fn generate(&self) -> Result<ProducerId, ErrorCode> {
+        let mut state = self.state.lock();
+        if state.current.is_empty()
+            && let Some(block) = state.next.take()
+        {
+            state.prefetch_at = block.start + (block.end - block.start) * PREFETCH_PERCENT / 100;
+            state.current = block;
+        }
+        let id = state.current.next();
+        let is_short = id.is_none_or(|id| id >= state.prefetch_at);
+        if is_short && state.next.is_none() {
+            self.request_block(&mut state);
+        }
+        id.ok_or(ErrorCode::CoordinatorLoadInProgress)
+    }
+
+    fn request_block(&self, state: &mut State) {
+        if state.is_requested || self.clock.monotonic_ms() < state.not_before_ms {
+            return;
+        }
+        state.is_requested = true;
+        let (allocate, this) = (self.blocks.allocate(), self.this.clone());
+        tokio::spawn(async move {
+            let allocated = allocate.await;
+            if let Some(manager) = this.upgrade() {
+                manager.on_allocated(allocated);
+            }
+        });
+    }
+
+    fn on_allocated(&self, allocated: Result<(ProducerId, i32), AllocateError>) {
+        let mut state = self.state.lock();
+        state.is_requested = false;
+        match allocated {
+            Ok((first, count)) => {
+                let end = first.checked_add(i64::from(count)).unwrap_or(first);
+                if first >= 0 && end > first && first >= state.current.end {
+                    debug!(first, count, "got a block of producer ids");
+                    state.next = Some(first..end);
+                    return;
+                }
+                warn!(
+                    first,
+                    count, "the controller gave an impossible block of producer ids"
+                );
+            }
+            Err(error) => warn!(%error, "no block of producer ids"),
+        }
+        state.not_before_ms = self.clock.monotonic_ms() + RETRY_BACKOFF_MS;
+    }
+}
+
+/// Blocks from the controller, by AllocateProducerIds. The controller is looked up anew each time, in the metadata
+/// cache and nowhere else (trap 71); this broker itself is asked over the network like any other.
+pub struct ControllerBlocks {
+    metadata: Arc<MetadataCache>,
+    broker_epoch: BrokerEpochSource,
+    broker_id: BrokerId,
+    /// The listener on which controllers serve other brokers.
+    listener: String,
+    request_timeout: Duration,
+    connection: Mutex<Option<Arc<NetworkClient>>>,
+}
+
+impl ControllerBlocks {
+    /// For this broker.
+    pub fn new(config: &BrokerConfig, metadata: Arc<MetadataCache>, broker_epoch: BrokerEpochSource) -> Self {
+        let listener = config.control_plane_listener_name.as_ref();
+        Self {
+            metadata,
+            broker_epoch,
+            broker_id: config.broker_id,
+            listener: listener.unwrap_or(&config.inter_broker_listener_name).clone(),
+            request_timeout: Duration::from_millis(config.controller_socket_timeout_ms),
+            connection: Mutex::new(None),
+        }
+    }
+
+    fn controller(&self) -> Option<BrokerAddress> {
+        let image = self.metadata.image();
+        let controller = image.brokers.get(&image.controller_id?)?;
+        let endpoint = controller.endpoint(&self.listener)?;
+        Some(BrokerAddress {
+            id: controller.id,
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        })
+    }
+
+    /// The connection to the controller: the one we have unless the controller has moved.
+    fn connection(&self) -> Option<Arc<NetworkClient>> {
+        let address = self.controller()?;
+        let mut connection = self.connection.lock();
+        if connection.as_ref().is_none_or(|c| *c.address() != address) {
+            let client_id = self.broker_id.to_string();
+            *connection = Some(Arc::new(NetworkClient::new(
+                address,
+                &client_id,
+                self.request_timeout,
+            )));
+        }
+        connection.clone()
+    }
+}
+
+impl ProducerIdBlocks for ControllerBlocks {
+    fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), AllocateError>> {
+        let connection = self.connection();
+        let request = AllocateProducerIdsRequest::default()
+            .with_broker_id(WireBrokerId(self.broker_id))
+            .with_broker_epoch((self.broker_epoch)());
+        Box::pin(async move {
+            let connection = connection.ok_or(AllocateError::NoController)?;
+            let response = connection
+                .send(&request, ALLOCATE_PRODUCER_IDS_VERSION)
+                .await
+                .map_err(|error| AllocateError::Unreachable(error.to_string()))?;
+            match ErrorCode::from_code(response.error_code) {
+                ErrorCode::None => Ok((response.producer_id_start.0, response.producer_id_len)),
+                error => Err(AllocateError::Refused(error)),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::common::clock::ManualClock;
+
+    /// Answers in turn; says NO_CONTROLLER when it has no more.
+    #[derive(Clone, Default)]
+    struct Scripted(Arc<Mutex<VecDeque<(ProducerId, i32)>>>, Arc<Mutex<usize>>);
+
+    impl Scripted {
+        fn new(blocks: impl IntoIterator<Item = (ProducerId, i32)>) -> Self {
+            Self(Arc::new(Mutex::new(blocks.into_iter().collect())), Arc::default())
+        }
+
+        fn requests(&self) -> usize {
+            *self.1.lock()
+        }
+    }
+
+    impl ProducerIdBlocks for Scripted {
+        fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), AllocateError>> {
+            *self.1.lock() += 1;
+            let block = self.0.lock().pop_front().ok_or(AllocateError::NoController);
+            Box::pin(async move { block })
+        }
+    }
+
+    async fn settle() {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    const NOT_YET: Result<ProducerId, ErrorCode> = Err(ErrorCode::CoordinatorLoadInProgress);
+
+    #[tokio::test]
+    async fn ids_follow_each_other_and_the_next_block_is_there_in_time() {
+        let blocks = Scripted::new([(0, 10), (50, 10)]);
+        let ids = ProducerIdManager::new(blocks.clone(), ManualClock::at(1000));
+        assert_eq!(ids.generate(), NOT_YET);
+        settle().await;
+        for expected in 0..9 {
+            assert_eq!(ids.generate(), Ok(expected));
+            assert_eq!(blocks.requests(), 1);
+        }
+        assert_eq!(ids.generate(), Ok(9));
+        assert_eq!(blocks.requests(), 2, "nine of ten are gone");
+        settle().await;
+        assert_eq!(ids.generate(), Ok(50));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_repeated_at_once() {
+        let (blocks, clock) = (Scripted::default(), ManualClock::at(1000));
+        let ids = ProducerIdManager::new(blocks.clone(), clock.clone());
+        for _ in 0..3 {
+            assert_eq!(ids.generate(), NOT_YET);
+            settle().await;
+        }
+        assert_eq!(blocks.requests(), 1);
+        blocks.0.lock().push_back((7, 1));
+        clock.advance(RETRY_BACKOFF_MS);
+        assert_eq!(ids.generate(), NOT_YET);
+        settle().await;
+        assert_eq!(ids.generate(), Ok(7));
+    }
+
+    #[tokio::test]
+    async fn impossible_blocks_are_refused() {
+        for block in [(-1, 10), (5, 0), (5, -3), (i64::MAX, 1)] {
+            let ids = ProducerIdManager::new(Scripted::new([block]), ManualClock::at(1000));
+            for _ in 0..2 {
+                assert_eq!(ids.generate(), NOT_YET, "{block:?}");
+                settle().await;
+            }
+        }
+        let backwards = Scripted::new([(100, 2), (0, 10)]);
+        let ids = ProducerIdManager::new(backwards, ManualClock::at(1000));
+        let _ = ids.generate();
+        settle().await;
+        assert_eq!((ids.generate(), ids.generate()), (Ok(100), Ok(101)));
+        settle().await;
+        assert_eq!(
+            ids.generate(),
+            NOT_YET,
+            "a block below the last one would give ids twice"
+        );
+    }
+}
