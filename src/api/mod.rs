@@ -3,6 +3,18 @@
 pub mod allocate_producer_ids;
 pub mod alter_partition;
 pub mod controlled_shutdown;
+pub mod delete_groups;
+pub mod describe_groups;
+pub mod find_coordinator;
+pub mod heartbeat;
+pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_groups;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
+pub mod sync_group;
 
 use std::sync::Arc;
 

@@ -1,0 +1,140 @@
+//! FindCoordinator, versions 0 to 6: which broker to ask about a group or a transactional id.
+//! Kafka 3.9: `KafkaApis.getCoordinator`.
+//!
+//! The coordinator is the leader of the id's partition of an internal topic, which is created when it is first asked
+//! for. The topic of transactions is not created here, and this broker never names itself for them: it has no
+//! transaction coordinator yet. In a mixed cluster another broker may have one.
+
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::config::Endpoint;
+use crate::coordinator::group::GROUP_METADATA_TOPIC;
+use crate::coordinator::group::coordinator::partition_for;
+use crate::metadata::MetadataImage;
+use crate::protocol::StrBytes;
+use crate::protocol::messages::find_coordinator_response::Coordinator;
+use crate::protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
+
+/// The topic in which transactions are kept. Its name is part of Kafka's protocol.
+const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
+/// The first version that asks for several ids.
+const FIRST_BATCHED_VERSION: i16 = 4;
+/// The first version that knows share groups.
+const FIRST_VERSION_WITH_SHARE_GROUPS: i16 = 6;
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
+
+/// A broker and where it listens for this client.
+struct Node {
+    id: i32,
+    endpoint: Endpoint,
+}
+
+/// Answers one request.
+pub async fn handle(
+    api: &Api,
+    context: &RequestContext,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    let (version, key_type) = (context.api_version, request.key_type);
+    if version < FIRST_BATCHED_VERSION {
+        let found = find(api, context, key_type, &request.key).await;
+        return single_response(found);
+    }
+    let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
+    for key in request.coordinator_keys {
+        let found = find(api, context, key_type, &key).await;
+        coordinators.push(coordinator(key, found));
+    }
+    FindCoordinatorResponse::default().with_coordinators(coordinators)
+}
+
+async fn find(api: &Api, context: &RequestContext, key_type: i8, key: &str) -> Result<Node, ErrorCode> {
+    let image = api.metadata.image();
+    let (topic, partition) = match key_type {
+        GROUP => (GROUP_METADATA_TOPIC, api.groups.partition_for(key)),
+        TRANSACTION => {
+            let topic = image.topics.get(TRANSACTION_STATE_TOPIC);
+            let count = topic.map_or(0, |topic| topic.partitions.len() as i32);
+            let count = if count > 0 {
+                count
+            } else {
+                api.config.transaction_state_log_num_partitions
+            };
+            (TRANSACTION_STATE_TOPIC, partition_for(key, count))
+        }
+        SHARE if context.api_version >= FIRST_VERSION_WITH_SHARE_GROUPS => {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        _ => return Err(ErrorCode::InvalidRequest),
+    };
+    if key_type == GROUP && !image.topics.contains_key(topic) {
+        // The client comes again, and finds the topic then.
+        create_topic(api, topic).await;
+        return Err(ErrorCode::CoordinatorNotAvailable);
+    }
+    let node =
+        leader(&image, topic, partition, &context.listener).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    match key_type == TRANSACTION && node.id == api.config.broker_id {
+        true => Err(ErrorCode::CoordinatorNotAvailable),
+        false => Ok(node),
+    }
+}
+
+async fn create_topic(_api: &Api, _topic: &str) {}
+
+fn leader(image: &MetadataImage, topic: &str, partition: i32, listener: &str) -> Option<Node> {
+    let id = image.partition(topic, partition)?.state.leader_and_isr.leader;
+    let endpoint = image.brokers.get(&id)?.endpoint(listener)?.clone();
+    Some(Node { id, endpoint })
+}
+
+/// What Kafka says beside a code.
+fn message(error: ErrorCode) -> &'static str {
+    match error {
+        ErrorCode::None => "NONE",
+        ErrorCode::CoordinatorNotAvailable => "The coordinator is not available.",
+        _ => {
+            "This most likely occurs because of a request being malformed by the client library or the message \
+             was sent to an incompatible broker. See the broker logs for more details."
+        }
+    }
+}
+
+/// The layout before version 4: one coordinator at the top.
+fn single_response(found: Result<Node, ErrorCode>) -> FindCoordinatorResponse {
+    let code = found.as_ref().err().copied().unwrap_or(ErrorCode::None);
+    let (id, host, port) = address(found);
+    FindCoordinatorResponse::default()
+        .with_error_code(code.code())
+        .with_error_message(Some(message(code).into()))
+        .with_node_id(id)
+        .with_host(host)
+        .with_port(port)
+}
+
+fn coordinator(key: StrBytes, found: Result<Node, ErrorCode>) -> Coordinator {
+    let code = found.as_ref().err().copied().unwrap_or(ErrorCode::None);
+    let (id, host, port) = address(found);
+    Coordinator::default()
+        .with_key(key)
+        .with_error_code(code.code())
+        .with_error_message(Some("".into()))
+        .with_node_id(id)
+        .with_host(host)
+        .with_port(port)
+}
+
+/// Java's `Node.noNode()` where there is none.
+fn address(found: Result<Node, ErrorCode>) -> (BrokerId, StrBytes, i32) {
+    match found {
+        Ok(node) => (
+            BrokerId(node.id),
+            node.endpoint.host.into(),
+            i32::from(node.endpoint.port),
+        ),
+        Err(_) => (BrokerId(-1), "".into(), -1),
+    }
+}

@@ -1,0 +1,33 @@
+//! ListGroups, versions 0 to 5. Kafka 3.9: `KafkaApis.handleListGroupsRequest`.
+
+use super::{Api, RequestContext};
+use crate::coordinator::group::requests::{CLASSIC_GROUP_TYPE, ListedGroup as Listed};
+use crate::protocol::messages::list_groups_response::ListedGroup;
+use crate::protocol::messages::{ListGroupsRequest, ListGroupsResponse};
+
+/// Answers one request with the groups of this coordinator; clients ask every broker.
+pub async fn handle(api: &Api, _context: &RequestContext, request: ListGroupsRequest) -> ListGroupsResponse {
+    let states: Vec<_> = request
+        .states_filter
+        .iter()
+        .map(|state| state.to_string())
+        .collect();
+    let types: Vec<_> = request
+        .types_filter
+        .iter()
+        .map(|group_type| group_type.to_string())
+        .collect();
+    let (code, groups) = api.groups.list_groups(&states, &types);
+    let listed = |group: Listed| {
+        ListedGroup::default()
+            .with_group_id(crate::protocol::messages::GroupId(
+                group.group_id.to_string().into(),
+            ))
+            .with_protocol_type(group.protocol_type.to_string().into())
+            .with_group_state(group.state.name().into())
+            .with_group_type(CLASSIC_GROUP_TYPE.into())
+    };
+    ListGroupsResponse::default()
+        .with_error_code(code.code())
+        .with_groups(groups.into_iter().map(listed).collect())
+}

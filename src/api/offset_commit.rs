@@ -1,0 +1,193 @@
+//! OffsetCommit, versions 0 to 9. Kafka 3.9: `KafkaApis.handleOffsetCommitRequest`,
+//! `GroupCoordinatorAdapter.commitOffsets`, `KafkaZkClient.setOrCreateConsumerOffset`.
+//!
+//! Version 0 is that of consumers which kept their offsets in ZooKeeper, and there it puts them (trap 70).
+
+use std::collections::HashMap;
+
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::coordinator::group::OffsetAndMetadata;
+use crate::coordinator::group::commit::CommitRequest;
+use crate::protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use crate::protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use crate::protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use crate::zk::znode::consumer_offset;
+use crate::zk::{CreateMode, ZkError, ZkStore, paths};
+
+/// "As the broker is configured", in `retention_time_ms`.
+const DEFAULT_RETENTION: i64 = -1;
+/// "Now", in `commit_timestamp`.
+const DEFAULT_TIMESTAMP: i64 = -1;
+
+/// Answers one request.
+pub async fn handle(
+    api: &Api,
+    context: &RequestContext,
+    request: OffsetCommitRequest,
+) -> OffsetCommitResponse {
+    let image = api.metadata.image();
+    let mut existing = Vec::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            if image.partition(&topic.name, partition.partition_index).is_some() {
+                let key = TopicPartition::new(&**topic.name, partition.partition_index);
+                existing.push((key, partition));
+            }
+        }
+    }
+    let codes = if existing.is_empty() {
+        HashMap::new()
+    } else if context.api_version == 0 {
+        commit_to_zookeeper(api, &request, existing).await
+    } else {
+        commit_to_group(api, &request, existing).await
+    };
+    response(request, &codes)
+}
+
+/// Partitions without a code are those that do not exist.
+fn response(
+    request: OffsetCommitRequest,
+    codes: &HashMap<TopicPartition, ErrorCode>,
+) -> OffsetCommitResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let partition = |index: i32| {
+            let code = codes.get(&TopicPartition::new(&**topic.name, index));
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(index)
+                .with_error_code(code.unwrap_or(&ErrorCode::UnknownTopicOrPartition).code())
+        };
+        let partitions = topic
+            .partitions
+            .iter()
+            .map(|p| partition(p.partition_index))
+            .collect();
+        OffsetCommitResponseTopic::default()
+            .with_name(topic.name)
+            .with_partitions(partitions)
+    });
+    OffsetCommitResponse::default().with_topics(topics.collect())
+}
+
+async fn commit_to_group(
+    api: &Api,
+    request: &OffsetCommitRequest,
+    existing: Vec<(TopicPartition, &OffsetCommitRequestPartition)>,
+) -> HashMap<TopicPartition, ErrorCode> {
+    let now_ms = api.clock.wall_ms();
+    let partitions: Vec<_> = existing.iter().map(|(key, _)| key.clone()).collect();
+    let offset = |partition: &OffsetCommitRequestPartition| {
+        offset_and_metadata(partition, request.retention_time_ms, now_ms)
+    };
+    let commit = CommitRequest {
+        group_id: (&**request.group_id).into(),
+        member_id: (&*request.member_id).into(),
+        group_instance_id: request.group_instance_id.as_deref().map(Into::into),
+        generation_id: request.generation_id_or_member_epoch,
+        offsets: existing
+            .into_iter()
+            .map(|(key, partition)| (key, offset(partition)))
+            .collect(),
+    };
+    partitions
+        .into_iter()
+        .zip(api.groups.commit_offsets(commit).await)
+        .collect()
+}
+
+fn offset_and_metadata(
+    partition: &OffsetCommitRequestPartition,
+    retention_ms: i64,
+    now_ms: i64,
+) -> OffsetAndMetadata {
+    OffsetAndMetadata {
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: partition.committed_metadata.as_deref().unwrap_or_default().into(),
+        commit_timestamp_ms: match partition.commit_timestamp {
+            DEFAULT_TIMESTAMP => now_ms,
+            timestamp_ms => timestamp_ms,
+        },
+        expire_timestamp_ms: match retention_ms {
+            DEFAULT_RETENTION => None,
+            retention_ms => Some(now_ms.saturating_add(retention_ms)),
+        },
+    }
+}
+
+async fn commit_to_zookeeper(
+    api: &Api,
+    request: &OffsetCommitRequest,
+    existing: Vec<(TopicPartition, &OffsetCommitRequestPartition)>,
+) -> HashMap<TopicPartition, ErrorCode> {
+    let mut codes = HashMap::new();
+    for (key, partition) in existing {
+        let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
+        let code = if metadata.encode_utf16().count() > api.config.offset_metadata_max_bytes {
+            ErrorCode::OffsetMetadataTooLarge
+        } else {
+            match set_consumer_offset(&*api.zk, &request.group_id, &key, partition.committed_offset).await {
+                Ok(()) => ErrorCode::None,
+                Err(error) => zookeeper_error(&request.group_id, &error),
+            }
+        };
+        codes.insert(key, code);
+    }
+    codes
+}
+
+/// What a version 0 client is told; the APIs of that time had no better code.
+pub(super) fn zookeeper_error(group_id: &str, error: &ZkError) -> ErrorCode {
+    tracing::warn!(group = group_id, %error, "cannot reach an offset in ZooKeeper");
+    ErrorCode::UnknownServerError
+}
+
+async fn set_consumer_offset(
+    zk: &dyn ZkStore,
+    group_id: &str,
+    partition: &TopicPartition,
+    offset: i64,
+) -> Result<(), ZkError> {
+    let path = consumer_offset_path(group_id, partition)?;
+    let data = consumer_offset::encode(offset);
+    match zk.set(&path, data.clone(), None).await {
+        Ok(_) => return Ok(()),
+        Err(ZkError::NoNode(_)) => {}
+        Err(error) => return Err(error),
+    }
+    for (index, _) in path.match_indices('/').skip(1) {
+        create_unless_there(zk, &path[..index], bytes::Bytes::new()).await?;
+    }
+    create_unless_there(zk, &path, data.clone()).await?;
+    // Somebody else may have created it with another offset: the later commit counts.
+    zk.set(&path, data, None).await.map(|_| ())
+}
+
+async fn create_unless_there(zk: &dyn ZkStore, path: &str, data: bytes::Bytes) -> Result<(), ZkError> {
+    match zk.create(path, data, CreateMode::Persistent).await {
+        Ok(_) | Err(ZkError::NodeExists(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The offset's path. Any text may be a group's id, but not every one may be part of a path.
+pub(super) fn consumer_offset_path(group_id: &str, partition: &TopicPartition) -> Result<String, ZkError> {
+    let is_legal = |segment: &str| {
+        !matches!(segment, "" | "." | "..") && !segment.chars().any(|c| c.is_control() || c == '\u{fffe}')
+    };
+    match group_id.split('/').all(is_legal) {
+        true => Ok(paths::consumer_offset(
+            group_id,
+            &partition.topic,
+            partition.partition,
+        )),
+        false => Err(ZkError::Other(format!("{group_id:?} cannot be part of a path"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

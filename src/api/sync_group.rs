@@ -1,0 +1,38 @@
+//! SyncGroup, versions 0 to 5. Kafka 3.9: `KafkaApis.handleSyncGroupRequest`, `GroupCoordinatorAdapter.syncGroup`.
+
+use bytes::Bytes;
+
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::coordinator::group::{SyncRequest, SyncResult};
+use crate::protocol::messages::{SyncGroupRequest, SyncGroupResponse};
+
+/// Answers one request; followers wait for their leader.
+pub async fn handle(api: &Api, context: &RequestContext, request: SyncGroupRequest) -> SyncGroupResponse {
+    // From version 5 on a client must name the protocol it believes in.
+    let names_protocol = request.protocol_type.is_some() && request.protocol_name.is_some();
+    if context.api_version >= 5 && !names_protocol {
+        return response(SyncResult::error(ErrorCode::InconsistentGroupProtocol));
+    }
+    let assignments = request.assignments.iter().map(|member| {
+        let assignment = Bytes::copy_from_slice(&member.assignment);
+        ((&*member.member_id).into(), assignment)
+    });
+    let sync = SyncRequest {
+        generation_id: request.generation_id,
+        member_id: (&*request.member_id).into(),
+        group_instance_id: request.group_instance_id.as_deref().map(Into::into),
+        protocol_type: request.protocol_type.as_deref().map(Into::into),
+        protocol_name: request.protocol_name.as_deref().map(Into::into),
+        assignments: assignments.collect(),
+    };
+    response(api.groups.sync_group(&request.group_id, sync).await)
+}
+
+fn response(result: SyncResult) -> SyncGroupResponse {
+    SyncGroupResponse::default()
+        .with_error_code(result.error.code())
+        .with_protocol_type(result.protocol_type.map(|t| t.to_string().into()))
+        .with_protocol_name(result.protocol_name.map(|name| name.to_string().into()))
+        .with_assignment(result.assignment)
+}
