@@ -9,7 +9,8 @@
 //!                         first Java client did so; a reader of format 0 therefore ignores it.
 //! ```
 //!
-//! Nothing here allocates from a length that the bytes merely claim.
+//! Nothing here allocates from a length that the bytes merely claim, except for zstd's window: the frame's header
+//! sets it, to 128 MiB at the most, of which only what is really unpacked is ever touched.
 
 use std::io::{self, BufReader, Read, Take, Write};
 

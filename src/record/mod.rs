@@ -6,7 +6,9 @@ pub mod batches;
 pub mod builder;
 pub mod compression;
 pub mod control;
+pub mod conversion;
 pub mod error;
+#[expect(clippy::module_inception, reason = "a record is what Kafka calls it")]
 pub mod record;
 pub mod validator;
 pub mod varint;
@@ -19,6 +21,7 @@ pub use batches::RecordBatches;
 pub use builder::BatchBuilder;
 pub use compression::Compression;
 pub use control::{ControlRecordType, EndTransactionMarker};
+pub use conversion::down_convert;
 pub use error::{InvalidRecords, RecordError};
 pub use record::{Headers, Record, RecordReader};
 pub use validator::{

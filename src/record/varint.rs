@@ -29,6 +29,11 @@ pub fn put_varlong(out: &mut Vec<u8>, value: i64) {
 
 #[inline]
 fn read_unsigned(bytes: &mut &[u8], max_bytes: usize) -> Option<u64> {
+    // Most numbers in a record are one byte long.
+    if let [byte @ ..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Some(u64::from(*byte));
+    }
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(max_bytes).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);

@@ -1,0 +1,273 @@
+//! Down-conversion for consumers older than format 2: Fetch version 0 and 1 read format 0, 2 and 3 read format 1.
+//! Kafka 3.9: `RecordsUtil.downConvert`, `MemoryRecordsBuilder` for formats 0 and 1.
+//!
+//! What the old formats cannot say is lost: headers, producer ids, transactions. Control batches vanish, so the
+//! offsets have gaps; records of aborted transactions stay, old consumers read everything. The way up, from formats
+//! 0 and 1 to 2, is the [validator](super::validator)'s.
+
+use super::batch::{LOG_OVERHEAD, NO_TIMESTAMP, RecordBatch};
+use super::batches::RecordBatches;
+use super::compression::{Compression, UnknownCompression};
+use super::error::{InvalidRecords, RecordError};
+use super::record::{Record, RecordReader};
+use crate::common::error::ErrorCode;
+use crate::common::ids::Offset;
+use crate::config::TimestampType;
+
+const CRC_BYTES: usize = size_of::<u32>();
+const TIMESTAMP_TYPE_BIT: u8 = 0x08;
+
+/// The complete batches in `records` as messages of format `to_magic`, 0 or 1; batches of that format or an older
+/// one stay as they are.
+///
+/// Uncompressed records before `first_offset` are left out: some versions of librdkafka depend on that. The result
+/// may be empty although `records` is not, if all of it is control batches. No batch may unpack to more than
+/// `limit` bytes.
+///
+/// A batch that cannot be converted ends the conversion; it is an error only if nothing comes before it:
+/// UNSUPPORTED_COMPRESSION_TYPE for zstd, which the old formats do not know.
+pub fn down_convert(
+    records: &[u8],
+    to_magic: i8,
+    first_offset: Offset,
+    limit: usize,
+) -> Result<Vec<u8>, InvalidRecords> {
+    assert!(
+        (0..=1).contains(&to_magic),
+        "format {to_magic} needs no down-conversion"
+    );
+    let mut out = Vec::with_capacity(records.len());
+    for batch in RecordBatches::new(records) {
+        let converted = match &batch {
+            Ok(batch) => convert_batch(&mut out, batch, to_magic, first_offset, limit),
+            Err(error) => Err(error.clone().into()),
+        };
+        match converted {
+            Ok(()) => {}
+            Err(_) if !out.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(out)
+}
+
+/// Appends one batch; nothing, if it returns an error.
+fn convert_batch(
+    out: &mut Vec<u8>,
+    batch: &RecordBatch<'_>,
+    to_magic: i8,
+    first_offset: Offset,
+    limit: usize,
+) -> Result<(), InvalidRecords> {
+    if batch.is_control_batch() {
+        return Ok(());
+    }
+    let compression = batch.compression().map_err(unsupported)?;
+    if compression == Compression::Zstd {
+        return Err(unsupported(UnknownCompression(compression.id())));
+    }
+    if batch.magic() <= to_magic {
+        out.extend_from_slice(batch.bytes());
+        return Ok(());
+    }
+    let is_compressed = compression != Compression::None;
+    let time_flag = match batch.timestamp_type() {
+        TimestampType::LogAppendTime if to_magic > 0 => TIMESTAMP_TYPE_BIT,
+        _ => 0,
+    };
+    let mut messages = Vec::new();
+    let mut offsets: Option<(Offset, Offset)> = None;
+    let mut max_timestamp = NO_TIMESTAMP;
+    let mut reader = RecordReader::new(batch, limit)?;
+    while let Some(record) = reader.next()? {
+        if !is_compressed && record.offset < first_offset {
+            continue;
+        }
+        let first = offsets.map_or(record.offset, |(first, _)| first);
+        offsets = Some((first, record.offset));
+        max_timestamp = max_timestamp.max(record.timestamp);
+        // Inside a wrapper of format 1 the messages count from 0.
+        let offset = if is_compressed && to_magic > 0 {
+            record.offset - first
+        } else {
+            record.offset
+        };
+        put_message(&mut messages, to_magic, time_flag, &Record { offset, ..record });
+        if messages.len() > limit {
+            return Err(RecordError::TooLarge(limit).into());
+        }
+    }
+    match offsets {
+        Some((_, last)) if is_compressed => {
+            let value = compression.compress(None, to_magic, &messages);
+            let timestamp = if time_flag == 0 {
+                max_timestamp
+            } else {
+                batch.max_timestamp()
+            };
+            let wrapper = Record {
+                offset: last,
+                timestamp,
+                key: None,
+                value: Some(&value),
+                headers: Default::default(),
+            };
+            put_message(out, to_magic, time_flag | compression.id() as u8, &wrapper);
+        }
+        _ => out.append(&mut messages),
+    }
+    Ok(())
+}
+
+fn unsupported(codec: UnknownCompression) -> InvalidRecords {
+    let message = format!("compression type {} is unknown to old consumers", codec.0);
+    InvalidRecords::new(ErrorCode::UnsupportedCompressionType, message)
+}
+
+/// Writes a message of format 0 or 1, laid out as [`super::batch`] draws it.
+fn put_message(out: &mut Vec<u8>, magic: i8, attributes: u8, record: &Record<'_>) {
+    let start = out.len();
+    out.extend(record.offset.to_be_bytes());
+    out.extend([0; LOG_OVERHEAD - size_of::<Offset>() + CRC_BYTES]);
+    let covered = out.len();
+    out.extend([magic as u8, attributes]);
+    if magic > 0 {
+        out.extend(record.timestamp.to_be_bytes());
+    }
+    for field in [record.key, record.value] {
+        out.extend(field.map_or(-1, |bytes| bytes.len() as i32).to_be_bytes());
+        out.extend_from_slice(field.unwrap_or_default());
+    }
+    let mut crc = flate2::Crc::new();
+    crc.update(&out[covered..]);
+    let length = (out.len() - start - LOG_OVERHEAD) as i32;
+    out[start + size_of::<Offset>()..start + LOG_OVERHEAD].copy_from_slice(&length.to_be_bytes());
+    out[start + LOG_OVERHEAD..covered].copy_from_slice(&crc.sum().to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::testing::{legacy_message, wrapper_message};
+    use crate::record::{BatchBuilder, ControlRecordType, EndTransactionMarker};
+
+    const LIMIT: usize = 1 << 20;
+
+    fn three_records(base_offset: Offset, codec: Compression) -> BatchBuilder {
+        let mut builder = BatchBuilder::new(base_offset)
+            .compression(codec, None)
+            .producer(5, 1, 0);
+        builder.append(100, Some(b"a"), Some(b"1"), &[("h", Some(b"x"))]);
+        builder.append(300, None, Some(b"2"), &[]);
+        builder.append(200, Some(b"c"), None, &[]);
+        builder
+    }
+
+    /// The messages that [`three_records`] become.
+    fn three_messages(offsets: [Offset; 3], magic: i8) -> [Vec<u8>; 3] {
+        [
+            legacy_message(offsets[0], magic, 100, Some(b"a"), Some(b"1")),
+            legacy_message(offsets[1], magic, 300, None, Some(b"2")),
+            legacy_message(offsets[2], magic, 200, Some(b"c"), None),
+        ]
+    }
+
+    #[test]
+    fn uncompressed_records_become_single_messages() {
+        let batch = three_records(40, Compression::None).build();
+        for magic in 0..2 {
+            let messages = three_messages([40, 41, 42], magic);
+            assert_eq!(down_convert(&batch, magic, 0, LIMIT).unwrap(), messages.concat());
+            assert_eq!(
+                down_convert(&batch, magic, 41, LIMIT).unwrap(),
+                messages[1..].concat()
+            );
+            assert_eq!(down_convert(&batch, magic, 43, LIMIT).unwrap(), b"");
+        }
+    }
+
+    #[test]
+    fn compressed_records_become_a_wrapper_message() {
+        for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4] {
+            let batch = three_records(40, codec).build();
+            for (magic, inner) in [(0, [40, 41, 42]), (1, [0, 1, 2])] {
+                let expected = wrapper_message(42, magic, 300, codec, &three_messages(inner, magic).concat());
+                assert_eq!(
+                    down_convert(&batch, magic, 41, LIMIT).unwrap(),
+                    expected,
+                    "{codec:?} to {magic}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn append_time_stays_append_time() {
+        for codec in [Compression::None, Compression::Gzip] {
+            let batch = three_records(0, codec).log_append_time(Some(999)).build();
+            let converted = down_convert(&batch, 1, 0, LIMIT).unwrap();
+            let message = RecordBatch::parse(&converted).unwrap().unwrap();
+            assert!(message.is_valid_crc());
+            assert_eq!(
+                (message.timestamp_type(), message.max_timestamp()),
+                (TimestampType::LogAppendTime, 999)
+            );
+        }
+    }
+
+    #[test]
+    fn markers_vanish_and_old_messages_stay() {
+        let marker = EndTransactionMarker {
+            control_type: ControlRecordType::Abort,
+            coordinator_epoch: 0,
+        };
+        let marker = BatchBuilder::end_transaction_marker(marker, 5, 1, 100);
+        assert_eq!(down_convert(&marker, 0, 0, LIMIT).unwrap(), b"");
+        let old = [
+            legacy_message(1, 0, 0, None, None),
+            legacy_message(2, 1, 50, None, None),
+        ]
+        .concat();
+        let log = [&old[..], &marker, &three_records(4, Compression::None).build()].concat();
+        let expected = [&old[..], &three_messages([4, 5, 6], 1).concat()].concat();
+        assert_eq!(down_convert(&log, 1, 0, LIMIT).unwrap(), expected);
+        let older = down_convert(&log, 0, 0, LIMIT).unwrap();
+        assert!(RecordBatches::new(&older).all(|message| message.unwrap().magic() == 0));
+    }
+
+    #[test]
+    fn zstd_and_bombs_end_the_conversion() {
+        let good = three_records(0, Compression::Gzip).build();
+        let zstd = three_records(3, Compression::Zstd).build();
+        let mut bomb = BatchBuilder::new(3).compression(Compression::Gzip, None);
+        bomb.append(0, None, Some(&vec![0; LIMIT]), &[]);
+        for (bad, code) in [
+            (zstd, ErrorCode::UnsupportedCompressionType),
+            (bomb.build(), ErrorCode::MessageTooLarge),
+        ] {
+            assert_eq!(down_convert(&bad, 1, 0, LIMIT).unwrap_err().code, code);
+            let expected = down_convert(&good, 1, 0, LIMIT).unwrap();
+            assert_eq!(
+                down_convert(&[&good[..], &bad].concat(), 1, 0, LIMIT).unwrap(),
+                expected
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn corrupted_batches_never_panic(
+            flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+            magic in 0i8..2,
+        ) {
+            let mut bytes = include_bytes!("testdata/orders-0.log").to_vec();
+            for (index, value) in flips {
+                let index = index.index(bytes.len());
+                bytes[index] = value;
+            }
+            let _ = down_convert(&bytes, magic, 0, LIMIT);
+        }
+    }
+}
