@@ -1,6 +1,7 @@
 //! L2. The log on disk. Imports `common`, `config`, `record`; never the network, ZooKeeper or the protocol.
 
 pub mod manager;
+pub mod producer_state;
 pub mod unified_log;
 
 pub use manager::LogManager;

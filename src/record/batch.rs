@@ -133,6 +133,11 @@ pub fn increment_sequence(sequence: i32, delta: i32) -> i32 {
     sequence.wrapping_add(delta) & i32::MAX
 }
 
+/// The sequence number `delta` records before `sequence`; before 0 comes 2³¹-1.
+pub fn decrement_sequence(sequence: i32, delta: i32) -> i32 {
+    sequence.wrapping_sub(delta) & i32::MAX
+}
+
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(&bytes[at..at + N]);

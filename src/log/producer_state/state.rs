@@ -1,0 +1,385 @@
+//! Which producers a log knows, which transactions are open in it, which are decided but not yet replicated.
+//! Kafka 3.9: `ProducerStateManager`, `ProducerAppendInfo`. Never touches a file; see the module's documentation.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::entry::{BatchMetadata, NO_COORDINATOR_EPOCH, ProducerStateEntry};
+use super::snapshot::{self, CorruptSnapshot};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{Offset, ProducerId};
+use crate::record::batch::{NO_PRODUCER_EPOCH, increment_sequence};
+use crate::record::{AppendOrigin, BatchHeader, ControlRecordType, EndTransactionMarker, RecordError};
+
+/// What producer state wants to know of a batch, with the offsets it has in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct ProducerBatch {
+    header: BatchHeader,
+    /// The marker in a control batch and its timestamp.
+    marker: Option<(EndTransactionMarker, i64)>,
+}
+
+impl ProducerBatch {
+    /// Looks into the payload only if the batch is a control batch.
+    pub fn read(header: &BatchHeader, payload: &[u8]) -> Result<Self, RecordError> {
+        let marker = match header.has_producer_id() {
+            true => EndTransactionMarker::read(header, payload)?,
+            false => None,
+        };
+        Ok(Self {
+            header: *header,
+            marker,
+        })
+    }
+}
+
+/// What a leader does with a batch that breaks no rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendDecision {
+    /// Append it.
+    New,
+    /// It is in the log already, as this batch: answer with its offsets, append nothing.
+    Duplicate(BatchMetadata),
+}
+
+/// Why a leader does not append a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProducerStateError {
+    /// A zombie writes.
+    #[error("epoch {epoch} of producer {producer_id} is less than its last one, {current}")]
+    InvalidProducerEpoch {
+        /// The producer.
+        producer_id: ProducerId,
+        /// In the batch.
+        epoch: i16,
+        /// The last one seen.
+        current: i16,
+    },
+    /// A batch before this one is missing.
+    #[error("sequence {sequence} of producer {producer_id} in epoch {epoch} after {last}")]
+    OutOfOrderSequence {
+        /// The producer.
+        producer_id: ProducerId,
+        /// In the batch.
+        epoch: i16,
+        /// In the batch.
+        sequence: i32,
+        /// The last one seen; -1 for none in this epoch.
+        last: i32,
+    },
+    /// A batch outside a transaction while one is open.
+    #[error("producer {producer_id} has a transaction open since offset {first_offset}")]
+    InvalidTxnState {
+        /// The producer.
+        producer_id: ProducerId,
+        /// Where the transaction began.
+        first_offset: Offset,
+    },
+    /// A zombie coordinator writes a marker.
+    #[error("coordinator epoch {epoch} for producer {producer_id} is less than the last one, {current}")]
+    TransactionCoordinatorFenced {
+        /// The producer.
+        producer_id: ProducerId,
+        /// In the marker.
+        epoch: i32,
+        /// The last one seen.
+        current: i32,
+    },
+}
+
+impl ProducerStateError {
+    /// Kafka's code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            Self::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            Self::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+            Self::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+        }
+    }
+}
+
+/// A transaction that a marker has ended. If it was aborted, the transaction index gets these fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompletedTxn {
+    /// The producer.
+    pub producer_id: ProducerId,
+    /// Offset of its first record.
+    pub first_offset: Offset,
+    /// Offset of the marker.
+    pub last_offset: Offset,
+    /// Aborted, not committed.
+    pub is_aborted: bool,
+    /// Where the next open transaction begins, or the offset after the marker.
+    pub last_stable_offset: Offset,
+}
+
+/// The producers of one log.
+#[derive(Clone, Debug, Default)]
+pub struct ProducerStateManager {
+    producers: HashMap<ProducerId, ProducerStateEntry>,
+    /// Open transactions: first offset to producer.
+    ongoing_txns: BTreeMap<Offset, ProducerId>,
+    /// Ended transactions whose marker is not below the high watermark yet: first offset to the marker's.
+    unreplicated_txns: BTreeMap<Offset, Offset>,
+    map_end_offset: Offset,
+    last_snapshot_offset: Offset,
+}
+
+impl ProducerStateManager {
+    /// The state of a log that begins at `log_start_offset` and has no producers yet.
+    pub fn new(log_start_offset: Offset) -> Self {
+        Self {
+            map_end_offset: log_start_offset,
+            last_snapshot_offset: log_start_offset,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a leader may append the batch. Nothing changes; that is [`Self::update`]'s part.
+    pub fn validate_append(
+        &self,
+        batch: &ProducerBatch,
+        origin: AppendOrigin,
+    ) -> Result<AppendDecision, ProducerStateError> {
+        let header = &batch.header;
+        let entry = self.producers.get(&header.producer_id());
+        let Some(entry) = entry.filter(|_| header.has_producer_id() && origin != AppendOrigin::Replication)
+        else {
+            return Ok(AppendDecision::New);
+        };
+        if origin == AppendOrigin::Client
+            && let Some(duplicate) = entry.find_duplicate(header)
+        {
+            return Ok(AppendDecision::Duplicate(duplicate));
+        }
+        check_producer_epoch(entry, header)?;
+        if header.is_control_batch() {
+            check_coordinator_epoch(entry, batch)?;
+            return Ok(AppendDecision::New);
+        }
+        if origin == AppendOrigin::Client {
+            check_sequence(entry, header)?;
+        }
+        match entry.current_txn_first_offset {
+            Some(first_offset) if !header.is_transactional() => Err(ProducerStateError::InvalidTxnState {
+                producer_id: header.producer_id(),
+                first_offset,
+            }),
+            _ => Ok(AppendDecision::New),
+        }
+    }
+
+    /// Notes a batch that has been written. Batches without a producer id count as well: the state is then that of
+    /// the log up to their end. Returns the transaction that the batch has ended.
+    pub fn update(&mut self, batch: &ProducerBatch) -> Option<CompletedTxn> {
+        let header = &batch.header;
+        self.map_end_offset = header.next_offset();
+        if !header.has_producer_id() {
+            return None;
+        }
+        if header.is_control_batch() {
+            let (marker, timestamp) = batch.marker?;
+            return self.end_txn(header, marker, timestamp);
+        }
+        let entry = self
+            .producers
+            .entry(header.producer_id())
+            .or_insert_with(ProducerStateEntry::empty);
+        entry.add_batch(header);
+        if header.is_transactional() && entry.current_txn_first_offset.is_none() {
+            entry.current_txn_first_offset = Some(header.base_offset());
+            self.ongoing_txns
+                .insert(header.base_offset(), header.producer_id());
+        }
+        None
+    }
+
+    fn end_txn(
+        &mut self,
+        header: &BatchHeader,
+        marker: EndTransactionMarker,
+        timestamp: i64,
+    ) -> Option<CompletedTxn> {
+        let producer_id = header.producer_id();
+        let entry = self
+            .producers
+            .entry(producer_id)
+            .or_insert_with(ProducerStateEntry::empty);
+        entry.update_epoch(header.producer_epoch());
+        entry.coordinator_epoch = marker.coordinator_epoch;
+        entry.last_timestamp = timestamp;
+        // A marker without data (the producer wrote elsewhere only) moves nothing.
+        let first_offset = entry.current_txn_first_offset.take()?;
+        self.ongoing_txns.remove(&first_offset);
+        let last_offset = header.base_offset();
+        self.unreplicated_txns.insert(first_offset, last_offset);
+        Some(CompletedTxn {
+            producer_id,
+            first_offset,
+            last_offset,
+            is_aborted: marker.control_type == ControlRecordType::Abort,
+            last_stable_offset: self.first_undecided_offset().unwrap_or(last_offset + 1),
+        })
+    }
+
+    /// Where the first transaction begins that is open, or whose marker might still be lost with this leader. May
+    /// lie before the log start offset, if records were deleted under an open transaction.
+    pub fn first_unstable_offset(&self) -> Option<Offset> {
+        let unreplicated = self.unreplicated_txns.keys().next().copied();
+        self.first_undecided_offset()
+            .into_iter()
+            .chain(unreplicated)
+            .min()
+    }
+
+    /// Where the first open transaction begins: the cleaner must not go beyond (trap 57).
+    pub fn first_undecided_offset(&self) -> Option<Offset> {
+        self.ongoing_txns.keys().next().copied()
+    }
+
+    /// Forgets the ended transactions whose marker every replica in sync has.
+    pub fn on_high_watermark_updated(&mut self, high_watermark: Offset) {
+        self.unreplicated_txns
+            .retain(|_, marker_offset| *marker_offset >= high_watermark);
+    }
+
+    /// Follows the log's start. Producers stay known although their batches are gone.
+    pub fn on_log_start_offset_incremented(&mut self, log_start_offset: Offset) {
+        self.unreplicated_txns
+            .retain(|_, marker_offset| *marker_offset >= log_start_offset);
+        self.map_end_offset = self.map_end_offset.max(log_start_offset);
+        self.last_snapshot_offset = self.last_snapshot_offset.max(log_start_offset);
+    }
+
+    /// Forgets producers that have not written for `expiration_ms` (`producer.id.expiration.ms`) and have no
+    /// transaction open.
+    pub fn remove_expired(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.producers
+            .retain(|_, entry| !entry.is_expired(now_ms, expiration_ms));
+    }
+
+    /// Forgets everything, as for a log whose next offset is `offset` and that has no snapshots any more.
+    pub fn truncate_fully_and_start_at(&mut self, offset: Offset) {
+        *self = Self {
+            map_end_offset: offset,
+            ..Self::default()
+        };
+    }
+
+    /// Takes over the producers of the snapshot at `offset`, less those that have expired meanwhile. To be called on
+    /// an empty state, which stays empty if the snapshot is corrupt.
+    pub fn load_snapshot(
+        &mut self,
+        offset: Offset,
+        bytes: &[u8],
+        now_ms: i64,
+        expiration_ms: i64,
+    ) -> Result<(), CorruptSnapshot> {
+        assert!(self.is_empty(), "a snapshot is loaded into an empty state");
+        for (producer_id, entry) in snapshot::decode(bytes)? {
+            if entry.is_expired(now_ms, expiration_ms) {
+                continue;
+            }
+            if let Some(first_offset) = entry.current_txn_first_offset {
+                self.ongoing_txns.insert(first_offset, producer_id);
+            }
+            self.producers.insert(producer_id, entry);
+        }
+        self.map_end_offset = offset;
+        self.last_snapshot_offset = offset;
+        Ok(())
+    }
+
+    /// The bytes of a snapshot and the offset for its name; `None` if there is one at this offset already.
+    pub fn take_snapshot(&mut self) -> Option<(Offset, Vec<u8>)> {
+        if self.map_end_offset <= self.last_snapshot_offset {
+            return None;
+        }
+        self.last_snapshot_offset = self.map_end_offset;
+        let producers = self
+            .producers
+            .iter()
+            .map(|(producer_id, entry)| (*producer_id, entry));
+        Some((self.map_end_offset, snapshot::encode(producers)))
+    }
+
+    /// The offset up to which (exclusively) the log's batches are accounted for.
+    pub fn map_end_offset(&self) -> Offset {
+        self.map_end_offset
+    }
+
+    /// Says that there is nothing more to account for up to `offset`: a replay has come to its end, or skips what
+    /// lies before the log start offset.
+    pub fn advance_map_end_offset(&mut self, offset: Offset) {
+        self.map_end_offset = offset;
+    }
+
+    /// Whether no producer is known and no transaction is waiting.
+    pub fn is_empty(&self) -> bool {
+        self.producers.is_empty() && self.ongoing_txns.is_empty() && self.unreplicated_txns.is_empty()
+    }
+
+    /// What is known of a producer.
+    pub fn last_entry(&self, producer_id: ProducerId) -> Option<&ProducerStateEntry> {
+        self.producers.get(&producer_id)
+    }
+
+    /// Every producer, in no particular order (DescribeProducers, the cleaner).
+    pub fn active_producers(&self) -> impl Iterator<Item = (ProducerId, &ProducerStateEntry)> {
+        self.producers
+            .iter()
+            .map(|(producer_id, entry)| (*producer_id, entry))
+    }
+}
+
+fn check_producer_epoch(entry: &ProducerStateEntry, batch: &BatchHeader) -> Result<(), ProducerStateError> {
+    if batch.producer_epoch() >= entry.producer_epoch {
+        return Ok(());
+    }
+    Err(ProducerStateError::InvalidProducerEpoch {
+        producer_id: batch.producer_id(),
+        epoch: batch.producer_epoch(),
+        current: entry.producer_epoch,
+    })
+}
+
+fn check_coordinator_epoch(
+    entry: &ProducerStateEntry,
+    batch: &ProducerBatch,
+) -> Result<(), ProducerStateError> {
+    let epoch = batch
+        .marker
+        .map_or(NO_COORDINATOR_EPOCH, |(marker, _)| marker.coordinator_epoch);
+    if epoch >= entry.coordinator_epoch {
+        return Ok(());
+    }
+    Err(ProducerStateError::TransactionCoordinatorFenced {
+        producer_id: batch.header.producer_id(),
+        epoch,
+        current: entry.coordinator_epoch,
+    })
+}
+
+/// In the same epoch the next number, in a new one 0. An unknown producer, whose records retention has deleted,
+/// goes on wherever it is.
+fn check_sequence(entry: &ProducerStateEntry, batch: &BatchHeader) -> Result<(), ProducerStateError> {
+    if entry.producer_epoch == NO_PRODUCER_EPOCH {
+        return Ok(());
+    }
+    let last = match batch.producer_epoch() == entry.producer_epoch {
+        true => entry.last_sequence(),
+        false => -1,
+    };
+    if batch.base_sequence() == increment_sequence(last, 1) {
+        return Ok(());
+    }
+    Err(ProducerStateError::OutOfOrderSequence {
+        producer_id: batch.producer_id(),
+        epoch: batch.producer_epoch(),
+        sequence: batch.base_sequence(),
+        last,
+    })
+}
+
+#[cfg(test)]
+mod tests;
