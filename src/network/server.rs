@@ -261,3 +261,6 @@ impl<H: RequestHandler> Acceptor<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,3 +203,6 @@ pub fn decode_response<T: Decodable + HeaderVersion>(
     decode_header::<ResponseHeader>(&mut frame, header_version)?;
     decode_body(frame, version, header_version >= 1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,96 @@ impl ByteBuf for Sceptical {
         self.bytes.split_to(size)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::{BufMut, BytesMut};
+
+    use super::*;
+
+    /// Reads as generated code does: a plain number, a count, so many elements. Panics where that would
+    /// reserve more memory than there are bytes.
+    #[derive(Debug, PartialEq)]
+    struct Message {
+        plain: i32,
+        elements: Vec<i16>,
+    }
+
+    const FIXED: i16 = 0;
+    const FLEXIBLE: i16 = 1;
+
+    impl Decodable for Message {
+        fn decode<B: ByteBuf>(buffer: &mut B, version: i16) -> anyhow::Result<Self> {
+            let plain = buffer.try_get_i32()?;
+            let count = if version == FIXED {
+                usize::try_from(buffer.try_get_i32()?)?
+            } else {
+                let mut value = 0usize;
+                for i in 0..5 {
+                    let byte = buffer.try_get_u8()?;
+                    value |= usize::from(byte & 0x7f) << (7 * i);
+                    if byte < 0x80 {
+                        break;
+                    }
+                }
+                value.checked_sub(1).ok_or_else(|| anyhow::anyhow!("null"))?
+            };
+            assert!(
+                count <= buffer.remaining().max(126) + 1,
+                "reserved for {count} elements"
+            );
+            let elements = (0..count).map(|_| buffer.try_get_i16());
+            Ok(Self {
+                plain,
+                elements: elements.collect::<Result<_, _>>()?,
+            })
+        }
+    }
+
+    fn wire(plain: i32, count: &[u8], elements: &[i16]) -> Bytes {
+        let mut bytes = BytesMut::new();
+        bytes.put_i32(plain);
+        bytes.put_slice(count);
+        elements.iter().for_each(|element| bytes.put_i16(*element));
+        bytes.freeze()
+    }
+
+    #[test]
+    fn true_messages_come_through_with_their_large_numbers() {
+        let elements = vec![5; 300];
+        for plain in [0, -1, 7, 100_000, i32::MAX, i32::MIN] {
+            let fixed = wire(plain, &300i32.to_be_bytes(), &elements);
+            let flexible = wire(plain, &[0x80 | 0x2d, 0x02], &elements);
+            for (bytes, version) in [(fixed, FIXED), (flexible, FLEXIBLE)] {
+                let mut rest = bytes;
+                let message: Message = decode(&mut rest, version, version == FLEXIBLE).unwrap();
+                assert_eq!((message.plain, &message.elements), (plain, &elements));
+                assert!(rest.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn no_lie_about_a_count_reaches_the_decoder() {
+        for plain in [0, 1, i32::MAX] {
+            for count in [4, 100, 1 << 20, i32::MAX] {
+                let mut fixed = wire(plain, &count.to_be_bytes(), &[1, 2, 3]);
+                assert!(decode::<Message>(&mut fixed, FIXED, false).is_err(), "{count}");
+            }
+            for count in [
+                &[5][..],
+                &[0x7f],
+                &[0x80, 1],
+                &[0xff; 5],
+                &[0xff, 0xff, 0xff, 0xff, 7],
+                &[0xff, 0xff],
+            ] {
+                let mut flexible = wire(plain, count, &[1, 2, 3]);
+                assert!(
+                    decode::<Message>(&mut flexible, FLEXIBLE, true).is_err(),
+                    "{count:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Requests of every API in every version, true ones and such that lie.
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::*;
+use crate::protocol::messages::{
+    ApiVersionsResponse, ControlledShutdownRequest, MetadataRequest, MetadataResponse, ProduceRequest,
+    produce_request,
+};
+
+fn request_frame(api: ApiKey, version: i16, body: &[u8]) -> Bytes {
+    let header = RequestHeader::default()
+        .with_request_api_key(api.code())
+        .with_request_api_version(version)
+        .with_correlation_id(i32::MAX)
+        .with_client_id(Some(StrBytes::from_static_str("me")));
+    let mut frame = BytesMut::new();
+    header
+        .encode(&mut frame, api.request_header_version(version))
+        .unwrap();
+    frame.extend_from_slice(body);
+    frame.freeze()
+}
+
+/// Small numbers in disorder. Often enough they are a request: strings of a letter or two, short arrays.
+fn small_numbers(random: &mut StdRng, flexible: bool) -> Vec<u8> {
+    let zeros = if flexible { 0.45 } else { 0.9 };
+    let byte = |random: &mut StdRng| match random.random_bool(zeros) {
+        true => 0,
+        false => random.random_range(1..=2),
+    };
+    (0..120).map(|_| byte(random)).collect()
+}
+
+/// Bodies that decode, different in length.
+fn true_bodies(api: ApiKey, version: i16) -> Vec<Vec<u8>> {
+    let mut random = StdRng::seed_from_u64(u64::from(api.code() as u16) << 16 | version as u64);
+    let flexible = api.request_header_version(version) >= 2;
+    let mut bodies: Vec<Vec<u8>> = vec![];
+    for _ in 0..3000 {
+        let mut body = small_numbers(&mut random, flexible);
+        let reason = match decode_request(request_frame(api, version, &body)) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        // What was left over was not part of the request.
+        let left = reason
+            .split(' ')
+            .rev()
+            .nth(4)
+            .and_then(|n| n.parse::<usize>().ok());
+        match left {
+            Some(left) if reason.ends_with("left over") => body.truncate(body.len() - left),
+            _ => continue,
+        }
+        if bodies.iter().all(|other| other.len() != body.len()) {
+            bodies.push(body);
+        }
+        if bodies.len() == 5 {
+            break;
+        }
+    }
+    bodies
+}
+
+/// An unguarded decoder asks for memory for two thousand million elements here, and the process ends.
+#[test]
+fn counts_that_lie_are_errors_in_every_version_of_every_api() {
+    for &api in ApiKey::ALL {
+        for version in api.versions() {
+            let bodies = true_bodies(api, version);
+            assert!(!bodies.is_empty(), "{} version {version}", api.name());
+            for body in bodies {
+                decode_request(request_frame(api, version, &body)).unwrap();
+                for position in 0..body.len() {
+                    for lie in [
+                        &[0x7f, 0xff, 0xff, 0xff][..],
+                        &[0, 0x7f, 0xff, 0xff],
+                        &[0xff, 0xff, 0xff, 0xff, 7],
+                    ] {
+                        let mut lying = body.clone();
+                        lying.truncate(position);
+                        lying.extend_from_slice(lie);
+                        lying.extend_from_slice(body.get(position + lie.len()..).unwrap_or_default());
+                        // Where a plain number stood the request may still be one.
+                        let _ = decode_request(request_frame(api, version, &lying));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_metadata_request_for_two_thousand_million_topics_is_refused() {
+    for (version, count) in [
+        (0, &[0x7f, 0xff, 0xff, 0xff][..]),
+        (12, &[0xff, 0xff, 0xff, 0xff, 7]),
+    ] {
+        let error = decode_request(request_frame(ApiKey::Metadata, version, count)).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                DecodeError::Body {
+                    message: "MetadataRequest",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn random_bytes_never_do_harm() {
+    let mut random = StdRng::seed_from_u64(1);
+    for &api in ApiKey::ALL {
+        for version in api.versions() {
+            for _ in 0..50 {
+                let length = random.random_range(0..200);
+                let body: Vec<u8> = (0..length).map(|_| random.random()).collect();
+                let _ = decode_request(request_frame(api, version, &body));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_one_side_writes_the_other_side_reads() {
+    let mut records = BytesMut::new();
+    records.put_bytes(5, 3000);
+    let partition = produce_request::PartitionProduceData::default().with_records(Some(records.freeze()));
+    let topic = produce_request::TopicProduceData::default()
+        .with_name(StrBytes::from_static_str("topic").into())
+        .with_partition_data(vec![partition]);
+    let request = ProduceRequest::default()
+        .with_timeout_ms(1 << 30)
+        .with_acks(-1)
+        .with_topic_data(vec![topic]);
+    for version in ApiKey::Produce.versions() {
+        let frame = encode_request(&request, version, 1 << 30, "kcat").unwrap();
+        assert_eq!(
+            frame.len() - 4,
+            i32::from_be_bytes(*frame.first_chunk().unwrap()) as usize
+        );
+        let (header, decoded) = decode_request(frame.slice(4..)).unwrap();
+        assert_eq!(header.api, ApiKey::Produce);
+        assert_eq!((header.version, header.correlation_id), (version, 1 << 30));
+        assert_eq!(&*header.client_id, "kcat");
+        let Request::Produce(decoded) = decoded else {
+            panic!("{decoded:?}")
+        };
+        let records = decoded.topic_data[0].partition_data[0].records.clone().unwrap();
+        assert!(
+            frame.as_ptr_range().contains(&records.as_ptr()),
+            "records are a slice of the frame"
+        );
+        assert_eq!(decoded, request);
+    }
+}
+
+#[test]
+fn odd_headers() {
+    // ControlledShutdown version 0 has no client id (header version 0).
+    let frame = encode_request(
+        &ControlledShutdownRequest::default().with_broker_id(3.into()),
+        0,
+        8,
+        "me",
+    )
+    .unwrap();
+    assert_eq!(frame.len(), 4 + 8 + 4);
+    let (header, request) = decode_request(frame.slice(4..)).unwrap();
+    assert_eq!((header.correlation_id, &*header.client_id), (8, ""));
+    assert!(matches!(request, Request::ControlledShutdown(request) if request.broker_id == 3));
+    // A client id may be null.
+    let frame = Bytes::from_static(&[0, 3, 0, 1, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    let (header, request) = decode_request(frame).unwrap();
+    assert_eq!((header.version, &*header.client_id), (1, ""));
+    assert_eq!(
+        request,
+        Request::Metadata(MetadataRequest::default().with_topics(None))
+    );
+    // ApiVersions responses have header version 0 in every version (trap 69).
+    let frame = encode_response(&ApiVersionsResponse::default(), 4, 5).unwrap();
+    assert_eq!(&frame[4..10], &[0, 0, 0, 5, 0, 0]);
+    let frame = encode_response(&MetadataResponse::default(), 12, 5).unwrap();
+    assert_eq!(&frame[4..9], &[0, 0, 0, 5, 0]);
+}
+
+#[test]
+fn what_is_not_served_is_named() {
+    let error = |bytes: &'static [u8]| decode_request(Bytes::from_static(bytes)).unwrap_err();
+    assert_eq!(
+        error(&[0, 99, 0, 0, 0, 0, 0, 1, 0, 0]),
+        DecodeError::UnknownApiKey(99)
+    );
+    let unsupported = |api, version| DecodeError::UnsupportedVersion { api, version };
+    assert_eq!(
+        error(&[0, 0, 0, 12, 0, 0, 0, 1, 0, 0]),
+        unsupported("Produce", 12)
+    );
+    assert_eq!(
+        error(&[0, 1, 0xff, 0xff, 0, 0, 0, 1, 0, 0]),
+        unsupported("Fetch", -1)
+    );
+    assert!(matches!(error(&[0, 1, 0]), DecodeError::Header(_)));
+    assert!(matches!(error(&[0, 1, 0, 1, 0, 0, 0]), DecodeError::Header(_)));
+}
