@@ -2,21 +2,29 @@
 
 pub mod allocate_producer_ids;
 pub mod alter_partition;
+pub mod api_versions;
+mod authorized_operations;
 pub mod controlled_shutdown;
 pub mod delete_groups;
+pub mod describe_cluster;
 pub mod describe_groups;
+mod dispatch;
 pub mod find_coordinator;
 pub mod heartbeat;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
 pub mod list_groups;
+pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
+mod planned;
+mod switched_off;
 pub mod sync_group;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use crate::admin::AdminManager;
 use crate::common::clock::SharedClock;
@@ -49,6 +57,11 @@ pub struct Api {
     pub controller: ControllerHandle,
     /// Topics and configurations.
     pub admin: Arc<AdminManager>,
+    /// zkVersion of `/feature`, -1 while unknown; whoever watches the znode keeps it up to date.
+    pub features_epoch: Arc<AtomicI64>,
     /// ZooKeeper.
     pub zk: Arc<dyn ZkStore>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,3 +4,4 @@ pub mod clock;
 pub mod error;
 pub mod ids;
 pub mod leader_and_isr;
+pub mod topic_name;

@@ -116,7 +116,7 @@ api_table! {
     SyncGroup(SyncGroupRequest) = 14, 0..=5, Planned;
     DescribeGroups(DescribeGroupsRequest) = 15, 0..=5, Planned;
     ListGroups(ListGroupsRequest) = 16, 0..=5, Planned;
-    SaslHandshake(SaslHandshakeRequest) = 17, 0..=1, Planned;
+    SaslHandshake(SaslHandshakeRequest) = 17, 0..=1, Built;
     ApiVersions(ApiVersionsRequest) = 18, 0..=4, Built;
     CreateTopics(CreateTopicsRequest) = 19, 0..=7, Planned;
     DeleteTopics(DeleteTopicsRequest) = 20, 0..=6, Planned;
@@ -128,19 +128,19 @@ api_table! {
     EndTxn(EndTxnRequest) = 26, 0..=4, Planned;
     WriteTxnMarkers(WriteTxnMarkersRequest) = 27, 0..=1, Planned;
     TxnOffsetCommit(TxnOffsetCommitRequest) = 28, 0..=4, Planned;
-    DescribeAcls(DescribeAclsRequest) = 29, 0..=3, Planned;
-    CreateAcls(CreateAclsRequest) = 30, 0..=3, Planned;
-    DeleteAcls(DeleteAclsRequest) = 31, 0..=3, Planned;
+    DescribeAcls(DescribeAclsRequest) = 29, 0..=3, Built;
+    CreateAcls(CreateAclsRequest) = 30, 0..=3, Built;
+    DeleteAcls(DeleteAclsRequest) = 31, 0..=3, Built;
     DescribeConfigs(DescribeConfigsRequest) = 32, 0..=4, Planned;
     AlterConfigs(AlterConfigsRequest) = 33, 0..=2, Planned;
     AlterReplicaLogDirs(AlterReplicaLogDirsRequest) = 34, 0..=2, Planned;
     DescribeLogDirs(DescribeLogDirsRequest) = 35, 0..=4, Planned;
-    SaslAuthenticate(SaslAuthenticateRequest) = 36, 0..=2, Planned;
+    SaslAuthenticate(SaslAuthenticateRequest) = 36, 0..=2, Built;
     CreatePartitions(CreatePartitionsRequest) = 37, 0..=3, Planned;
-    CreateDelegationToken(CreateDelegationTokenRequest) = 38, 0..=3, Planned;
-    RenewDelegationToken(RenewDelegationTokenRequest) = 39, 0..=2, Planned;
-    ExpireDelegationToken(ExpireDelegationTokenRequest) = 40, 0..=2, Planned;
-    DescribeDelegationToken(DescribeDelegationTokenRequest) = 41, 0..=3, Planned;
+    CreateDelegationToken(CreateDelegationTokenRequest) = 38, 0..=3, Built;
+    RenewDelegationToken(RenewDelegationTokenRequest) = 39, 0..=2, Built;
+    ExpireDelegationToken(ExpireDelegationTokenRequest) = 40, 0..=2, Built;
+    DescribeDelegationToken(DescribeDelegationTokenRequest) = 41, 0..=3, Built;
     DeleteGroups(DeleteGroupsRequest) = 42, 0..=2, Planned;
     ElectLeaders(ElectLeadersRequest) = 43, 0..=2, Planned;
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest) = 44, 0..=1, Planned;
@@ -153,14 +153,14 @@ api_table! {
     AlterUserScramCredentials(AlterUserScramCredentialsRequest) = 51, 0..=0, Planned;
     AlterPartition(AlterPartitionRequest) = 56, 0..=3, Planned;
     UpdateFeatures(UpdateFeaturesRequest) = 57, 0..=1, Planned;
-    Envelope(EnvelopeRequest) = 58, 0..=0, Planned;
+    Envelope(EnvelopeRequest) = 58, 0..=0, Built;
     DescribeCluster(DescribeClusterRequest) = 60, 0..=1, Built;
     DescribeProducers(DescribeProducersRequest) = 61, 0..=0, Planned;
     DescribeTransactions(DescribeTransactionsRequest) = 65, 0..=0, Planned;
     ListTransactions(ListTransactionsRequest) = 66, 0..=1, Planned;
     AllocateProducerIds(AllocateProducerIdsRequest) = 67, 0..=0, Planned;
-    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest) = 68, 0..=0, Planned;
-    ConsumerGroupDescribe(ConsumerGroupDescribeRequest) = 69, 0..=0, Planned;
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest) = 68, 0..=0, Built;
+    ConsumerGroupDescribe(ConsumerGroupDescribeRequest) = 69, 0..=0, Built;
 }
 
 impl ApiKey {

@@ -14,5 +14,16 @@ pub use response::{Chunk, FileRange, Response};
 
 /// Kafka's requests and responses, one struct each.
 pub use kafka_protocol::messages;
+use kafka_protocol::protocol::{Encodable, HeaderVersion};
 /// The traits and text type that the messages are written with.
 pub use kafka_protocol::protocol::{Request as WireRequest, StrBytes};
+
+/// What can be written as a response.
+pub trait WireResponse: Encodable + HeaderVersion {}
+
+impl<T: Encodable + HeaderVersion> WireResponse for T {}
+
+/// Text as messages hold it.
+pub fn wire_text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_string())
+}

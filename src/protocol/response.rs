@@ -4,8 +4,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
+use super::WireResponse;
 use super::codec::{self, EncodeError};
 
 /// Bytes of a file, to be sent without passing through memory.
@@ -51,11 +51,7 @@ pub struct Response {
 
 impl Response {
     /// A response that is one message in memory.
-    pub fn of<T: Encodable + HeaderVersion>(
-        message: &T,
-        version: i16,
-        correlation_id: i32,
-    ) -> Result<Self, EncodeError> {
+    pub fn of<T: WireResponse>(message: &T, version: i16, correlation_id: i32) -> Result<Self, EncodeError> {
         let frame = codec::encode_response(message, version, correlation_id)?;
         Ok(Self {
             chunks: vec![Chunk::Bytes(frame)],

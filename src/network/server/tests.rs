@@ -275,7 +275,7 @@ async fn promises_of_large_requests_reserve_nothing() {
     for _ in 0..500 {
         let mut stream = connect(server.port).await;
         stream.write_all(&(50i32 << 20).to_be_bytes()).await.unwrap();
-        stream.write_all(&[0; 100]).await.unwrap();
+        stream.write_all(&[0; 20_000]).await.unwrap();
         streams.push(stream);
     }
     let mut bystander = connect(server.port).await;

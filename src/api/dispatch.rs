@@ -1,0 +1,111 @@
+//! From a request to the handler of its API and back to a reply. Kafka 3.9: `KafkaApis.handle`.
+
+use super::*;
+use crate::network::{Reply, RequestHandler};
+use crate::protocol::{Request, Response, WireResponse};
+
+impl RequestHandler for Api {
+    async fn handle(&self, context: &RequestContext, correlation_id: i32, request: Request) -> Reply {
+        let caller = Caller {
+            context,
+            correlation_id,
+        };
+        match request {
+            Request::Metadata(r) => caller.send(&metadata::handle(self, context, r).await),
+            Request::DescribeCluster(r) => caller.send(&describe_cluster::handle(self, context, r).await),
+            Request::ApiVersions(r) => {
+                let (response, version) = api_versions::handle(self, context, &r);
+                caller.send_in(version, &response)
+            }
+
+            Request::DescribeAcls(_) => caller.send(&switched_off::describe_acls()),
+            Request::CreateAcls(r) => caller.send(&switched_off::create_acls(&r)),
+            Request::DeleteAcls(r) => caller.send(&switched_off::delete_acls(&r)),
+            Request::SaslHandshake(_) => caller.send(&switched_off::sasl_handshake()),
+            Request::SaslAuthenticate(_) => caller.send(&switched_off::sasl_authenticate()),
+            Request::CreateDelegationToken(_) => caller.send(&switched_off::create_delegation_token()),
+            Request::RenewDelegationToken(_) => caller.send(&switched_off::renew_delegation_token()),
+            Request::ExpireDelegationToken(_) => caller.send(&switched_off::expire_delegation_token()),
+            Request::DescribeDelegationToken(_) => caller.send(&switched_off::describe_delegation_token()),
+            Request::ConsumerGroupHeartbeat(_) => caller.send(&switched_off::consumer_group_heartbeat()),
+            Request::ConsumerGroupDescribe(r) => caller.send(&switched_off::consumer_group_describe(r)),
+            // Nobody forwards where there is no KRaft controller to forward to.
+            Request::Envelope(_) => Reply::Close,
+
+            Request::DeleteRecords(r) => caller.send(&planned::delete_records(r)),
+            Request::AddPartitionsToTxn(r) => caller.send(&planned::add_partitions_to_txn(r)),
+            Request::AddOffsetsToTxn(_) => caller.send(&planned::add_offsets_to_txn()),
+            Request::EndTxn(_) => caller.send(&planned::end_txn()),
+            Request::WriteTxnMarkers(r) => caller.send(&planned::write_txn_markers(r)),
+            Request::TxnOffsetCommit(r) => caller.send(&planned::txn_offset_commit(r)),
+            Request::AlterReplicaLogDirs(r) => caller.send(&planned::alter_replica_log_dirs(r)),
+            Request::DescribeLogDirs(_) => caller.send(&planned::describe_log_dirs()),
+            Request::ElectLeaders(r) => caller.send(&planned::elect_leaders(context.api_version, r)),
+            Request::AlterPartitionReassignments(_) => caller.send(&planned::alter_partition_reassignments()),
+            Request::ListPartitionReassignments(_) => caller.send(&planned::list_partition_reassignments()),
+            Request::DescribeClientQuotas(_) => caller.send(&planned::describe_client_quotas()),
+            Request::AlterClientQuotas(r) => caller.send(&planned::alter_client_quotas(r)),
+            Request::DescribeUserScramCredentials(_) => {
+                caller.send(&planned::describe_user_scram_credentials())
+            }
+            Request::AlterUserScramCredentials(r) => caller.send(&planned::alter_user_scram_credentials(r)),
+            Request::UpdateFeatures(_) => caller.send(&planned::update_features()),
+            Request::DescribeProducers(r) => caller.send(&planned::describe_producers(r)),
+            Request::DescribeTransactions(r) => caller.send(&planned::describe_transactions(r)),
+            Request::ListTransactions(_) => caller.send(&planned::list_transactions()),
+
+            // Their handlers are under way.
+            Request::Produce(_)
+            | Request::Fetch(_)
+            | Request::ListOffsets(_)
+            | Request::OffsetForLeaderEpoch(_)
+            | Request::LeaderAndIsr(_)
+            | Request::StopReplica(_)
+            | Request::UpdateMetadata(_)
+            | Request::AlterPartition(_)
+            | Request::ControlledShutdown(_)
+            | Request::AllocateProducerIds(_)
+            | Request::CreateTopics(_)
+            | Request::DeleteTopics(_)
+            | Request::CreatePartitions(_)
+            | Request::DescribeConfigs(_)
+            | Request::AlterConfigs(_)
+            | Request::IncrementalAlterConfigs(_)
+            | Request::FindCoordinator(_)
+            | Request::JoinGroup(_)
+            | Request::SyncGroup(_)
+            | Request::Heartbeat(_)
+            | Request::LeaveGroup(_)
+            | Request::OffsetCommit(_)
+            | Request::OffsetFetch(_)
+            | Request::DescribeGroups(_)
+            | Request::ListGroups(_)
+            | Request::DeleteGroups(_)
+            | Request::OffsetDelete(_)
+            | Request::InitProducerId(_) => Reply::Close,
+        }
+    }
+}
+
+/// Who waits for the response.
+struct Caller<'a> {
+    context: &'a RequestContext,
+    correlation_id: i32,
+}
+
+impl Caller<'_> {
+    /// Writes a response in the version of the request.
+    fn send<T: WireResponse>(&self, response: &T) -> Reply {
+        self.send_in(self.context.api_version, response)
+    }
+
+    fn send_in<T: WireResponse>(&self, version: i16, response: &T) -> Reply {
+        match Response::of(response, version, self.correlation_id) {
+            Ok(response) => Reply::Send(response),
+            Err(error) => {
+                tracing::error!(peer = %self.context.peer, %error, "a response cannot be written");
+                Reply::Close
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! APIs of features that are off in this broker's configuration: their answers are those of a Kafka with the same
+//! configuration, and are all that there is to build until the feature comes. Kafka 3.9: `KafkaApis`, `AclApis`.
+//!
+//! There is no authorizer, no listener with SASL or TLS (so no SASL exchange and no delegation tokens), the
+//! group coordinator is the classic one, and there is no forwarding.
+
+use crate::common::error::ErrorCode;
+use crate::protocol::messages::consumer_group_describe_response::DescribedGroup;
+use crate::protocol::messages::create_acls_response::AclCreationResult;
+use crate::protocol::messages::delete_acls_response::DeleteAclsFilterResult;
+use crate::protocol::messages::*;
+use crate::protocol::{StrBytes, wire_text};
+
+const NO_AUTHORIZER: ErrorCode = ErrorCode::SecurityDisabled;
+const NO_TOKENS: ErrorCode = ErrorCode::DelegationTokenRequestNotAllowed;
+const NO_SASL: ErrorCode = ErrorCode::IllegalSaslState;
+/// The consumer protocol of KIP-848 needs a KRaft cluster.
+const CLASSIC_GROUPS_ONLY: ErrorCode = ErrorCode::UnsupportedVersion;
+
+fn no_authorizer() -> Option<StrBytes> {
+    Some(wire_text("No Authorizer is configured on the broker"))
+}
+
+pub(super) fn describe_acls() -> DescribeAclsResponse {
+    DescribeAclsResponse::default()
+        .with_error_code(NO_AUTHORIZER.code())
+        .with_error_message(no_authorizer())
+}
+
+pub(super) fn create_acls(request: &CreateAclsRequest) -> CreateAclsResponse {
+    let refused = AclCreationResult::default()
+        .with_error_code(NO_AUTHORIZER.code())
+        .with_error_message(no_authorizer());
+    CreateAclsResponse::default().with_results(vec![refused; request.creations.len()])
+}
+
+pub(super) fn delete_acls(request: &DeleteAclsRequest) -> DeleteAclsResponse {
+    let refused = DeleteAclsFilterResult::default()
+        .with_error_code(NO_AUTHORIZER.code())
+        .with_error_message(no_authorizer());
+    DeleteAclsResponse::default().with_filter_results(vec![refused; request.filters.len()])
+}
+
+pub(super) fn sasl_handshake() -> SaslHandshakeResponse {
+    SaslHandshakeResponse::default().with_error_code(NO_SASL.code())
+}
+
+pub(super) fn sasl_authenticate() -> SaslAuthenticateResponse {
+    SaslAuthenticateResponse::default()
+        .with_error_code(NO_SASL.code())
+        .with_error_message(Some(wire_text(
+            "SaslAuthenticate request received after successful authentication",
+        )))
+}
+
+pub(super) fn create_delegation_token() -> CreateDelegationTokenResponse {
+    CreateDelegationTokenResponse::default().with_error_code(NO_TOKENS.code())
+}
+
+pub(super) fn renew_delegation_token() -> RenewDelegationTokenResponse {
+    RenewDelegationTokenResponse::default().with_error_code(NO_TOKENS.code())
+}
+
+pub(super) fn expire_delegation_token() -> ExpireDelegationTokenResponse {
+    ExpireDelegationTokenResponse::default().with_error_code(NO_TOKENS.code())
+}
+
+pub(super) fn describe_delegation_token() -> DescribeDelegationTokenResponse {
+    DescribeDelegationTokenResponse::default().with_error_code(NO_TOKENS.code())
+}
+
+pub(super) fn consumer_group_heartbeat() -> ConsumerGroupHeartbeatResponse {
+    ConsumerGroupHeartbeatResponse::default().with_error_code(CLASSIC_GROUPS_ONLY.code())
+}
+
+pub(super) fn consumer_group_describe(
+    request: ConsumerGroupDescribeRequest,
+) -> ConsumerGroupDescribeResponse {
+    let refused = request.group_ids.into_iter().map(|id| {
+        DescribedGroup::default()
+            .with_error_code(CLASSIC_GROUPS_ONLY.code())
+            .with_group_id(id)
+    });
+    ConsumerGroupDescribeResponse::default().with_groups(refused.collect())
+}

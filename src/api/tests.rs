@@ -1,0 +1,195 @@
+//! Answers that need nothing of the broker.
+
+use super::*;
+use crate::common::error::ErrorCode;
+use crate::protocol::messages::*;
+use crate::protocol::{ApiKey, WireRequest, codec, wire_text};
+
+/// Whether a response can be written in every version, and how many errors it then has.
+fn errors_in<R: WireRequest>(response: &R::Response, code: ErrorCode) -> Vec<usize> {
+    let api = ApiKey::from_code(R::KEY).unwrap();
+    let code = code.code().to_be_bytes();
+    let errors = api.versions().map(|version| {
+        let frame = codec::encode_response(response, version, 0).unwrap();
+        let body = &frame[8..];
+        body.windows(2).filter(|window| *window == code).count()
+    });
+    errors.collect()
+}
+
+#[test]
+fn what_is_switched_off_is_said_in_every_version() {
+    let security = ErrorCode::SecurityDisabled;
+    assert_eq!(
+        errors_in::<DescribeAclsRequest>(&switched_off::describe_acls(), security),
+        [1; 4]
+    );
+    let creations = vec![create_acls_request::AclCreation::default(); 3];
+    let response = switched_off::create_acls(&CreateAclsRequest::default().with_creations(creations));
+    assert_eq!(errors_in::<CreateAclsRequest>(&response, security), [3; 4]);
+    let filters = vec![delete_acls_request::DeleteAclsFilter::default(); 2];
+    let response = switched_off::delete_acls(&DeleteAclsRequest::default().with_filters(filters));
+    assert_eq!(errors_in::<DeleteAclsRequest>(&response, security), [2; 4]);
+
+    let sasl = ErrorCode::IllegalSaslState;
+    assert_eq!(
+        errors_in::<SaslHandshakeRequest>(&switched_off::sasl_handshake(), sasl),
+        [1; 2]
+    );
+    assert_eq!(
+        errors_in::<SaslAuthenticateRequest>(&switched_off::sasl_authenticate(), sasl),
+        [1; 3]
+    );
+
+    let token = ErrorCode::DelegationTokenRequestNotAllowed;
+    let response = switched_off::create_delegation_token();
+    assert_eq!(
+        errors_in::<CreateDelegationTokenRequest>(&response, token),
+        [1; 4]
+    );
+    let response = switched_off::renew_delegation_token();
+    assert_eq!(errors_in::<RenewDelegationTokenRequest>(&response, token), [1; 3]);
+    let response = switched_off::expire_delegation_token();
+    assert_eq!(
+        errors_in::<ExpireDelegationTokenRequest>(&response, token),
+        [1; 3]
+    );
+    let response = switched_off::describe_delegation_token();
+    assert_eq!(
+        errors_in::<DescribeDelegationTokenRequest>(&response, token),
+        [1; 4]
+    );
+
+    let version = ErrorCode::UnsupportedVersion;
+    let response = switched_off::consumer_group_heartbeat();
+    assert_eq!(
+        errors_in::<ConsumerGroupHeartbeatRequest>(&response, version),
+        [1]
+    );
+    let groups = vec![wire_text("g").into(), wire_text("h").into()];
+    let request = ConsumerGroupDescribeRequest::default().with_group_ids(groups);
+    let response = switched_off::consumer_group_describe(request);
+    assert_eq!(errors_in::<ConsumerGroupDescribeRequest>(&response, version), [2]);
+}
+
+#[test]
+fn what_is_planned_says_so_wherever_there_is_room() {
+    let errors = |versions: &[usize], seen: Vec<usize>| assert_eq!(seen, versions);
+    let code = ErrorCode::UnsupportedVersion;
+    let t = || wire_text("t");
+
+    use delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+    let partitions = vec![DeleteRecordsPartition::default(); 2];
+    let topic = DeleteRecordsTopic::default()
+        .with_name(t().into())
+        .with_partitions(partitions);
+    let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
+    let response = planned::delete_records(request);
+    errors(&[2; 3], errors_in::<DeleteRecordsRequest>(&response, code));
+
+    use add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+    let topic = AddPartitionsToTxnTopic::default()
+        .with_name(t().into())
+        .with_partitions(vec![1, 2]);
+    let old = AddPartitionsToTxnRequest::default().with_v3_and_below_topics(vec![topic]);
+    for (request, versions) in [(old, 0..=3), (AddPartitionsToTxnRequest::default(), 4..=5)] {
+        let response = planned::add_partitions_to_txn(request);
+        for version in versions {
+            codec::encode_response(&response, version, 0).unwrap();
+        }
+    }
+
+    errors(
+        &[1; 5],
+        errors_in::<AddOffsetsToTxnRequest>(&planned::add_offsets_to_txn(), code),
+    );
+    errors(&[1; 5], errors_in::<EndTxnRequest>(&planned::end_txn(), code));
+
+    use write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
+    let topic = WritableTxnMarkerTopic::default()
+        .with_name(t().into())
+        .with_partition_indexes(vec![1, 2]);
+    let marker = WritableTxnMarker::default().with_topics(vec![topic]);
+    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+    let response = planned::write_txn_markers(request);
+    errors(&[2; 2], errors_in::<WriteTxnMarkersRequest>(&response, code));
+
+    use txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
+    let partitions = vec![TxnOffsetCommitRequestPartition::default()];
+    let topic = TxnOffsetCommitRequestTopic::default()
+        .with_name(t().into())
+        .with_partitions(partitions);
+    let request = TxnOffsetCommitRequest::default().with_topics(vec![topic]);
+    let response = planned::txn_offset_commit(request);
+    errors(&[1; 5], errors_in::<TxnOffsetCommitRequest>(&response, code));
+
+    use alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
+    let topic = AlterReplicaLogDirTopic::default()
+        .with_name(t().into())
+        .with_partitions(vec![1]);
+    let dir = AlterReplicaLogDir::default().with_topics(vec![topic]);
+    let response =
+        planned::alter_replica_log_dirs(AlterReplicaLogDirsRequest::default().with_dirs(vec![dir]));
+    errors(&[1; 3], errors_in::<AlterReplicaLogDirsRequest>(&response, code));
+    let response = planned::describe_log_dirs();
+    errors(
+        &[0, 0, 0, 1, 1],
+        errors_in::<DescribeLogDirsRequest>(&response, code),
+    );
+
+    use elect_leaders_request::TopicPartitions;
+    let topic = TopicPartitions::default()
+        .with_topic(t().into())
+        .with_partitions(vec![1]);
+    let request = ElectLeadersRequest::default().with_topic_partitions(Some(vec![topic]));
+    for version in ApiKey::ElectLeaders.versions() {
+        let response = planned::elect_leaders(version, request.clone());
+        codec::encode_response(&response, version, 0).unwrap();
+    }
+    let response = planned::alter_partition_reassignments();
+    errors(
+        &[1],
+        errors_in::<AlterPartitionReassignmentsRequest>(&response, code),
+    );
+    let response = planned::list_partition_reassignments();
+    errors(
+        &[1],
+        errors_in::<ListPartitionReassignmentsRequest>(&response, code),
+    );
+
+    let response = planned::describe_client_quotas();
+    errors(&[1; 2], errors_in::<DescribeClientQuotasRequest>(&response, code));
+    let entry = alter_client_quotas_request::EntryData::default();
+    let response =
+        planned::alter_client_quotas(AlterClientQuotasRequest::default().with_entries(vec![entry]));
+    errors(&[1; 2], errors_in::<AlterClientQuotasRequest>(&response, code));
+    let response = planned::describe_user_scram_credentials();
+    errors(
+        &[1],
+        errors_in::<DescribeUserScramCredentialsRequest>(&response, code),
+    );
+    let deletion = alter_user_scram_credentials_request::ScramCredentialDeletion::default();
+    let request = AlterUserScramCredentialsRequest::default().with_deletions(vec![deletion]);
+    let response = planned::alter_user_scram_credentials(request);
+    errors(
+        &[1],
+        errors_in::<AlterUserScramCredentialsRequest>(&response, code),
+    );
+    errors(
+        &[1; 2],
+        errors_in::<UpdateFeaturesRequest>(&planned::update_features(), code),
+    );
+
+    let topic = describe_producers_request::TopicRequest::default()
+        .with_name(t().into())
+        .with_partition_indexes(vec![1]);
+    let response = planned::describe_producers(DescribeProducersRequest::default().with_topics(vec![topic]));
+    errors(&[1], errors_in::<DescribeProducersRequest>(&response, code));
+    let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![t().into()]);
+    let response = planned::describe_transactions(request);
+    errors(&[1], errors_in::<DescribeTransactionsRequest>(&response, code));
+    errors(
+        &[1; 2],
+        errors_in::<ListTransactionsRequest>(&planned::list_transactions(), code),
+    );
+}

@@ -1,0 +1,92 @@
+//! Which names a topic can have, and which topics are Kafka's own. Kafka 3.9: `Topic`.
+
+/// The offsets and members of groups.
+pub const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
+/// The states of transactions.
+pub const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
+/// A KRaft controller's own log; no topic of a ZooKeeper-mode cluster may have the name.
+pub const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// A topic's directory must not be longer than a file name may be, with the partition's number behind it.
+const MAX_LENGTH: usize = 249;
+
+/// Whether clients may not produce to it.
+pub fn is_internal(topic: &str) -> bool {
+    matches!(
+        topic,
+        GROUP_METADATA_TOPIC | TRANSACTION_STATE_TOPIC | "__share_group_state"
+    )
+}
+
+/// Why no topic can have this name, as a sentence for people.
+pub fn validate(topic: &str) -> Result<(), String> {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let problem = match topic {
+        "" => "it must not be empty".to_string(),
+        "." | ".." => format!("'{topic}' is not allowed"),
+        _ if topic.len() > MAX_LENGTH => {
+            format!(
+                "it has {} characters, of which {MAX_LENGTH} are allowed",
+                topic.len()
+            )
+        }
+        _ if !topic.chars().all(is_legal) => {
+            format!("'{topic}' has characters other than ASCII letters and digits, '.', '_' and '-'")
+        }
+        _ => return Ok(()),
+    };
+    Err(format!("topic name is invalid: {problem}"))
+}
+
+/// Whether two topics would share the names of their metrics, in which `.` becomes `_`.
+pub fn collide(one: &str, other: &str) -> bool {
+    let unify = |c: u8| if c == b'.' { b'_' } else { c };
+    one.bytes().map(unify).eq(other.bytes().map(unify))
+}
+
+/// Whether a name can collide with another one at all.
+pub fn can_collide(topic: &str) -> bool {
+    topic.contains(['.', '_'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_validated() {
+        let longest = "x".repeat(MAX_LENGTH);
+        for name in ["a", "A-b_c.9", "...", longest.as_str(), GROUP_METADATA_TOPIC] {
+            assert_eq!(validate(name), Ok(()), "{name}");
+        }
+        let too_long = "x".repeat(MAX_LENGTH + 1);
+        for name in [
+            "",
+            ".",
+            "..",
+            "a b",
+            "a/b",
+            "\u{e9}",
+            "a\0",
+            "a:b",
+            too_long.as_str(),
+        ] {
+            assert!(validate(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn dots_and_underscores_collide() {
+        assert!(collide("a.b_c", "a_b.c"));
+        assert!(collide("a.b", "a.b"));
+        assert!(!collide("a.b", "a-b"));
+        assert!(!collide("a.b", "a.bc"));
+        assert!(can_collide("a.b") && can_collide("a_b") && !can_collide("a-b"));
+    }
+
+    #[test]
+    fn internal_topics() {
+        assert!(is_internal("__consumer_offsets") && is_internal("__transaction_state"));
+        assert!(!is_internal("__consumer_offset"));
+    }
+}
