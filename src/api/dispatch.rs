@@ -12,6 +12,13 @@ impl RequestHandler for Api {
         };
         match request {
             Request::Metadata(r) => caller.send(&metadata::handle(self, context, r).await),
+            Request::AlterPartition(r) => caller.send(&alter_partition::handle(self, context, r).await),
+            Request::ControlledShutdown(r) => {
+                caller.send(&controlled_shutdown::handle(self, context, r).await)
+            }
+            Request::AllocateProducerIds(r) => {
+                caller.send(&allocate_producer_ids::handle(self, context, r).await)
+            }
             Request::DescribeCluster(r) => caller.send(&describe_cluster::handle(self, context, r).await),
             Request::ApiVersions(r) => {
                 let (response, version) = api_versions::handle(self, context, &r);
@@ -62,9 +69,6 @@ impl RequestHandler for Api {
             | Request::LeaderAndIsr(_)
             | Request::StopReplica(_)
             | Request::UpdateMetadata(_)
-            | Request::AlterPartition(_)
-            | Request::ControlledShutdown(_)
-            | Request::AllocateProducerIds(_)
             | Request::CreateTopics(_)
             | Request::DeleteTopics(_)
             | Request::CreatePartitions(_)

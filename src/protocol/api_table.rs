@@ -106,7 +106,7 @@ api_table! {
     LeaderAndIsr(LeaderAndIsrRequest) = 4, 0..=7, Planned;
     StopReplica(StopReplicaRequest) = 5, 0..=4, Planned;
     UpdateMetadata(UpdateMetadataRequest) = 6, 0..=8, Planned;
-    ControlledShutdown(ControlledShutdownRequest) = 7, 0..=3, Planned;
+    ControlledShutdown(ControlledShutdownRequest) = 7, 0..=3, Built;
     OffsetCommit(OffsetCommitRequest) = 8, 0..=9, Planned;
     OffsetFetch(OffsetFetchRequest) = 9, 0..=9, Planned;
     FindCoordinator(FindCoordinatorRequest) = 10, 0..=6, Planned;
@@ -151,14 +151,14 @@ api_table! {
     AlterClientQuotas(AlterClientQuotasRequest) = 49, 0..=1, Planned;
     DescribeUserScramCredentials(DescribeUserScramCredentialsRequest) = 50, 0..=0, Planned;
     AlterUserScramCredentials(AlterUserScramCredentialsRequest) = 51, 0..=0, Planned;
-    AlterPartition(AlterPartitionRequest) = 56, 0..=3, Planned;
+    AlterPartition(AlterPartitionRequest) = 56, 0..=3, Built;
     UpdateFeatures(UpdateFeaturesRequest) = 57, 0..=1, Planned;
     Envelope(EnvelopeRequest) = 58, 0..=0, Built;
     DescribeCluster(DescribeClusterRequest) = 60, 0..=1, Built;
     DescribeProducers(DescribeProducersRequest) = 61, 0..=0, Planned;
     DescribeTransactions(DescribeTransactionsRequest) = 65, 0..=0, Planned;
     ListTransactions(ListTransactionsRequest) = 66, 0..=1, Planned;
-    AllocateProducerIds(AllocateProducerIdsRequest) = 67, 0..=0, Planned;
+    AllocateProducerIds(AllocateProducerIdsRequest) = 67, 0..=0, Built;
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest) = 68, 0..=0, Built;
     ConsumerGroupDescribe(ConsumerGroupDescribeRequest) = 69, 0..=0, Built;
 }
