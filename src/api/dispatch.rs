@@ -19,6 +19,18 @@ impl RequestHandler for Api {
             Request::AllocateProducerIds(r) => {
                 caller.send(&allocate_producer_ids::handle(self, context, r).await)
             }
+            Request::FindCoordinator(r) => caller.send(&find_coordinator::handle(self, context, r).await),
+            Request::JoinGroup(r) => caller.send(&join_group::handle(self, context, r).await),
+            Request::SyncGroup(r) => caller.send(&sync_group::handle(self, context, r).await),
+            Request::Heartbeat(r) => caller.send(&heartbeat::handle(self, context, r).await),
+            Request::LeaveGroup(r) => caller.send(&leave_group::handle(self, context, r).await),
+            Request::OffsetCommit(r) => caller.send(&offset_commit::handle(self, context, r).await),
+            Request::OffsetFetch(r) => caller.send(&offset_fetch::handle(self, context, r).await),
+            Request::DescribeGroups(r) => caller.send(&describe_groups::handle(self, context, r).await),
+            Request::ListGroups(r) => caller.send(&list_groups::handle(self, context, r).await),
+            Request::DeleteGroups(r) => caller.send(&delete_groups::handle(self, context, r).await),
+            Request::OffsetDelete(r) => caller.send(&offset_delete::handle(self, context, r).await),
+            Request::InitProducerId(r) => caller.send(&init_producer_id::handle(self, context, r).await),
             Request::DescribeCluster(r) => caller.send(&describe_cluster::handle(self, context, r).await),
             Request::ApiVersions(r) => {
                 let (response, version) = api_versions::handle(self, context, &r);
@@ -74,19 +86,7 @@ impl RequestHandler for Api {
             | Request::CreatePartitions(_)
             | Request::DescribeConfigs(_)
             | Request::AlterConfigs(_)
-            | Request::IncrementalAlterConfigs(_)
-            | Request::FindCoordinator(_)
-            | Request::JoinGroup(_)
-            | Request::SyncGroup(_)
-            | Request::Heartbeat(_)
-            | Request::LeaveGroup(_)
-            | Request::OffsetCommit(_)
-            | Request::OffsetFetch(_)
-            | Request::DescribeGroups(_)
-            | Request::ListGroups(_)
-            | Request::DeleteGroups(_)
-            | Request::OffsetDelete(_)
-            | Request::InitProducerId(_) => Reply::Close,
+            | Request::IncrementalAlterConfigs(_) => Reply::Close,
         }
     }
 }
