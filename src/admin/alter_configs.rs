@@ -1,0 +1,241 @@
+//! Alters configurations: replaced whole (AlterConfigs) or key by key (IncrementalAlterConfigs).
+//! Kafka 3.9: `ZkAdminManager`, `ConfigAdminManager`.
+
+use std::collections::BTreeSet;
+
+use tracing::info;
+
+use super::describe_configs::ConfigResource;
+use super::dynamic_configs::{BrokerLayers, is_reconfigurable};
+use super::entity_config::{self, Overrides};
+use super::error::AdminError;
+use super::manager::AdminManager;
+use crate::common::error::ErrorCode;
+use crate::common::topic_name;
+use crate::config::LogConfig;
+use crate::config::definition::{ConfigKey, ConfigType, UpdateMode, broker_key, topic_key};
+use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
+
+/// What to do with one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlterOperation {
+    /// Give it this value.
+    Set,
+    /// Back to what is inherited.
+    Delete,
+    /// Put these values into its list, those that are not in it yet.
+    Append,
+    /// Take these values out of its list.
+    Subtract,
+}
+
+impl AlterOperation {
+    /// The operation with this number in IncrementalAlterConfigs.
+    pub fn from_i8(value: i8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Set),
+            1 => Some(Self::Delete),
+            2 => Some(Self::Append),
+            3 => Some(Self::Subtract),
+            _ => None,
+        }
+    }
+}
+
+/// What a request wants of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigAlteration {
+    /// These settings and no others.
+    Replace(Vec<(String, Option<String>)>),
+    /// These changes, one after the other.
+    Incremental(Vec<(String, AlterOperation, Option<String>)>),
+}
+
+impl ConfigAlteration {
+    fn keys(&self) -> Vec<&str> {
+        match self {
+            Self::Replace(settings) => settings.iter().map(|(key, _)| key.as_str()).collect(),
+            Self::Incremental(changes) => changes.iter().map(|(key, _, _)| key.as_str()).collect(),
+        }
+    }
+
+    /// What no alteration may have, whatever it is about.
+    fn validate(&self) -> Result<(), AdminError> {
+        let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
+        let keys = self.keys();
+        if keys.iter().collect::<BTreeSet<_>>().len() != keys.len() {
+            return refuse("a key occurs twice".into());
+        }
+        let without_value: Vec<&str> = match self {
+            Self::Replace(settings) => {
+                let nulls = settings.iter().filter(|(_, value)| value.is_none());
+                nulls.map(|(key, _)| key.as_str()).collect()
+            }
+            Self::Incremental(changes) => {
+                let nulls = changes
+                    .iter()
+                    .filter(|(_, op, value)| *op != AlterOperation::Delete && value.is_none());
+                nulls.map(|(key, _, _)| key.as_str()).collect()
+            }
+        };
+        if !without_value.is_empty() {
+            return refuse(format!("a value is missing for {}", without_value.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// The overrides that these settings become. `find` looks a key up.
+    fn apply(
+        &self,
+        mut overrides: Overrides,
+        find: impl Fn(&str) -> Option<&'static ConfigKey>,
+    ) -> Result<Overrides, AdminError> {
+        match self {
+            Self::Replace(settings) => {
+                let settings = settings.iter().cloned();
+                return Ok(settings.filter_map(|(key, value)| Some((key, value?))).collect());
+            }
+            Self::Incremental(changes) => {
+                for (key, operation, value) in changes {
+                    let value = value.as_deref().unwrap_or_default();
+                    match operation {
+                        AlterOperation::Set => overrides.insert(key.clone(), value.to_string()),
+                        AlterOperation::Delete => overrides.remove(key),
+                        AlterOperation::Append | AlterOperation::Subtract => {
+                            let list = altered_list(find(key), key, *operation, overrides.get(key), value)?;
+                            overrides.insert(key.clone(), list)
+                        }
+                    };
+                }
+            }
+        }
+        Ok(overrides)
+    }
+}
+
+/// A list with values put in or taken out. Where the key is not set, the list starts as Kafka's default.
+fn altered_list(
+    key: Option<&ConfigKey>,
+    name: &str,
+    operation: AlterOperation,
+    present: Option<&String>,
+    values: &str,
+) -> Result<String, AdminError> {
+    let Some(key) = key.filter(|key| key.kind == ConfigType::List) else {
+        let message = format!("{name}: values can be appended to and subtracted from lists only");
+        return Err(AdminError::new(ErrorCode::InvalidConfig, message));
+    };
+    let present = present.map(String::as_str).or(key.default).unwrap_or_default();
+    let mut list: Vec<&str> = present
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .collect();
+    for value in values.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let position = list.iter().position(|item| *item == value);
+        match (operation, position) {
+            (AlterOperation::Subtract, Some(position)) => drop(list.remove(position)),
+            (AlterOperation::Append, None) => list.push(value),
+            _ => {}
+        }
+    }
+    Ok(list.join(","))
+}
+
+impl AdminManager {
+    /// Alters the configuration of a resource, or with `validate_only` says whether it could be.
+    pub async fn alter_configs(
+        &self,
+        resource: &ConfigResource,
+        alteration: &ConfigAlteration,
+        validate_only: bool,
+    ) -> Result<(), AdminError> {
+        alteration.validate()?;
+        match resource {
+            ConfigResource::Topic(topic) => self.alter_topic(topic, alteration, validate_only).await,
+            ConfigResource::Broker => {
+                let name = self.configs.current().broker_id.to_string();
+                self.alter_broker(&name, UpdateMode::PerBroker, alteration, validate_only)
+                    .await
+            }
+            ConfigResource::BrokerDefault => {
+                self.alter_broker(DEFAULT_ENTITY, UpdateMode::ClusterWide, alteration, validate_only)
+                    .await
+            }
+        }
+    }
+
+    async fn alter_topic(
+        &self,
+        topic: &str,
+        alteration: &ConfigAlteration,
+        validate_only: bool,
+    ) -> Result<(), AdminError> {
+        if topic.is_empty() {
+            return Err(AdminError::new(
+                ErrorCode::InvalidRequest,
+                "there is no default of topics",
+            ));
+        }
+        topic_name::validate(topic).map_err(|why| AdminError::new(ErrorCode::InvalidTopicException, why))?;
+        let known = self.metadata.image().topics.contains_key(topic);
+        if !known || self.zk.exists(&paths::topic(topic), false).await?.is_none() {
+            let message = format!("topic '{topic}' does not exist");
+            return Err(AdminError::new(ErrorCode::UnknownTopicOrPartition, message));
+        }
+        let present = entity_config::read(&*self.zk, ConfigEntityType::Topics, topic).await?;
+        let overrides = alteration.apply(present, topic_key)?;
+        LogConfig::from_overrides(&self.configs.current().log_defaults, &overrides)?;
+        if validate_only {
+            return Ok(());
+        }
+        info!(topic, ?overrides, "changing topic configuration");
+        entity_config::change(&*self.zk, ConfigEntityType::Topics, topic, &overrides).await
+    }
+
+    async fn alter_broker(
+        &self,
+        name: &str,
+        scope: UpdateMode,
+        alteration: &ConfigAlteration,
+        validate_only: bool,
+    ) -> Result<(), AdminError> {
+        let present = entity_config::read(&*self.zk, ConfigEntityType::Brokers, name).await?;
+        let overrides = alteration.apply(present, broker_key)?;
+        for key in alteration.keys() {
+            if overrides.contains_key(key) {
+                require_alterable(key, scope)?;
+            }
+        }
+        let mut layers: BrokerLayers = self.configs.broker_layers();
+        match scope {
+            UpdateMode::ClusterWide => layers.default = overrides.clone(),
+            _ => layers.broker = overrides.clone(),
+        }
+        self.configs
+            .configured_with(&layers)
+            .map_err(|error| AdminError::new(ErrorCode::InvalidRequest, error.to_string()))?;
+        if validate_only {
+            return Ok(());
+        }
+        info!(broker = name, keys = ?alteration.keys(), "changing broker configuration");
+        entity_config::change(&*self.zk, ConfigEntityType::Brokers, name, &overrides).await
+    }
+}
+
+/// Kafka answers INVALID_REQUEST to all of these (KAFKA-13609).
+fn require_alterable(name: &str, scope: UpdateMode) -> Result<(), AdminError> {
+    let reason = match broker_key(name) {
+        None => "brokers have no such configuration",
+        Some(key) if key.update == UpdateMode::ReadOnly => "can be changed in the broker's file only",
+        Some(key) if key.update == UpdateMode::PerBroker && scope == UpdateMode::ClusterWide => {
+            "can be changed for a single broker only"
+        }
+        Some(key) if !is_reconfigurable(key) => "cannot be changed at run time yet",
+        Some(_) => return Ok(()),
+    };
+    Err(AdminError::new(
+        ErrorCode::InvalidRequest,
+        format!("{name}: {reason}"),
+    ))
+}

@@ -1,0 +1,266 @@
+//! Creates topics: validates, writes the configuration, then the assignment, and waits for leaders.
+//! Kafka 3.9: `ZkAdminManager.createTopics`, `AdminZkClient`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use tracing::{debug, info};
+
+use super::assignment::{Start, assign_replicas};
+use super::describe_configs::ConfigEntry;
+use super::entity_config::{self, Overrides};
+use super::error::AdminError;
+use super::manager::{AdminManager, has_leaders};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, TopicId, TopicName, random_uuid};
+use crate::common::leader_and_isr::ReplicaAssignment;
+use crate::common::topic_name;
+use crate::config::LogConfig;
+use crate::zk::paths::{self, ConfigEntityType};
+use crate::zk::znode::TopicAssignment;
+use crate::zk::{CreateMode, ZkError, cluster};
+
+/// A topic somebody wishes for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// `None`: `num.partitions`, or as many as there are assignments.
+    pub partitions: Option<i32>,
+    /// `None`: `default.replication.factor`, or as the assignments have it.
+    pub replication_factor: Option<i16>,
+    /// Replicas by partition; empty to have them chosen.
+    pub assignments: BTreeMap<i32, Vec<BrokerId>>,
+    /// Overrides. Values may not be null, but a request can say so.
+    pub configs: Vec<(String, Option<String>)>,
+}
+
+/// A topic that was created, or with `validate_only` would have been.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreatedTopic {
+    /// Nil if nothing was created.
+    pub topic_id: TopicId,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Number of replicas of each.
+    pub replication_factor: i16,
+    /// Every setting it has, with its source.
+    pub configs: Vec<ConfigEntry>,
+}
+
+/// What became of one topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTopicOutcome {
+    /// Its name.
+    pub name: String,
+    /// The topic, once it is written, even if `error` tells that its leaders are still to come.
+    pub topic: Option<CreatedTopic>,
+    /// Why not, if not.
+    pub error: Option<AdminError>,
+}
+
+type Assignment = BTreeMap<i32, Vec<BrokerId>>;
+
+impl AdminManager {
+    /// Creates topics and waits until each partition has a leader, at most for `timeout`. When the time is up (at
+    /// once, if it is zero) the topics are there all the same, and REQUEST_TIMED_OUT tells that nobody leads them
+    /// yet.
+    pub async fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        timeout: Duration,
+        validate_only: bool,
+    ) -> Vec<CreateTopicOutcome> {
+        let mut outcomes = Vec::with_capacity(topics.len());
+        for topic in topics {
+            let (topic_result, error) = match self.create_topic(topic, validate_only).await {
+                Ok(created) => (Some(created), None),
+                Err(error) => {
+                    debug!(topic = topic.name, %error, "topic not created");
+                    (None, Some(error))
+                }
+            };
+            outcomes.push(CreateTopicOutcome {
+                name: topic.name.clone(),
+                topic: topic_result,
+                error,
+            });
+        }
+        if validate_only {
+            return outcomes;
+        }
+        let created: HashMap<TopicName, usize> = outcomes
+            .iter()
+            .filter_map(|o| Some((o.name.as_str().into(), o.topic.as_ref()?.partitions as usize)))
+            .collect();
+        let led = |image: &_, topic: &str| has_leaders(image, topic, created[topic]);
+        if !timeout.is_zero() {
+            let names: Vec<TopicName> = created.keys().cloned().collect();
+            self.wait_for(&names, timeout, led).await;
+        }
+        let image = self.metadata.image();
+        for outcome in outcomes.iter_mut().filter(|o| o.topic.is_some()) {
+            if timeout.is_zero() || !led(&image, &outcome.name) {
+                outcome.error = Some(ErrorCode::RequestTimedOut.into());
+            }
+        }
+        outcomes
+    }
+
+    async fn create_topic(&self, topic: &NewTopic, validate_only: bool) -> Result<CreatedTopic, AdminError> {
+        let name = topic.name.as_str();
+        if self.metadata.image().topics.contains_key(name) {
+            return Err(exists(name));
+        }
+        let overrides = overrides_of(topic)?;
+        let assignment = self.assignment_of(topic)?;
+        self.validate_new_topic(name, &assignment, &overrides).await?;
+        let replication_factor = assignment.values().next().map_or(0, Vec::len);
+        let mut created = CreatedTopic {
+            topic_id: TopicId::nil(),
+            partitions: assignment.len() as i32,
+            replication_factor: replication_factor as i16,
+            configs: self.topic_entries(&overrides),
+        };
+        if !validate_only {
+            created.topic_id = self.write_new_topic(name, assignment, &overrides).await?;
+        }
+        Ok(created)
+    }
+
+    /// The assignment that was given, else one of our own choice.
+    fn assignment_of(&self, topic: &NewTopic) -> Result<Assignment, AdminError> {
+        if !topic.assignments.is_empty() {
+            if topic.partitions.is_some() || topic.replication_factor.is_some() {
+                return Err(AdminError::new(
+                    ErrorCode::InvalidRequest,
+                    "an assignment cannot be given together with a number of partitions or a replication factor",
+                ));
+            }
+            return Ok(topic.assignments.clone());
+        }
+        let config = self.configs.current();
+        let partitions = topic.partitions.unwrap_or(config.num_partitions);
+        let factor = topic
+            .replication_factor
+            .unwrap_or(config.default_replication_factor);
+        let brokers = self.assignable_brokers();
+        assign_replicas(&brokers, 0, partitions, factor, Start::random(brokers.len()))
+    }
+
+    async fn validate_new_topic(
+        &self,
+        name: &str,
+        assignment: &Assignment,
+        overrides: &Overrides,
+    ) -> Result<(), AdminError> {
+        topic_name::validate(name).map_err(|why| AdminError::new(ErrorCode::InvalidTopicException, why))?;
+        if self.zk.exists(&paths::delete_topic(name), false).await?.is_some() {
+            let message = format!("topic '{name}' is still being deleted");
+            return Err(AdminError::new(ErrorCode::TopicAlreadyExists, message));
+        }
+        if self.zk.exists(&paths::topic(name), false).await?.is_some() {
+            return Err(exists(name));
+        }
+        if topic_name::can_collide(name) {
+            let topics = cluster::topics(&*self.zk, false).await?;
+            if let Some(other) = topics.iter().find(|other| topic_name::collide(name, other)) {
+                if other == name {
+                    return Err(exists(name));
+                }
+                let message =
+                    format!("the metrics of topic '{name}' would collide with those of topic '{other}'");
+                return Err(AdminError::new(ErrorCode::InvalidTopicException, message));
+            }
+        }
+        validate_assignment(assignment)?;
+        LogConfig::from_overrides(&self.configs.current().log_defaults, overrides)?;
+        Ok(())
+    }
+
+    /// The configuration first, so that whoever finds the topic finds its configuration.
+    async fn write_new_topic(
+        &self,
+        name: &str,
+        assignment: Assignment,
+        overrides: &Overrides,
+    ) -> Result<TopicId, AdminError> {
+        entity_config::write(&*self.zk, ConfigEntityType::Topics, name, overrides).await?;
+        let topic_id = random_uuid();
+        info!(topic = name, ?assignment, "creating topic");
+        let partitions = assignment
+            .into_iter()
+            .map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)));
+        let znode = TopicAssignment {
+            topic_id: Some(topic_id),
+            partitions: partitions.collect(),
+        };
+        let path = paths::topic(name);
+        match self
+            .zk
+            .create(&path, znode.encode(), CreateMode::Persistent)
+            .await
+        {
+            Ok(_) => Ok(topic_id),
+            // Perhaps our own, whose answer was lost with the connection: then it has our id.
+            Err(ZkError::NodeExists(_)) => match self.topic_znode(name).await? {
+                Some((found, _)) if found.topic_id == Some(topic_id) => Ok(topic_id),
+                _ => Err(exists(name)),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Id and assignment of a topic with the version of its znode, from ZooKeeper.
+    pub(super) async fn topic_znode(&self, name: &str) -> Result<Option<(TopicAssignment, i32)>, AdminError> {
+        let Some((data, stat)) = self.zk.get(&paths::topic(name), false).await? else {
+            return Ok(None);
+        };
+        match TopicAssignment::decode(&data) {
+            Ok(znode) => Ok(Some((znode, stat.version))),
+            Err(error) => {
+                let message = format!("znode of topic '{name}': {error}");
+                Err(AdminError::new(ErrorCode::UnknownServerError, message))
+            }
+        }
+    }
+}
+
+fn exists(name: &str) -> AdminError {
+    AdminError::new(
+        ErrorCode::TopicAlreadyExists,
+        format!("topic '{name}' already exists"),
+    )
+}
+
+fn overrides_of(topic: &NewTopic) -> Result<Overrides, AdminError> {
+    let mut overrides = Overrides::new();
+    for (key, value) in &topic.configs {
+        match value {
+            Some(value) => overrides.insert(key.clone(), value.clone()),
+            None => {
+                let message = format!("{key}: a topic configuration cannot be null");
+                return Err(AdminError::new(ErrorCode::InvalidConfig, message));
+            }
+        };
+    }
+    Ok(overrides)
+}
+
+/// Partitions are numbered from 0 without a gap, and have equally many replicas, none of them twice.
+fn validate_assignment(assignment: &Assignment) -> Result<(), AdminError> {
+    let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
+    let sizes: BTreeSet<usize> = assignment.values().map(Vec::len).collect();
+    if sizes.len() != 1 || sizes.contains(&0) {
+        return refuse("all partitions must have the same number of replicas, at least one".into());
+    }
+    for (partition, replicas) in assignment {
+        if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
+            return refuse(format!("partition {partition} has a broker twice: {replicas:?}"));
+        }
+    }
+    if !assignment.keys().copied().eq(0..assignment.len() as i32) {
+        return refuse("partitions must be numbered from 0 without a gap".into());
+    }
+    Ok(())
+}

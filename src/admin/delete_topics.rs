@@ -1,0 +1,56 @@
+//! Deletes topics: asks the controller by a znode and waits until the topic is gone.
+//! Kafka 3.9: `ZkAdminManager.deleteTopics`, `AdminZkClient.deleteTopic`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::error::AdminError;
+use super::manager::AdminManager;
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicName;
+use crate::zk::{CreateMode, ZkError, paths};
+
+impl AdminManager {
+    /// Asks for the deletion of topics and waits until the metadata cache has forgotten them, at most for
+    /// `timeout`; REQUEST_TIMED_OUT tells that the deletion goes on.
+    pub async fn delete_topics(
+        &self,
+        topics: &[TopicName],
+        timeout: Duration,
+    ) -> Vec<(TopicName, Result<(), AdminError>)> {
+        let mut outcomes = Vec::with_capacity(topics.len());
+        let mut asked = Vec::new();
+        for topic in topics {
+            let outcome = self.ask_for_deletion(topic).await;
+            if outcome.is_ok() {
+                asked.push(topic.clone());
+            }
+            outcomes.push((topic.clone(), outcome));
+        }
+        if !timeout.is_zero() {
+            self.wait_for(&asked, timeout, |image, topic| !image.topics.contains_key(topic))
+                .await;
+        }
+        let image = self.metadata.image();
+        for (topic, outcome) in outcomes.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
+            if timeout.is_zero() || image.topics.contains_key(topic) {
+                *outcome = Err(ErrorCode::RequestTimedOut.into());
+            }
+        }
+        outcomes
+    }
+
+    async fn ask_for_deletion(&self, topic: &str) -> Result<(), AdminError> {
+        if self.zk.exists(&paths::topic(topic), false).await?.is_none() {
+            let message = format!("topic '{topic}' does not exist");
+            return Err(AdminError::new(ErrorCode::UnknownTopicOrPartition, message));
+        }
+        let path = paths::delete_topic(topic);
+        match self.zk.create(&path, Bytes::new(), CreateMode::Persistent).await {
+            // Already asked for, by whomever: several may wait for one deletion.
+            Ok(_) | Err(ZkError::NodeExists(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

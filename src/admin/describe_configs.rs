@@ -1,0 +1,278 @@
+//! Describes configurations: every setting with its source and what else it could be given by.
+//! Kafka 3.9: `ConfigHelper`.
+
+use std::sync::Arc;
+
+use super::dynamic_configs::BrokerLayers;
+use super::entity_config::{self, Overrides};
+use super::error::AdminError;
+use super::manager::AdminManager;
+use crate::common::error::ErrorCode;
+use crate::common::ids::BrokerId;
+use crate::common::topic_name;
+use crate::config::definition::{
+    ConfigKey, ConfigType, UpdateMode, Value, broker_key, broker_keys, broker_synonyms, topic_keys,
+};
+use crate::config::{BrokerConfig, Properties};
+use crate::zk::paths::ConfigEntityType;
+
+/// Whose configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigResource {
+    /// A topic's.
+    Topic(String),
+    /// This broker's.
+    Broker,
+    /// The dynamic default of all brokers.
+    BrokerDefault,
+}
+
+impl ConfigResource {
+    /// The resource that a request names, or why it has no configuration here: a broker answers for itself only.
+    pub fn parse(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
+        let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
+        match kind {
+            2 => Ok(Self::Topic(name.to_string())),
+            4 if name.is_empty() => Ok(Self::BrokerDefault),
+            4 => match name.parse::<BrokerId>() {
+                Ok(id) if id == own_id => Ok(Self::Broker),
+                Ok(_) => refuse(format!(
+                    "this is broker {own_id}, which knows nothing of broker {name}"
+                )),
+                Err(_) => refuse(format!("broker id must be a number, but is '{name}'")),
+            },
+            8 => refuse("loggers cannot be configured at run time yet".into()),
+            16 => refuse("client metrics exist only in KRaft clusters".into()),
+            _ => refuse(format!("unknown resource type {kind}")),
+        }
+    }
+}
+
+/// Where a value comes from; the numbers are those of DescribeConfigs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "Kafka's own names")]
+#[repr(i8)]
+pub enum ConfigSource {
+    TopicConfig = 1,
+    DynamicBrokerConfig = 2,
+    DynamicDefaultBrokerConfig = 3,
+    StaticBrokerConfig = 4,
+    DefaultConfig = 5,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigEntry {
+    /// Its key.
+    pub name: String,
+    /// Its value; `None` if it is null or a secret.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub source: ConfigSource,
+    /// Whether it can be changed only in the file.
+    pub read_only: bool,
+    /// Whether the value is a secret.
+    pub sensitive: bool,
+    /// Its type; `None` for a key that Kafka does not know.
+    pub kind: Option<ConfigType>,
+    /// Every place that gives it a value, the winning one first.
+    pub synonyms: Vec<ConfigSynonym>,
+}
+
+/// A place that gives a setting a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigSynonym {
+    /// The key there.
+    pub name: String,
+    /// The value there; `None` if it is a secret.
+    pub value: Option<String>,
+    /// What place.
+    pub source: ConfigSource,
+}
+
+impl AdminManager {
+    /// Every setting of a resource.
+    pub async fn describe_configs(&self, resource: &ConfigResource) -> Result<Vec<ConfigEntry>, AdminError> {
+        match resource {
+            ConfigResource::Topic(topic) => {
+                topic_name::validate(topic)
+                    .map_err(|why| AdminError::new(ErrorCode::InvalidTopicException, why))?;
+                if !self.metadata.image().topics.contains_key(topic.as_str()) {
+                    return Err(ErrorCode::UnknownTopicOrPartition.into());
+                }
+                let overrides = entity_config::read(&*self.zk, ConfigEntityType::Topics, topic).await?;
+                Ok(self.topic_entries(&overrides))
+            }
+            ConfigResource::Broker => Ok(self.view().broker_entries()),
+            ConfigResource::BrokerDefault => Ok(self.view().broker_default_entries()),
+        }
+    }
+
+    /// Every setting of a topic with these overrides.
+    pub(super) fn topic_entries(&self, overrides: &Overrides) -> Vec<ConfigEntry> {
+        self.view().topic_entries(overrides)
+    }
+
+    fn view(&self) -> View {
+        let layers = self.configs.broker_layers();
+        View {
+            config: self.configs.current(),
+            effective: self.configs.effective(&layers),
+            layers,
+        }
+    }
+}
+
+/// The configuration at one moment, layer by layer.
+struct View {
+    config: Arc<BrokerConfig>,
+    effective: Properties,
+    layers: BrokerLayers,
+}
+
+impl View {
+    fn broker_entries(&self) -> Vec<ConfigEntry> {
+        let known = broker_keys().filter(|key| !key.is_internal());
+        let known = known.map(|key| self.broker_entry(key.name, Some(key), self.broker_value(key)));
+        let unknown = self
+            .effective
+            .iter()
+            .filter(|(name, _)| broker_key(name).is_none());
+        let unknown = unknown.map(|(name, _)| self.broker_entry(name, None, None));
+        let mut entries: Vec<ConfigEntry> = known.chain(unknown).collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries
+    }
+
+    /// The dynamic default alone: what is set, nothing that could be.
+    fn broker_default_entries(&self) -> Vec<ConfigEntry> {
+        let entry = |(name, value): (&String, &String)| {
+            let mut entry = self.broker_entry(name, broker_key(name), Some(value.clone()));
+            entry
+                .synonyms
+                .retain(|s| s.source == ConfigSource::DynamicDefaultBrokerConfig);
+            entry.source = entry
+                .synonyms
+                .first()
+                .map_or(ConfigSource::DefaultConfig, |s| s.source);
+            entry
+        };
+        self.layers.default.iter().map(entry).collect()
+    }
+
+    /// A key that Kafka does not know may hold anything: it counts as secret.
+    fn broker_entry(&self, name: &str, key: Option<&ConfigKey>, value: Option<String>) -> ConfigEntry {
+        let sensitive = key.is_none_or(ConfigKey::is_sensitive);
+        let synonyms = self.synonyms(name, sensitive);
+        ConfigEntry {
+            name: name.to_string(),
+            value: value.filter(|_| !sensitive),
+            source: synonyms.first().map_or(ConfigSource::DefaultConfig, |s| s.source),
+            read_only: key.is_none_or(|key| key.update == UpdateMode::ReadOnly),
+            sensitive,
+            kind: key.map(|key| key.kind),
+            synonyms,
+        }
+    }
+
+    /// The value of a broker key, as Kafka writes a value of its type.
+    fn broker_value(&self, key: &ConfigKey) -> Option<String> {
+        let text = self.effective.get(key.name).or(key.default)?;
+        Some(
+            key.parse(text)
+                .map_or_else(|_| text.to_string(), |value| value.to_string()),
+        )
+    }
+
+    /// Every place that gives `name` or one of its synonyms a value, layer by layer; what stands before the first
+    /// mention of `name` itself is left out, as Kafka leaves it out.
+    fn synonyms(&self, name: &str, sensitive: bool) -> Vec<ConfigSynonym> {
+        let names = broker_synonyms(name);
+        let mut synonyms = Vec::new();
+        let mut add = |name: &str, value: Option<&str>, source| {
+            if let Some(value) = value {
+                synonyms.push(ConfigSynonym {
+                    name: name.to_string(),
+                    value: Some(value.to_string()).filter(|_| !sensitive),
+                    source,
+                });
+            }
+        };
+        for name in &names {
+            let value = self.layers.broker.get(*name).map(String::as_str);
+            add(name, value, ConfigSource::DynamicBrokerConfig);
+        }
+        for name in &names {
+            let value = self.layers.default.get(*name).map(String::as_str);
+            add(name, value, ConfigSource::DynamicDefaultBrokerConfig);
+        }
+        for name in &names {
+            add(
+                name,
+                self.config.originals.get(name),
+                ConfigSource::StaticBrokerConfig,
+            );
+        }
+        for name in &names {
+            add(
+                name,
+                broker_key(name).and_then(|key| key.default),
+                ConfigSource::DefaultConfig,
+            );
+        }
+        synonyms.into_iter().skip_while(|s| s.name != name).collect()
+    }
+
+    fn topic_entries(&self, overrides: &Overrides) -> Vec<ConfigEntry> {
+        topic_keys()
+            .iter()
+            .map(|key| self.topic_entry(key, overrides.get(key.name)))
+            .collect()
+    }
+
+    /// A stored value that cannot be used counts as not set, as it does for the topic's logs.
+    fn topic_entry(&self, key: &ConfigKey, set: Option<&String>) -> ConfigEntry {
+        let set = set.and_then(|text| Some(key.parse(text).ok()?.to_string()));
+        let value = set.clone().or_else(|| self.inherited_value(key));
+        let set = set.map(|value| ConfigSynonym {
+            name: key.name.to_string(),
+            value: Some(value),
+            source: ConfigSource::TopicConfig,
+        });
+        let inherited = key
+            .inherits
+            .first()
+            .map(|name| self.synonyms(name, key.is_sensitive()));
+        let synonyms: Vec<ConfigSynonym> = set.into_iter().chain(inherited.unwrap_or_default()).collect();
+        ConfigEntry {
+            name: key.name.to_string(),
+            value,
+            source: synonyms.first().map_or(ConfigSource::DefaultConfig, |s| s.source),
+            read_only: false,
+            sensitive: key.is_sensitive(),
+            kind: Some(key.kind),
+            synonyms,
+        }
+    }
+
+    /// What a topic gets that does not set the key. Where the broker counts in other units, or has several keys
+    /// for it, its own configuration has the result.
+    fn inherited_value(&self, key: &ConfigKey) -> Option<String> {
+        let defaults = &self.config.log_defaults;
+        let computed = match key.name {
+            "segment.ms" => defaults.segment_ms,
+            "segment.jitter.ms" => defaults.segment_jitter_ms,
+            "flush.ms" => defaults.flush_ms,
+            "retention.ms" => defaults.retention_ms,
+            "message.timestamp.before.max.ms" => defaults.message_timestamp_before_max_ms,
+            "message.timestamp.after.max.ms" => defaults.message_timestamp_after_max_ms,
+            _ => {
+                return match key.inherits.first().and_then(|name| broker_key(name)) {
+                    Some(broker_key) => self.broker_value(broker_key),
+                    None => key.default.map(str::to_string),
+                };
+            }
+        };
+        Some(Value::Integer(computed).to_string())
+    }
+}

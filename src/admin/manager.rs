@@ -1,0 +1,86 @@
+//! What the administration of topics and configurations works with, and how it waits for its wishes to come true.
+//! Kafka 3.9: `ZkAdminManager`, `DelayedCreatePartitions`, `DelayedDeleteTopics`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::assignment::AssignableBroker;
+use super::dynamic_configs::DynamicConfigs;
+use crate::common::ids::{NO_BROKER, TopicName};
+use crate::metadata::{MetadataCache, MetadataImage};
+use crate::purgatory::Purgatory;
+use crate::zk::ZkStore;
+
+/// Writes topics and configurations to ZooKeeper.
+pub struct AdminManager {
+    pub(super) zk: Arc<dyn ZkStore>,
+    pub(super) metadata: Arc<MetadataCache>,
+    pub(super) configs: Arc<DynamicConfigs>,
+    /// Requests that wait until the metadata cache shows or forgets a topic.
+    pub(super) waiting: Purgatory<TopicName>,
+    /// Topics that some request is creating on its own initiative right now.
+    pub(super) in_flight: Mutex<HashSet<TopicName>>,
+}
+
+impl AdminManager {
+    /// A manager that sees the cluster through `metadata`. Whoever updates that must call
+    /// [`AdminManager::on_metadata_update`] afterwards.
+    pub fn new(zk: Arc<dyn ZkStore>, metadata: Arc<MetadataCache>, configs: Arc<DynamicConfigs>) -> Self {
+        Self {
+            zk,
+            metadata,
+            configs,
+            waiting: Purgatory::default(),
+            in_flight: Mutex::default(),
+        }
+    }
+
+    /// The configurations as they are now.
+    pub fn configs(&self) -> &Arc<DynamicConfigs> {
+        &self.configs
+    }
+
+    /// To be called after each UpdateMetadata: has every waiting request look at its topics again.
+    pub fn on_metadata_update(&self) {
+        self.waiting.wake_all();
+    }
+
+    /// Waits until every topic passes, at most so long.
+    pub(super) async fn wait_for(
+        &self,
+        topics: &[TopicName],
+        timeout: Duration,
+        passes: impl Fn(&MetadataImage, &str) -> bool,
+    ) {
+        let try_complete = || {
+            let image = self.metadata.image();
+            topics.iter().all(|topic| passes(&image, topic)).then_some(())
+        };
+        self.waiting
+            .wait(topics.iter().cloned(), timeout, try_complete)
+            .await;
+    }
+
+    /// The brokers that are alive, by id.
+    pub(super) fn assignable_brokers(&self) -> Vec<AssignableBroker> {
+        let image = self.metadata.image();
+        let broker = |b: &crate::metadata::BrokerMetadata| AssignableBroker {
+            id: b.id,
+            rack: b.rack.clone(),
+        };
+        image.brokers.values().map(broker).collect()
+    }
+}
+
+/// Whether the partitions 0 to `count` - 1 of a topic all have a leader.
+pub(super) fn has_leaders(image: &MetadataImage, topic: &str, count: usize) -> bool {
+    (0..count).all(|partition| {
+        let partition = i32::try_from(partition)
+            .ok()
+            .and_then(|p| image.partition(topic, p));
+        partition.is_some_and(|p| p.state.leader_and_isr.leader != NO_BROKER)
+    })
+}

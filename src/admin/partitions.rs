@@ -1,0 +1,190 @@
+//! Adds partitions to topics. Kafka 3.9: `ZkAdminManager.createPartitions`, `AdminZkClient`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use tracing::info;
+
+use super::assignment::{AssignableBroker, Start, assign_replicas};
+use super::error::AdminError;
+use super::manager::{AdminManager, has_leaders};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, TopicName};
+use crate::common::leader_and_isr::ReplicaAssignment;
+use crate::zk::znode::TopicAssignment;
+use crate::zk::{ZkError, paths};
+
+/// How many partitions a topic shall have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPartitions {
+    /// The topic.
+    pub topic: TopicName,
+    /// All its partitions, the present ones included.
+    pub count: i32,
+    /// Replicas of the new partitions, in their order; `None` to have them chosen.
+    pub assignments: Option<Vec<Vec<BrokerId>>>,
+}
+
+/// A write that lost against another one is tried again so often.
+const MAX_ATTEMPTS: usize = 5;
+
+impl AdminManager {
+    /// Adds partitions and waits until every partition of the topics has a leader, at most for `timeout`;
+    /// REQUEST_TIMED_OUT tells that the partitions are there but not all led.
+    pub async fn create_partitions(
+        &self,
+        requests: &[NewPartitions],
+        timeout: Duration,
+        validate_only: bool,
+    ) -> Vec<(TopicName, Result<(), AdminError>)> {
+        let mut outcomes = Vec::with_capacity(requests.len());
+        for request in requests {
+            outcomes.push((
+                request.topic.clone(),
+                self.add_partitions(request, validate_only).await,
+            ));
+        }
+        if validate_only {
+            return outcomes;
+        }
+        let counts: HashMap<&str, usize> = requests
+            .iter()
+            .map(|r| (&*r.topic, r.count.max(0) as usize))
+            .collect();
+        let led = |image: &_, topic: &str| has_leaders(image, topic, counts[topic]);
+        if !timeout.is_zero() {
+            let added = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
+            let added: Vec<TopicName> = added.map(|(topic, _)| topic.clone()).collect();
+            self.wait_for(&added, timeout, led).await;
+        }
+        let image = self.metadata.image();
+        for (topic, outcome) in outcomes.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
+            if timeout.is_zero() || !led(&image, topic) {
+                *outcome = Err(ErrorCode::RequestTimedOut.into());
+            }
+        }
+        outcomes
+    }
+
+    async fn add_partitions(&self, request: &NewPartitions, validate_only: bool) -> Result<(), AdminError> {
+        let topic = &*request.topic;
+        if self
+            .zk
+            .exists(&paths::delete_topic(topic), false)
+            .await?
+            .is_some()
+        {
+            let message = format!("topic '{topic}' is being deleted");
+            return Err(AdminError::new(ErrorCode::InvalidTopicException, message));
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            let Some((mut znode, version)) = self.topic_znode(topic).await? else {
+                let message = format!("topic '{topic}' does not exist");
+                return Err(AdminError::new(ErrorCode::UnknownTopicOrPartition, message));
+            };
+            let added = plan(request, &znode, &self.assignable_brokers())?;
+            if validate_only {
+                return Ok(());
+            }
+            info!(topic, ?added, "adding partitions");
+            // Everything else in the znode, the topic's id above all, is carried over (trap 8).
+            let wanted = added
+                .into_iter()
+                .map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)));
+            znode.partitions.extend(wanted);
+            match self
+                .zk
+                .set(&paths::topic(topic), znode.encode(), Some(version))
+                .await
+            {
+                Ok(_) => return Ok(()),
+                // The controller or somebody else wrote in between, or our own first attempt did.
+                Err(ZkError::BadVersion(_)) if self.is_written(topic, &znode).await? => return Ok(()),
+                Err(ZkError::BadVersion(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let message = format!("topic '{topic}' is being changed by others");
+        Err(AdminError::new(ErrorCode::UnknownServerError, message))
+    }
+
+    async fn is_written(&self, topic: &str, znode: &TopicAssignment) -> Result<bool, AdminError> {
+        Ok(self
+            .topic_znode(topic)
+            .await?
+            .is_some_and(|(found, _)| found == *znode))
+    }
+}
+
+/// Replicas of the partitions to be added, or why there can be none.
+fn plan(
+    request: &NewPartitions,
+    znode: &TopicAssignment,
+    brokers: &[AssignableBroker],
+) -> Result<BTreeMap<i32, Vec<BrokerId>>, AdminError> {
+    let topic = &*request.topic;
+    if znode
+        .partitions
+        .values()
+        .any(ReplicaAssignment::is_being_reassigned)
+    {
+        let message = format!("partitions of topic '{topic}' are being reassigned");
+        return Err(AdminError::new(ErrorCode::ReassignmentInProgress, message));
+    }
+    let present = znode.partitions.len() as i32;
+    let Some(first) = znode.partitions.get(&0) else {
+        let message = format!("topic '{topic}' has no partition 0");
+        return Err(AdminError::new(ErrorCode::UnknownServerError, message));
+    };
+    if request.count <= present {
+        let message = match request.count == present {
+            true => format!("topic already has {present} partitions"),
+            false => format!("topic has {present} partitions, and none can be taken away"),
+        };
+        return Err(AdminError::new(ErrorCode::InvalidPartitions, message));
+    }
+    let added = request.count - present;
+    let factor = first.replicas.len();
+    match &request.assignments {
+        Some(assignments) => {
+            validate(assignments, added, factor, brokers)?;
+            Ok((present..).zip(assignments.iter().cloned()).collect())
+        }
+        None => {
+            let preferred = first.replicas.first().copied().unwrap_or_default();
+            let start = brokers.iter().position(|b| b.id >= preferred).unwrap_or(0);
+            assign_replicas(brokers, present, added, factor as i16, Start::at(start))
+        }
+    }
+}
+
+fn validate(
+    assignments: &[Vec<BrokerId>],
+    added: i32,
+    factor: usize,
+    brokers: &[AssignableBroker],
+) -> Result<(), AdminError> {
+    let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
+    let is_alive = |id: &BrokerId| brokers.iter().any(|b| b.id == *id);
+    if let Some(unknown) = assignments.iter().flatten().find(|id| !is_alive(id)) {
+        return refuse(format!("broker {unknown} in the assignment is unknown"));
+    }
+    if assignments.len() != added as usize {
+        return refuse(format!(
+            "{added} partitions are added, but {} assignments given",
+            assignments.len()
+        ));
+    }
+    for replicas in assignments {
+        if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
+            return refuse(format!("a broker stands twice in {replicas:?}"));
+        }
+        if replicas.len() != factor {
+            return refuse(format!(
+                "partition 0 has {factor} replicas, but {replicas:?} {}",
+                replicas.len()
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::config::LogConfig;
+use crate::zk::paths::ConfigEntityType;
+use crate::zk::znode::{ConfigChange, ConfigEntity};
+
+/// What the listener was told, as `topic retention` and `broker retention`.
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl ConfigListener for Told {
+    fn on_topic_config_change(&self, topic: &str, config: &LogConfig) {
+        self.0.lock().push(format!("{topic} {}", config.retention_ms));
+    }
+    fn on_broker_config_change(&self, config: &BrokerConfig) {
+        self.0
+            .lock()
+            .push(format!("broker {}", config.log_defaults.retention_ms));
+    }
+}
+
+impl Told {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+fn listener(world: &World) -> (ConfigChangeListener, Arc<Told>) {
+    let told = Arc::new(Told::default());
+    let listeners: Vec<Arc<dyn ConfigListener>> = vec![told.clone()];
+    let listener = ConfigChangeListener::new(
+        world.session.clone(),
+        world.configs.clone(),
+        world.clock.clone(),
+        listeners,
+    );
+    (listener, told)
+}
+
+async fn store(world: &World, kind: ConfigEntityType, name: &str, settings: &[(&str, &str)]) {
+    let data = ConfigEntity {
+        config: strings(settings),
+    }
+    .encode();
+    let path = paths::config_entity(kind, name);
+    if world
+        .session
+        .create(&path, data.clone(), CreateMode::Persistent)
+        .await
+        .is_err()
+    {
+        world.session.set(&path, data, None).await.unwrap();
+    }
+}
+
+async fn notify(world: &World, data: impl Into<bytes::Bytes>) {
+    let created = world.session.create(
+        paths::CONFIG_CHANGE_SEQUENCE,
+        data.into(),
+        CreateMode::PersistentSequential,
+    );
+    created.await.unwrap();
+}
+
+async fn change(world: &World, kind: ConfigEntityType, name: &str, settings: &[(&str, &str)]) {
+    store(world, kind, name, settings).await;
+    notify(world, ConfigChange::of(kind, name).encode()).await;
+}
+
+#[tokio::test]
+async fn each_notification_is_executed_once_and_reads_the_whole_entity() {
+    use ConfigEntityType::{Brokers, Topics, Users};
+    let world = World::new().await;
+    let (mut listener, told) = listener(&world);
+    change(
+        &world,
+        Topics,
+        "a",
+        &[("retention.ms", "1"), ("segment.bytes", "99")],
+    )
+    .await;
+    change(&world, Users, "alice", &[("producer_byte_rate", "1")]).await;
+    change(&world, Brokers, "1", &[("log.retention.ms", "2")]).await;
+    change(&world, Brokers, "2", &[("log.retention.ms", "3")]).await;
+    notify(&world, "neither JSON nor anything else").await;
+    notify(
+        &world,
+        r#"{"version":1,"entity_type":"topics","entity_name":"b"}"#,
+    )
+    .await;
+    listener.process_notifications().await.unwrap();
+    assert_eq!(told.take(), ["a 1", "broker 2"]);
+    assert_eq!(world.configs.topic_config("a").segment_bytes, 99);
+    assert_eq!(world.configs.topic_config("b").retention_ms, 2, "inherited");
+
+    change(&world, Topics, "a", &[("retention.ms", "5")]).await;
+    change(&world, Topics, "a", &[("retention.ms", "6")]).await;
+    listener.process_notifications().await.unwrap();
+    assert_eq!(told.take(), ["a 6"], "the entity is read, not the notification");
+    assert_eq!(
+        world.configs.topic_config("a").segment_bytes,
+        LogConfig::default().segment_bytes,
+        "trap 10"
+    );
+    listener.process_notifications().await.unwrap();
+    assert_eq!(told.take(), [""; 0]);
+}
+
+#[tokio::test]
+async fn notifications_are_purged_when_everybody_has_had_time_to_read_them() {
+    let world = World::new().await;
+    let (mut listener, _) = listener(&world);
+    change(&world, ConfigEntityType::Topics, "old", &[]).await;
+    world.clock.advance(10 * 60 * 1000);
+    change(&world, ConfigEntityType::Topics, "young", &[]).await;
+    world.clock.advance(5 * 60 * 1000);
+    listener.process_notifications().await.unwrap();
+    assert_eq!(world.notifications().len(), 2, "trap 9");
+    world.clock.advance(1);
+    listener.process_notifications().await.unwrap();
+    assert_eq!(
+        world.notifications(),
+        [r#"{"version":2,"entity_path":"topics/young"}"#]
+    );
+}
+
+#[tokio::test]
+async fn a_starting_broker_knows_every_configuration() {
+    let world = World::with_properties(&[("log.retention.ms", "9")]).await;
+    store(&world, ConfigEntityType::Topics, "a", &[("retention.ms", "1")]).await;
+    store(&world, ConfigEntityType::Topics, "b", &[]).await;
+    store(
+        &world,
+        ConfigEntityType::Brokers,
+        "<default>",
+        &[("log.retention.ms", "3"), ("num.io.threads", "99")],
+    )
+    .await;
+    let (topics, broker_changed) = world.configs.load(&*world.session).await.unwrap();
+    assert_eq!((topics, broker_changed), (vec!["a".into()], true));
+    assert_eq!(world.configs.topic_config("a").retention_ms, 1);
+    assert_eq!(world.configs.topic_config("b").retention_ms, 3);
+    assert_eq!(world.configs.current().num_io_threads, 8, "not honoured yet");
+    assert_eq!(world.configs.current().broker_id, 1);
+
+    store(&world, ConfigEntityType::Topics, "b", &[("retention.ms", "4")]).await;
+    world.session.delete("/config/topics/a", None).await.unwrap();
+    let (topics, broker_changed) = world.configs.load(&*world.session).await.unwrap();
+    assert_eq!((topics, broker_changed), (vec!["a".into(), "b".into()], false));
+    assert_eq!(world.configs.topic_config("a").retention_ms, 3);
+}
+
+#[tokio::test]
+async fn settings_nobody_can_use_leave_the_rest_in_force() {
+    let world = World::new().await;
+    world
+        .configs
+        .set_topic("t", strings(&[("retention.ms", "soon"), ("segment.bytes", "99")]));
+    assert_eq!(world.configs.topic_config("t").segment_bytes, 99);
+    assert!(
+        !world
+            .configs
+            .set_broker("1", strings(&[("log.segment.bytes", "1")]))
+    );
+    assert_eq!(
+        world.configs.current().log_defaults.segment_bytes,
+        LogConfig::default().segment_bytes
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_followed_through_the_loss_of_a_session() {
+    let world = World::new().await;
+    let (listener, told) = listener(&world);
+    store(&world, ConfigEntityType::Topics, "t", &[("retention.ms", "1")]).await;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(listener.run(stop.clone()));
+    let told_next = async || {
+        loop {
+            match told.take() {
+                told if told.is_empty() => tokio::time::sleep(Duration::from_millis(10)).await,
+                told => return told,
+            }
+        }
+    };
+    assert_eq!(told_next().await, ["t 1"]);
+    change(&world, ConfigEntityType::Topics, "t", &[("retention.ms", "2")]).await;
+    assert_eq!(told_next().await, ["t 2"]);
+
+    let other = world.zookeeper.connect();
+    world.session.expire();
+    // Changed by another broker while this one has no session; the notification is gone before it is back.
+    let data = ConfigEntity {
+        config: strings(&[("retention.ms", "3")]),
+    };
+    other.set("/config/topics/t", data.encode(), None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.session.establish();
+    assert_eq!(told_next().await, ["t 3"]);
+    change(&world, ConfigEntityType::Topics, "t", &[("retention.ms", "4")]).await;
+    assert_eq!(told_next().await, ["t 4"]);
+    stop.cancel();
+    task.await.unwrap();
+}
