@@ -1,16 +1,22 @@
 //! L6. One file for each Kafka API; one exhaustive match. Kafka 3.9: `KafkaApis`.
 
 pub mod allocate_producer_ids;
+pub mod alter_configs;
 pub mod alter_partition;
 pub mod api_versions;
 mod authorized_operations;
 pub mod controlled_shutdown;
+pub mod create_partitions;
+pub mod create_topics;
 pub mod delete_groups;
+pub mod delete_topics;
 pub mod describe_cluster;
+pub mod describe_configs;
 pub mod describe_groups;
 mod dispatch;
 pub mod find_coordinator;
 pub mod heartbeat;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;

@@ -1,0 +1,127 @@
+//! IncrementalAlterConfigs, versions 0-1: settings changed key by key (KIP-339).
+//! Kafka 3.9: `KafkaApis.handleIncrementalAlterConfigsRequest`.
+
+use super::alter_configs::{occurrences, occurs_twice, outcome_fields};
+use super::{Api, RequestContext};
+use crate::admin::{AdminError, AdminManager, AlterOperation, ConfigAlteration, ConfigResource};
+use crate::common::error::ErrorCode;
+use crate::common::ids::BrokerId;
+use crate::protocol::messages::incremental_alter_configs_request::AlterableConfig;
+use crate::protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
+use crate::protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+
+/// Alters topics, this broker and the default of all brokers; on any broker, controller or not.
+pub async fn handle(
+    api: &Api,
+    _: &RequestContext,
+    request: IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
+    respond(&api.admin, api.config.broker_id, request).await
+}
+
+async fn respond(
+    admin: &AdminManager,
+    own_id: BrokerId,
+    request: IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
+    let times = occurrences(
+        request
+            .resources
+            .iter()
+            .map(|r| (r.resource_type, r.resource_name.clone())),
+    );
+    let mut responses = Vec::with_capacity(request.resources.len());
+    for resource in request.resources {
+        let (kind, name) = (resource.resource_type, resource.resource_name);
+        let outcome = match (
+            ConfigResource::parse(kind, &name, own_id),
+            alteration(resource.configs),
+        ) {
+            _ if times[&(kind, name.clone())] > 1 => Err(occurs_twice()),
+            (Ok(resource), Ok(alteration)) => {
+                admin
+                    .alter_configs(&resource, &alteration, request.validate_only)
+                    .await
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        };
+        let (code, message) = outcome_fields(outcome);
+        let response = AlterConfigsResourceResponse::default()
+            .with_resource_type(kind)
+            .with_resource_name(name)
+            .with_error_code(code)
+            .with_error_message(message);
+        responses.push(response);
+    }
+    IncrementalAlterConfigsResponse::default().with_responses(responses)
+}
+
+fn alteration(configs: Vec<AlterableConfig>) -> Result<ConfigAlteration, AdminError> {
+    let mut changes = Vec::with_capacity(configs.len());
+    for config in configs {
+        let Some(operation) = AlterOperation::from_i8(config.config_operation) else {
+            let message = format!("{}: unknown operation {}", &*config.name, config.config_operation);
+            return Err(AdminError::new(ErrorCode::InvalidRequest, message));
+        };
+        changes.push((
+            config.name.to_string(),
+            operation,
+            config.value.map(|v| v.to_string()),
+        ));
+    }
+    Ok(ConfigAlteration::Incremental(changes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::tests::World;
+    use crate::protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
+    use crate::protocol::{Response, StrBytes};
+
+    #[tokio::test]
+    async fn a_resource_is_altered_or_refused_by_itself() {
+        let world = World::new().await;
+        world.topic_exists("t").await;
+        world.topic_exists("u").await;
+        let resource = |name, operation, value: Option<&'static str>| {
+            let config = AlterableConfig::default()
+                .with_name(StrBytes::from_static_str("cleanup.policy"))
+                .with_config_operation(operation)
+                .with_value(value.map(StrBytes::from_static_str));
+            AlterConfigsResource::default()
+                .with_resource_type(2)
+                .with_resource_name(StrBytes::from_static_str(name))
+                .with_configs(vec![config])
+        };
+        let resources = vec![
+            resource("t", 2, Some("compact")),
+            resource("u", 9, Some("x")),
+            resource("none", 1, None),
+        ];
+        let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
+        let response = respond(&world.admin, 1, request).await;
+        let codes: Vec<_> = response
+            .responses
+            .iter()
+            .map(|r| ErrorCode::from_code(r.error_code))
+            .collect();
+        assert_eq!(
+            codes,
+            [
+                ErrorCode::None,
+                ErrorCode::InvalidRequest,
+                ErrorCode::UnknownTopicOrPartition
+            ]
+        );
+        assert!(
+            world
+                .znode("/config/topics/t")
+                .unwrap()
+                .contains(r#""cleanup.policy":"delete,compact""#)
+        );
+        for version in 0..=1 {
+            Response::of(&response, version, 1).unwrap_or_else(|e| panic!("version {version}: {e}"));
+        }
+    }
+}
