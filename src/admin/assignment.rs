@@ -81,7 +81,7 @@ pub fn assign_replicas(
     let mut shift = start.shift;
     let partitions = (first..first.saturating_add(count)).map(|partition| {
         let number = partition as usize;
-        if number > 0 && number % brokers.len() == 0 {
+        if number > 0 && number.is_multiple_of(brokers.len()) {
             shift += 1;
         }
         (partition, ring.replicas(number + start.broker, shift, replicas))

@@ -278,7 +278,8 @@ mod tests {
     /// Every expectation was checked against `java.util.Properties` of OpenJDK 17.
     #[test]
     fn the_syntax_is_javas() {
-        let cases: &[(&str, &[(&str, &str, usize)])] = &[
+        type Entry<'a> = (&'a str, &'a str, usize);
+        let cases: &[(&str, &[Entry])] = &[
             ("a=b", &[("a", "b", 1)]),
             (
                 "a : b\r\nc d\re\tf",

@@ -213,7 +213,7 @@ impl Rule {
             (Self::AtLeast(min), Value::Integer(n)) if *n < min => {
                 Some(format!("value must be at least {min}"))
             }
-            (Self::AtLeast(min), Value::Double(n)) if !(*n >= min as f64) => {
+            (Self::AtLeast(min), Value::Double(n)) if n.is_nan() || *n < min as f64 => {
                 Some(format!("value must be at least {min}"))
             }
             (Self::Between(min, max), Value::Integer(n)) if !(min..=max).contains(n) => {
