@@ -1,7 +1,10 @@
 //! From a request to the handler of its API and back to a reply. Kafka 3.9: `KafkaApis.handle`.
 
+use super::produce::ProduceReply;
 use super::*;
 use crate::network::{Reply, RequestHandler};
+use crate::protocol::codec::EncodeError;
+use crate::protocol::fetch_response::FetchResponse;
 use crate::protocol::{Request, Response, WireResponse};
 
 impl RequestHandler for Api {
@@ -11,6 +14,19 @@ impl RequestHandler for Api {
             correlation_id,
         };
         match request {
+            Request::Produce(r) => match produce::handle(self, context, r).await {
+                ProduceReply::Respond(response) => caller.send(&response),
+                ProduceReply::Nothing => Reply::Nothing,
+                ProduceReply::Close => Reply::Close,
+            },
+            Request::Fetch(r) => caller.send_fetch(fetch::handle(self, context, r).await),
+            Request::ListOffsets(r) => caller.send(&list_offsets::handle(self, context, r).await),
+            Request::OffsetForLeaderEpoch(r) => {
+                caller.send(&offset_for_leader_epoch::handle(self, context, r).await)
+            }
+            Request::LeaderAndIsr(r) => caller.send(&leader_and_isr::handle(self, context, r).await),
+            Request::StopReplica(r) => caller.send(&stop_replica::handle(self, context, r).await),
+            Request::UpdateMetadata(r) => caller.send(&update_metadata::handle(self, context, r).await),
             Request::Metadata(r) => caller.send(&metadata::handle(self, context, r).await),
             Request::AlterPartition(r) => caller.send(&alter_partition::handle(self, context, r).await),
             Request::ControlledShutdown(r) => {
@@ -74,14 +90,7 @@ impl RequestHandler for Api {
             Request::ListTransactions(_) => caller.send(&planned::list_transactions()),
 
             // Their handlers are under way.
-            Request::Produce(_)
-            | Request::Fetch(_)
-            | Request::ListOffsets(_)
-            | Request::OffsetForLeaderEpoch(_)
-            | Request::LeaderAndIsr(_)
-            | Request::StopReplica(_)
-            | Request::UpdateMetadata(_)
-            | Request::CreateTopics(_)
+            Request::CreateTopics(_)
             | Request::DeleteTopics(_)
             | Request::CreatePartitions(_)
             | Request::DescribeConfigs(_)
@@ -103,8 +112,16 @@ impl Caller<'_> {
         self.send_in(self.context.api_version, response)
     }
 
+    fn send_fetch(&self, response: FetchResponse) -> Reply {
+        self.reply(response.into_response(self.context.api_version, self.correlation_id))
+    }
+
     fn send_in<T: WireResponse>(&self, version: i16, response: &T) -> Reply {
-        match Response::of(response, version, self.correlation_id) {
+        self.reply(Response::of(response, version, self.correlation_id))
+    }
+
+    fn reply(&self, response: Result<Response, EncodeError>) -> Reply {
+        match response {
             Ok(response) => Reply::Send(response),
             Err(error) => {
                 tracing::error!(peer = %self.context.peer, %error, "a response cannot be written");

@@ -77,6 +77,12 @@ impl MetadataImage {
         self.topics.get(topic).map_or(TopicId::nil(), |t| t.id)
     }
 
+    /// A topic's name, shared with the image if the topic is in it.
+    pub fn topic_name(&self, topic: &str) -> TopicName {
+        let known = self.topics.get_key_value(topic).map(|(name, _)| name.clone());
+        known.unwrap_or_else(|| TopicName::from(topic))
+    }
+
     /// Whether a broker is alive, as far as the controller said.
     pub fn is_alive(&self, broker: BrokerId) -> bool {
         self.brokers.contains_key(&broker)

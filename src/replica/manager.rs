@@ -22,7 +22,7 @@ use super::hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicCo
 use crate::cluster::{Effects, Partition};
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
-use crate::common::ids::{BrokerId, ControllerEpoch, LeaderEpoch, TopicPartition};
+use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, TopicPartition};
 use crate::config::BrokerConfig;
 use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
@@ -136,6 +136,32 @@ impl ReplicaManager {
     /// This broker.
     pub fn broker_id(&self) -> BrokerId {
         self.config.broker_id
+    }
+
+    /// The configuration it was made with.
+    pub fn config(&self) -> &BrokerConfig {
+        &self.config
+    }
+
+    /// The metadata cache it looks into.
+    pub fn metadata(&self) -> &MetadataCache {
+        &self.metadata
+    }
+
+    /// Fetch sessions of consumers and followers.
+    pub fn fetch_sessions(&self) -> &FetchSessionCache {
+        &self.fetch_sessions
+    }
+
+    /// Time for what waits and expires.
+    pub fn monotonic_ms(&self) -> i64 {
+        self.clock.monotonic_ms()
+    }
+
+    /// Whether a control request was meant for an earlier life of this broker (KIP-380, trap 24). The controller may
+    /// know of a later one than we do; that is fine.
+    pub fn is_broker_epoch_stale(&self, requested: BrokerEpoch) -> bool {
+        requested != -1 && requested < (self.broker_epoch)()
     }
 
     /// Runs a task until it ends or the manager is shut down.

@@ -1,0 +1,72 @@
+//! "Not I, ask broker N, it is there": the current leader and its address in the answers of Produce (version 10)
+//! and Fetch (version 16), so that a client needs no Metadata request (KIP-951).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, LeaderEpoch, TopicPartition};
+use crate::metadata::{BrokerMetadata, MetadataImage};
+use crate::replica::ReplicaManager;
+
+/// Collects what one response has to say about leaders.
+pub struct CurrentLeaders<'a> {
+    replicas: &'a ReplicaManager,
+    image: Arc<MetadataImage>,
+    listener: &'a str,
+    nodes: BTreeMap<BrokerId, Node>,
+}
+
+/// A leader's address on the listener that the client used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its id.
+    pub id: BrokerId,
+    /// Its advertised host.
+    pub host: String,
+    /// Its advertised port.
+    pub port: u16,
+    /// Its rack.
+    pub rack: Option<String>,
+}
+
+impl<'a> CurrentLeaders<'a> {
+    /// Nothing said yet. `listener` is the one through which the client came.
+    pub fn new(replicas: &'a ReplicaManager, listener: &'a str) -> Self {
+        Self {
+            replicas,
+            image: replicas.metadata().image(),
+            listener,
+            nodes: BTreeMap::new(),
+        }
+    }
+
+    /// Leader and epoch to put beside an error; `None` if the error is not about leadership.
+    pub fn hint(&mut self, error: ErrorCode, partition: &TopicPartition) -> Option<(BrokerId, LeaderEpoch)> {
+        if !matches!(
+            error,
+            ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
+        ) {
+            return None;
+        }
+        let (leader, epoch) = self.replicas.current_leader(partition);
+        let node = |broker: &BrokerMetadata| {
+            let endpoint = broker.endpoint(self.listener)?;
+            Some(Node {
+                id: leader,
+                host: endpoint.host.clone(),
+                port: endpoint.port,
+                rack: broker.rack.clone(),
+            })
+        };
+        if let Some(node) = self.image.brokers.get(&leader).and_then(node) {
+            self.nodes.insert(leader, node);
+        }
+        Some((leader, epoch))
+    }
+
+    /// The addresses of all leaders that were named.
+    pub fn into_nodes(self) -> impl Iterator<Item = Node> {
+        self.nodes.into_values()
+    }
+}

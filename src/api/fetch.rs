@@ -1,0 +1,241 @@
+//! Fetch (1): records for consumers and followers. Kafka 3.9: `KafkaApis.handleFetchRequest`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::current_leader::CurrentLeaders;
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{NO_BROKER, TopicId, TopicName, TopicPartition};
+use crate::config::CompressionType;
+use crate::log::FetchIsolation;
+use crate::metadata::MetadataImage;
+use crate::protocol::fetch_response::{
+    FetchPartitionResponse, FetchResponse, FetchTopicResponse, NodeEndpoint,
+};
+use crate::protocol::messages::FetchRequest;
+use crate::protocol::{Chunk, FileRange};
+use crate::replica::fetch_session::{ForgottenPartition, SessionRequest};
+use crate::replica::{FetchParams, FetchPartition, FetchPartitionData, ReplicaManager};
+
+/// Up to this version the limits hold even for the first batch.
+const LAST_VERSION_WITH_HARD_LIMIT: i16 = 2;
+/// Up to this version the client reads format 1 at most, and must be given that.
+const LAST_VERSION_BEFORE_FORMAT_2: i16 = 3;
+/// Up to this version clients do not know KAFKA_STORAGE_ERROR.
+const LAST_VERSION_WITHOUT_STORAGE_ERROR: i16 = 5;
+const FIRST_VERSION_WITH_ZSTD: i16 = 10;
+/// From this version on a consumer may read from a follower (KIP-392).
+const FIRST_VERSION_FROM_FOLLOWERS: i16 = 11;
+const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
+const FIRST_VERSION_WITH_REPLICA_STATE: i16 = 15;
+/// First version that names the current leader (KIP-951).
+const FIRST_VERSION_WITH_CURRENT_LEADER: i16 = 16;
+const READ_COMMITTED: i8 = 1;
+
+/// Serves versions 0 to 17.
+pub async fn handle(api: &Api, context: &RequestContext, request: FetchRequest) -> FetchResponse {
+    serve(&api.replicas, context, request).await
+}
+
+/// [`handle`] with no more than it needs.
+pub async fn serve(
+    replicas: &Arc<ReplicaManager>,
+    context: &RequestContext,
+    request: FetchRequest,
+) -> FetchResponse {
+    let image = replicas.metadata().image();
+    let params = params(replicas, context.api_version, &request);
+    let session = session_request(context.api_version, &params, request, &image);
+    let sessions = replicas.fetch_sessions();
+    let session = match sessions.context(session, &image, replicas.monotonic_ms()) {
+        Ok(session) => session,
+        Err(error) => return FetchResponse::error(error),
+    };
+    let mut refused = Vec::new();
+    let mut wanted = Vec::with_capacity(session.partitions().len());
+    for fetch in session.partitions() {
+        match check(replicas, context.api_version, fetch, &image) {
+            Ok(()) => wanted.push(fetch.clone()),
+            Err(error) => refused.push((fetch.clone(), FetchPartitionData::error(error))),
+        }
+    }
+    let data = replicas.fetch_records(&params, &wanted).await;
+    let results: Vec<_> = wanted.into_iter().zip(data).chain(refused).collect();
+    match sessions.respond(session, &results, replicas.monotonic_ms()) {
+        Ok(chosen) => {
+            let mut results: Vec<_> = results.into_iter().map(Some).collect();
+            let selected = chosen
+                .selected
+                .into_iter()
+                .filter_map(|index| results[index].take());
+            response(replicas, context, chosen.session_id, selected)
+        }
+        Err(error) => FetchResponse::error(error),
+    }
+}
+
+fn params(replicas: &ReplicaManager, version: i16, request: &FetchRequest) -> FetchParams {
+    let replica_id = match version {
+        FIRST_VERSION_WITH_REPLICA_STATE.. => request.replica_state.replica_id.0,
+        _ => request.replica_id.0,
+    };
+    let is_from_follower = replica_id >= 0;
+    let max_bytes = usize::try_from(request.max_bytes.min(replicas.config().fetch_max_bytes)).unwrap_or(0);
+    let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
+    FetchParams {
+        replica_id,
+        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+        min_bytes: min_bytes as u64,
+        max_bytes,
+        hard_max_bytes_limit: version <= LAST_VERSION_WITH_HARD_LIMIT,
+        isolation: match request.isolation_level {
+            _ if is_from_follower => FetchIsolation::LogEnd,
+            READ_COMMITTED => FetchIsolation::TxnCommitted,
+            _ => FetchIsolation::HighWatermark,
+        },
+        fetch_only_leader: is_from_follower || version < FIRST_VERSION_FROM_FOLLOWERS,
+    }
+}
+
+fn session_request(
+    version: i16,
+    params: &FetchParams,
+    request: FetchRequest,
+    image: &MetadataImage,
+) -> SessionRequest {
+    let uses_topic_ids = version >= FIRST_VERSION_WITH_TOPIC_IDS;
+    let name = |id: TopicId, name: &str| match image.topic_names.get(&id) {
+        Some(name) if uses_topic_ids => name.clone(),
+        None if uses_topic_ids => TopicName::from(""),
+        _ => image.topic_name(name),
+    };
+    let known = |epoch: i32| (epoch >= 0).then_some(epoch);
+    let mut partitions = Vec::new();
+    for topic in request.topics {
+        let name = name(topic.topic_id, &topic.topic);
+        partitions.extend(topic.partitions.iter().map(|wanted| FetchPartition {
+            topic_partition: TopicPartition::new(name.clone(), wanted.partition),
+            topic_id: topic.topic_id,
+            fetch_offset: wanted.fetch_offset,
+            log_start_offset: wanted.log_start_offset,
+            max_bytes: wanted.partition_max_bytes,
+            current_leader_epoch: known(wanted.current_leader_epoch),
+            last_fetched_epoch: known(wanted.last_fetched_epoch),
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in request.forgotten_topics_data {
+        let name = name(topic.topic_id, &topic.topic);
+        forgotten.extend(topic.partitions.iter().map(|&partition| ForgottenPartition {
+            topic: name.clone(),
+            topic_id: topic.topic_id,
+            partition,
+        }));
+    }
+    SessionRequest {
+        session_id: request.session_id,
+        epoch: request.session_epoch,
+        uses_topic_ids,
+        is_from_follower: params.is_from_follower(),
+        partitions,
+        forgotten,
+    }
+}
+
+/// What can be told without reading.
+fn check(
+    replicas: &ReplicaManager,
+    version: i16,
+    fetch: &FetchPartition,
+    image: &MetadataImage,
+) -> Result<(), ErrorCode> {
+    let name = &fetch.topic_partition;
+    if name.topic.is_empty() && version >= FIRST_VERSION_WITH_TOPIC_IDS {
+        return Err(ErrorCode::UnknownTopicId);
+    }
+    if image.partition(&name.topic, name.partition).is_none() {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    if version < FIRST_VERSION_WITH_ZSTD
+        && let Ok(log) = replicas.leader_log(name)
+    {
+        let config = log.config();
+        if config.compression_type == CompressionType::Zstd {
+            return Err(ErrorCode::UnsupportedCompressionType);
+        }
+        if version <= LAST_VERSION_BEFORE_FORMAT_2 && !config.message_downconversion_enable {
+            return Err(ErrorCode::UnsupportedVersion);
+        }
+    }
+    Ok(())
+}
+
+fn response(
+    replicas: &ReplicaManager,
+    context: &RequestContext,
+    session_id: i32,
+    results: impl Iterator<Item = (FetchPartition, FetchPartitionData)>,
+) -> FetchResponse {
+    let version = context.api_version;
+    let mut leaders = CurrentLeaders::new(replicas, &context.listener);
+    let mut topics: Vec<FetchTopicResponse> = Vec::new();
+    for (fetch, data) in results {
+        let name = &fetch.topic_partition;
+        let current_leader = (version >= FIRST_VERSION_WITH_CURRENT_LEADER)
+            .then(|| leaders.hint(data.error, name))
+            .flatten();
+        let mut partition = partition_response(name.partition, version, data);
+        partition.current_leader = current_leader;
+        match topics.last_mut() {
+            Some(topic) if topic.name == name.topic && topic.id == fetch.topic_id => {
+                topic.partitions.push(partition);
+            }
+            _ => topics.push(FetchTopicResponse {
+                name: name.topic.clone(),
+                id: fetch.topic_id,
+                partitions: vec![partition],
+            }),
+        }
+    }
+    let nodes = leaders.into_nodes().map(|node| NodeEndpoint {
+        id: node.id,
+        host: node.host,
+        port: node.port,
+        rack: node.rack,
+    });
+    FetchResponse {
+        throttle_time_ms: 0,
+        error: ErrorCode::None,
+        session_id,
+        topics,
+        node_endpoints: nodes.collect(),
+    }
+}
+
+fn partition_response(index: i32, version: i16, data: FetchPartitionData) -> FetchPartitionResponse {
+    let records = data.records.map(|slice| {
+        Chunk::File(FileRange {
+            file: slice.file,
+            position: slice.position,
+            length: slice.length,
+        })
+    });
+    FetchPartitionResponse {
+        index,
+        error: match data.error {
+            ErrorCode::KafkaStorageError if version <= LAST_VERSION_WITHOUT_STORAGE_ERROR => {
+                ErrorCode::NotLeaderOrFollower
+            }
+            error => error,
+        },
+        high_watermark: data.high_watermark,
+        last_stable_offset: data.last_stable_offset,
+        log_start_offset: data.log_start_offset,
+        diverging_epoch: data.diverging_epoch,
+        current_leader: None,
+        aborted_transactions: data.aborted_transactions,
+        preferred_read_replica: data.preferred_read_replica.unwrap_or(NO_BROKER),
+        records: records.into_iter().collect(),
+    }
+}

@@ -1,0 +1,131 @@
+//! LeaderAndIsr (4): the controller tells who leads what. Kafka 3.9: `KafkaApis.handleLeaderAndIsrRequest`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Api, RequestContext};
+use crate::cluster::LeadershipDecision;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{TopicId, TopicPartition};
+use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState, ReplicaAssignment};
+use crate::protocol::StrBytes;
+use crate::protocol::messages::leader_and_isr_request::LeaderAndIsrPartitionState;
+use crate::protocol::messages::leader_and_isr_response::{
+    LeaderAndIsrPartitionError, LeaderAndIsrTopicError,
+};
+use crate::protocol::messages::{BrokerId, LeaderAndIsrRequest, LeaderAndIsrResponse};
+use crate::replica::{LeaderAndIsrUpdate, PartitionUpdate, ReplicaManager};
+
+/// First version whose response names topics by id.
+const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 5;
+
+/// Serves versions 0 to 7.
+pub async fn handle(
+    api: &Api,
+    context: &RequestContext,
+    request: LeaderAndIsrRequest,
+) -> LeaderAndIsrResponse {
+    serve(&api.replicas, context.api_version, request).await
+}
+
+/// [`handle`] with no more than it needs.
+pub async fn serve(
+    replicas: &Arc<ReplicaManager>,
+    version: i16,
+    request: LeaderAndIsrRequest,
+) -> LeaderAndIsrResponse {
+    let broker_epoch = request.broker_epoch;
+    let update = update(request);
+    let topics: HashMap<_, _> = update
+        .partitions
+        .iter()
+        .map(|p| (p.topic_partition.topic.clone(), p.topic_id.unwrap_or_default()))
+        .collect();
+    let names: Vec<_> = update
+        .partitions
+        .iter()
+        .map(|p| p.topic_partition.clone())
+        .collect();
+    let result = if replicas.is_broker_epoch_stale(broker_epoch) {
+        tracing::info!(
+            broker_epoch,
+            "refusing LeaderAndIsr meant for an earlier life of this broker"
+        );
+        Err(ErrorCode::StaleBrokerEpoch)
+    } else {
+        replicas.become_leader_or_follower(update).await
+    };
+    let (error, codes) = match result {
+        Ok(codes) => (ErrorCode::None, codes),
+        // What is wrong with the whole request is said of each partition too.
+        Err(error) => (error, names.into_iter().map(|name| (name, error)).collect()),
+    };
+    let response = LeaderAndIsrResponse::default().with_error_code(error.code());
+    if version < FIRST_VERSION_WITH_TOPIC_IDS {
+        let named = codes.into_iter().map(|(name, code)| {
+            partition_error(&name, code).with_topic_name(StrBytes::from_string(name.topic.to_string()).into())
+        });
+        return response.with_partition_errors(named.collect());
+    }
+    let mut by_topic: Vec<LeaderAndIsrTopicError> = Vec::new();
+    for (name, code) in codes {
+        let id = topics.get(&name.topic).copied().unwrap_or_default();
+        let error = partition_error(&name, code);
+        match by_topic.iter_mut().find(|topic| topic.topic_id == id) {
+            Some(topic) => topic.partition_errors.push(error),
+            None => by_topic.push(
+                LeaderAndIsrTopicError::default()
+                    .with_topic_id(id)
+                    .with_partition_errors(vec![error]),
+            ),
+        }
+    }
+    response.with_topics(by_topic)
+}
+
+fn partition_error(name: &TopicPartition, code: ErrorCode) -> LeaderAndIsrPartitionError {
+    LeaderAndIsrPartitionError::default()
+        .with_partition_index(name.partition)
+        .with_error_code(code.code())
+}
+
+fn update(request: LeaderAndIsrRequest) -> LeaderAndIsrUpdate {
+    let mut partitions = Vec::new();
+    // Before version 2 each partition names its topic.
+    for state in &request.ungrouped_partition_states {
+        partitions.push(partition(&state.topic_name, TopicId::nil(), state));
+    }
+    for topic in &request.topic_states {
+        let states = topic.partition_states.iter();
+        partitions.extend(states.map(|state| partition(&topic.topic_name, topic.topic_id, state)));
+    }
+    LeaderAndIsrUpdate {
+        controller_id: request.controller_id.0,
+        controller_epoch: request.controller_epoch,
+        partitions,
+    }
+}
+
+fn partition(topic: &str, topic_id: TopicId, state: &LeaderAndIsrPartitionState) -> PartitionUpdate {
+    let ids = |list: &[BrokerId]| list.iter().map(|id| id.0).collect();
+    PartitionUpdate {
+        topic_partition: TopicPartition::new(topic, state.partition_index),
+        topic_id: (!topic_id.is_nil()).then_some(topic_id),
+        decision: LeadershipDecision {
+            controller_epoch: state.controller_epoch,
+            leader_and_isr: LeaderAndIsr {
+                leader: state.leader.0,
+                leader_epoch: state.leader_epoch,
+                isr: ids(&state.isr),
+                recovery_state: LeaderRecoveryState::from_i8(state.leader_recovery_state).unwrap_or_default(),
+                partition_epoch: state.partition_epoch,
+            },
+            assignment: ReplicaAssignment {
+                replicas: ids(&state.replicas),
+                adding: ids(&state.adding_replicas),
+                removing: ids(&state.removing_replicas),
+            },
+            is_new: state.is_new,
+        },
+    }
+}

@@ -1,0 +1,132 @@
+//! ListOffsets (2): offsets by time. Kafka 3.9: `KafkaApis.handleListOffsetRequest`.
+
+use std::collections::HashSet;
+
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::log::FetchIsolation;
+use crate::protocol::messages::list_offsets_request::ListOffsetsPartition;
+use crate::protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+use crate::replica::ReplicaManager;
+use crate::replica::list_offsets::{
+    EARLIEST_LOCAL_TIMESTAMP, LATEST_TIERED_TIMESTAMP, MAX_TIMESTAMP, OffsetQuery,
+};
+
+/// Up to this version clients know LEADER_NOT_AVAILABLE in place of OFFSET_NOT_AVAILABLE.
+const LAST_VERSION_WITHOUT_OFFSET_NOT_AVAILABLE: i16 = 4;
+const READ_COMMITTED: i8 = 1;
+const CONSUMER: i32 = -1;
+/// May ask followers too.
+const DEBUGGING_CONSUMER: i32 = -2;
+
+/// Serves versions 0 to 9.
+pub async fn handle(api: &Api, context: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    serve(&api.replicas, context.api_version, &request)
+}
+
+/// [`handle`] with no more than it needs.
+pub fn serve(replicas: &ReplicaManager, version: i16, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+    let image = replicas.metadata().image();
+    let mut seen = HashSet::new();
+    let mut duplicates = HashSet::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let key = (topic.name.as_str(), partition.partition_index);
+            if !seen.insert(key) {
+                duplicates.insert(key);
+            }
+        }
+    }
+    let topics = request.topics.iter().map(|topic| {
+        let name = image.topic_name(&topic.name);
+        let partitions = topic.partitions.iter().map(|wanted| {
+            let response =
+                ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
+            if version > 0 && duplicates.contains(&(topic.name.as_str(), wanted.partition_index)) {
+                return failed(response, ErrorCode::InvalidRequest);
+            }
+            let partition = TopicPartition::new(name.clone(), wanted.partition_index);
+            match version {
+                0 => legacy(replicas, request, &partition, wanted, response),
+                _ => by_timestamp(replicas, version, request, &partition, wanted, response),
+            }
+        });
+        ListOffsetsTopicResponse::default()
+            .with_name(topic.name.clone())
+            .with_partitions(partitions.collect())
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
+}
+
+fn query(request: &ListOffsetsRequest, wanted: &ListOffsetsPartition) -> OffsetQuery {
+    let replica_id = request.replica_id.0;
+    OffsetQuery {
+        isolation: match request.isolation_level {
+            _ if replica_id != CONSUMER => FetchIsolation::LogEnd,
+            READ_COMMITTED => FetchIsolation::TxnCommitted,
+            _ => FetchIsolation::HighWatermark,
+        },
+        current_leader_epoch: (wanted.current_leader_epoch >= 0).then_some(wanted.current_leader_epoch),
+        fetch_only_leader: replica_id != DEBUGGING_CONSUMER,
+    }
+}
+
+fn failed(response: ListOffsetsPartitionResponse, error: ErrorCode) -> ListOffsetsPartitionResponse {
+    response
+        .with_error_code(error.code())
+        .with_timestamp(-1)
+        .with_offset(-1)
+}
+
+fn by_timestamp(
+    replicas: &ReplicaManager,
+    version: i16,
+    request: &ListOffsetsRequest,
+    partition: &TopicPartition,
+    wanted: &ListOffsetsPartition,
+    response: ListOffsetsPartitionResponse,
+) -> ListOffsetsPartitionResponse {
+    let known_since = match wanted.timestamp {
+        MAX_TIMESTAMP => 7,
+        EARLIEST_LOCAL_TIMESTAMP => 8,
+        LATEST_TIERED_TIMESTAMP => 9,
+        _ => 0,
+    };
+    if version < known_since {
+        return failed(response, ErrorCode::UnsupportedVersion);
+    }
+    match replicas.offset_for_timestamp(partition, wanted.timestamp, query(request, wanted)) {
+        Ok(Some(found)) => {
+            let response = response.with_timestamp(found.timestamp).with_offset(found.offset);
+            if version >= 4 {
+                response.with_leader_epoch(found.leader_epoch)
+            } else {
+                response
+            }
+        }
+        Ok(None) => response.with_timestamp(-1).with_offset(-1),
+        Err(ErrorCode::OffsetNotAvailable) if version <= LAST_VERSION_WITHOUT_OFFSET_NOT_AVAILABLE => {
+            failed(response, ErrorCode::LeaderNotAvailable)
+        }
+        Err(error) => failed(response, error),
+    }
+}
+
+/// Version 0 has neither timestamps nor one offset, but a list of segment starts.
+fn legacy(
+    replicas: &ReplicaManager,
+    request: &ListOffsetsRequest,
+    partition: &TopicPartition,
+    wanted: &ListOffsetsPartition,
+    response: ListOffsetsPartitionResponse,
+) -> ListOffsetsPartitionResponse {
+    let max_offsets = usize::try_from(wanted.max_num_offsets).unwrap_or(0);
+    match replicas.legacy_offsets_before(partition, wanted.timestamp, max_offsets, query(request, wanted)) {
+        Ok(offsets) => response.with_old_style_offsets(offsets),
+        Err(error) => response.with_error_code(error.code()),
+    }
+}

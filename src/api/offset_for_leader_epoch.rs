@@ -1,0 +1,49 @@
+//! OffsetForLeaderEpoch (23): where an epoch ends on the leader, for consumers that check for truncation.
+//! Kafka 3.9: `KafkaApis.handleOffsetForLeaderEpochRequest`.
+
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
+use crate::protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
+use crate::replica::ReplicaManager;
+
+/// Serves versions 0 to 4.
+pub async fn handle(
+    api: &Api,
+    _context: &RequestContext,
+    request: OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
+    serve(&api.replicas, &request)
+}
+
+/// [`handle`] with no more than it needs.
+pub fn serve(
+    replicas: &ReplicaManager,
+    request: &OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
+    let image = replicas.metadata().image();
+    let topics = request.topics.iter().map(|topic| {
+        let name = image.topic_name(&topic.topic);
+        let partitions = topic.partitions.iter().map(|wanted| {
+            let partition = TopicPartition::new(name.clone(), wanted.partition);
+            let current = (wanted.current_leader_epoch >= 0).then_some(wanted.current_leader_epoch);
+            let (error, (epoch, end_offset)) =
+                match replicas.end_offset_for_leader_epoch(&partition, current, wanted.leader_epoch) {
+                    Ok(end) => (ErrorCode::None, end),
+                    Err(error) => (error, (-1, -1)),
+                };
+            EpochEndOffset::default()
+                .with_partition(wanted.partition)
+                .with_error_code(error.code())
+                .with_leader_epoch(epoch)
+                .with_end_offset(end_offset)
+        });
+        OffsetForLeaderTopicResult::default()
+            .with_topic(topic.topic.clone())
+            .with_partitions(partitions.collect())
+    });
+    OffsetForLeaderEpochResponse::default().with_topics(topics.collect())
+}

@@ -1,0 +1,204 @@
+//! Produce (0): records for partitions that this broker leads. Kafka 3.9: `KafkaApis.handleProduceRequest`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::current_leader::CurrentLeaders;
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::log::{AppendError, AppendOrigin};
+use crate::protocol::StrBytes;
+use crate::protocol::messages::produce_request::TopicProduceData;
+use crate::protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
+use crate::protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
+use crate::record::{RecordBatches, validate_produce_version};
+use crate::replica::{AppendResult, ReplicaManager};
+
+/// The client id of Kafka's tool for repairing internal topics: the only one that may write to them.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+/// First version that names the records at fault (KIP-467).
+const FIRST_VERSION_WITH_RECORD_ERRORS: i16 = 8;
+/// First version that names the current leader (KIP-951).
+const FIRST_VERSION_WITH_CURRENT_LEADER: i16 = 10;
+
+/// How to go on with the connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProduceReply {
+    /// The client waits for this.
+    Respond(ProduceResponse),
+    /// acks=0 and all went well: the client expects nothing.
+    Nothing,
+    /// acks=0 and something failed: closing the connection is the only way to tell.
+    Close,
+}
+
+/// Serves versions 0 to 11.
+pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest) -> ProduceReply {
+    serve(&api.replicas, context, request).await
+}
+
+/// [`handle`] with no more than it needs.
+pub async fn serve(
+    replicas: &ReplicaManager,
+    context: &RequestContext,
+    request: ProduceRequest,
+) -> ProduceReply {
+    let acks = request.acks;
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let mut topics = Vec::with_capacity(request.topic_data.len());
+    let mut entries = Vec::new();
+    // What is not refused here is appended; the slots tell where its result belongs.
+    let mut slots = Vec::new();
+    for TopicProduceData {
+        name, partition_data, ..
+    } in request.topic_data
+    {
+        let topic = replicas.metadata().image().topic_name(&name);
+        let mut results: Vec<(TopicPartition, AppendResult)> = Vec::with_capacity(partition_data.len());
+        for data in partition_data {
+            let partition = TopicPartition::new(topic.clone(), data.index);
+            let records = data.records.unwrap_or_default();
+            let refusal = match check(replicas, context.api_version, &partition, &records) {
+                Err(refusal) => refusal,
+                Ok(()) => {
+                    slots.push((topics.len(), results.len()));
+                    entries.push((partition.clone(), records));
+                    refused(ErrorCode::UnknownServerError, "the records were not appended")
+                }
+            };
+            results.push((partition, Err(refusal)));
+        }
+        topics.push((name, results));
+    }
+    let internal_topics_allowed = context.client_id == ADMIN_CLIENT_ID;
+    let appended = replicas
+        .append_records(
+            timeout,
+            acks,
+            AppendOrigin::Client,
+            internal_topics_allowed,
+            entries,
+        )
+        .await;
+    for ((topic, partition), (_, result)) in slots.into_iter().zip(appended) {
+        topics[topic].1[partition].1 = result;
+    }
+    if acks == 0 {
+        let failed = topics
+            .iter()
+            .flat_map(|(_, results)| results)
+            .find(|(_, r)| r.is_err());
+        return match failed {
+            Some((partition, result)) => {
+                let error = result.as_ref().err();
+                tracing::info!(%partition, ?error, "closing a connection that produces with acks=0");
+                ProduceReply::Close
+            }
+            None => ProduceReply::Nothing,
+        };
+    }
+    ProduceReply::Respond(response(replicas, context, topics))
+}
+
+fn refused(code: ErrorCode, message: &str) -> AppendError {
+    AppendError {
+        code,
+        message: message.to_owned(),
+        record_errors: Vec::new(),
+    }
+}
+
+/// What can be told before anything is appended.
+fn check(
+    replicas: &ReplicaManager,
+    version: i16,
+    partition: &TopicPartition,
+    records: &Bytes,
+) -> Result<(), AppendError> {
+    if replicas
+        .metadata()
+        .image()
+        .partition(&partition.topic, partition.partition)
+        .is_none()
+    {
+        let message = "this broker does not know the partition";
+        return Err(refused(ErrorCode::UnknownTopicOrPartition, message));
+    }
+    validate_produce_version(version, records).map_err(|invalid| AppendError {
+        code: invalid.code,
+        message: invalid.message,
+        record_errors: invalid.record_errors,
+    })?;
+    // There is no transaction coordinator yet, so no such transaction can have been begun.
+    let mut batches = RecordBatches::new(records).filter_map(Result::ok);
+    if batches.any(|batch| batch.is_transactional()) {
+        let message = "transactions are not served by this broker";
+        return Err(refused(ErrorCode::InvalidTxnState, message));
+    }
+    Ok(())
+}
+
+fn response(
+    replicas: &ReplicaManager,
+    context: &RequestContext,
+    topics: Vec<(TopicName, Vec<(TopicPartition, AppendResult)>)>,
+) -> ProduceResponse {
+    let version = context.api_version;
+    let mut leaders = CurrentLeaders::new(replicas, &context.listener);
+    let topics = topics.into_iter().map(|(name, results)| {
+        let results = results.into_iter().map(|(partition, result)| {
+            let response = PartitionProduceResponse::default().with_index(partition.partition);
+            let error = match result {
+                Ok(info) => {
+                    return response
+                        .with_base_offset(info.first_offset)
+                        .with_log_append_time_ms(info.log_append_time)
+                        .with_log_start_offset(info.log_start_offset);
+                }
+                Err(error) => error,
+            };
+            let mut response = response
+                .with_error_code(error.code.code())
+                .with_base_offset(-1)
+                .with_log_append_time_ms(-1)
+                .with_log_start_offset(-1);
+            if version >= FIRST_VERSION_WITH_CURRENT_LEADER
+                && let Some((leader, epoch)) = leaders.hint(error.code, &partition)
+            {
+                let leader = LeaderIdAndEpoch::default().with_leader_id(leader.into());
+                response = response.with_current_leader(leader.with_leader_epoch(epoch));
+            }
+            if version >= FIRST_VERSION_WITH_RECORD_ERRORS {
+                response = with_details(response, error);
+            }
+            response
+        });
+        TopicProduceResponse::default()
+            .with_name(name)
+            .with_partition_responses(results.collect())
+    });
+    let response = ProduceResponse::default().with_responses(topics.collect());
+    let nodes = leaders.into_nodes().map(|node| {
+        NodeEndpoint::default()
+            .with_node_id(node.id.into())
+            .with_host(StrBytes::from_string(node.host))
+            .with_port(node.port.into())
+            .with_rack(node.rack.map(StrBytes::from_string))
+    });
+    response.with_node_endpoints(nodes.collect())
+}
+
+fn with_details(response: PartitionProduceResponse, error: AppendError) -> PartitionProduceResponse {
+    let record_errors = error.record_errors.into_iter().map(|(index, message)| {
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(index)
+            .with_batch_index_error_message(Some(StrBytes::from_string(message)))
+    });
+    response
+        .with_record_errors(record_errors.collect())
+        .with_error_message(Some(StrBytes::from_string(error.message)))
+}

@@ -1,0 +1,86 @@
+//! StopReplica (5): the controller takes replicas from this broker. Kafka 3.9: `KafkaApis.handleStopReplicaRequest`.
+
+use std::sync::Arc;
+
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{NO_LEADER_EPOCH, TopicPartition};
+use crate::protocol::StrBytes;
+use crate::protocol::messages::stop_replica_response::StopReplicaPartitionError;
+use crate::protocol::messages::{StopReplicaRequest, StopReplicaResponse};
+use crate::replica::{ReplicaManager, StopPartition, StopReplicaUpdate};
+
+/// Serves versions 0 to 4.
+pub async fn handle(
+    api: &Api,
+    _context: &RequestContext,
+    request: StopReplicaRequest,
+) -> StopReplicaResponse {
+    serve(&api.replicas, &request).await
+}
+
+/// [`handle`] with no more than it needs.
+pub async fn serve(replicas: &Arc<ReplicaManager>, request: &StopReplicaRequest) -> StopReplicaResponse {
+    let update = update(request);
+    let names: Vec<_> = update
+        .partitions
+        .iter()
+        .map(|p| p.topic_partition.clone())
+        .collect();
+    let result = if replicas.is_broker_epoch_stale(request.broker_epoch) {
+        tracing::info!(
+            broker_epoch = request.broker_epoch,
+            "refusing StopReplica meant for an earlier life of this broker"
+        );
+        Err(ErrorCode::StaleBrokerEpoch)
+    } else {
+        replicas.stop_replicas(update).await
+    };
+    let (error, codes) = match result {
+        Ok(codes) => (ErrorCode::None, codes),
+        Err(error) => (error, names.into_iter().map(|name| (name, error)).collect()),
+    };
+    let partitions = codes.into_iter().map(|(name, code)| {
+        StopReplicaPartitionError::default()
+            .with_topic_name(StrBytes::from_string(name.topic.to_string()).into())
+            .with_partition_index(name.partition)
+            .with_error_code(code.code())
+    });
+    StopReplicaResponse::default()
+        .with_error_code(error.code())
+        .with_partition_errors(partitions.collect())
+}
+
+/// Three ways to say the same: version 0 names partitions one by one, 1 and 2 by topic, 3 and later each with its
+/// leader epoch and with its own word on deletion.
+fn update(request: &StopReplicaRequest) -> StopReplicaUpdate {
+    let stop = |topic: &str, partition, leader_epoch, delete| StopPartition {
+        topic_partition: TopicPartition::new(topic, partition),
+        leader_epoch,
+        delete,
+    };
+    let mut partitions = Vec::new();
+    for partition in &request.ungrouped_partitions {
+        let (topic, index) = (&partition.topic_name, partition.partition_index);
+        partitions.push(stop(topic, index, NO_LEADER_EPOCH, request.delete_partitions));
+    }
+    for topic in &request.topics {
+        let indexes = topic.partition_indexes.iter();
+        partitions.extend(indexes.map(|&i| stop(&topic.name, i, NO_LEADER_EPOCH, request.delete_partitions)));
+    }
+    for topic in &request.topic_states {
+        let states = topic.partition_states.iter();
+        partitions.extend(states.map(|s| {
+            stop(
+                &topic.topic_name,
+                s.partition_index,
+                s.leader_epoch,
+                s.delete_partition,
+            )
+        }));
+    }
+    StopReplicaUpdate {
+        controller_epoch: request.controller_epoch,
+        partitions,
+    }
+}
