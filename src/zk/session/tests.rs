@@ -96,7 +96,7 @@ async fn forward(mut client: TcpStream, servers: String, way: watch::Receiver<Wa
                 _ => return,
             },
             n = server.read(&mut down) => match n {
-                Ok(_) if *way.borrow() == Way::Mute => Ok(()),
+                Ok(_) if *way.borrow() != Way::Open => Ok(()),
                 Ok(n) if n > 0 => client.write_all(&down[..n]).await,
                 _ => return,
             },
