@@ -2,15 +2,19 @@
 //! `BARNABAS_TEST_ZOOKEEPER=host:port` names. Without it those tests say that they were skipped.
 
 mod cluster;
+pub mod proxy;
 mod store;
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use self::proxy::{Proxy, Way};
 use super::memory::{MemorySession, MemoryZooKeeper};
 use super::session::{MAX_IN_FLIGHT, ZkOptions, ZkSession};
 use super::store::{WatchEvent, WatchKind, ZkStore};
@@ -55,6 +59,8 @@ impl Ensemble for InMemory {
 /// A chroot of its own in a running ZooKeeper.
 pub struct Real {
     pub connect: String,
+    /// By session id, the way that the session goes.
+    ways: Mutex<HashMap<i64, Arc<Proxy>>>,
 }
 
 impl Real {
@@ -65,6 +71,7 @@ impl Real {
                 let unique = uuid_to_base64(random_uuid());
                 Some(Self {
                     connect: format!("{servers}/barnabas-test/{name}-{unique}"),
+                    ways: Mutex::default(),
                 })
             }
             Err(_) => {
@@ -92,17 +99,23 @@ impl Ensemble for Real {
     type Session = ZkSession;
 
     async fn connect(&self) -> Arc<ZkSession> {
-        Arc::new(ZkSession::connect(self.options()).await.unwrap())
+        let proxy = Arc::new(Proxy::before(self).await);
+        let session = proxy.connect().await;
+        self.ways.lock().insert(session.session_id(), proxy);
+        Arc::new(session)
     }
 
     async fn expire(&self, session: &Arc<ZkSession>) {
-        // Whoever knows id and password of a session can close it under its owner's feet.
+        // Whoever knows id and password of a session can close it, if its owner does not take it back meanwhile.
+        let way = Arc::clone(&self.ways.lock()[&session.session_id()]);
+        way.cut().await;
         let servers = self.connect.split('/').next().unwrap();
         let connector = zookeeper_client::Client::connector().with_session(session.session_info());
         let intruder = connector.connect(servers).await.unwrap();
         let mut state = intruder.state_watcher();
         drop(intruder);
         while !state.changed().await.is_terminated() {}
+        way.set(Way::Open);
     }
 
     async fn close(&self, session: &Arc<ZkSession>) {
