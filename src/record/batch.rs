@@ -50,6 +50,8 @@
 use std::ops::Deref;
 
 use super::compression::{Compression, UnknownCompression};
+use super::error::BatchError;
+use super::sequence::increment_sequence;
 use crate::common::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, ProducerId};
 use crate::config::TimestampType;
 
@@ -101,42 +103,6 @@ const TIMESTAMP_TYPE_BIT: i16 = 0x08;
 const TRANSACTIONAL_BIT: i16 = 0x10;
 const CONTROL_BIT: i16 = 0x20;
 const DELETE_HORIZON_BIT: i16 = 0x40;
-
-/// A batch that cannot be what it says.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("corrupt batch at byte {position}: {reason}")]
-pub struct BatchError {
-    /// Where it starts, counted from the start of the walk.
-    pub position: u64,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl BatchError {
-    pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self {
-            position: 0,
-            reason: reason.into(),
-        }
-    }
-
-    pub(crate) fn at(self, position: usize) -> Self {
-        Self {
-            position: position as u64,
-            ..self
-        }
-    }
-}
-
-/// The sequence number `delta` records after `sequence`; after 2³¹-1 comes 0.
-pub fn increment_sequence(sequence: i32, delta: i32) -> i32 {
-    sequence.wrapping_add(delta) & i32::MAX
-}
-
-/// The sequence number `delta` records before `sequence`; before 0 comes 2³¹-1.
-pub fn decrement_sequence(sequence: i32, delta: i32) -> i32 {
-    sequence.wrapping_sub(delta) & i32::MAX
-}
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut array = [0; N];

@@ -1,6 +1,7 @@
 //! The walk from batch to batch through a buffer. Kafka 3.9: `MemoryRecords`, `ByteBufferLogInputStream`.
 
-use super::batch::{BatchError, RecordBatch};
+use super::batch::RecordBatch;
+use super::error::BatchError;
 
 /// The batches that lie one after the other in a buffer.
 ///

@@ -1,9 +1,34 @@
 //! Why records cannot be read or may not be appended, with Kafka's code for it.
 //! Kafka 3.9: `InvalidRecordException`, `RecordValidationException` and their neighbours.
 
-use super::batch::BatchError;
 use super::compression::{DecompressError, UnknownCompression};
 use crate::common::error::ErrorCode;
+
+/// A batch that cannot be what it says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("corrupt batch at byte {position}: {reason}")]
+pub struct BatchError {
+    /// Where it starts, counted from the start of the walk.
+    pub position: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl BatchError {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            position: 0,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn at(self, position: usize) -> Self {
+        Self {
+            position: position as u64,
+            ..self
+        }
+    }
+}
 
 /// Records inside a batch that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,22 +8,23 @@ pub mod compression;
 pub mod control;
 pub mod conversion;
 pub mod error;
+pub mod produce_version;
 #[expect(clippy::module_inception, reason = "a record is what Kafka calls it")]
 pub mod record;
+pub mod sequence;
 pub mod validator;
 pub mod varint;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use batch::{BatchError, BatchHeader, RecordBatch};
+pub use batch::{BatchHeader, RecordBatch};
 pub use batches::RecordBatches;
 pub use builder::BatchBuilder;
 pub use compression::Compression;
 pub use control::{ControlRecordType, EndTransactionMarker};
 pub use conversion::down_convert;
-pub use error::{InvalidRecords, RecordError};
+pub use error::{BatchError, InvalidRecords, RecordError};
+pub use produce_version::validate_produce_version;
 pub use record::{Headers, Record, RecordReader};
-pub use validator::{
-    AppendContext, AppendOrigin, ValidatedRecords, validate_append, validate_produce_version,
-};
+pub use validator::{AppendContext, AppendOrigin, ValidatedRecords, validate_append};

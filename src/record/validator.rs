@@ -1,5 +1,5 @@
 //! What a leader checks of the records it is given, and what it makes of them. Kafka 3.9: `LogValidator`,
-//! `UnifiedLog.analyzeAndValidateRecords`, `ProduceRequest.validateRecords`.
+//! `UnifiedLog.analyzeAndValidateRecords`.
 //!
 //! Whatever comes in, exactly one batch of format 2 goes to the log. Usually it is the producer's own: its
 //! payload is passed on untouched and only the header in front of it is another. It is rebuilt when
@@ -32,11 +32,6 @@ const MAX_RECORD_ERRORS: usize = 1000;
 /// that much memory must be held for it.
 const MAX_EXPANSION: usize = 64;
 const MIN_UNPACKED_BYTES: usize = 64 << 20;
-/// The Produce version that brought format 2.
-const FIRST_VERSION_WITH_BATCHES: i16 = 3;
-/// The Produce version that brought zstd.
-const FIRST_VERSION_WITH_ZSTD: i16 = 7;
-
 /// Who appends: decides which checks apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendOrigin {
@@ -74,34 +69,6 @@ pub struct ValidatedRecords {
     pub log_append_time: i64,
     /// Whether the batch was encoded anew; Kafka counts such records as converted.
     pub is_rebuilt: bool,
-}
-
-/// Refuses what a Produce request of this version may not carry; to be asked before anything is appended.
-pub fn validate_produce_version(version: i16, records: &[u8]) -> Result<(), InvalidRecords> {
-    if version < FIRST_VERSION_WITH_BATCHES {
-        return Ok(());
-    }
-    let mut batches = RecordBatches::new(records);
-    let Some(batch) = batches.next().transpose()? else {
-        return Err(InvalidRecords::invalid("there must be one record batch"));
-    };
-    if batch.magic() != CURRENT_MAGIC {
-        return Err(InvalidRecords::invalid(format!(
-            "format {} in Produce version {version}",
-            batch.magic()
-        )));
-    }
-    if version < FIRST_VERSION_WITH_ZSTD && batch.compression() == Ok(Compression::Zstd) {
-        let message = format!("zstd in Produce version {version}");
-        return Err(InvalidRecords::new(
-            ErrorCode::UnsupportedCompressionType,
-            message,
-        ));
-    }
-    match batches.next().transpose()? {
-        Some(_) => Err(InvalidRecords::invalid("there must be exactly one record batch")),
-        None => Ok(()),
-    }
 }
 
 /// Checks the batch (or the messages of format 0 or 1) in `records` and gives it its place in the log. Bytes after

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::common::ids::Offset;
 use crate::record::BatchHeader;
-use crate::record::batch::{NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, decrement_sequence};
+use crate::record::batch::{NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP};
+use crate::record::sequence::decrement_sequence;
 
 /// How many batches a producer may have in flight and still have each recognised when it is sent again.
 pub const BATCHES_TO_RETAIN: usize = 5;

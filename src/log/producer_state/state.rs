@@ -7,7 +7,8 @@ use super::entry::{BatchMetadata, NO_COORDINATOR_EPOCH, ProducerStateEntry};
 use super::snapshot::{self, CorruptSnapshot};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, ProducerId};
-use crate::record::batch::{NO_PRODUCER_EPOCH, increment_sequence};
+use crate::record::batch::NO_PRODUCER_EPOCH;
+use crate::record::sequence::increment_sequence;
 use crate::record::{AppendOrigin, BatchHeader, ControlRecordType, EndTransactionMarker, RecordError};
 
 /// What producer state wants to know of a batch, with the offsets it has in the log.

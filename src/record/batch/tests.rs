@@ -128,13 +128,3 @@ fn headers_are_refused_or_awaited() {
     bytes[MAGIC_AT] = 3;
     assert!(BatchHeader::parse(&bytes).is_err());
 }
-
-#[test]
-fn sequences_wrap_to_zero() {
-    assert_eq!(increment_sequence(0, 1), 1);
-    assert_eq!(increment_sequence(i32::MAX - 1, 1), i32::MAX);
-    assert_eq!(increment_sequence(i32::MAX, 1), 0);
-    assert_eq!(increment_sequence(i32::MAX - 2, 5), 2);
-    assert_eq!(decrement_sequence(2, 5), i32::MAX - 2);
-    assert_eq!(decrement_sequence(7, 7), 0);
-}

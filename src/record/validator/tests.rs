@@ -464,31 +464,6 @@ fn coordinators_write_markers_that_stay_uncompressed() {
     assert_eq!(read, Some((marker, NOW)));
 }
 
-#[test]
-fn produce_versions_allow_what_they_knew() {
-    let old = legacy_message(0, 1, NOW, None, None);
-    let new = three_records(Compression::Gzip).build();
-    let zstd = three_records(Compression::Zstd).build();
-    let two = [&new[..], &new].concat();
-    let refused = |version, records: &[u8]| {
-        validate_produce_version(version, records)
-            .err()
-            .map(|error| error.code)
-    };
-    for version in 0..3 {
-        assert_eq!(refused(version, &old), None);
-        assert_eq!(refused(version, &[]), None);
-    }
-    for version in 3..12 {
-        assert_eq!(refused(version, &new), None);
-        for bad in [&old[..], &two, &[], &new[..30]] {
-            assert_eq!(refused(version, bad), Some(ErrorCode::InvalidRecord));
-        }
-        let expected = (version < 7).then_some(ErrorCode::UnsupportedCompressionType);
-        assert_eq!(refused(version, &zstd), expected);
-    }
-}
-
 proptest! {
     /// Whatever a client sends with a checksum that fits: refused, or one sound batch with the right offsets.
     #[test]
