@@ -76,7 +76,13 @@ impl AdminManager {
             let (topic_result, error) = match self.create_topic(topic, validate_only).await {
                 Ok(created) => (Some(created), None),
                 Err(error) => {
-                    debug!(topic = topic.name, %error, "topic not created");
+                    // Several brokers creating one topic on demand is nothing special.
+                    match error.code {
+                        ErrorCode::TopicAlreadyExists => {
+                            debug!(topic = topic.name, %error, "topic not created")
+                        }
+                        _ => info!(topic = topic.name, %error, "topic not created"),
+                    }
                     (None, Some(error))
                 }
             };

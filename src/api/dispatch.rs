@@ -35,6 +35,14 @@ impl RequestHandler for Api {
             Request::AllocateProducerIds(r) => {
                 caller.send(&allocate_producer_ids::handle(self, context, r).await)
             }
+            Request::CreateTopics(r) => caller.send(&create_topics::handle(self, context, r).await),
+            Request::DeleteTopics(r) => caller.send(&delete_topics::handle(self, context, r).await),
+            Request::CreatePartitions(r) => caller.send(&create_partitions::handle(self, context, r).await),
+            Request::DescribeConfigs(r) => caller.send(&describe_configs::handle(self, context, r).await),
+            Request::AlterConfigs(r) => caller.send(&alter_configs::handle(self, context, r).await),
+            Request::IncrementalAlterConfigs(r) => {
+                caller.send(&incremental_alter_configs::handle(self, context, r).await)
+            }
             Request::FindCoordinator(r) => caller.send(&find_coordinator::handle(self, context, r).await),
             Request::JoinGroup(r) => caller.send(&join_group::handle(self, context, r).await),
             Request::SyncGroup(r) => caller.send(&sync_group::handle(self, context, r).await),
@@ -88,14 +96,6 @@ impl RequestHandler for Api {
             Request::DescribeProducers(r) => caller.send(&planned::describe_producers(r)),
             Request::DescribeTransactions(r) => caller.send(&planned::describe_transactions(r)),
             Request::ListTransactions(_) => caller.send(&planned::list_transactions()),
-
-            // Their handlers are under way.
-            Request::CreateTopics(_)
-            | Request::DeleteTopics(_)
-            | Request::CreatePartitions(_)
-            | Request::DescribeConfigs(_)
-            | Request::AlterConfigs(_)
-            | Request::IncrementalAlterConfigs(_) => Reply::Close,
         }
     }
 }

@@ -72,7 +72,7 @@ async fn find(api: &Api, context: &RequestContext, key_type: i8, key: &str) -> R
     };
     if key_type == GROUP && !image.topics.contains_key(topic) {
         // The client comes again, and finds the topic then.
-        create_topic(api, topic).await;
+        api.admin.auto_create(&[topic.into()]).await;
         return Err(ErrorCode::CoordinatorNotAvailable);
     }
     let node =
@@ -82,8 +82,6 @@ async fn find(api: &Api, context: &RequestContext, key_type: i8, key: &str) -> R
         false => Ok(node),
     }
 }
-
-async fn create_topic(_api: &Api, _topic: &str) {}
 
 fn leader(image: &MetadataImage, topic: &str, partition: i32, listener: &str) -> Option<Node> {
     let id = image.partition(topic, partition)?.state.leader_and_isr.leader;

@@ -39,7 +39,12 @@ pub async fn handle(api: &Api, context: &RequestContext, request: MetadataReques
         },
     };
     let (mut topics, missing) = answer.topics(&request);
-    topics.extend(missing.iter().map(|name| answer.named(name, why_missing(name))));
+    if api.config.auto_create_topics_enable && request.allow_auto_topic_creation {
+        let created = api.admin.auto_create(&missing).await;
+        topics.extend(created.iter().map(|c| answer.named(&c.topic, c.error)));
+    } else {
+        topics.extend(missing.iter().map(|name| answer.named(name, why_missing(name))));
+    }
     let cluster_operations = match request.include_cluster_authorized_operations {
         true => ON_CLUSTER,
         false => NOT_ASKED,
@@ -67,7 +72,7 @@ fn refuse(request: &MetadataRequest, version: i16) -> Option<MetadataResponse> {
     Some(MetadataResponse::default().with_topics(refused.collect()))
 }
 
-/// Why a topic that nobody may or can create is not there.
+/// Why a topic that is not created on demand is not there.
 fn why_missing(name: &str) -> ErrorCode {
     match topic_name::validate(name) {
         Ok(()) => ErrorCode::UnknownTopicOrPartition,
