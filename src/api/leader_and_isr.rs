@@ -13,7 +13,7 @@ use crate::protocol::messages::leader_and_isr_request::LeaderAndIsrPartitionStat
 use crate::protocol::messages::leader_and_isr_response::{
     LeaderAndIsrPartitionError, LeaderAndIsrTopicError,
 };
-use crate::protocol::messages::{BrokerId, LeaderAndIsrRequest, LeaderAndIsrResponse};
+use crate::protocol::messages::{self, BrokerId, LeaderAndIsrRequest, LeaderAndIsrResponse};
 use crate::replica::{LeaderAndIsrUpdate, PartitionUpdate, ReplicaManager};
 
 /// First version whose response names topics by id.
@@ -25,7 +25,32 @@ pub async fn handle(
     context: &RequestContext,
     request: LeaderAndIsrRequest,
 ) -> LeaderAndIsrResponse {
+    read_topic_configs(api, &request).await;
     serve(&api.replicas, context.api_version, request).await
+}
+
+/// Reads the configurations of topics whose logs may have to be created: no notification tells of a new topic's.
+async fn read_topic_configs(api: &Api, request: &LeaderAndIsrRequest) {
+    let grouped = request.topic_states.iter().flat_map(|topic| {
+        let states = topic.partition_states.iter();
+        states.map(|state| (&topic.topic_name, state.partition_index))
+    });
+    let ungrouped = request.ungrouped_partition_states.iter();
+    let ungrouped = ungrouped.map(|state| (&state.topic_name, state.partition_index));
+    let is_missing = |(topic, partition): &(&messages::TopicName, i32)| {
+        let partition = TopicPartition::new(topic.as_str(), *partition);
+        api.replicas.partition(&partition).is_err()
+    };
+    let mut topics: Vec<String> = grouped
+        .chain(ungrouped)
+        .filter(is_missing)
+        .map(|(topic, _)| topic.to_string())
+        .collect();
+    topics.sort_unstable();
+    topics.dedup();
+    if let Err(error) = api.admin.configs().load_topics(&*api.zk, &topics).await {
+        tracing::warn!(%error, ?topics, "new topics begin with the configuration known so far");
+    }
 }
 
 /// [`handle`] with no more than it needs.
