@@ -218,17 +218,44 @@ impl Controller {
     ) -> Result<ReassignmentResult, ControllerError> {
         let mut results = ReassignmentResult::new();
         for (partition, reassignment) in reassignments {
-            let unknown = self.context.replicas(&partition).is_empty();
-            let result = if unknown || self.context.is_queued_for_deletion(&partition.topic) {
-                let message = "The partition does not exist.".to_owned();
-                (ErrorCode::UnknownTopicOrPartition, Some(message))
-            } else {
-                self.on_partition_reassignment(&partition, reassignment).await?;
-                (ErrorCode::None, None)
+            let result = match self.check_reassignment(&partition, &reassignment) {
+                Ok(()) => {
+                    self.on_partition_reassignment(&partition, reassignment).await?;
+                    (ErrorCode::None, None)
+                }
+                Err((code, message)) => (code, Some(message.to_owned())),
             };
             results.insert(partition, result);
         }
         Ok(results)
+    }
+
+    /// Whether a partition can be reassigned at all. One whose whole ISR consists of replicas that an earlier
+    /// reassignment was adding must not lose these: that would be an unclean election in disguise. A ZooKeeper
+    /// controller of Kafka 3.9 goes ahead and loses the records; this refusal is its KRaft controller's.
+    fn check_reassignment(
+        &self,
+        partition: &TopicPartition,
+        reassignment: &ReplicaAssignment,
+    ) -> Result<(), (ErrorCode, &'static str)> {
+        let unknown = self.context.replicas(partition).is_empty();
+        if unknown || self.context.is_queued_for_deletion(&partition.topic) {
+            return Err((
+                ErrorCode::UnknownTopicOrPartition,
+                "The partition does not exist.",
+            ));
+        }
+        let isr = self
+            .context
+            .leadership(partition)
+            .map(|l| &*l.leader_and_isr.isr)
+            .unwrap_or_default();
+        if !isr.is_empty() && !isr.iter().any(|r| reassignment.replicas.contains(r)) {
+            let message =
+                "Unable to revert partition assignment because it would require an unclean leader election.";
+            return Err((ErrorCode::InvalidReplicaAssignment, message));
+        }
+        Ok(())
     }
 
     /// The next step of a reassignment, whichever it is.

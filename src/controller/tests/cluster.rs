@@ -8,12 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::super::channel_manager::{BrokerChannels, ControlRequest, deleted_partitions};
 use super::super::event::ControllerEvent;
 use super::super::event_manager::EventQueue;
 use super::super::{Controller, ControllerHandle, ControllerSetup};
+use super::gate::GatedStore;
 use crate::common::clock::ManualClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicId, TopicPartition};
@@ -30,7 +32,7 @@ use crate::protocol::messages::{
 };
 use crate::zk::memory::{MemorySession, MemoryZooKeeper};
 use crate::zk::znode::{BrokerInfo, TopicAssignment, partition_state};
-use crate::zk::{CreateMode, ZkError, ZkOp, ZkStore, paths};
+use crate::zk::{CreateMode, ZkError, ZkStore, paths};
 
 /// A request on its way.
 #[derive(Clone, Debug)]
@@ -162,6 +164,8 @@ fn answer_stop_replica(
 pub struct TestBroker {
     pub session: Arc<MemorySession>,
     pub handle: ControllerHandle,
+    /// While false, the broker neither reads nor writes nor hears anything of ZooKeeper, like a stopped process.
+    pub running: watch::Sender<bool>,
 }
 
 /// The cluster.
@@ -231,10 +235,16 @@ impl Cluster {
     /// Registers a broker and starts its controller.
     pub async fn start_broker(&mut self, id: BrokerId) {
         let session = self.zookeeper.connect();
+        self.start_broker_in(session, id).await;
+    }
+
+    /// The same in a session that has done something before.
+    pub async fn start_broker_in(&mut self, session: Arc<MemorySession>, id: BrokerId) {
         let broker_epoch = register(&*session, id).await.expect("the id is free");
         let mut config = BrokerConfig::for_test(id, Path::new("unused"));
         (self.configure)(&mut config);
-        let store: Arc<dyn ZkStore> = session.clone();
+        let running = watch::Sender::new(true);
+        let store: Arc<dyn ZkStore> = Arc::new(GatedStore::new(session.clone(), &running));
         let to_register = store.clone();
         let setup = ControllerSetup {
             config: Arc::new(config),
@@ -256,7 +266,14 @@ impl Cluster {
                 open: BTreeSet::new(),
             })
         });
-        self.brokers.insert(id, TestBroker { session, handle });
+        self.brokers.insert(
+            id,
+            TestBroker {
+                session,
+                handle,
+                running,
+            },
+        );
         self.settle().await;
     }
 
@@ -401,28 +418,10 @@ impl Cluster {
         }
     }
 
-    /// What another controller would do to take over while the one that runs does not notice: epoch and znode in
-    /// one multi.
-    pub async fn usurp(&self) {
-        let (data, stat) = self
-            .admin
-            .get(paths::CONTROLLER_EPOCH, false)
-            .await
-            .expect("a session")
-            .expect("an epoch");
-        let epoch: i32 = std::str::from_utf8(&data)
-            .expect("text")
-            .parse()
-            .expect("a number");
-        let bump = ZkOp::SetData {
-            path: paths::CONTROLLER_EPOCH.into(),
-            data: (epoch + 1).to_string().into(),
-            version: Some(stat.version),
-        };
-        self.admin
-            .multi(vec![bump])
-            .await
-            .expect("the epoch was just read");
+    /// Stops a broker's process, or lets it go on.
+    pub async fn set_running(&self, id: BrokerId, running: bool) {
+        self.brokers[&id].running.send_replace(running);
+        self.settle().await;
     }
 }
 

@@ -1,4 +1,9 @@
 //! The whole controller on a ZooKeeper in memory, with channels that remember what was sent.
 
+mod alterations;
 mod captured;
 mod cluster;
+mod fencing;
+mod gate;
+mod histories;
+mod lifecycle;

@@ -1,0 +1,100 @@
+//! A store that can be held: whoever uses it stands still, while the rest of the cluster goes on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+
+use crate::zk::store::MultiError;
+use crate::zk::{CreateMode, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
+
+pub struct GatedStore<S> {
+    inner: Arc<S>,
+    open: watch::Receiver<bool>,
+}
+
+impl<S: ZkStore> GatedStore<S> {
+    /// Open while `open` says so.
+    pub fn new(inner: Arc<S>, open: &watch::Sender<bool>) -> Self {
+        let open = open.subscribe();
+        Self { inner, open }
+    }
+
+    fn when_open<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&S) -> BoxFuture<'static, T> + Send + 'static,
+    ) -> BoxFuture<'static, T> {
+        let (inner, mut open) = (self.inner.clone(), self.open.clone());
+        async move {
+            let _ = open.wait_for(|&open| open).await;
+            operation(&inner).await
+        }
+        .boxed()
+    }
+}
+
+impl<S: ZkStore> ZkStore for GatedStore<S> {
+    fn get(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<(Bytes, Stat)>, ZkError>> {
+        let path = path.to_owned();
+        self.when_open(move |s| s.get(&path, watch))
+    }
+
+    fn exists(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Stat>, ZkError>> {
+        let path = path.to_owned();
+        self.when_open(move |s| s.exists(&path, watch))
+    }
+
+    fn children(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Vec<String>>, ZkError>> {
+        let path = path.to_owned();
+        self.when_open(move |s| s.children(&path, watch))
+    }
+
+    fn create(
+        &self,
+        path: &str,
+        data: Bytes,
+        mode: CreateMode,
+    ) -> BoxFuture<'static, Result<(String, Stat), ZkError>> {
+        let path = path.to_owned();
+        self.when_open(move |s| s.create(&path, data, mode))
+    }
+
+    fn set(
+        &self,
+        path: &str,
+        data: Bytes,
+        version: Option<i32>,
+    ) -> BoxFuture<'static, Result<Stat, ZkError>> {
+        let path = path.to_owned();
+        self.when_open(move |s| s.set(&path, data, version))
+    }
+
+    fn delete(&self, path: &str, version: Option<i32>) -> BoxFuture<'static, Result<(), ZkError>> {
+        let path = path.to_owned();
+        self.when_open(move |s| s.delete(&path, version))
+    }
+
+    fn multi(&self, ops: Vec<ZkOp>) -> BoxFuture<'static, Result<Vec<ZkOpResult>, MultiError>> {
+        self.when_open(move |s| s.multi(ops))
+    }
+
+    fn session_id(&self) -> i64 {
+        self.inner.session_id()
+    }
+
+    fn subscribe(&self) -> mpsc::UnboundedReceiver<WatchEvent> {
+        let (mut events, mut open) = (self.inner.subscribe(), self.open.clone());
+        let (sender, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                let _ = open.wait_for(|&open| open).await;
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+}

@@ -1,0 +1,536 @@
+//! Brokers and topics through what happens to them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::super::channel_manager::ControlRequest;
+use super::super::event::ElectionType;
+use super::cluster::Cluster;
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::common::leader_and_isr::LeaderRecoveryState;
+use crate::zk::znode::{isr_change, log_dir_event, preferred_replica_election, reassign_partitions};
+use crate::zk::{CreateMode, ZkStore as _, paths};
+
+#[tokio::test(start_paused = true)]
+async fn the_last_in_sync_replica_is_waited_for_unless_the_topic_says_otherwise() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2]]).await;
+    cluster.kill_broker(1).await;
+    cluster.kill_broker(2).await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (-1, vec![2]), "trap 16");
+    cluster.start_broker(1).await;
+    assert_eq!(
+        cluster.leader_and_isr("t", 0).await,
+        (-1, vec![2]),
+        "1 is out of sync"
+    );
+
+    // The configuration is read at the moment of the election (trap 29).
+    cluster
+        .set_topic_config("t", r#"{"unclean.leader.election.enable":"true"}"#)
+        .await;
+    cluster
+        .controller_handle()
+        .topic_unclean_election_enabled("t".into());
+    cluster.settle().await;
+    let state = cluster.state("t", 0).await.expect("a state").leader_and_isr;
+    assert_eq!((state.leader, state.isr), (1, vec![1]));
+    assert_eq!(state.recovery_state, LeaderRecoveryState::Recovering);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_in_sync_replica_leads_when_it_returns() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2]]).await;
+    cluster.kill_broker(1).await;
+    cluster.kill_broker(2).await;
+    cluster.start_broker(2).await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unclean_election_on_request_needs_no_configuration() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2]]).await;
+    cluster.kill_broker(1).await;
+    cluster.kill_broker(2).await;
+    cluster.start_broker(1).await;
+    let partition = TopicPartition::new("t", 0);
+    let ask = |election| {
+        cluster
+            .controller_handle()
+            .elect_leaders(Some(vec![partition.clone()]), election)
+    };
+    let preferred = ask(ElectionType::Preferred).await.expect("active");
+    assert!(matches!(
+        preferred[&partition],
+        Err((ErrorCode::PreferredLeaderNotAvailable, _))
+    ));
+    let unclean = ask(ElectionType::Unclean).await.expect("active");
+    assert_eq!(unclean[&partition], Ok(1));
+    let again = ask(ElectionType::Unclean).await.expect("active");
+    assert!(matches!(
+        again[&partition],
+        Err((ErrorCode::ElectionNotNeeded, _))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_without_live_replicas_waits_for_one() {
+    let mut cluster = Cluster::with_brokers(1).await;
+    cluster.create_topic("t", &[&[5, 6]]).await;
+    assert!(cluster.state("t", 0).await.is_none());
+    cluster.start_broker(6).await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (6, vec![6]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_log_dir_takes_its_replicas_offline_until_the_broker_restarts() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2], &[1, 2]]).await;
+    let failed = (1, TopicPartition::new("t", 0));
+    cluster.wire.answers.lock().failed.insert(failed);
+    let data = log_dir_event::encode(1);
+    let path = paths::LOG_DIR_EVENT_SEQUENCE;
+    cluster
+        .admin
+        .create(path, data, CreateMode::PersistentSequential)
+        .await
+        .expect("the parent exists");
+    cluster.settle().await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]), "trap 30");
+    assert_eq!(cluster.leader_and_isr("t", 1).await, (1, vec![1, 2]));
+    let notifications = cluster
+        .admin
+        .children(paths::LOG_DIR_EVENT_NOTIFICATION, false)
+        .await;
+    assert_eq!(notifications, Ok(Some(vec![])));
+
+    cluster.kill_broker(1).await;
+    cluster.wire.answers.lock().failed.clear();
+    cluster.start_broker(1).await;
+    assert_eq!(
+        cluster.alter_isr(2, &[("t", 0, &[2, 1])]).await,
+        [ErrorCode::None]
+    );
+    cluster.kill_broker(2).await;
+    assert_eq!(
+        cluster.leader_and_isr("t", 0).await,
+        (1, vec![1]),
+        "it can lead again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_waits_for_every_replica() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2], &[2, 0]]).await;
+    cluster.kill_broker(2).await;
+    cluster.delete_topic("t").await;
+    assert!(cluster.topic("t").await.is_some(), "trap 26");
+
+    // The next controller goes on with it.
+    cluster.kill_broker(0).await;
+    cluster.start_broker(0).await;
+    assert!(cluster.topic("t").await.is_some());
+    cluster.start_broker(2).await;
+    assert!(cluster.topic("t").await.is_none());
+    let left = cluster.zookeeper.snapshot();
+    assert!(left.keys().all(|path| !path.ends_with("/t")), "{left:?}");
+
+    cluster.create_topic("t", &[&[1]]).await;
+    assert_eq!(
+        cluster.leader_and_isr("t", 0).await,
+        (1, vec![1]),
+        "the name can be used again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_a_broker_refuses_is_tried_again_when_it_restarts() {
+    let mut cluster = Cluster::with_brokers(2).await;
+    cluster.create_topic("t", &[&[1, 0]]).await;
+    let failed = (1, TopicPartition::new("t", 0));
+    cluster.wire.answers.lock().failed.insert(failed);
+    cluster.delete_topic("t").await;
+    assert!(cluster.topic("t").await.is_some());
+    cluster.kill_broker(1).await;
+    cluster.wire.answers.lock().failed.clear();
+    cluster.start_broker(1).await;
+    assert!(cluster.topic("t").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_waits_for_a_broker_that_does_not_answer() {
+    let cluster = Cluster::with_brokers(2).await;
+    cluster.create_topic("t", &[&[1, 0]]).await;
+    cluster.wire.answers.lock().silent.insert(1);
+    cluster.delete_topic("t").await;
+    assert!(cluster.topic("t").await.is_some());
+    cluster.set_topic("t", &[&[1, 0], &[0, 1]]).await;
+    let partitions = cluster.topic("t").await.expect("exists").partitions;
+    assert_eq!(
+        partitions.len(),
+        1,
+        "a topic being deleted takes no new partitions"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_delete_topic_enable_requests_for_deletion_are_removed() {
+    let mut cluster = Cluster::new().await;
+    cluster.configure = |config| config.delete_topic_enable = false;
+    cluster.start_broker(0).await;
+    cluster.create_topic("t", &[&[0]]).await;
+    cluster.delete_topic("t").await;
+    assert!(cluster.topic("t").await.is_some());
+    let requests = cluster.admin.children(paths::DELETE_TOPICS, false).await;
+    assert_eq!(requests, Ok(Some(vec![])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_what_does_not_exist_is_forgotten() {
+    let cluster = Cluster::with_brokers(1).await;
+    cluster.delete_topic("nowhere").await;
+    assert_eq!(
+        cluster.admin.children(paths::DELETE_TOPICS, false).await,
+        Ok(Some(vec![]))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reassignment_ends_when_all_targets_are_in_sync() {
+    let cluster = Cluster::with_brokers(4).await;
+    cluster.create_topic("t", &[&[0, 1]]).await;
+    cluster.take_sent();
+    let partition = TopicPartition::new("t", 0);
+    let targets = [(partition.clone(), Some(vec![2, 3]))].into();
+    let begun = cluster
+        .controller_handle()
+        .alter_partition_reassignments(targets)
+        .await
+        .expect("active");
+    assert_eq!(begun[&partition], (ErrorCode::None, None));
+    cluster.settle().await;
+    let moving = cluster.topic("t").await.expect("exists").partitions[&0].clone();
+    assert_eq!(
+        (moving.replicas, moving.adding, moving.removing),
+        (vec![2, 3, 0, 1], vec![2, 3], vec![0, 1])
+    );
+    let listed = cluster
+        .controller_handle()
+        .list_partition_reassignments(None)
+        .await
+        .expect("active");
+    assert!(listed[&partition].is_being_reassigned());
+    for sent in cluster.take_sent() {
+        if let ControlRequest::LeaderAndIsr(request) = sent.request {
+            let is_new = request.topic_states[0].partition_states[0].is_new;
+            assert_eq!(is_new, sent.to >= 2, "only added replicas are new (trap 15)");
+        }
+    }
+
+    cluster.delete_topic("t").await;
+    assert!(cluster.topic("t").await.is_some(), "no deletion meanwhile");
+    assert_eq!(
+        cluster.alter_isr(0, &[("t", 0, &[0, 1, 2])]).await,
+        [ErrorCode::None]
+    );
+    assert!(cluster.topic("t").await.expect("exists").partitions[&0].is_being_reassigned());
+    cluster.alter_isr(0, &[("t", 0, &[0, 1, 2, 3])]).await;
+    assert!(cluster.topic("t").await.is_none(), "then the deletion goes on");
+    let deleted_on = cluster.take_sent().into_iter().filter_map(|s| match s.request {
+        ControlRequest::StopReplica(r) if r.topic_states[0].partition_states[0].delete_partition => {
+            Some(s.to)
+        }
+        _ => None,
+    });
+    let deleted_on: Vec<_> = deleted_on.collect();
+    assert_eq!(
+        deleted_on,
+        [0, 1, 2, 3],
+        "the removed replicas first, then those of the deleted topic"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reassignment_can_be_cancelled_replaced_and_taken_over() {
+    let mut cluster = Cluster::with_brokers(4).await;
+    cluster.create_topic("t", &[&[0, 1]]).await;
+    let partition = TopicPartition::new("t", 0);
+    let reassign = async |cluster: &Cluster, targets: Option<Vec<i32>>| {
+        let targets = [(partition.clone(), targets)].into();
+        let result = cluster
+            .controller_handle()
+            .alter_partition_reassignments(targets)
+            .await
+            .expect("active");
+        cluster.settle().await;
+        result[&partition].0
+    };
+    assert_eq!(
+        reassign(&cluster, None).await,
+        ErrorCode::NoReassignmentInProgress
+    );
+    for bad in [vec![], vec![1, 1], vec![-1], vec![0, 9]] {
+        assert_eq!(
+            reassign(&cluster, Some(bad)).await,
+            ErrorCode::InvalidReplicaAssignment
+        );
+    }
+    assert_eq!(reassign(&cluster, Some(vec![1, 2])).await, ErrorCode::None);
+    assert_eq!(reassign(&cluster, Some(vec![1, 3])).await, ErrorCode::None);
+    let moving = cluster.topic("t").await.expect("exists").partitions[&0].clone();
+    assert_eq!(
+        (moving.replicas, moving.adding, moving.removing),
+        (vec![1, 3, 0], vec![3], vec![0])
+    );
+    assert_eq!(reassign(&cluster, None).await, ErrorCode::None);
+    let back = cluster.topic("t").await.expect("exists").partitions[&0].clone();
+    assert!(!back.is_being_reassigned());
+    assert_eq!(back.replicas, [1, 0], "the order of before is not known any more");
+
+    assert_eq!(reassign(&cluster, Some(vec![2, 1])).await, ErrorCode::None);
+    cluster.kill_broker(0).await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (1, vec![1]));
+    assert_eq!(
+        cluster.alter_isr(1, &[("t", 0, &[1, 2])]).await,
+        [ErrorCode::None]
+    );
+    let done = cluster.topic("t").await.expect("exists").partitions[&0].clone();
+    assert!(!done.is_being_reassigned(), "the next controller finished it");
+    assert_eq!(done.replicas, [2, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_that_would_lose_the_whole_isr_is_refused() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1]]).await;
+    let partition = TopicPartition::new("t", 0);
+    let ask = async |cluster: &Cluster, targets| {
+        let targets = [(partition.clone(), targets)].into();
+        let result = cluster
+            .controller_handle()
+            .alter_partition_reassignments(targets)
+            .await
+            .expect("active");
+        cluster.settle().await;
+        result[&partition].0
+    };
+    assert_eq!(ask(&cluster, Some(vec![2, 0])).await, ErrorCode::None);
+    assert_eq!(
+        cluster.alter_isr(1, &[("t", 0, &[1, 2])]).await,
+        [ErrorCode::None]
+    );
+    cluster.kill_broker(1).await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]));
+    assert_eq!(ask(&cluster, None).await, ErrorCode::InvalidReplicaAssignment);
+    assert_eq!(
+        ask(&cluster, Some(vec![0])).await,
+        ErrorCode::InvalidReplicaAssignment
+    );
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_in_znodes_are_carried_out_and_removed_every_time() {
+    let cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2]]).await;
+    let partition = TopicPartition::new("t", 0);
+    for (round, targets) in [vec![2, 1], vec![1, 2]].into_iter().enumerate() {
+        let unknown = (TopicPartition::new("nowhere", 0), vec![0]);
+        let data = reassign_partitions::encode(&[(partition.clone(), targets.clone()), unknown]);
+        let path = paths::REASSIGN_PARTITIONS;
+        cluster
+            .admin
+            .create(path, data, CreateMode::Persistent)
+            .await
+            .expect("none is there");
+        cluster.settle().await;
+        let replicas = cluster.topic("t").await.expect("exists").partitions[&0]
+            .replicas
+            .clone();
+        assert_eq!(replicas, targets, "round {round}");
+        assert_eq!(cluster.admin.exists(path, false).await, Ok(None));
+
+        let data =
+            preferred_replica_election::encode(&[partition.clone(), TopicPartition::new("nowhere", 0)]);
+        let path = paths::PREFERRED_REPLICA_ELECTION;
+        cluster
+            .admin
+            .create(path, data, CreateMode::Persistent)
+            .await
+            .expect("none is there");
+        cluster.settle().await;
+        assert_eq!(
+            cluster.leader_and_isr("t", 0).await.0,
+            targets[0],
+            "round {round}"
+        );
+        assert_eq!(cluster.admin.exists(path, false).await, Ok(None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn isrs_that_old_brokers_changed_themselves_are_told_to_everybody() {
+    let cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2]]).await;
+    let mut state = cluster.state("t", 0).await.expect("a state");
+    state.leader_and_isr.isr = vec![1];
+    let data = crate::zk::znode::partition_state::encode(&state);
+    cluster
+        .admin
+        .set(&paths::topic_partition_state("t", 0), data, Some(0))
+        .await
+        .expect("version 0");
+    cluster.take_sent();
+    let data = isr_change::encode(&[TopicPartition::new("t", 0), TopicPartition::new("gone", 0)]);
+    let path = paths::ISR_CHANGE_SEQUENCE;
+    cluster
+        .admin
+        .create(path, data, CreateMode::PersistentSequential)
+        .await
+        .expect("the parent exists");
+    cluster.settle().await;
+    let sent = cluster.take_sent();
+    assert_eq!(sent.len(), 3);
+    for sent in sent {
+        let ControlRequest::UpdateMetadata(request) = sent.request else {
+            panic!("{sent:?}")
+        };
+        assert_eq!(request.topic_states[0].partition_states[0].isr, vec![1]);
+    }
+    assert_eq!(
+        cluster
+            .admin
+            .children(paths::ISR_CHANGE_NOTIFICATION, false)
+            .await,
+        Ok(Some(vec![]))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_changes_its_listeners_is_told_to_everybody() {
+    let cluster = Cluster::with_brokers(2).await;
+    cluster.take_sent();
+    let path = paths::broker_id(1);
+    let (data, _) = cluster
+        .admin
+        .get(&path, false)
+        .await
+        .expect("a session")
+        .expect("registered");
+    let text = String::from_utf8(data.to_vec())
+        .expect("text")
+        .replace("127.0.0.1", "10.0.0.1");
+    cluster.brokers[&1]
+        .session
+        .set(&path, Bytes::from(text), None)
+        .await
+        .expect("registered");
+    cluster.settle().await;
+    let sent = cluster.take_sent();
+    assert_eq!(sent.len(), 2);
+    for sent in sent {
+        let ControlRequest::UpdateMetadata(request) = sent.request else {
+            panic!("{sent:?}")
+        };
+        assert_eq!(request.live_brokers[1].endpoints[0].host.as_str(), "10.0.0.1");
+        assert!(request.topic_states.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaders_are_rebalanced_when_one_broker_leads_too_little() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2], &[2, 1]]).await;
+    cluster.kill_broker(1).await;
+    cluster.start_broker(1).await;
+    // Not in sync yet: nothing can be done.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    cluster.settle().await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]));
+    cluster.alter_isr(2, &[("t", 0, &[2, 1])]).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    cluster.settle().await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (1, vec![2, 1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_broker_gets_producer_ids_of_its_own() {
+    let mut cluster = Cluster::with_brokers(2).await;
+    let epochs = [cluster.handle(0).broker_epoch(), cluster.handle(1).broker_epoch()];
+    let controller = cluster.controller_handle();
+    assert_eq!(
+        controller.allocate_producer_ids(0, epochs[0]).await,
+        Ok((0, 1000))
+    );
+    assert_eq!(
+        controller.allocate_producer_ids(1, epochs[1]).await,
+        Ok((1000, 1000))
+    );
+    let stale = controller.allocate_producer_ids(1, epochs[1] - 1).await;
+    assert_eq!(stale, Err(ErrorCode::StaleBrokerEpoch));
+    let unknown = controller.allocate_producer_ids(7, 1).await;
+    assert_eq!(unknown, Err(ErrorCode::BrokerIdNotRegistered));
+    assert_eq!(
+        cluster.handle(1).allocate_producer_ids(1, epochs[1]).await,
+        Err(ErrorCode::NotController)
+    );
+    cluster.kill_broker(0).await;
+    let block = cluster
+        .controller_handle()
+        .allocate_producer_ids(1, epochs[1])
+        .await;
+    assert_eq!(
+        block,
+        Ok((2000, 1000)),
+        "the next controller goes on where the last one stopped"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_leaves_hands_over_what_it_can() {
+    let cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("shared", &[&[2, 1]]).await;
+    cluster.create_topic("alone", &[&[2]]).await;
+    let epoch = cluster.handle(2).broker_epoch();
+    let controller = cluster.controller_handle();
+    assert_eq!(
+        cluster.handle(1).controlled_shutdown(2, epoch).await,
+        Err(ErrorCode::StaleControllerEpoch)
+    );
+    assert_eq!(
+        controller.controlled_shutdown(9, epoch).await,
+        Err(ErrorCode::BrokerNotAvailable)
+    );
+    assert_eq!(
+        controller.controlled_shutdown(2, epoch - 1).await,
+        Err(ErrorCode::StaleBrokerEpoch)
+    );
+    cluster.take_sent();
+    assert_eq!(controller.controlled_shutdown(2, epoch).await, Ok(vec![]));
+    assert_eq!(cluster.leader_and_isr("shared", 0).await, (1, vec![1]));
+    assert_eq!(
+        cluster.leader_and_isr("alone", 0).await,
+        (2, vec![2]),
+        "nobody else has it"
+    );
+    let told = cluster.take_sent();
+    assert!(
+        told.iter()
+            .any(|s| s.to == 2 && s.request.name() == "LeaderAndIsr"),
+        "trap 22"
+    );
+    // It cannot come back into an ISR while it leaves (trap 19).
+    assert_eq!(
+        cluster.alter_isr(1, &[("shared", 0, &[1, 2])]).await,
+        [ErrorCode::IneligibleReplica]
+    );
+    // Nobody can take over from the one that is left.
+    let epoch = cluster.handle(1).broker_epoch();
+    let remaining = controller.controlled_shutdown(1, epoch).await;
+    assert_eq!(remaining, Ok(vec![TopicPartition::new("shared", 0)]));
+}
