@@ -14,6 +14,7 @@ pub async fn handle(
     request: UpdateMetadataRequest,
 ) -> UpdateMetadataResponse {
     let (response, gone) = serve(&api.replicas, &request).await;
+    // Topics that somebody waits for may exist now, or be gone.
     api.admin.on_metadata_update();
     if !gone.is_empty() {
         api.groups.on_partitions_deleted(&gone);

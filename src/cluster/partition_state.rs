@@ -402,4 +402,4 @@ impl PartitionState {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

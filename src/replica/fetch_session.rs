@@ -456,4 +456,4 @@ fn distinct(partitions: Vec<FetchPartition>) -> Vec<FetchPartition> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
