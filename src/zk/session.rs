@@ -23,6 +23,11 @@
 //!
 //! Asking for the old session first matters after an outage of the whole ensemble: ZooKeeper keeps all sessions
 //! through it, however long it took, and Kafka's brokers come out of it with their registrations; so do ours.
+//!
+//! Known limit: zookeeper-client 0.11.2 cannot re-arm more than 128 KiB of watched paths, some 3000 topics of a
+//! controller, on a new connection; it takes the second answer for a stray one and tries again until it gives up.
+//! The path through the old session then heals what it left, but the store stands still for 7/5 of the session
+//! timeout. Persistent watches would be no way out: those it does not re-arm at all.
 
 mod connect_string;
 mod driver;

@@ -174,6 +174,37 @@ async fn a_session_that_lives_is_found_again() {
     assert!(other.exists("/e", false).await.unwrap().is_some());
 }
 
+/// Crate zookeeper-client cannot re-arm more than 128 KiB of watched paths, and gives the session up over it.
+#[tokio::test]
+async fn more_watches_than_can_be_armed_again_are_told() {
+    let Some(real) = Real::for_test("more_watches_than_can_be_armed_again_are_told") else {
+        return;
+    };
+    let proxy = Proxy::before(&real).await;
+    let store = proxy.connect().await;
+    let session_id = store.session_id();
+    let path = |i| format!("/a-topic-with-quite-a-long-name-{i}");
+    for watched in join_all((0..5000).map(|i| store.get(&path(i), true))).await {
+        assert_eq!(watched, Ok(None));
+    }
+    let mut events = store.subscribe();
+    proxy.cut().await;
+    let other = ZkSession::connect(real.options()).await.unwrap();
+    other
+        .create(&path(4711), Bytes::new(), CreateMode::Persistent)
+        .await
+        .unwrap();
+    proxy.set(Way::Open);
+    loop {
+        let (told, kind) = next(&mut events).await;
+        if told == path(4711) {
+            assert_eq!(kind, WatchKind::NodeCreated);
+            break;
+        }
+    }
+    assert_eq!(store.session_id(), session_id);
+}
+
 /// What a controller of 10 000 new partitions does. Run by hand: it measures.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
