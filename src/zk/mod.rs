@@ -2,6 +2,7 @@
 //! Imports only `common` and `config`. Kafka 3.9: `KafkaZkClient`, `ZooKeeperClient`, `ZkData`.
 
 pub mod cluster;
+pub mod dump;
 pub mod memory;
 pub mod paths;
 pub mod recursive;
@@ -11,6 +12,8 @@ pub mod session;
 pub mod store;
 pub mod znode;
 
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod suite;
 
