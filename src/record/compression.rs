@@ -14,7 +14,7 @@
 
 use std::io::{self, BufReader, Read, Take, Write};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 use twox_hash::XxHash32;
@@ -54,6 +54,8 @@ pub type Decompressor<'a> = BufReader<Take<Box<dyn Read + 'a>>>;
 
 /// Size of the buffer between a codec and the parser of records: most records lie within it as a whole.
 const STREAM_BUFFER_BYTES: usize = 32 * 1024;
+
+const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 
 const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
 const XERIAL_HEADER_BYTES: usize = XERIAL_MAGIC.len() + 2 * size_of::<i32>();
@@ -137,7 +139,7 @@ impl Compression {
     pub fn reader(self, magic: i8, bytes: &[u8], limit: usize) -> io::Result<Decompressor<'_>> {
         let reader: Box<dyn Read + '_> = match self {
             Self::None => Box::new(bytes),
-            Self::Gzip => Box::new(MultiGzDecoder::new(bytes)),
+            Self::Gzip => Box::new(GzipReader(GzDecoder::new(bytes))),
             Self::Snappy => Box::new(SnappyReader::new(bytes)),
             Self::Lz4 if magic == 0 => Box::new(FrameDecoder::new(io::Cursor::new(mend_lz4_header(bytes)))),
             Self::Lz4 => Box::new(FrameDecoder::new(bytes)),
@@ -209,6 +211,22 @@ fn mend_lz4_header(frame: &[u8]) -> Vec<u8> {
         mended[at] = lz4_header_checksum(&frame[LZ4_FLAGS_AT..at]);
     }
     mended
+}
+
+/// Unpacks one gzip member after the other. What follows a member and is none is ignored, as Java ignores it.
+struct GzipReader<'a>(GzDecoder<&'a [u8]>);
+
+impl Read for GzipReader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.0.read(out)?;
+            let rest = *self.0.get_ref();
+            if read > 0 || out.is_empty() || !rest.starts_with(GZIP_MAGIC) {
+                return Ok(read);
+            }
+            self.0 = GzDecoder::new(rest);
+        }
+    }
 }
 
 /// Unpacks xerial framing block by block, and a single raw block if the framing's magic is missing.

@@ -53,7 +53,7 @@ impl RecordError {
     }
 
     /// What a producer is told. Bytes that do not unpack are called invalid, not corrupt: the batch's own checksum
-    /// held, so sending it again would not help.
+    /// held, so sending it again would not help. (Kafka says UNKNOWN_SERVER_ERROR, as it does for an unknown codec.)
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid(_) => ErrorCode::InvalidRecord,

@@ -6,7 +6,8 @@
 //!
 //! - it is in format 0 or 1,
 //! - `compression.type` asks for another codec than it has, unless it is an uncompressed control batch,
-//! - its records do not count their offsets 0, 1, 2, … (Kafka repairs that in compressed batches only).
+//! - its records do not count their offsets 0, 1, 2, … (Kafka 3.9 means to repair that, but keeps an uncompressed
+//!   batch as it is and answers UNKNOWN_SERVER_ERROR to a compressed one).
 //!
 //! A rebuilt batch keeps its producer id, epoch and sequence (trap 59). Every record is walked in any case, as in
 //! Kafka: the number of records and their largest timestamp must be right before consumers depend on them.
@@ -32,6 +33,8 @@ const MAX_RECORD_ERRORS: usize = 1000;
 /// that much memory must be held for it.
 const MAX_EXPANSION: usize = 64;
 const MIN_UNPACKED_BYTES: usize = 64 << 20;
+/// And never to more than this: lengths are 32-bit numbers.
+const MAX_UNPACKED_BYTES: usize = 1 << 30;
 /// Who appends: decides which checks apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendOrigin {
@@ -351,5 +354,7 @@ fn unpacked_limit(config: &LogConfig) -> usize {
         .max(MIN_UNPACKED_BYTES)
 }
 
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ impl BatchMetadata {
 
     /// Offset of its first record.
     pub fn first_offset(&self) -> Offset {
-        self.last_offset - i64::from(self.offset_delta)
+        self.last_offset.saturating_sub(i64::from(self.offset_delta))
     }
 }
 

@@ -219,7 +219,7 @@ impl ProducerStateManager {
             first_offset,
             last_offset,
             is_aborted: marker.control_type == ControlRecordType::Abort,
-            last_stable_offset: self.first_undecided_offset().unwrap_or(last_offset + 1),
+            last_stable_offset: self.first_undecided_offset().unwrap_or(header.next_offset()),
         })
     }
 

@@ -18,6 +18,34 @@ fn xerial_framing_and_a_raw_block_are_both_read() {
 }
 
 #[test]
+fn gzip_members_are_joined_and_what_follows_is_ignored() {
+    let one = Compression::Gzip.compress(None, 2, b"one ");
+    let two = Compression::Gzip.compress(None, 2, b"two");
+    for tail in [&b""[..], b"12345", &[0; 3]] {
+        let packed = [&one[..], &two, tail].concat();
+        assert_eq!(
+            Compression::Gzip.decompress(2, &packed, 100),
+            Ok(b"one two".to_vec())
+        );
+    }
+    let empty = Compression::Gzip.compress(None, 2, b"");
+    assert_eq!(
+        Compression::Gzip.decompress(2, &[&empty[..], &two].concat(), 100),
+        Ok(b"two".to_vec())
+    );
+    assert!(
+        Compression::Gzip
+            .decompress(2, &[&one[..], b"\x1f\x8b"].concat(), 100)
+            .is_err()
+    );
+    assert!(
+        Compression::Gzip
+            .decompress(2, &one[..one.len() - 1], 100)
+            .is_err()
+    );
+}
+
+#[test]
 fn lz4_of_format_0_has_the_old_checksum() {
     // Kafka's own constants for an empty descriptor of 64 KiB independent blocks.
     let old = Compression::Lz4.compress(None, 0, b"some bytes");
