@@ -66,7 +66,9 @@ impl RequestHandler for Api {
             Request::DeleteAcls(r) => caller.send(&switched_off::delete_acls(&r)),
             Request::SaslHandshake(_) => caller.send(&switched_off::sasl_handshake()),
             Request::SaslAuthenticate(_) => caller.send(&switched_off::sasl_authenticate()),
-            Request::CreateDelegationToken(_) => caller.send(&switched_off::create_delegation_token()),
+            Request::CreateDelegationToken(_) => {
+                caller.send(&switched_off::create_delegation_token(context.api_version))
+            }
             Request::RenewDelegationToken(_) => caller.send(&switched_off::renew_delegation_token()),
             Request::ExpireDelegationToken(_) => caller.send(&switched_off::expire_delegation_token()),
             Request::DescribeDelegationToken(_) => caller.send(&switched_off::describe_delegation_token()),

@@ -13,18 +13,20 @@ use crate::protocol::{StrBytes, wire_text};
 
 const NO_AUTHORIZER: ErrorCode = ErrorCode::SecurityDisabled;
 const NO_TOKENS: ErrorCode = ErrorCode::DelegationTokenRequestNotAllowed;
+/// The times of a token that is not there.
+const NEVER: i64 = -1;
 const NO_SASL: ErrorCode = ErrorCode::IllegalSaslState;
 /// The consumer protocol of KIP-848 needs a KRaft cluster.
 const CLASSIC_GROUPS_ONLY: ErrorCode = ErrorCode::UnsupportedVersion;
 
 fn no_authorizer() -> Option<StrBytes> {
-    Some(wire_text("No Authorizer is configured on the broker"))
+    Some(wire_text("No Authorizer is configured."))
 }
 
 pub(super) fn describe_acls() -> DescribeAclsResponse {
     DescribeAclsResponse::default()
         .with_error_code(NO_AUTHORIZER.code())
-        .with_error_message(no_authorizer())
+        .with_error_message(Some(wire_text("No Authorizer is configured on the broker")))
 }
 
 pub(super) fn create_acls(request: &CreateAclsRequest) -> CreateAclsResponse {
@@ -53,16 +55,33 @@ pub(super) fn sasl_authenticate() -> SaslAuthenticateResponse {
         )))
 }
 
-pub(super) fn create_delegation_token() -> CreateDelegationTokenResponse {
-    CreateDelegationTokenResponse::default().with_error_code(NO_TOKENS.code())
+pub(super) fn create_delegation_token(version: i16) -> CreateDelegationTokenResponse {
+    let (kind, name) = (wire_text("User"), wire_text("ANONYMOUS"));
+    let refused = CreateDelegationTokenResponse::default()
+        .with_error_code(NO_TOKENS.code())
+        .with_principal_type(kind.clone())
+        .with_principal_name(name.clone())
+        .with_issue_timestamp_ms(NEVER)
+        .with_expiry_timestamp_ms(NEVER)
+        .with_max_timestamp_ms(NEVER);
+    match version {
+        ..3 => refused,
+        _ => refused
+            .with_token_requester_principal_type(kind)
+            .with_token_requester_principal_name(name),
+    }
 }
 
 pub(super) fn renew_delegation_token() -> RenewDelegationTokenResponse {
-    RenewDelegationTokenResponse::default().with_error_code(NO_TOKENS.code())
+    RenewDelegationTokenResponse::default()
+        .with_error_code(NO_TOKENS.code())
+        .with_expiry_timestamp_ms(NEVER)
 }
 
 pub(super) fn expire_delegation_token() -> ExpireDelegationTokenResponse {
-    ExpireDelegationTokenResponse::default().with_error_code(NO_TOKENS.code())
+    ExpireDelegationTokenResponse::default()
+        .with_error_code(NO_TOKENS.code())
+        .with_expiry_timestamp_ms(NEVER)
 }
 
 pub(super) fn describe_delegation_token() -> DescribeDelegationTokenResponse {
