@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::common::error::ErrorCode;
+use crate::protocol::api_table::ApiState;
 use crate::protocol::messages::*;
 use crate::protocol::{ApiKey, WireRequest, codec, wire_text};
 
@@ -15,6 +16,19 @@ fn errors_in<R: WireRequest>(response: &R::Response, code: ErrorCode) -> Vec<usi
         body.windows(2).filter(|window| *window == code).count()
     });
     errors.collect()
+}
+
+/// The table says what is built, the dispatch what is done about it.
+#[test]
+fn an_api_is_planned_in_the_table_if_and_only_if_it_is_in_the_dispatch() {
+    let dispatch = include_str!("dispatch.rs");
+    for &api in ApiKey::ALL {
+        let arm = dispatch
+            .split("Request::")
+            .find(|arm| arm.starts_with(&format!("{}(", api.name())));
+        let is_planned = arm.unwrap().contains("planned::");
+        assert_eq!(is_planned, api.state() == ApiState::Planned, "{}", api.name());
+    }
 }
 
 #[test]
@@ -42,11 +56,11 @@ fn what_is_switched_off_is_said_in_every_version() {
     );
 
     let token = ErrorCode::DelegationTokenRequestNotAllowed;
-    let response = switched_off::create_delegation_token();
-    assert_eq!(
-        errors_in::<CreateDelegationTokenRequest>(&response, token),
-        [1; 4]
-    );
+    for version in ApiKey::CreateDelegationToken.versions() {
+        let response = switched_off::create_delegation_token(version);
+        assert_eq!(response.error_code, token.code());
+        codec::encode_response(&response, version, 0).unwrap();
+    }
     let response = switched_off::renew_delegation_token();
     assert_eq!(errors_in::<RenewDelegationTokenRequest>(&response, token), [1; 3]);
     let response = switched_off::expire_delegation_token();

@@ -99,13 +99,13 @@ macro_rules! api_table {
 }
 
 api_table! {
-    Produce(ProduceRequest) = 0, 0..=11, Planned;
-    Fetch(FetchRequest) = 1, 0..=17, Planned;
-    ListOffsets(ListOffsetsRequest) = 2, 0..=9, Planned;
+    Produce(ProduceRequest) = 0, 0..=11, Built;
+    Fetch(FetchRequest) = 1, 0..=17, Built;
+    ListOffsets(ListOffsetsRequest) = 2, 0..=9, Built;
     Metadata(MetadataRequest) = 3, 0..=12, Built;
-    LeaderAndIsr(LeaderAndIsrRequest) = 4, 0..=7, Planned;
-    StopReplica(StopReplicaRequest) = 5, 0..=4, Planned;
-    UpdateMetadata(UpdateMetadataRequest) = 6, 0..=8, Planned;
+    LeaderAndIsr(LeaderAndIsrRequest) = 4, 0..=7, Built;
+    StopReplica(StopReplicaRequest) = 5, 0..=4, Built;
+    UpdateMetadata(UpdateMetadataRequest) = 6, 0..=8, Built;
     ControlledShutdown(ControlledShutdownRequest) = 7, 0..=3, Built;
     OffsetCommit(OffsetCommitRequest) = 8, 0..=9, Built;
     OffsetFetch(OffsetFetchRequest) = 9, 0..=9, Built;
@@ -122,7 +122,7 @@ api_table! {
     DeleteTopics(DeleteTopicsRequest) = 20, 0..=6, Built;
     DeleteRecords(DeleteRecordsRequest) = 21, 0..=2, Planned;
     InitProducerId(InitProducerIdRequest) = 22, 0..=5, Built;
-    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest) = 23, 0..=4, Planned;
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest) = 23, 0..=4, Built;
     AddPartitionsToTxn(AddPartitionsToTxnRequest) = 24, 0..=5, Planned;
     AddOffsetsToTxn(AddOffsetsToTxnRequest) = 25, 0..=4, Planned;
     EndTxn(EndTxnRequest) = 26, 0..=4, Planned;
