@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tracing::{debug, info};
 
-use super::controller::{Controller, ControllerError};
 use super::event::Reply;
+use super::kafka_controller::{Controller, ControllerError};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tracing::{debug, info};
 
 use super::context::{LiveBroker, PartitionAndReplica};
-use super::controller::{Controller, ControllerError};
+use super::kafka_controller::{Controller, ControllerError};
 use super::partition_state_machine::PartitionState;
 use super::replica_state_machine::ReplicaState;
 use crate::common::ids::BrokerId;
@@ -70,7 +70,9 @@ impl Controller {
         self.send_update_metadata(&started, &self.context.partitions_with_leaders());
 
         let replicas = self.context.replicas_on_brokers(&started);
-        self.move_replicas(replicas.clone(), ReplicaState::Online).await?;
+        // Those that a deletion has already got rid of stay so.
+        let to_serve = self.that_can_become(replicas.clone(), ReplicaState::Online);
+        self.move_replicas(to_serve, ReplicaState::Online).await?;
         self.bring_electable_partitions_online().await?;
         self.resume_reassignments_to(&started).await?;
         let topics = replicas.into_iter().map(|r| r.partition.topic).collect();

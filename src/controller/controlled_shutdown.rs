@@ -4,9 +4,9 @@ use tracing::info;
 
 use super::broker_request_batch::BrokerRequestBatch;
 use super::context::PartitionAndReplica;
-use super::controller::{Controller, ControllerError};
 use super::election::ElectionStrategy;
 use super::event::Reply;
+use super::kafka_controller::{Controller, ControllerError};
 use super::replica_state_machine::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};

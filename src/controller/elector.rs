@@ -4,10 +4,10 @@
 use tracing::{debug, error, info, warn};
 
 use super::context::ControllerContext;
-use super::controller::{Controller, ControllerError};
+use super::kafka_controller::{Controller, ControllerError};
 use crate::common::ids::ControllerEpoch;
 use crate::zk::znode::{ControllerRegistration, controller_epoch};
-use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, paths};
+use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, cluster, paths};
 
 impl Controller {
     pub(super) async fn process_startup(&mut self) -> Result<(), ControllerError> {
@@ -23,7 +23,7 @@ impl Controller {
 
     /// Looks who the controller is, and resigns if it is not this broker any more.
     pub(super) async fn maybe_resign(&mut self) -> Result<(), ControllerError> {
-        let controller = self.zk.controller().await?;
+        let controller = cluster::controller(self.zk.store(), true).await?;
         if self.is_active()
             && !controller.is_some_and(|(registration, stat)| self.is_ours(&registration, &stat))
         {
@@ -39,7 +39,7 @@ impl Controller {
 
     /// Becomes the controller if there is none.
     async fn elect(&mut self) -> Result<(), ControllerError> {
-        if let Some((registration, stat)) = self.zk.controller().await? {
+        if let Some((registration, stat)) = cluster::controller(self.zk.store(), true).await? {
             if self.is_active() || !self.is_ours(&registration, &stat) {
                 debug!(controller = registration.broker_id, "there is a controller");
                 return Ok(());
@@ -56,7 +56,7 @@ impl Controller {
                 Err(error) => return Err(error.into()),
             }
         }
-        if self.zk.exists(paths::MIGRATION, true).await? {
+        if self.zk.store().exists(paths::MIGRATION, true).await?.is_some() {
             warn!("a migration to KRaft is under way, does not stand for election (trap 11)");
             return Ok(());
         }
@@ -123,7 +123,7 @@ impl Controller {
         epoch: ControllerEpoch,
     ) -> Result<(ControllerEpoch, i32), ControllerError> {
         let (found, version) = self.read_or_create_controller_epoch().await?;
-        match self.zk.controller().await? {
+        match cluster::controller(self.zk.store(), true).await? {
             Some((registration, stat)) if found == epoch && self.is_ours(&registration, &stat) => {
                 Ok((epoch, version))
             }
@@ -131,20 +131,19 @@ impl Controller {
         }
     }
 
-    async fn read_or_create_controller_epoch(&self) -> Result<(ControllerEpoch, i32), ControllerError> {
-        let path = paths::CONTROLLER_EPOCH;
+    async fn read_or_create_controller_epoch(&self) -> Result<(ControllerEpoch, i32), ZkError> {
+        let store = self.zk.store();
         loop {
-            if let Some((data, stat)) = self.zk.get(path, false).await? {
-                let epoch = controller_epoch::decode(&data).map_err(|error| ControllerError::Znode {
-                    path: path.to_owned(),
-                    error,
-                })?;
-                return Ok((epoch, stat.version));
+            if let Some(found) = cluster::controller_epoch(store).await? {
+                return Ok(found);
             }
             let data = controller_epoch::encode(controller_epoch::INITIAL);
-            match self.zk.store().create(path, data, CreateMode::Persistent).await {
+            match store
+                .create(paths::CONTROLLER_EPOCH, data, CreateMode::Persistent)
+                .await
+            {
                 Ok(_) | Err(ZkError::NodeExists(_)) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -153,7 +152,7 @@ impl Controller {
     async fn trigger_controller_move(&mut self) -> Result<(), ControllerError> {
         let epoch_zk_version = self.context.epoch_zk_version;
         self.resign();
-        match self.zk.controller().await? {
+        match cluster::controller(self.zk.store(), true).await? {
             Some((registration, stat)) if self.is_ours(&registration, &stat) => {
                 self.zk.set_guard(Some(epoch_zk_version));
                 let deleted = self.zk.delete(paths::CONTROLLER).await;

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::controller::Controller;
 use super::event::ControllerEvent;
+use super::kafka_controller::Controller;
 use crate::zk::{WatchEvent, WatchKind, paths};
 
 /// The events that wait, first in, first out.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use super::controller::{Controller, ControllerError};
-use crate::common::ids::{TopicId, TopicName, random_uuid};
-use crate::zk::paths;
+use super::kafka_controller::{Controller, ControllerError};
+use crate::common::ids::{TopicId, TopicName, TopicPartition, random_uuid};
 use crate::zk::znode::{FeatureStatus, FeatureZnode, TopicAssignment};
+use crate::zk::{cluster, paths};
 
 /// When leaders are balanced for the first time after an election.
 const FIRST_REBALANCE: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ impl Controller {
     pub(super) async fn failover(&mut self) -> Result<(), ControllerError> {
         self.enable_feature_versioning().await?;
         for notifications in [paths::LOG_DIR_EVENT_NOTIFICATION, paths::ISR_CHANGE_NOTIFICATION] {
-            let names = self.zk.children(notifications, true).await?;
+            let names = cluster::children(self.zk.store(), notifications, true).await?;
             self.zk.delete_children(notifications, names).await?;
         }
         self.initialize_context().await?;
@@ -42,7 +42,7 @@ impl Controller {
     /// Creates `/feature`, or enables what an old broker disabled. Other brokers stop when it is missing.
     async fn enable_feature_versioning(&mut self) -> Result<(), ControllerError> {
         let enabled = FeatureZnode::enabled().encode();
-        match self.zk.get(paths::FEATURE, false).await? {
+        match self.zk.store().get(paths::FEATURE, false).await? {
             None => self.zk.create_or_set(paths::FEATURE, enabled).await,
             Some((data, _)) => match FeatureZnode::decode(&data) {
                 Ok(feature) if feature.status == FeatureStatus::Disabled => {
@@ -71,11 +71,7 @@ impl Controller {
             self.adopt_assignments(&topic, assignment);
         }
         let partitions = self.context.all_partitions();
-        for (partition, state) in self.zk.partition_states(&partitions).await? {
-            if let Some(state) = state {
-                self.context.set_leadership(&partition, state);
-            }
-        }
+        self.reload_leadership(&partitions).await?;
         for broker in self.context.live_or_shutting_down_brokers() {
             self.channels.add_broker(&broker.metadata);
         }
@@ -114,7 +110,7 @@ impl Controller {
     /// Notes all assignments of a topic.
     pub(super) fn adopt_assignments(&mut self, topic: &TopicName, assignment: TopicAssignment) {
         for (index, assignment) in assignment.partitions {
-            let partition = crate::common::ids::TopicPartition::new(topic.clone(), index);
+            let partition = TopicPartition::new(topic.clone(), index);
             if assignment.is_being_reassigned() {
                 self.context.partitions_being_reassigned.insert(partition.clone());
             }

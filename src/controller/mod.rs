@@ -13,11 +13,11 @@
 pub mod broker_request_batch;
 pub mod channel_manager;
 pub mod context;
-pub mod controller;
 pub mod election;
 pub mod event;
 pub mod event_manager;
 pub mod handle;
+pub mod kafka_controller;
 pub mod partition_state_machine;
 pub mod reassignment;
 pub mod replica_state_machine;
@@ -37,6 +37,6 @@ mod topic_deletion;
 #[cfg(test)]
 mod tests;
 
-pub use controller::{Controller, ControllerSetup, RegisterBroker};
 pub use event::{ElectionResults, ElectionType};
 pub use handle::ControllerHandle;
+pub use kafka_controller::{Controller, ControllerSetup, RegisterBroker};

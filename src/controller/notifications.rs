@@ -7,13 +7,13 @@ use std::collections::{BTreeSet, HashMap};
 use tracing::{error, info};
 
 use super::context::PartitionAndReplica;
-use super::controller::{Controller, ControllerError};
+use super::kafka_controller::{Controller, ControllerError};
 use super::replica_state_machine::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, ControllerEpoch, TopicId, TopicPartition};
 use crate::protocol::messages::{LeaderAndIsrResponse, UpdateMetadataResponse};
-use crate::zk::paths;
 use crate::zk::znode::{isr_change, log_dir_event};
+use crate::zk::{cluster, paths};
 
 impl Controller {
     /// Brokers older than 2.7 write their ISRs themselves and say so here. The notifications are deleted whatever
@@ -53,10 +53,8 @@ impl Controller {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<(), ControllerError> {
-        for (partition, state) in self.zk.partition_states(partitions).await? {
-            if let Some(state) = state {
-                self.context.set_leadership(&partition, state);
-            }
+        for (partition, state) in cluster::partition_states(self.zk.store(), partitions).await? {
+            self.context.set_leadership(&partition, state);
         }
         Ok(())
     }

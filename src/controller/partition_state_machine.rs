@@ -12,14 +12,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
-use tracing::{error, info, trace};
+use tracing::{error, info, trace, warn};
 
 use super::broker_request_batch::BrokerRequestBatch;
-use super::controller::{Controller, ControllerError};
 use super::election::{Candidates, ElectionResult, ElectionStrategy, elect};
+use super::kafka_controller::{Controller, ControllerError};
 use crate::common::ids::{ControllerEpoch, TopicName, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
-use crate::zk::ZkError;
+use crate::zk::{ZkError, cluster};
 
 /// Where a partition is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,8 +134,8 @@ impl Controller {
             match &result {
                 Ok(state) => self.note_online(&partition, state),
                 Err(error) => {
-                    error!(target: "state.change", controller_epoch = self.context.epoch, %partition, %error,
-                        "failed to elect a leader");
+                    warn!(target: "state.change", controller_epoch = self.context.epoch, %partition,
+                    %error, "failed to elect a leader")
                 }
             }
             results.insert(partition, result);
@@ -307,18 +307,18 @@ impl Controller {
         &self,
         partitions: &[TopicPartition],
     ) -> Result<Vec<(TopicPartition, Result<LeaderAndIsr, StateChangeError>)>, ControllerError> {
-        let read = self.zk.partition_states(partitions).await?;
-        let judge = |(partition, state): (TopicPartition, Option<LeaderIsrAndControllerEpoch>)| {
-            let state = match state {
+        let mut found = cluster::partition_states(self.zk.store(), partitions).await?;
+        let judge = |partition: &TopicPartition| {
+            let state = match found.remove(partition) {
                 None => Err(StateChangeError::NoState),
                 Some(s) if s.controller_epoch > self.context.epoch => {
                     Err(StateChangeError::NewerController(s.controller_epoch))
                 }
                 Some(s) => Ok(s.leader_and_isr),
             };
-            (partition, state)
+            (partition.clone(), state)
         };
-        Ok(read.into_iter().map(judge).collect())
+        Ok(partitions.iter().map(judge).collect())
     }
 
     /// Topics that have a partition with nobody in sync online and that allow such a partition an unclean leader.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use super::controller::{Controller, ControllerError};
 use super::election::ElectionStrategy;
 use super::event::{ControllerEvent, ElectionResults, ElectionTrigger, ElectionType, Reply};
+use super::kafka_controller::{Controller, ControllerError};
 use super::partition_state_machine::{ElectedLeaders, StateChangeError};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
@@ -103,7 +103,12 @@ impl Controller {
     /// `/admin/preferred_replica_election`: what it asks for is done once, whatever comes of it, and the znode
     /// deleted.
     pub(super) async fn process_znode_preferred_election(&mut self) -> Result<(), ControllerError> {
-        let Some((data, _)) = self.zk.get(paths::PREFERRED_REPLICA_ELECTION, true).await? else {
+        let Some((data, _)) = self
+            .zk
+            .store()
+            .get(paths::PREFERRED_REPLICA_ELECTION, true)
+            .await?
+        else {
             return Ok(());
         };
         let partitions = preferred_replica_election::decode(&data).unwrap_or_else(|error| {

@@ -3,8 +3,8 @@
 
 use tracing::{info, warn};
 
-use super::controller::{Controller, ControllerError};
 use super::event::Reply;
+use super::kafka_controller::{Controller, ControllerError};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ProducerId};
 

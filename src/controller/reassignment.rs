@@ -17,15 +17,15 @@ use tracing::{error, info, warn};
 
 use super::broker_request_batch::BrokerRequestBatch;
 use super::context::PartitionAndReplica;
-use super::controller::{Controller, ControllerError};
 use super::election::ElectionStrategy;
 use super::event::{ControllerEvent, Reply};
+use super::kafka_controller::{Controller, ControllerError};
 use super::replica_state_machine::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::ReplicaAssignment;
-use crate::zk::paths;
 use crate::zk::znode::{TopicAssignment, reassign_partitions};
+use crate::zk::{cluster, paths};
 
 /// Where a partition shall go; `None` cancels what is under way.
 pub type TargetReplicas = Option<Vec<BrokerId>>;
@@ -269,6 +269,8 @@ impl Controller {
         let adding = replicas_of(partition, &reassignment.adding);
         if !self.is_reassignment_complete(partition, &reassignment).await? {
             self.bump_leader_epoch_and_tell(partition, &reassignment).await?;
+            // Resumed, it finds them further on.
+            let adding = self.that_can_become(adding, ReplicaState::New);
             return self.move_replicas(adding, ReplicaState::New).await;
         }
         self.move_replicas(adding, ReplicaState::Online).await?;
@@ -323,13 +325,11 @@ impl Controller {
         if !assignment.is_being_reassigned() {
             return Ok(true);
         }
-        let state = self
-            .zk
-            .partition_states(std::slice::from_ref(partition))
-            .await?
-            .pop()
-            .and_then(|(_, s)| s);
-        let isr = state.map(|s| s.leader_and_isr.isr).unwrap_or_default();
+        let mut states = cluster::partition_states(self.zk.store(), std::slice::from_ref(partition)).await?;
+        let isr = states
+            .remove(partition)
+            .map(|s| s.leader_and_isr.isr)
+            .unwrap_or_default();
         Ok(assignment.target_replicas().iter().all(|r| isr.contains(r)))
     }
 
@@ -420,7 +420,7 @@ impl Controller {
         &self,
         watch: bool,
     ) -> Result<Option<Vec<(TopicPartition, Vec<BrokerId>)>>, ControllerError> {
-        let Some((data, _)) = self.zk.get(paths::REASSIGN_PARTITIONS, watch).await? else {
+        let Some((data, _)) = self.zk.store().get(paths::REASSIGN_PARTITIONS, watch).await? else {
             return Ok(None);
         };
         Ok(Some(reassign_partitions::decode(&data).unwrap_or_else(|error| {

@@ -17,7 +17,7 @@ use tracing::{error, info, trace};
 
 use super::broker_request_batch::BrokerRequestBatch;
 use super::context::PartitionAndReplica;
-use super::controller::{Controller, ControllerError};
+use super::kafka_controller::{Controller, ControllerError};
 use super::partition_state_machine::StateChangeError;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
@@ -121,6 +121,20 @@ impl Controller {
         }
         self.send(batch);
         Ok(())
+    }
+
+    /// Those of these replicas that may enter `target`; for where it is no fault that others may not.
+    pub(super) fn that_can_become(
+        &self,
+        mut replicas: Vec<PartitionAndReplica>,
+        target: ReplicaState,
+    ) -> Vec<PartitionAndReplica> {
+        replicas.retain(|r| {
+            target
+                .valid_previous_states()
+                .contains(&self.context.replica_state(r))
+        });
+        replicas
     }
 
     fn is_valid_transition(&self, replica: &PartitionAndReplica, to: ReplicaState) -> bool {

@@ -3,13 +3,13 @@
 
 use tracing::{info, warn};
 
-use super::controller::{Controller, ControllerError};
 use super::election::ElectionStrategy;
+use super::kafka_controller::{Controller, ControllerError};
 use super::partition_state_machine::PartitionState;
 use super::replica_state_machine::ReplicaState;
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
-use crate::zk::paths;
 use crate::zk::znode::TopicAssignment;
+use crate::zk::{cluster, paths};
 
 impl Controller {
     /// Compares the topics with what is known of them; new ones get leaders.
@@ -92,7 +92,7 @@ impl Controller {
 
     /// Writes a topic's assignment as we know it, with those partitions only that were ever created.
     async fn restore_assignment(&mut self, topic: &TopicName) -> Result<(), ControllerError> {
-        let created = self.zk.children(&paths::topic_partitions(topic), false).await?;
+        let created = cluster::children(self.zk.store(), &paths::topic_partitions(topic), false).await?;
         let mut partitions = self.context.topic_assignment(topic);
         partitions.retain(|index, _| created.contains(&index.to_string()));
         let topic_id = Some(self.context.topic_id(topic)).filter(|id| !id.is_nil());

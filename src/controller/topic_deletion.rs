@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use tracing::{debug, info, warn};
 
 use super::context::PartitionAndReplica;
-use super::controller::{Controller, ControllerError};
+use super::kafka_controller::{Controller, ControllerError};
 use super::partition_state_machine::PartitionState;
 use super::replica_state_machine::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, ControllerEpoch, TopicName, TopicPartition};
 use crate::protocol::messages::StopReplicaResponse;
+use crate::zk::cluster;
 use crate::zk::paths::{self, ConfigEntityType};
 
 impl Controller {
@@ -43,7 +44,7 @@ impl Controller {
     }
 
     async fn read_topic_deletions(&self) -> Result<Vec<TopicName>, ControllerError> {
-        let names = self.zk.children(paths::DELETE_TOPICS, true).await?;
+        let names = cluster::children(self.zk.store(), paths::DELETE_TOPICS, true).await?;
         Ok(names.into_iter().map(TopicName::from).collect())
     }
 
@@ -171,8 +172,8 @@ impl Controller {
         };
         self.fail_replica_deletion(replicas(failed)).await?;
         if !gone.is_empty() {
-            self.move_replicas(replicas(gone), ReplicaState::DeletionSuccessful)
-                .await?;
+            let gone = self.that_can_become(replicas(gone), ReplicaState::DeletionSuccessful);
+            self.move_replicas(gone, ReplicaState::DeletionSuccessful).await?;
             self.resume_deletions().await?;
         }
         Ok(())
@@ -231,14 +232,12 @@ impl Controller {
             .collect();
         self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &partitions);
 
+        let mut replicas = self.context.replicas_of(&partitions);
+        replicas.retain(|r| self.context.replica_state(r) != ReplicaState::DeletionSuccessful);
         let is_online = |r: &PartitionAndReplica| self.context.is_replica_online(r.replica, &r.partition);
-        let (mut alive, dead): (Vec<_>, Vec<_>) = self
-            .context
-            .replicas_of(&partitions)
-            .into_iter()
-            .partition(is_online);
-        alive.retain(|r| self.context.replica_state(r) != ReplicaState::DeletionSuccessful);
+        let (alive, dead): (Vec<_>, Vec<_>) = replicas.into_iter().partition(is_online);
         let halted: BTreeSet<_> = dead.iter().map(|r| r.partition.topic.clone()).collect();
+        let dead = self.that_can_become(dead, ReplicaState::DeletionIneligible);
         self.move_replicas(dead, ReplicaState::DeletionIneligible).await?;
         self.move_replicas(alive.clone(), ReplicaState::Offline).await?;
         self.move_replicas(alive, ReplicaState::DeletionStarted).await?;

@@ -11,15 +11,13 @@ use futures::future::join_all;
 use tracing::{error, warn};
 
 use super::context::LiveBroker;
-use super::controller::ControllerError;
-use crate::common::ids::{BrokerId, ControllerEpoch, TopicId, TopicName, TopicPartition};
+use super::kafka_controller::ControllerError;
+use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, TopicId, TopicName, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
 use crate::metadata::BrokerMetadata;
 use crate::zk::paths::{self, ConfigEntityType};
-use crate::zk::znode::{
-    BrokerInfo, ConfigEntity, ControllerRegistration, ProducerIdBlock, TopicAssignment, partition_state,
-};
-use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, ZkStore};
+use crate::zk::znode::{BrokerInfo, ProducerIdBlock, TopicAssignment, partition_state};
+use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, ZkStore, cluster};
 
 /// ZooKeeper as the controller sees it.
 pub struct ControllerZkClient {
@@ -53,8 +51,8 @@ impl ControllerZkClient {
     }
 
     /// The store, for what is not a controller's write.
-    pub fn store(&self) -> &Arc<dyn ZkStore> {
-        &self.store
+    pub fn store(&self) -> &dyn ZkStore {
+        &*self.store
     }
 
     /// From now on writes check this version of `/controller_epoch`; `None` forbids them.
@@ -62,79 +60,34 @@ impl ControllerZkClient {
         self.guard = epoch_zk_version;
     }
 
-    /// Data and stat of a znode.
-    pub async fn get(&self, path: &str, watch: bool) -> Result<Option<(Bytes, Stat)>, ZkError> {
-        self.store.get(path, watch).await
-    }
-
-    /// Whether a znode exists.
-    pub async fn exists(&self, path: &str, watch: bool) -> Result<bool, ZkError> {
-        Ok(self.store.exists(path, watch).await?.is_some())
-    }
-
-    /// Names of the children; none if there is no such znode.
-    pub async fn children(&self, path: &str, watch: bool) -> Result<Vec<String>, ZkError> {
-        Ok(self.store.children(path, watch).await?.unwrap_or_default())
-    }
-
-    /// Data of many children of one znode, those left out that are gone meanwhile.
-    async fn get_children(
-        &self,
-        parent: &str,
-        names: &[String],
-        watch: bool,
-    ) -> Result<Vec<(String, Bytes, Stat)>, ZkError> {
-        let get = |name: &String| {
-            let path = paths::child(parent, name);
-            async move { self.get(&path, watch).await }
-        };
-        let mut children = Vec::with_capacity(names.len());
-        for (name, result) in names.iter().zip(join_all(names.iter().map(get)).await) {
-            if let Some((data, stat)) = result? {
-                children.push((name.clone(), data, stat));
-            }
-        }
-        Ok(children)
-    }
-
-    /// Who the controller is, and the stat of its znode; watched.
-    pub async fn controller(&self) -> Result<Option<(ControllerRegistration, Stat)>, ControllerError> {
-        let Some((data, stat)) = self.get(paths::CONTROLLER, true).await? else {
-            return Ok(None);
-        };
-        let registration = ControllerRegistration::decode(&data).map_err(|error| ControllerError::Znode {
-            path: paths::CONTROLLER.to_owned(),
-            error,
-        })?;
-        Ok(Some((registration, stat)))
-    }
-
     /// The registered brokers; the list and each registration are watched. One that cannot be read counts as
     /// absent: a broker that nobody can reach (trap 6).
-    pub async fn brokers(&self) -> Result<Vec<LiveBroker>, ControllerError> {
-        let names = self.children(paths::BROKER_IDS, true).await?;
-        let mut brokers = Vec::with_capacity(names.len());
-        for (name, data, stat) in self.get_children(paths::BROKER_IDS, &names, true).await? {
-            match name.parse() {
-                Ok(id) => brokers.extend(decode_broker(id, &data, &stat)),
-                Err(_) => error!(
-                    znode = name,
-                    "registration under a name that is no broker id ignored"
-                ),
-            }
-        }
-        Ok(brokers)
+    pub async fn brokers(&self) -> Result<Vec<LiveBroker>, ZkError> {
+        let ids = cluster::broker_ids(self.store(), true).await?;
+        self.brokers_with(&ids).await
     }
 
     /// One registration; watched.
-    pub async fn broker(&self, id: BrokerId) -> Result<Option<LiveBroker>, ControllerError> {
-        let read = self.get(&paths::broker_id(id), true).await?;
-        Ok(read.and_then(|(data, stat)| decode_broker(id, &data, &stat)))
+    pub async fn broker(&self, id: BrokerId) -> Result<Option<LiveBroker>, ZkError> {
+        Ok(self.brokers_with(&[id]).await?.pop())
+    }
+
+    async fn brokers_with(&self, ids: &[BrokerId]) -> Result<Vec<LiveBroker>, ZkError> {
+        let brokers = cluster::brokers(self.store(), ids, true).await?;
+        let live = |(id, (info, epoch)): (BrokerId, (BrokerInfo, BrokerEpoch))| LiveBroker {
+            metadata: BrokerMetadata {
+                id,
+                endpoints: info.endpoints,
+                rack: info.rack,
+            },
+            epoch,
+        };
+        Ok(brokers.into_iter().map(live).collect())
     }
 
     /// The names of all topics; watched.
-    pub async fn topics(&self) -> Result<BTreeSet<TopicName>, ControllerError> {
-        let names = self.children(paths::TOPICS, true).await?;
+    pub async fn topics(&self) -> Result<BTreeSet<TopicName>, ZkError> {
+        let names = cluster::topics(self.store(), true).await?;
         Ok(names.into_iter().map(TopicName::from).collect())
     }
 
@@ -142,89 +95,44 @@ impl ControllerZkClient {
     pub async fn topic_assignments(
         &self,
         topics: &[TopicName],
-    ) -> Result<Vec<(TopicName, TopicAssignment)>, ControllerError> {
+    ) -> Result<Vec<(TopicName, TopicAssignment)>, ZkError> {
         let names: Vec<_> = topics.iter().map(|t| t.to_string()).collect();
-        let read = self.get_children(paths::TOPICS, &names, true).await?;
-        let decode = |(name, data, _): (String, Bytes, Stat)| match TopicAssignment::decode(&data) {
-            Ok(assignment) => Some((TopicName::from(name), assignment)),
-            Err(error) => {
-                error!(topic = name, %error, "unreadable topic ignored");
-                None
-            }
-        };
-        Ok(read.into_iter().filter_map(decode).collect())
-    }
-
-    /// The states of partitions; `None` where there is none or it cannot be read. In the order asked for.
-    pub async fn partition_states(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Option<LeaderIsrAndControllerEpoch>)>, ControllerError> {
-        let read = |p: &TopicPartition| {
-            let path = paths::topic_partition_state(&p.topic, p.partition);
-            async move { self.get(&path, false).await }
-        };
-        let mut states = Vec::with_capacity(partitions.len());
-        for (partition, result) in partitions.iter().zip(join_all(partitions.iter().map(read)).await) {
-            let state = result?.and_then(|(data, stat)| {
-                let decoded = partition_state::decode(&data, stat.version);
-                decoded
-                    .map_err(|error| error!(%partition, %error, "unreadable partition state ignored"))
-                    .ok()
-            });
-            states.push((partition.clone(), state));
-        }
-        Ok(states)
+        let found = cluster::topic_assignments(self.store(), &names, true).await?;
+        Ok(found
+            .into_iter()
+            .map(|(topic, a)| (TopicName::from(topic), a))
+            .collect())
     }
 
     /// Whether a topic allows unclean elections at this moment. Unreadable configuration forbids them.
-    pub async fn unclean_election_enabled(
-        &self,
-        topic: &str,
-        default: bool,
-    ) -> Result<bool, ControllerError> {
-        const KEY: &str = "unclean.leader.election.enable";
-        let path = paths::config_entity(ConfigEntityType::Topics, topic);
-        let Some((data, _)) = self.get(&path, false).await? else {
-            return Ok(default);
-        };
-        match ConfigEntity::decode(&data) {
-            Ok(entity) => Ok(entity
-                .config
-                .get(KEY)
-                .map_or(default, |v| v.trim().eq_ignore_ascii_case("true"))),
-            Err(error) => {
+    pub async fn unclean_election_enabled(&self, topic: &str, default: bool) -> Result<bool, ZkError> {
+        match cluster::config(self.store(), ConfigEntityType::Topics, topic).await {
+            Ok(entity) => {
+                let own = entity.config.get("unclean.leader.election.enable");
+                Ok(own.map_or(default, |value| value.trim().eq_ignore_ascii_case("true")))
+            }
+            Err(ZkError::Malformed { error, .. }) => {
                 error!(topic, %error, "unreadable configuration, no unclean election");
                 Ok(false)
             }
+            Err(error) => Err(error),
         }
     }
 
     /// The children of a znode of notifications, watched, with their data.
-    pub async fn notifications(&self, parent: &str) -> Result<Vec<(String, Bytes)>, ControllerError> {
-        let names = self.children(parent, true).await?;
-        let read = self.get_children(parent, &names, false).await?;
-        Ok(read.into_iter().map(|(name, data, _)| (name, data)).collect())
-    }
-}
-
-fn decode_broker(id: BrokerId, data: &[u8], stat: &Stat) -> Option<LiveBroker> {
-    match BrokerInfo::decode(data) {
-        Ok(info) => {
-            let metadata = BrokerMetadata {
-                id,
-                endpoints: info.endpoints,
-                rack: info.rack,
-            };
-            Some(LiveBroker {
-                metadata,
-                epoch: stat.czxid,
-            })
+    pub async fn notifications(&self, parent: &str) -> Result<Vec<(String, Bytes)>, ZkError> {
+        let names = cluster::children(self.store(), parent, true).await?;
+        let reads: Vec<_> = names
+            .iter()
+            .map(|name| self.store.get(&paths::child(parent, name), false))
+            .collect();
+        let mut notifications = Vec::with_capacity(names.len());
+        for (name, read) in names.into_iter().zip(join_all(reads).await) {
+            if let Some((data, _)) = read? {
+                notifications.push((name, data));
+            }
         }
-        Err(error) => {
-            error!(broker = id, %error, "unreadable registration, the broker counts as absent");
-            None
-        }
+        Ok(notifications)
     }
 }
 
@@ -289,7 +197,7 @@ impl ControllerZkClient {
             ) => (path, data, v + 1),
             _ => return Ok(None),
         };
-        let found = self.get(path, false).await?;
+        let found = self.store.get(path, false).await?;
         Ok(found
             .filter(|(data, stat)| data == wanted && stat.version == version)
             .map(|(_, stat)| stat))
@@ -466,7 +374,12 @@ impl ControllerZkClient {
     pub async fn delete_recursive(&self, path: &str) -> Result<(), ControllerError> {
         let mut levels = vec![vec![path.to_owned()]];
         while let Some(level) = levels.last().filter(|l| !l.is_empty()) {
-            let read = join_all(level.iter().map(|path| self.children(path, false))).await;
+            let read = join_all(
+                level
+                    .iter()
+                    .map(|path| cluster::children(self.store(), path, false)),
+            )
+            .await;
             let mut below = Vec::new();
             for (path, names) in level.iter().zip(read) {
                 below.extend(names?.iter().map(|name| paths::child(path, name)));
@@ -483,20 +396,16 @@ impl ControllerZkClient {
     pub async fn next_producer_id_block(&self, broker: BrokerId) -> Result<ProducerIdBlock, ControllerError> {
         let path = paths::PRODUCER_ID_BLOCK;
         loop {
-            let found = self.get(path, false).await?;
+            let found = self.store.get(path, false).await?;
             let previous = match found
                 .as_ref()
                 .map(|(data, _)| data)
                 .filter(|data| !data.is_empty())
             {
-                Some(data) => {
-                    Some(
-                        ProducerIdBlock::decode(data).map_err(|error| ControllerError::Znode {
-                            path: path.to_owned(),
-                            error,
-                        })?,
-                    )
-                }
+                Some(data) => Some(ProducerIdBlock::decode(data).map_err(|error| ZkError::Malformed {
+                    path: path.to_owned(),
+                    error,
+                })?),
                 None => None,
             };
             let block = ProducerIdBlock::next(previous.as_ref(), broker)

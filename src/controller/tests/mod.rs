@@ -7,3 +7,4 @@ mod fencing;
 mod gate;
 mod histories;
 mod lifecycle;
+mod reassignments;

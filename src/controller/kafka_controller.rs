@@ -19,7 +19,6 @@ use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
 use crate::config::BrokerConfig;
-use crate::zk::znode::ZnodeError;
 use crate::zk::{ZkError, ZkStore};
 
 /// Pause before a registration is tried again that failed after a session had expired.
@@ -34,14 +33,6 @@ pub enum ControllerError {
     /// ZooKeeper failed.
     #[error(transparent)]
     Zk(#[from] ZkError),
-    /// A znode that nothing can be done without is broken.
-    #[error("znode {path}: {error}")]
-    Znode {
-        /// Which.
-        path: String,
-        /// How.
-        error: ZnodeError,
-    },
     /// All 2^63 of them.
     #[error("there are no producer ids left")]
     ProducerIdsExhausted,
