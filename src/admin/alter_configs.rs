@@ -11,7 +11,6 @@ use super::entity_config::{self, Overrides};
 use super::error::AdminError;
 use super::manager::AdminManager;
 use crate::common::error::ErrorCode;
-use crate::common::topic_name;
 use crate::config::LogConfig;
 use crate::config::definition::{ConfigKey, ConfigType, UpdateMode, broker_key, topic_key};
 use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
@@ -177,7 +176,6 @@ impl AdminManager {
                 "there is no default of topics",
             ));
         }
-        topic_name::validate(topic).map_err(|why| AdminError::new(ErrorCode::InvalidTopicException, why))?;
         let known = self.metadata.image().topics.contains_key(topic);
         if !known || self.zk.exists(&paths::topic(topic), false).await?.is_none() {
             let message = format!("topic '{topic}' does not exist");

@@ -340,11 +340,44 @@ fn every_topic_key_that_is_honoured_changes_the_configuration() {
     for key in definition::topic_keys() {
         let (config, errors) =
             LogConfig::from_stored(&LogConfig::default(), &overrides(&[(key.name, other(key))]));
-        let honoured = key.support == definition::Support::Honoured;
-        if honoured {
+        if key.support == definition::Support::Honoured {
             assert_eq!(errors, [], "{}", key.name);
+            assert_ne!(config, LogConfig::default(), "{}", key.name);
         }
-        assert_eq!(config != LogConfig::default(), honoured, "{}", key.name);
+    }
+}
+
+/// What is said to be honoured is at least kept where those who honour it can read it.
+#[test]
+fn every_broker_key_that_is_honoured_has_a_field() {
+    // Read into a field of another name.
+    const INTO_OTHERS: &[&str] = &[
+        "inter.broker.protocol.version",
+        "listener.security.protocol.map",
+        "log.dir",
+        "node.id",
+        "security.inter.broker.protocol",
+    ];
+    let source = include_str!("broker.rs");
+    let fields: Vec<String> = source
+        .lines()
+        .filter_map(|line| {
+            Some(
+                line.strip_prefix("    pub ")?
+                    .split_once(':')?
+                    .0
+                    .replace('_', "."),
+            )
+        })
+        .collect();
+    let inherited: Vec<&str> = definition::topic_keys()
+        .iter()
+        .flat_map(|key| key.inherits)
+        .copied()
+        .collect();
+    for key in definition::broker_keys().filter(|key| key.support == definition::Support::Honoured) {
+        let kept = fields.iter().any(|f| f == key.name) || inherited.contains(&key.name);
+        assert!(kept || INTO_OTHERS.contains(&key.name), "{}", key.name);
     }
 }
 

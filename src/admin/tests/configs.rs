@@ -360,7 +360,7 @@ async fn topic_settings_that_will_not_do_are_refused() {
         ),
         ("none", replacing(&[]), ErrorCode::UnknownTopicOrPartition),
         ("", replacing(&[]), ErrorCode::InvalidRequest),
-        ("a b", replacing(&[]), ErrorCode::InvalidTopicException),
+        ("a b", replacing(&[]), ErrorCode::UnknownTopicOrPartition),
     ];
     let before = world.zookeeper.snapshot();
     for (topic, alteration, expected) in cases {

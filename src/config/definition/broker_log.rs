@@ -6,19 +6,19 @@ keys! {
     // name, type, default, rule, update mode, support
     "auto.create.topics.enable", Boolean, "true", Any, ReadOnly, Honoured;
     "compression.gzip.level", Int, "-1", GzipLevel, ClusterWide, Honoured;
-    "compression.lz4.level", Int, "9", Between(1, 17), ClusterWide, Honoured;
+    "compression.lz4.level", Int, "9", Between(1, 17), ClusterWide, NotYet;
     "compression.type", String, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ClusterWide, Honoured;
     "compression.zstd.level", Int, "3", Between(-131072, 22), ClusterWide, Honoured;
     "log.cleaner.backoff.ms", Long, "15000", AtLeast(0), ClusterWide, NotYet;
     "log.cleaner.dedupe.buffer.size", Long, "134217728", Any, ClusterWide, NotYet;
-    "log.cleaner.delete.retention.ms", Long, "86400000", AtLeast(0), ClusterWide, Honoured;
+    "log.cleaner.delete.retention.ms", Long, "86400000", AtLeast(0), ClusterWide, NotYet;
     "log.cleaner.enable", Boolean, "true", Any, ReadOnly, NotYet;
     "log.cleaner.io.buffer.load.factor", Double, "0.9", Any, ClusterWide, NotYet;
     "log.cleaner.io.buffer.size", Int, "524288", AtLeast(0), ClusterWide, NotYet;
     "log.cleaner.io.max.bytes.per.second", Double, "1.7976931348623157E308", Any, ClusterWide, NotYet;
-    "log.cleaner.max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), ClusterWide, Honoured;
-    "log.cleaner.min.cleanable.ratio", Double, "0.5", Fraction(1.0), ClusterWide, Honoured;
-    "log.cleaner.min.compaction.lag.ms", Long, "0", AtLeast(0), ClusterWide, Honoured;
+    "log.cleaner.max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), ClusterWide, NotYet;
+    "log.cleaner.min.cleanable.ratio", Double, "0.5", Fraction(1.0), ClusterWide, NotYet;
+    "log.cleaner.min.compaction.lag.ms", Long, "0", AtLeast(0), ClusterWide, NotYet;
     "log.cleaner.threads", Int, "1", AtLeast(0), ClusterWide, NotYet;
     "log.cleanup.policy", List, "delete", ListOf(&["compact", "delete"]), ClusterWide, Honoured;
     "log.dir", String, "/tmp/kafka-logs", Any, ReadOnly, Honoured;
