@@ -1,34 +1,107 @@
 //! The log directories of one broker and the logs in them. Kafka 3.9: `LogManager`.
+//!
+//! A dir that fails is taken offline alone; its logs answer with storage errors until
+//! [`LogManager::take_failed_dirs`] lets go of them, and the others go on.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 
-use super::unified_log::{LogError, UnifiedLog};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use super::checkpoint::offset::{
+    CLEANER_OFFSET_FILE, HIGH_WATERMARK_FILE, LOG_START_OFFSET_FILE, OffsetCheckpoint, RECOVERY_POINT_FILE,
+};
+use super::dir::{FailureChannel, LogDir};
+use super::dir_lock::DirLock;
+use super::error::{LogDirsError, LogError};
+use super::loader::{LoadParameters, load};
+use super::names::{PartitionDirKind, partition_dir_with_suffix};
+use super::scheduler::Scheduler;
+use super::unified_log::{LogContext, UnifiedLog};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicId, TopicPartition};
 use crate::config::{BrokerConfig, LogConfig};
 
-/// The log directories of one broker.
-pub struct LogManager {}
+mod background;
+mod checkpoints;
+mod opening;
 
-#[allow(unused_variables, missing_docs, reason = "skeleton")]
+type Logs = HashMap<TopicPartition, Arc<UnifiedLog>>;
+
+/// A log dir with what the manager keeps for it.
+struct ManagedDir {
+    dir: Arc<LogDir>,
+    /// What its logs are given.
+    context: Arc<LogContext>,
+    /// Let go of when the dir fails, or the manager shuts down.
+    lock: Mutex<Option<DirLock>>,
+    recovery_points: OffsetCheckpoint,
+    log_start_offsets: OffsetCheckpoint,
+    high_watermark_file: OffsetCheckpoint,
+    cleaner_offsets: OffsetCheckpoint,
+    /// What is in `high_watermark_file`; the lock orders its writers.
+    high_watermarks: Mutex<HashMap<TopicPartition, Offset>>,
+    /// Orders the writers of the other checkpoints.
+    checkpointing: Mutex<()>,
+}
+
+/// Intervals of the background jobs, in milliseconds.
+struct Intervals {
+    initial_delay: u64,
+    retention: u64,
+    flush: u64,
+    recovery_point_checkpoint: u64,
+    start_offset_checkpoint: u64,
+    producer_expiration: u64,
+}
+
+/// The log directories of one broker.
+pub struct LogManager {
+    dirs: Vec<Arc<ManagedDir>>,
+    logs: Arc<RwLock<Logs>>,
+    /// Copies that are to replace a log of another dir (`-future`).
+    future_logs: RwLock<Logs>,
+    /// Held while a log is created or deleted, so that a partition has one directory only.
+    creating: Mutex<()>,
+    failures: Arc<FailureChannel>,
+    clock: SharedClock,
+    scheduler: Arc<Scheduler>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads_per_dir: usize,
+    producer_id_expiration_ms: i64,
+    intervals: Intervals,
+    /// Set by the first call of [`LogManager::shutdown`].
+    stopped: Mutex<bool>,
+}
+
 impl LogManager {
-    /// Locks the log dirs, loads every log in them. `topic_config` gives the configuration of a topic.
+    /// Locks the log dirs, loads every log in them. `topic_config` gives the configuration of a topic. A dir that
+    /// fails is left out, unless no other is left. Directories that do not belong in a log dir, a dir that is in
+    /// use, or a partition found twice are errors a person must see to.
     pub fn open(
         config: &BrokerConfig,
         topic_config: &(dyn Fn(&str) -> LogConfig + Sync),
         clock: SharedClock,
-    ) -> Result<Arc<Self>, LogError> {
-        todo!()
+    ) -> Result<Arc<Self>, LogDirsError> {
+        opening::open(config, topic_config, clock, super::fs::Fs::default())
     }
+
+    /// The log of a partition, if there is one in a dir that works.
     pub fn get_log(&self, partition: &TopicPartition) -> Option<Arc<UnifiedLog>> {
-        todo!()
+        self.logs.read().get(partition).cloned()
     }
+
+    /// Every log, in no particular order.
     pub fn all_logs(&self) -> Vec<Arc<UnifiedLog>> {
-        todo!()
+        self.logs.read().values().cloned().collect()
     }
-    /// `is_new` is the controller's word that no replica existed here before (trap 15).
+
+    /// The partition's log, created in the dir with the fewest logs if there is none. `is_new` is the controller's
+    /// word that no replica existed here before; without it nothing is created while a dir is offline, since the
+    /// log may lie there (trap 15).
     pub fn get_or_create_log(
         &self,
         partition: &TopicPartition,
@@ -36,36 +109,205 @@ impl LogManager {
         is_new: bool,
         config: LogConfig,
     ) -> Result<Arc<UnifiedLog>, LogError> {
-        todo!()
+        let _creating = self.creating.lock();
+        let topic_id = topic_id.filter(|id| !id.is_nil());
+        if let Some(log) = self.get_log(partition) {
+            if let Some(id) = topic_id {
+                log.assign_topic_id(id)?;
+            }
+            return Ok(log);
+        }
+        if !is_new && let Some(offline) = self.dirs.iter().find(|d| d.dir.is_offline()) {
+            offline.dir.ensure_online()?;
+        }
+        let dir = self.dir_for_new_log()?;
+        let log = self.create_log(dir, partition, config)?;
+        if let Some(id) = topic_id {
+            log.assign_topic_id(id)?;
+        }
+        self.logs.write().insert(partition.clone(), Arc::clone(&log));
+        tracing::info!(log = %partition, dir = %dir.dir.path().display(), "created log");
+        Ok(log)
     }
-    /// Renames the directory to `-delete`, drops it from the checkpoints; the files go after `file.delete.delay.ms`.
+
+    /// The live dir with the fewest logs.
+    fn dir_for_new_log(&self) -> Result<&Arc<ManagedDir>, LogError> {
+        let logs = self.logs.read();
+        let live = self.dirs.iter().filter(|d| !d.dir.is_offline());
+        let fewest = live.min_by_key(|d| {
+            let is_here = |log: &&Arc<UnifiedLog>| Arc::ptr_eq(log.log_dir(), &d.dir);
+            logs.values().filter(is_here).count()
+        });
+        fewest.ok_or_else(|| LogError::Storage {
+            dir: "of every kind".to_owned(),
+            reason: "offline".to_owned(),
+        })
+    }
+
+    fn create_log(
+        &self,
+        managed: &Arc<ManagedDir>,
+        partition: &TopicPartition,
+        config: LogConfig,
+    ) -> Result<Arc<UnifiedLog>, LogError> {
+        let dir = &managed.dir;
+        let loaded = load(&LoadParameters {
+            dir: &dir.path().join(partition.to_string()),
+            fs: dir.fs(),
+            config: &config,
+            had_clean_shutdown: true,
+            recovery_point: 0,
+            log_start_offset: 0,
+            producer_id_expiration_ms: self.producer_id_expiration_ms,
+            now_ms: self.clock.wall_ms(),
+        });
+        let loaded = dir.check(loaded)?;
+        let synced = Arc::clone(dir);
+        self.scheduler.schedule(0, move || {
+            drop(synced.check(synced.fs().sync_dir(synced.path())));
+        });
+        let context = Arc::clone(&managed.context);
+        Ok(UnifiedLog::new(context, partition.clone(), Arc::new(config), loaded))
+    }
+
+    /// Renames the directory to `-delete`, drops it from the checkpoints; the files go after
+    /// `file.delete.delay.ms`. Nothing happens if there is no such log.
     pub fn delete_log(&self, partition: &TopicPartition) -> Result<(), LogError> {
-        todo!()
+        self.delete_logs(std::slice::from_ref(partition))
     }
+
+    /// [`Self::delete_log`] of many, with the checkpoints written once. All are tried; the first error is returned.
+    pub fn delete_logs(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let _creating = self.creating.lock();
+        let mut result = Ok(());
+        for partition in partitions {
+            let Some(log) = self.logs.write().remove(partition) else {
+                continue;
+            };
+            if let Err(error) = self.move_away(&log) {
+                result = result.and(Err(error));
+            }
+        }
+        for managed in self.dirs.iter().filter(|d| !d.dir.is_offline()) {
+            let forgotten = managed.forget_checkpoints(&self.logs, partitions);
+            result = result.and(managed.dir.check(forgotten));
+        }
+        result
+    }
+
+    fn move_away(&self, log: &Arc<UnifiedLog>) -> Result<(), LogError> {
+        let dir = log.log_dir();
+        let name = partition_dir_with_suffix(log.topic_partition(), PartitionDirKind::Deleted);
+        let path = dir.path().join(name);
+        log.rename_dir(&path, true)?;
+        tracing::info!(log = %log.topic_partition(), path = %path.display(), "deleted log, its files will follow");
+        self.remove_later(dir, path, log.config().file_delete_delay_ms);
+        Ok(())
+    }
+
+    /// Has a directory of a deleted log removed.
+    fn remove_later(&self, dir: &Arc<LogDir>, path: PathBuf, delay_ms: i64) {
+        let dir = Arc::clone(dir);
+        self.scheduler.schedule(delay_ms, move || {
+            if !dir.is_offline() {
+                drop(dir.check(dir.fs().remove_dir_all(&path)));
+            }
+        });
+    }
+
+    /// Puts another configuration in force for every log of a topic.
     pub fn update_topic_config(&self, topic: &str, config: LogConfig) {
-        todo!()
+        let config = Arc::new(config);
+        for logs in [&self.logs, &self.future_logs] {
+            let of_topic: Vec<_> = logs
+                .read()
+                .values()
+                .filter(|log| &*log.topic_partition().topic == topic)
+                .cloned()
+                .collect();
+            for log in of_topic {
+                log.update_config(Arc::clone(&config));
+            }
+        }
     }
-    /// High watermark of a partition in `replication-offset-checkpoint`, read at start.
-    pub fn checkpointed_high_watermark(&self, partition: &TopicPartition) -> Option<Offset> {
-        todo!()
-    }
-    /// Writes `replication-offset-checkpoint` of every live dir.
-    pub fn checkpoint_high_watermarks(&self, high_watermarks: &HashMap<TopicPartition, Offset>) {
-        todo!()
-    }
+
+    /// Dirs that work.
     pub fn live_log_dirs(&self) -> Vec<PathBuf> {
-        todo!()
+        let live = self.dirs.iter().filter(|d| !d.dir.is_offline());
+        live.map(|d| d.dir.path().to_owned()).collect()
     }
-    /// Dirs that failed since the last call.
+
+    /// Dirs that failed since the last call, those that failed at start among them. Their logs are let go of,
+    /// their locks freed.
     pub fn take_failed_dirs(&self) -> Vec<PathBuf> {
-        todo!()
+        let failed = self.failures.take();
+        for logs in [&self.logs, &self.future_logs] {
+            let gone: Vec<_> = {
+                let mut logs = logs.write();
+                let on_failed = |log: &UnifiedLog| failed.iter().any(|dir| dir == log.log_dir().path());
+                let gone: Vec<_> = logs.values().filter(|log| on_failed(log)).cloned().collect();
+                logs.retain(|_, log| !on_failed(log));
+                gone
+            };
+            gone.iter().for_each(|log| log.abandon());
+        }
+        for managed in &self.dirs {
+            if failed.iter().any(|dir| dir == managed.dir.path()) {
+                managed.lock.lock().take();
+            }
+        }
+        failed
     }
-    /// Starts retention, flush, checkpoint and deletion threads.
-    pub fn start_background(self: &Arc<Self>) {
-        todo!()
+
+    /// Is notified whenever [`Self::take_failed_dirs`] has something new.
+    pub fn failure_notification(&self) -> Arc<Notify> {
+        self.failures.notify()
     }
-    /// Flushes and closes every log, writes checkpoints and the clean-shutdown marker.
-    pub fn shutdown(&self) {
-        todo!()
+
+    /// Partitions whose log lies in a dir.
+    pub fn partitions_in(&self, log_dir: &Path) -> Vec<TopicPartition> {
+        let logs = self.logs.read();
+        let here = logs.iter().filter(|(_, log)| log.log_dir().path() == log_dir);
+        here.map(|(partition, _)| partition.clone()).collect()
     }
 }
+
+impl ManagedDir {
+    /// A locked dir whose logs will be in `logs`.
+    fn new(
+        dir: Arc<LogDir>,
+        lock: DirLock,
+        logs: &Arc<RwLock<Logs>>,
+        clock: &SharedClock,
+        scheduler: &Arc<Scheduler>,
+    ) -> Arc<Self> {
+        let (fs, path) = (dir.fs().clone(), dir.path().to_owned());
+        let file = |name| OffsetCheckpoint::new(&fs, &path, name);
+        Arc::new_cyclic(|me: &Weak<Self>| Self {
+            recovery_points: file(RECOVERY_POINT_FILE),
+            log_start_offsets: file(LOG_START_OFFSET_FILE),
+            high_watermark_file: file(HIGH_WATERMARK_FILE),
+            cleaner_offsets: file(CLEANER_OFFSET_FILE),
+            high_watermarks: Mutex::default(),
+            checkpointing: Mutex::default(),
+            lock: Mutex::new(Some(lock)),
+            context: Arc::new(LogContext {
+                dir: Arc::clone(&dir),
+                clock: Arc::clone(clock),
+                scheduler: Arc::clone(scheduler),
+                on_truncated: {
+                    let (me, logs) = (Weak::clone(me), Arc::downgrade(logs));
+                    Box::new(move || {
+                        if let (Some(me), Some(logs)) = (me.upgrade(), logs.upgrade()) {
+                            me.checkpoint_recovery_points(&logs);
+                        }
+                    })
+                },
+            }),
+            dir,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,69 @@
 //! L2. The log on disk. Imports `common`, `config`, `record`; never the network, ZooKeeper or the protocol.
+//!
+//! Every byte here is Kafka's: a log dir can be handed to Apache Kafka 3.9 and back. All numbers are big-endian.
+//! "Durable" below says when the file is known to be on disk; everything else is on its way there.
+//!
+//! # In a log dir
+//!
+//! | name | content | written by | durable |
+//! |---|---|---|---|
+//! | `.lock` | empty; fcntl lock | [`dir_lock`], at start | no need |
+//! | `meta.properties` | cluster id, broker id | [`checkpoint::meta_properties`], at start if something lacks | at once ¹ |
+//! | `.kafka_cleanshutdown` | JSON nobody reads | [`checkpoint::clean_shutdown`], last of all at a clean stop, removed first of all at start | at once ¹ |
+//! | `recovery-point-offset-checkpoint` | text, [`checkpoint::offset`]: flushed up to here | [`manager`], every minute, after a truncation, a deletion, at stop | at once ¹ |
+//! | `log-start-offset-checkpoint` | the same: start of the log where it is not the first segment's | [`manager`], likewise | at once ¹ |
+//! | `replication-offset-checkpoint` | the same: high watermarks | [`manager`] for the replica manager, every 5 s | at once ¹ |
+//! | `cleaner-offset-checkpoint` | the same: cleaned up to here | the log cleaner; rewritten when a log is deleted | at once ¹ |
+//! | `TOPIC-N` | directory of partition N | [`manager`], when the replica is created | in the background |
+//! | `TOPIC-N.HEX-delete` | a deleted partition; removed after `file.delete.delay.ms` | [`manager`] | at once |
+//! | `TOPIC-N.HEX-future`, `-stray` | a replica on its way to another dir; one the cluster does not know | | |
+//!
+//! # In a partition's directory
+//!
+//! `B` is the segment's base offset in twenty digits.
+//!
+//! | name | content | written by | durable |
+//! |---|---|---|---|
+//! | `B.log` | record batches, one behind the other | [`file_records`], each append | flush: after a roll, `flush.*`, at stop |
+//! | `B.index` | [`index::offset`], 8 bytes an entry | [`segment`], every `index.interval.bytes`; preallocated with zeros while active, cut when rolled or closed | with the `.log` |
+//! | `B.timeindex` | [`index::time`], 12 bytes an entry | likewise | with the `.log` |
+//! | `B.txnindex` | [`index::transaction`], 34 bytes an entry; only there if a transaction was aborted | [`segment`], with an abort marker | with the `.log` |
+//! | `N.snapshot` | [`producer_state`]: the producers before offset N | [`producer_log`], at each roll, at stop, when recovering | after a roll in the background, before the recovery point passes it; at stop at once |
+//! | `leader-epoch-checkpoint` | text, [`checkpoint::leader_epoch`] | [`leader_epoch_cache`], on each new epoch before its first record; after a truncation | at once ¹ |
+//! | `partition.metadata` | text, the topic's id | [`checkpoint::partition_metadata`], before the first record | at once ¹ |
+//! | `*.deleted` | a file on its way out | [`unified_log`] | no need |
+//! | `*.cleaned`, `*.swap` | a segment being cleaned; one that replaces others | the log cleaner | |
+//!
+//! ¹ written to `NAME.tmp`, fsynced, renamed, directory fsynced ([`fs::Fs::replace`]).
+//!
+//! # Locks, outermost first
+//!
+//! a log's `writer` → its `view` → a segment's indexes → a file's handle. The manager's map of logs is never held
+//! while a log is worked on. No lock is held over an fsync, but for the rare small files above.
 
+pub mod checkpoint;
+pub mod dir;
+pub mod dir_lock;
+pub mod error;
+pub mod file_records;
+pub mod fs;
+pub mod index;
+pub mod leader_epoch_cache;
+pub mod loader;
 pub mod manager;
+pub mod names;
+pub mod offset_metadata;
+pub mod producer_log;
 pub mod producer_state;
+pub mod recovery;
+pub mod scheduler;
+pub mod segment;
+pub mod segments;
 pub mod unified_log;
 
+pub use checkpoint::meta_properties::{MetaProperties, MetaPropertiesEnsemble, MetaPropertiesError};
+pub use error::{AppendError, LogDirsError, LogError};
+pub use file_records::FileSlice;
 pub use manager::LogManager;
-pub use unified_log::{
-    AppendError, AppendOrigin, FetchDataInfo, FetchIsolation, FileSlice, LogAppendInfo, LogError,
-    LogOffsetMetadata, UnifiedLog,
-};
+pub use offset_metadata::LogOffsetMetadata;
+pub use unified_log::{AppendOrigin, FetchDataInfo, FetchIsolation, LogAppendInfo, UnifiedLog};

@@ -1,240 +1,278 @@
-//! One partition's log: append, read, truncate; high watermark and last stable offset. Kafka 3.9: `UnifiedLog`.
+//! One partition's log: append, read, truncate; high watermark and last stable offset. Kafka 3.9: `UnifiedLog`,
+//! `LocalLog`.
+//!
+//! **Locks.** `writer` is the log's lock: it is held around an append, a roll, a truncation, and over the one
+//! `pwritev` of an append, never over an fsync. `view` holds what readers want to know; it is held for a few
+//! loads and stores, never over I/O, so that a slow write does not keep readers waiting. Order: writer, view,
+//! a segment's. Whoever changes the list of segments or an offset that goes with it holds both.
+//!
+//! **Errors.** The first I/O error takes the log dir offline (trap 55); until then nothing has moved: the end of
+//! the log only moves after everything was written.
 
-use std::fs::File;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
-use crate::common::error::ErrorCode;
-use crate::common::ids::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+use super::dir::LogDir;
+use super::error::LogError;
+use super::leader_epoch_cache::LeaderEpochCache;
+use super::offset_metadata::LogOffsetMetadata;
+use super::producer_log::ProducerLog;
+use super::scheduler::Scheduler;
+use super::segments::Segments;
+use crate::common::clock::SharedClock;
+use crate::common::ids::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::config::LogConfig;
 
-/// Who appends: decides which checks apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AppendOrigin {
-    /// A Produce request.
-    Client,
-    /// A coordinator on this broker, transaction markers included.
-    Coordinator,
-}
+mod append;
+mod high_watermark;
+mod lookup;
+mod maintenance;
+mod read;
+mod roll;
+mod truncate;
 
-/// How far a reader may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchIsolation {
-    /// To the end of the log: followers and coordinators.
-    LogEnd,
-    /// To the high watermark: consumers.
-    HighWatermark,
-    /// To the last stable offset: consumers with `read_committed`.
-    TxnCommitted,
-}
+pub use append::{AppendOrigin, LogAppendInfo};
+pub use read::{FetchDataInfo, FetchIsolation};
 
-/// An offset and where it lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogOffsetMetadata {
-    /// The offset.
-    pub offset: Offset,
-    /// Base offset of its segment.
-    pub segment_base_offset: Offset,
-    /// Byte in the segment's `.log`.
-    pub position: u64,
-}
-
-/// What an append did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogAppendInfo {
-    /// Offset of the first record; of the earlier append if this is a duplicate.
-    pub first_offset: Offset,
-    /// Offset of the last record.
-    pub last_offset: Offset,
-    /// Largest timestamp among the records; -1 if none has one.
-    pub max_timestamp: i64,
-    /// The leader's time if `message.timestamp.type` is LogAppendTime, else -1.
-    pub log_append_time: i64,
-    /// Start of the log at the time of the append.
-    pub log_start_offset: Offset,
-    /// An idempotent producer sent this batch before: nothing was appended.
-    pub duplicate: bool,
-    /// Bytes appended.
-    pub size: usize,
-}
-
-/// Why nothing was appended: the code for the client and what to tell it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {message}")]
-pub struct AppendError {
-    /// Kafka's code. [`ErrorCode::KafkaStorageError`] means that the log dir has gone offline.
-    pub code: ErrorCode,
-    /// A sentence for people.
-    pub message: String,
-    /// Records refused one by one: index in the batch and why (KIP-467).
-    pub record_errors: Vec<(i32, String)>,
-}
-
-/// Why a log could not be read, truncated or created.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
-    /// Before the start or beyond the end (or beyond the high watermark, for a truncation by a reader).
-    #[error("offset {offset} is outside [{start}, {end}]")]
-    OffsetOutOfRange {
-        /// What was asked for.
-        offset: Offset,
-        /// Log start offset.
-        start: Offset,
-        /// Log end offset.
-        end: Offset,
-    },
-    /// I/O failed; the log dir is offline from now on.
-    #[error("log dir {dir} is offline: {reason}")]
-    Storage {
-        /// The log dir.
-        dir: String,
-        /// The first error.
-        reason: String,
-    },
-    /// The partition's directory belongs to another incarnation of the topic.
-    #[error("topic id {found} on disk, {expected} expected")]
-    InconsistentTopicId {
-        /// In `partition.metadata`.
-        found: TopicId,
-        /// In the request.
-        expected: TopicId,
-    },
-}
-
-/// Bytes of a segment, to be sent from the file without passing through memory.
-#[derive(Clone, Debug)]
-pub struct FileSlice {
-    /// The `.log` file; stays readable after the segment is deleted.
-    pub file: Arc<File>,
-    /// First byte.
-    pub position: u64,
-    /// Number of bytes.
-    pub length: usize,
-}
-
-/// What a read found.
-#[derive(Clone, Debug)]
-pub struct FetchDataInfo {
-    /// Where the read began.
-    pub fetch_offset: LogOffsetMetadata,
-    /// Whole batches, except when the first one is larger than was allowed and `min_one_message` was false.
-    pub records: Option<FileSlice>,
-    /// For [`FetchIsolation::TxnCommitted`]: producer id and first offset of each aborted transaction in range.
-    pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
+/// What all logs of a log dir share.
+pub struct LogContext {
+    /// The dir; any I/O error of the log is an error of it.
+    pub dir: Arc<LogDir>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Where fsync after a roll and the removal of files are done.
+    pub scheduler: Arc<Scheduler>,
+    /// Called when a recovery point may have gone back: the checkpoint must not stay ahead of it.
+    pub on_truncated: Box<dyn Fn() + Send + Sync>,
 }
 
 /// One partition's log. All methods lock inside and are short, but for reading and writing the page cache.
-pub struct UnifiedLog {}
+pub struct UnifiedLog {
+    /// For background jobs, which must not keep a deleted log alive.
+    me: Weak<UnifiedLog>,
+    context: Arc<LogContext>,
+    partition: TopicPartition,
+    config: ArcSwap<LogConfig>,
+    topic_id: Mutex<Option<TopicId>>,
+    epochs: LeaderEpochCache,
+    writer: Mutex<Writer>,
+    view: Mutex<View>,
+}
 
-#[allow(unused_variables, missing_docs, reason = "skeleton")]
+/// What only writers need.
+struct Writer {
+    /// The partition's directory.
+    path: PathBuf,
+    producers: ProducerLog,
+    /// This segment's share of `segment.jitter.ms`: new for each segment, so that logs made together do not roll
+    /// together.
+    roll_jitter_ms: i64,
+    /// Closed or deleted: nothing may be written any more.
+    closed: bool,
+}
+
+/// What readers need.
+struct View {
+    segments: Segments,
+    /// The end of the log: the next offset and the byte it will lie at.
+    end: LogOffsetMetadata,
+    log_start_offset: Offset,
+    high_watermark: Offset,
+    /// Where the high watermark lies, once somebody has looked.
+    high_watermark_metadata: Option<LogOffsetMetadata>,
+    /// First record of the first transaction that is open, or ended above the high watermark.
+    first_unstable_offset: Option<Offset>,
+    /// Everything below is on disk.
+    recovery_point: Offset,
+    /// Wall clock of the last flush, for `flush.ms`.
+    last_flushed_ms: i64,
+    /// How often the log was cut: a flush that began before a cut says nothing about what came after.
+    truncations: u64,
+}
+
+/// A log as the loader has found it.
+pub(super) struct LoadedLog {
+    pub(super) path: PathBuf,
+    pub(super) segments: Segments,
+    pub(super) epochs: LeaderEpochCache,
+    pub(super) producers: ProducerLog,
+    pub(super) topic_id: Option<TopicId>,
+    pub(super) log_start_offset: Offset,
+    pub(super) recovery_point: Offset,
+    pub(super) end: LogOffsetMetadata,
+}
+
 impl UnifiedLog {
+    /// Opens what the loader has found. The high watermark starts at the log start offset; the replica manager
+    /// raises it to the checkpointed one (trap 56).
+    pub(super) fn new(
+        context: Arc<LogContext>,
+        partition: TopicPartition,
+        config: Arc<LogConfig>,
+        loaded: LoadedLog,
+    ) -> Arc<Self> {
+        let first_unstable_offset = loaded.producers.state.first_unstable_offset();
+        let last_flushed_ms = context.clock.wall_ms();
+        let roll_jitter_ms = roll::random_jitter(&config);
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            context,
+            partition,
+            config: ArcSwap::new(config),
+            topic_id: Mutex::new(loaded.topic_id),
+            epochs: loaded.epochs,
+            writer: Mutex::new(Writer {
+                path: loaded.path,
+                producers: loaded.producers,
+                roll_jitter_ms,
+                closed: false,
+            }),
+            view: Mutex::new(View {
+                segments: loaded.segments,
+                end: loaded.end,
+                log_start_offset: loaded.log_start_offset,
+                high_watermark: loaded.log_start_offset,
+                high_watermark_metadata: None,
+                first_unstable_offset,
+                recovery_point: loaded.recovery_point,
+                last_flushed_ms,
+                truncations: 0,
+            }),
+        })
+    }
+
+    /// Which partition's.
     pub fn topic_partition(&self) -> &TopicPartition {
-        todo!()
+        &self.partition
     }
+
+    /// The log dir it lies in.
+    pub fn log_dir(&self) -> &Arc<LogDir> {
+        &self.context.dir
+    }
+
+    /// The partition's directory.
+    pub fn path(&self) -> PathBuf {
+        self.writer.lock().path.clone()
+    }
+
+    /// The id of the topic it belongs to, if that has one.
     pub fn topic_id(&self) -> Option<TopicId> {
-        todo!()
+        *self.topic_id.lock()
     }
+
+    /// Notes the topic's id, on disk when this returns (trap 54).
     pub fn assign_topic_id(&self, id: TopicId) -> Result<(), LogError> {
-        todo!()
+        use super::checkpoint::partition_metadata;
+        let writer = self.writer.lock();
+        let mut topic_id = self.topic_id.lock();
+        match *topic_id {
+            Some(found) if found == id => return Ok(()),
+            Some(found) => {
+                return Err(LogError::InconsistentTopicId {
+                    found,
+                    expected: id,
+                });
+            }
+            None if id.is_nil() => return Ok(()),
+            None => {}
+        }
+        self.ensure_open(&writer)?;
+        let path = writer.path.join(partition_metadata::FILE_NAME);
+        self.context
+            .dir
+            .check(partition_metadata::write(self.context.dir.fs(), &path, id))?;
+        *topic_id = Some(id);
+        Ok(())
     }
+
+    /// Its configuration.
     pub fn config(&self) -> Arc<LogConfig> {
-        todo!()
+        self.config.load_full()
     }
+
+    /// Puts another configuration in force, from the next append on.
+    pub fn update_config(&self, config: Arc<LogConfig>) {
+        let mut writer = self.writer.lock();
+        writer.roll_jitter_ms = roll::random_jitter(&config);
+        self.config.store(config);
+    }
+
+    /// First offset that readers may ask for.
     pub fn log_start_offset(&self) -> Offset {
-        todo!()
+        self.view.lock().log_start_offset
     }
+
+    /// The offset that the next record will get.
     pub fn log_end_offset(&self) -> Offset {
-        todo!()
+        self.view.lock().end.offset
     }
+
+    /// The end of the log and where it lies.
     pub fn log_end_offset_metadata(&self) -> LogOffsetMetadata {
-        todo!()
+        self.view.lock().end
     }
-    pub fn high_watermark(&self) -> Offset {
-        todo!()
+
+    /// Everything below is on disk.
+    pub fn recovery_point(&self) -> Offset {
+        self.view.lock().recovery_point
     }
-    pub fn high_watermark_metadata(&self) -> LogOffsetMetadata {
-        todo!()
-    }
-    pub fn last_stable_offset(&self) -> Offset {
-        todo!()
-    }
-    /// Forward only, never beyond the end of the log; true if it moved.
-    pub fn maybe_increment_high_watermark(&self, to: Offset) -> bool {
-        todo!()
-    }
-    /// A follower's rule: the leader's high watermark, clamped to this log; returns the new value.
-    pub fn update_high_watermark(&self, to: Offset) -> Offset {
-        todo!()
-    }
-    pub fn maybe_increment_log_start_offset(&self, to: Offset) -> Result<bool, LogError> {
-        todo!()
-    }
-    /// Validates, assigns offsets, appends. `records` is what the client or coordinator sent.
-    pub fn append_as_leader(
-        &self,
-        records: Bytes,
-        epoch: LeaderEpoch,
-        origin: AppendOrigin,
-    ) -> Result<LogAppendInfo, AppendError> {
-        todo!()
-    }
-    /// Appends the leader's batches as they are; stops before a batch of an epoch later than `epoch` (trap 74).
-    pub fn append_as_follower(
-        &self,
-        records: Bytes,
-        epoch: LeaderEpoch,
-    ) -> Result<LogAppendInfo, AppendError> {
-        todo!()
-    }
-    pub fn read(
-        &self,
-        offset: Offset,
-        max_bytes: usize,
-        isolation: FetchIsolation,
-        min_one_message: bool,
-    ) -> Result<FetchDataInfo, LogError> {
-        todo!()
-    }
-    /// Cuts the log so that `offset` is the next to be written; true if anything was cut.
-    pub fn truncate_to(&self, offset: Offset) -> Result<bool, LogError> {
-        todo!()
-    }
-    pub fn truncate_fully_and_start_at(&self, offset: Offset) -> Result<(), LogError> {
-        todo!()
-    }
-    /// Latest epoch in the leader-epoch cache.
-    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
-        todo!()
-    }
-    /// Records that `epoch` starts at `start`, at once and on disk (trap 32).
-    pub fn assign_epoch_start_offset(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
-        todo!()
-    }
-    /// Largest epoch ≤ `epoch` and its end offset; (-1, -1) if undefined (kafka-3.9.md §5).
-    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
-        todo!()
-    }
-    /// First record with timestamp ≥ `timestamp`: (timestamp, offset, leader epoch).
-    pub fn offset_by_timestamp(
-        &self,
-        timestamp: i64,
-    ) -> Result<Option<(i64, Offset, LeaderEpoch)>, LogError> {
-        todo!()
-    }
-    /// Record with the largest timestamp: (timestamp, offset, leader epoch).
-    pub fn offset_of_max_timestamp(&self) -> Result<Option<(i64, Offset, LeaderEpoch)>, LogError> {
-        todo!()
-    }
-    /// Base offsets of segments with the time of their last change, newest first, for ListOffsets v0.
-    pub fn legacy_offsets_before(&self, timestamp: i64, max_offsets: usize) -> Vec<Offset> {
-        todo!()
-    }
-    pub fn epoch_for_offset(&self, offset: Offset) -> Option<LeaderEpoch> {
-        todo!()
-    }
+
     /// Total bytes of its segments.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.view.lock().segments.size()
+    }
+
+    /// How many segments it has.
+    pub fn number_of_segments(&self) -> usize {
+        self.view.lock().segments.len()
+    }
+
+    /// Base offset of the first segment.
+    pub fn first_segment_base_offset(&self) -> Offset {
+        let view = self.view.lock();
+        view.segments.first().map_or(0, |s| s.base_offset())
+    }
+
+    /// Latest epoch in the leader-epoch cache.
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest().map(|entry| entry.epoch)
+    }
+
+    /// Records that `epoch` starts at `start`, at once and on disk (trap 32).
+    pub fn assign_epoch_start_offset(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
+        let writer = self.writer.lock();
+        self.ensure_open(&writer)?;
+        let news = self.epochs.assign_in_memory(epoch, start);
+        drop(writer);
+        match news {
+            true => self.context.dir.check(self.epochs.flush()),
+            false => Ok(()),
+        }
+    }
+
+    /// Largest epoch ≤ `epoch` and its end offset; (-1, -1) if undefined (kafka-3.9.md §5).
+    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
+        self.epochs.end_offset_for(epoch, self.log_end_offset())
+    }
+
+    /// The epoch of the leader that appended `offset`.
+    pub fn epoch_for_offset(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.epoch_for_offset(offset)
+    }
+
+    /// An error if the dir is offline or the log closed.
+    fn ensure_open(&self, writer: &Writer) -> Result<(), LogError> {
+        self.context.dir.ensure_online()?;
+        match writer.closed {
+            false => Ok(()),
+            true => Err(self.context.dir.error(&format!("{} is closed", self.partition))),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

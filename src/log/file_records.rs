@@ -1,0 +1,285 @@
+//! The bytes of a `.log`: batches one behind the other, appended with one write, read as ranges of the file.
+//! Kafka 3.9: `FileRecords`, `FileLogInputStream`.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::fs::{Fs, corrupt};
+use crate::record::batch::RECORD_BATCH_OVERHEAD;
+use crate::record::{BatchHeader, RecordBatch};
+
+/// Bytes read at a time when only headers are wanted: one page holds many small batches.
+const HEADER_CHUNK: usize = 4096;
+/// Bytes read at a time when whole batches are wanted.
+const BATCH_CHUNK: usize = 512 * 1024;
+
+/// Bytes of a segment, to be sent from the file without passing through memory.
+#[derive(Clone, Debug)]
+pub struct FileSlice {
+    /// The `.log` file; stays readable after the segment is deleted.
+    pub file: Arc<File>,
+    /// First byte.
+    pub position: u64,
+    /// Number of bytes.
+    pub length: usize,
+}
+
+impl FileSlice {
+    /// The bytes themselves; fewer if the log was truncated meanwhile.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.length];
+        let read = Fs::default().read_at(&self.file, Path::new("segment"), &mut bytes, self.position)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+}
+
+/// A `.log` file. Its handle is opened when needed and can be let go of.
+pub struct FileRecords {
+    fs: Fs,
+    handle: Mutex<Handle>,
+    /// Bytes of complete appends: readers never look beyond, whatever the file's length.
+    size: AtomicU64,
+}
+
+struct Handle {
+    path: Arc<Path>,
+    file: Option<Arc<File>>,
+}
+
+impl FileRecords {
+    /// Creates an empty file; `preallocate` bytes are set aside (`preallocate=true`) and cut by [`Self::trim`].
+    pub fn create(fs: &Fs, path: &Path, preallocate: Option<u64>) -> io::Result<Self> {
+        let file = fs.create(path)?;
+        if let Some(length) = preallocate {
+            fs.set_length(&file, path, length)?;
+        }
+        let records = Self::open(fs, path, 0);
+        records.handle.lock().file = Some(Arc::new(file));
+        Ok(records)
+    }
+
+    /// A file of which the first `size` bytes are records.
+    pub fn open(fs: &Fs, path: &Path, size: u64) -> Self {
+        Self {
+            fs: fs.clone(),
+            handle: Mutex::new(Handle {
+                path: path.into(),
+                file: None,
+            }),
+            size: AtomicU64::new(size),
+        }
+    }
+
+    /// Bytes of records.
+    pub fn size(&self) -> u64 {
+        self.size.load(Ordering::Acquire)
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> Arc<Path> {
+        Arc::clone(&self.handle.lock().path)
+    }
+
+    /// Follows a rename of the file.
+    pub fn set_path(&self, path: &Path) {
+        self.handle.lock().path = path.into();
+    }
+
+    /// The open file and its path.
+    fn file(&self) -> io::Result<(Arc<File>, Arc<Path>)> {
+        let mut handle = self.handle.lock();
+        let path = Arc::clone(&handle.path);
+        if let Some(file) = &handle.file {
+            return Ok((Arc::clone(file), path));
+        }
+        let file = Arc::new(self.fs.open_existing(&path)?);
+        handle.file = Some(Arc::clone(&file));
+        Ok((file, path))
+    }
+
+    /// Lets go of the handle until it is needed again.
+    pub fn release(&self) {
+        self.handle.lock().file = None;
+    }
+
+    /// Writes `head` and `tail` behind the last record. The size moves only if everything was written. The
+    /// caller makes sure that there is one appender.
+    pub fn append(&self, head: &[u8], tail: &[u8]) -> io::Result<()> {
+        let (file, path) = self.file()?;
+        let position = self.size();
+        self.fs.write_at(&file, &path, [head, tail], position)?;
+        let size = position + (head.len() + tail.len()) as u64;
+        self.size.store(size, Ordering::Release);
+        Ok(())
+    }
+
+    /// A range of the file.
+    pub fn slice(&self, position: u64, length: usize) -> io::Result<FileSlice> {
+        Ok(FileSlice {
+            file: self.file()?.0,
+            position,
+            length,
+        })
+    }
+
+    /// Cuts everything from `size` on, in the file too.
+    pub fn truncate(&self, size: u64) -> io::Result<()> {
+        let (file, path) = self.file()?;
+        self.size.store(size, Ordering::Release);
+        self.fs.set_length(&file, &path, size)
+    }
+
+    /// Cuts what was preallocated and not used.
+    pub fn trim(&self) -> io::Result<()> {
+        let path = self.path();
+        match self.fs.length(&path)? {
+            Some(length) if length > self.size() => self.truncate(self.size()),
+            _ => Ok(()),
+        }
+    }
+
+    /// fsync.
+    pub fn sync(&self) -> io::Result<()> {
+        let (file, path) = self.file()?;
+        self.fs.sync(&file, &path)
+    }
+
+    /// A walk over the headers of the batches that lie in [`position`, `end`).
+    pub fn headers(&self, position: u64, end: u64) -> io::Result<Headers> {
+        let (file, path) = self.file()?;
+        Ok(Headers {
+            fs: self.fs.clone(),
+            file,
+            path,
+            position,
+            end,
+            chunk: [0; HEADER_CHUNK],
+            chunk_position: 0,
+            chunk_length: 0,
+        })
+    }
+
+    /// A walk over the whole batches that lie in [`position`, `end`).
+    pub fn batches(&self, position: u64, end: u64) -> io::Result<Batches> {
+        let (file, path) = self.file()?;
+        Ok(Batches {
+            fs: self.fs.clone(),
+            file,
+            path,
+            position,
+            end,
+            buffer: Vec::new(),
+            start: 0,
+            filled: 0,
+        })
+    }
+}
+
+/// Walks from header to header. An incomplete last batch ends the walk.
+pub struct Headers {
+    fs: Fs,
+    file: Arc<File>,
+    path: Arc<Path>,
+    position: u64,
+    end: u64,
+    chunk: [u8; HEADER_CHUNK],
+    chunk_position: u64,
+    chunk_length: usize,
+}
+
+impl Headers {
+    /// The next batch's first byte in the file and its header.
+    pub fn next(&mut self) -> io::Result<Option<(u64, BatchHeader)>> {
+        let position = self.position;
+        let left = self.end.saturating_sub(position);
+        let wanted = left.min(RECORD_BATCH_OVERHEAD as u64) as usize;
+        let mut within = position.wrapping_sub(self.chunk_position) as usize;
+        if position < self.chunk_position || within + wanted > self.chunk_length {
+            let length = left.min(HEADER_CHUNK as u64) as usize;
+            let chunk = &mut self.chunk[..length];
+            self.chunk_length = self.fs.read_at(&self.file, &self.path, chunk, position)?;
+            self.chunk_position = position;
+            within = 0;
+        }
+        let available = &self.chunk[within..self.chunk_length];
+        match BatchHeader::parse(available) {
+            Ok(Some(header)) if header.size_in_bytes() as u64 <= left => {
+                self.position += header.size_in_bytes() as u64;
+                Ok(Some((position, header)))
+            }
+            Ok(_) => Ok(None),
+            Err(e) => Err(corrupt(&self.path, format!("byte {position}: {}", e.reason))),
+        }
+    }
+}
+
+/// Walks from batch to batch with their records. An incomplete last batch ends the walk.
+pub struct Batches {
+    fs: Fs,
+    file: Arc<File>,
+    path: Arc<Path>,
+    /// Byte in the file of the next batch.
+    position: u64,
+    end: u64,
+    /// Reused for every chunk; grows to the largest batch.
+    buffer: Vec<u8>,
+    /// Where the next batch starts in `buffer`.
+    start: usize,
+    /// Bytes of `buffer` that were read.
+    filled: usize,
+}
+
+impl Batches {
+    /// Byte in the file behind the last batch returned.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next batch. Neither its checksum nor its offsets have been looked at.
+    pub fn next(&mut self) -> io::Result<Option<RecordBatch<'_>>> {
+        let left = self.end.saturating_sub(self.position);
+        self.fill(left.min(RECORD_BATCH_OVERHEAD as u64) as usize)?;
+        let header = match BatchHeader::parse(&self.buffer[self.start..self.filled]) {
+            Ok(Some(header)) if header.size_in_bytes() as u64 <= left => header,
+            Ok(_) => return Ok(None),
+            Err(e) => {
+                let reason = format!("byte {}: {}", self.position, e.reason);
+                return Err(corrupt(&self.path, reason));
+            }
+        };
+        let size = header.size_in_bytes();
+        if !self.fill(size)? {
+            return Ok(None);
+        }
+        let start = self.start;
+        self.start += size;
+        self.position += size as u64;
+        RecordBatch::parse(&self.buffer[start..self.start]).map_err(|e| corrupt(&self.path, e))
+    }
+
+    /// Makes `wanted` bytes from the next batch on available; false if the file has fewer.
+    fn fill(&mut self, wanted: usize) -> io::Result<bool> {
+        let available = self.filled - self.start;
+        if available >= wanted {
+            return Ok(true);
+        }
+        self.buffer.copy_within(self.start..self.filled, 0);
+        self.start = 0;
+        self.filled = available;
+        let left = self.end.saturating_sub(self.position) as usize;
+        let target = wanted.max(BATCH_CHUNK).min(left);
+        if self.buffer.len() < target {
+            self.buffer.resize(target, 0);
+        }
+        let from = self.position + available as u64;
+        let chunk = &mut self.buffer[available..target];
+        self.filled += self.fs.read_at(&self.file, &self.path, chunk, from)?;
+        Ok(self.filled >= wanted)
+    }
+}

@@ -1,0 +1,241 @@
+//! Where each leader epoch of a partition begins: what tells a follower how far its log agrees with the leader's
+//! (KIP-101, KIP-595). Kafka 3.9: `LeaderEpochFileCache`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::checkpoint::leader_epoch::{self, EpochEntry};
+use super::fs::Fs;
+use crate::common::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset};
+
+/// "No such epoch", in answers to OffsetForLeaderEpoch.
+pub const UNDEFINED: (LeaderEpoch, Offset) = (NO_LEADER_EPOCH, -1);
+
+/// The epochs of one log, in memory and in `leader-epoch-checkpoint`. Epochs and start offsets both increase
+/// strictly.
+pub struct LeaderEpochCache {
+    fs: Fs,
+    path: Mutex<PathBuf>,
+    entries: Mutex<Vec<EpochEntry>>,
+}
+
+/// Makes room for `entry` at the end and adds it; false if it says nothing new.
+fn assign(entries: &mut Vec<EpochEntry>, entry: EpochEntry) -> bool {
+    if let Some(latest) = entries.last()
+        && latest.epoch == entry.epoch
+        && latest.start_offset <= entry.start_offset
+    {
+        return false;
+    }
+    let kept = entries
+        .iter()
+        .rposition(|e| e.epoch < entry.epoch && e.start_offset < entry.start_offset)
+        .map_or(0, |i| i + 1);
+    entries.truncate(kept);
+    entries.push(entry);
+    true
+}
+
+impl LeaderEpochCache {
+    /// Reads the file in `partition_dir`. A torn file is an error (trap 49).
+    pub fn load(fs: &Fs, partition_dir: &Path) -> io::Result<Self> {
+        let path = partition_dir.join(leader_epoch::FILE_NAME);
+        let mut entries = Vec::new();
+        for entry in leader_epoch::read(fs, &path)? {
+            assign(&mut entries, entry);
+        }
+        Ok(Self {
+            fs: fs.clone(),
+            path: Mutex::new(path),
+            entries: Mutex::new(entries),
+        })
+    }
+
+    /// Writes the file. The path's lock orders the writers, so that the last one writes the newest entries; the
+    /// entries can be read and changed meanwhile.
+    pub fn flush(&self) -> io::Result<()> {
+        let path = self.path.lock();
+        let entries = self.entries.lock().clone();
+        leader_epoch::write(&self.fs, &path, &entries)
+    }
+
+    /// Follows a rename of the partition's directory.
+    pub fn set_dir(&self, partition_dir: &Path) {
+        *self.path.lock() = partition_dir.join(leader_epoch::FILE_NAME);
+    }
+
+    /// Records that `epoch` begins at `start_offset`, dropping what contradicts it, in memory only; true if that
+    /// was news, which the caller flushes.
+    pub fn assign_in_memory(&self, epoch: LeaderEpoch, start_offset: Offset) -> bool {
+        if epoch < 0 || start_offset < 0 {
+            return false;
+        }
+        assign(
+            &mut self.entries.lock(),
+            EpochEntry {
+                epoch,
+                start_offset,
+            },
+        )
+    }
+
+    /// Records that `epoch` begins at `start_offset`, on disk when it returns (trap 32).
+    pub fn assign(&self, epoch: LeaderEpoch, start_offset: Offset) -> io::Result<()> {
+        match self.assign_in_memory(epoch, start_offset) {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    /// The latest epoch.
+    pub fn latest(&self) -> Option<EpochEntry> {
+        self.entries.lock().last().copied()
+    }
+
+    /// All epochs.
+    pub fn entries(&self) -> Vec<EpochEntry> {
+        self.entries.lock().clone()
+    }
+
+    /// The largest epoch ≤ `epoch` and where it ends; the latest one ends at `log_end_offset`. [`UNDEFINED`] for
+    /// an epoch beyond the latest. For one before the first: itself, ending where the first begins.
+    pub fn end_offset_for(&self, epoch: LeaderEpoch, log_end_offset: Offset) -> (LeaderEpoch, Offset) {
+        let entries = self.entries.lock();
+        if epoch == NO_LEADER_EPOCH {
+            return UNDEFINED;
+        }
+        if entries.last().is_some_and(|latest| latest.epoch == epoch) {
+            return (epoch, log_end_offset);
+        }
+        let next = entries.partition_point(|e| e.epoch <= epoch);
+        match (next.checked_sub(1).map(|i| entries[i]), entries.get(next)) {
+            (_, None) => UNDEFINED,
+            (None, Some(next)) => (epoch, next.start_offset),
+            (Some(own), Some(next)) => (own.epoch, next.start_offset),
+        }
+    }
+
+    /// The epoch of the leader that appended `offset`.
+    pub fn epoch_for_offset(&self, offset: Offset) -> Option<LeaderEpoch> {
+        let entries = self.entries.lock();
+        let next = entries.partition_point(|e| e.start_offset <= offset);
+        next.checked_sub(1).map(|i| entries[i].epoch)
+    }
+
+    /// Forgets the epochs that begin at `end_offset` or beyond; true if there were any.
+    pub fn truncate_from_end(&self, end_offset: Offset) -> bool {
+        let mut entries = self.entries.lock();
+        let kept = entries.partition_point(|e| e.start_offset < end_offset);
+        let changed = kept < entries.len();
+        entries.truncate(kept);
+        changed
+    }
+
+    /// Forgets the epochs that ended before `start_offset`; the one that holds it begins there from now on. True
+    /// if anything changed.
+    pub fn truncate_from_start(&self, start_offset: Offset) -> bool {
+        let mut entries = self.entries.lock();
+        let next = entries.partition_point(|e| e.start_offset <= start_offset);
+        let Some(own) = next.checked_sub(1) else {
+            return false;
+        };
+        let changed = own > 0 || entries[own].start_offset != start_offset;
+        entries[own].start_offset = start_offset;
+        entries.drain(..own);
+        changed
+    }
+
+    /// Forgets everything, in memory.
+    pub fn clear(&self) {
+        self.entries.lock().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache(entries: &[(LeaderEpoch, Offset)]) -> (tempfile::TempDir, LeaderEpochCache) {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = LeaderEpochCache::load(&Fs::default(), dir.path()).unwrap();
+        for &(epoch, offset) in entries {
+            cache.assign(epoch, offset).unwrap();
+        }
+        (dir, cache)
+    }
+
+    fn pairs(cache: &LeaderEpochCache) -> Vec<(LeaderEpoch, Offset)> {
+        cache
+            .entries()
+            .iter()
+            .map(|e| (e.epoch, e.start_offset))
+            .collect()
+    }
+
+    #[test]
+    fn assigning_drops_what_contradicts() {
+        type Entries = &'static [(LeaderEpoch, Offset)];
+        let cases: [(Entries, Entries); 7] = [
+            (&[(0, 0), (1, 5)], &[(0, 0), (1, 5)]),
+            (&[(0, 0), (0, 5)], &[(0, 0)]),
+            (&[(1, 5), (1, 3)], &[(1, 3)]),
+            (&[(0, 0), (1, 5), (2, 5)], &[(0, 0), (2, 5)]),
+            (&[(0, 0), (1, 5), (2, 9), (3, 4)], &[(0, 0), (3, 4)]),
+            (&[(5, 0), (6, 5), (4, 7)], &[(4, 7)]),
+            (&[(0, 0), (-1, 5), (1, -1)], &[(0, 0)]),
+        ];
+        for (assigned, expected) in cases {
+            let (dir, cache) = cache(assigned);
+            assert_eq!(pairs(&cache), expected, "{assigned:?}");
+            let reloaded = LeaderEpochCache::load(&Fs::default(), dir.path()).unwrap();
+            assert_eq!(pairs(&reloaded), expected, "{assigned:?} reloaded");
+        }
+    }
+
+    #[test]
+    fn end_offsets_follow_the_rules_of_replication() {
+        let (_dir, cache) = cache(&[(2, 10), (4, 20), (7, 30)]);
+        let cases = [
+            (-1, UNDEFINED),
+            (0, (0, 10)),
+            (2, (2, 20)),
+            (3, (2, 20)),
+            (4, (4, 30)),
+            (6, (4, 30)),
+            (7, (7, 99)),
+            (8, UNDEFINED),
+        ];
+        for (epoch, expected) in cases {
+            assert_eq!(cache.end_offset_for(epoch, 99), expected, "epoch {epoch}");
+        }
+        let epochs: Vec<_> = [9, 10, 19, 20, 30, 1000]
+            .map(|offset| cache.epoch_for_offset(offset))
+            .into();
+        assert_eq!(epochs, [None, Some(2), Some(2), Some(4), Some(7), Some(7)]);
+    }
+
+    #[test]
+    fn truncation_keeps_the_epoch_of_the_cut() {
+        let all: &[(LeaderEpoch, Offset)] = &[(2, 10), (4, 20), (7, 30)];
+        let from_start: [(Offset, &[(LeaderEpoch, Offset)], bool); 5] = [
+            (5, all, false),
+            (10, all, false),
+            (15, &[(2, 15), (4, 20), (7, 30)], true),
+            (20, &[(4, 20), (7, 30)], true),
+            (99, &[(7, 99)], true),
+        ];
+        for (offset, expected, changed) in from_start {
+            let (_dir, cache) = cache(all);
+            assert_eq!(cache.truncate_from_start(offset), changed, "{offset}");
+            assert_eq!(pairs(&cache), expected, "start at {offset}");
+        }
+        let from_end: [(Offset, usize); 5] = [(31, 3), (30, 2), (20, 1), (11, 1), (10, 0)];
+        for (offset, kept) in from_end {
+            let (_dir, cache) = cache(all);
+            assert_eq!(cache.truncate_from_end(offset), kept < 3, "{offset}");
+            assert_eq!(pairs(&cache), &all[..kept], "end at {offset}");
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! Opening a partition's directory: after a clean stop by looking at names and sizes, after a crash by reading
+//! what was not known to be on disk. Kafka 3.9: `LogLoader`, `LogSegment.recover`.
+//!
+//! The order of the steps matters (trap 51); each is a function below, in that order:
+//!
+//! 1. leftovers of deletion, cleaning and swapping are removed or put in place ([`tidy_files`]);
+//! 2. segments are opened in the order of their names; those with missing or impossible indexes are rebuilt;
+//! 3. after an unclean stop everything from the recovery point on is read and checked; at the first batch that
+//!    is not whole the log ends, and all later segments go ([`recovery`](super::recovery));
+//! 4. a log that ends before its checkpointed start is emptied;
+//! 5. epochs and producers are made to agree with what is there.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::checkpoint::partition_metadata;
+use super::fs::Fs;
+use super::leader_epoch_cache::LeaderEpochCache;
+use super::names::{
+    CLEANED_SUFFIX, DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, SWAP_SUFFIX, TIME_INDEX_SUFFIX,
+    TXN_INDEX_SUFFIX, parse_segment_file, segment_file,
+};
+use super::producer_log::ProducerLog;
+use super::producer_state::ProducerBatch;
+use super::recovery::recover_segment;
+use super::segment::LogSegment;
+use super::segments::Segments;
+use super::unified_log::LoadedLog;
+use crate::common::ids::Offset;
+use crate::config::LogConfig;
+
+/// What the loader is told.
+pub struct LoadParameters<'a> {
+    /// The partition's directory. Created if it does not exist.
+    pub dir: &'a Path,
+    /// The file calls to use.
+    pub fs: &'a Fs,
+    /// The topic's configuration.
+    pub config: &'a LogConfig,
+    /// The log dir was closed in order.
+    pub had_clean_shutdown: bool,
+    /// From `recovery-point-offset-checkpoint`, else 0.
+    pub recovery_point: Offset,
+    /// From `log-start-offset-checkpoint`, else 0.
+    pub log_start_offset: Offset,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration_ms: i64,
+    /// Wall clock.
+    pub now_ms: i64,
+}
+
+struct Loader<'a> {
+    parameters: &'a LoadParameters<'a>,
+    segments: Segments,
+    epochs: LeaderEpochCache,
+}
+
+/// Opens the log in a directory, repairing what a crash has left.
+pub(super) fn load(parameters: &LoadParameters<'_>) -> io::Result<LoadedLog> {
+    let (fs, dir) = (parameters.fs, parameters.dir);
+    fs.create_dir_all(dir)?;
+    let names = tidy_files(fs, dir)?;
+    let mut loader = Loader {
+        parameters,
+        segments: Segments::default(),
+        epochs: LeaderEpochCache::load(fs, dir)?,
+    };
+    loader.open_segments(&names)?;
+    loader.check_indexes(&names)?;
+    if !parameters.had_clean_shutdown {
+        loader.recover_unflushed()?;
+    }
+    let end_if_any = loader.drop_all_if_before_start()?;
+    loader.finish(end_if_any)
+}
+
+/// Step 1: removes and renames leftovers; the names that are there afterwards.
+fn tidy_files(fs: &Fs, dir: &Path) -> io::Result<Vec<String>> {
+    let names = fs.list(dir)?;
+    let (mut swaps, mut cleaned) = (Vec::new(), Vec::new());
+    let mut changed = false;
+    for name in &names {
+        let offset = parse_segment_file(name).map(|(offset, _)| offset);
+        if name.ends_with(DELETED_SUFFIX) {
+            changed |= fs.remove_if_exists(&dir.join(name))?;
+        } else if let (true, Some(offset)) = (name.ends_with(CLEANED_SUFFIX), offset) {
+            cleaned.push((offset, name));
+        } else if let (true, Some(offset)) = (name.ends_with(SWAP_SUFFIX), offset) {
+            swaps.push((offset, name));
+        }
+    }
+    // A swap file at or beyond a cleaned one is part of a split that was not completed.
+    let cleaned_min = cleaned.iter().map(|(offset, _)| *offset).min().unwrap_or(Offset::MAX);
+    let (incomplete, valid): (Vec<_>, Vec<_>) =
+        swaps.into_iter().partition(|(offset, _)| *offset >= cleaned_min);
+    for (_, name) in incomplete.iter().chain(&cleaned) {
+        changed |= fs.remove_if_exists(&dir.join(name))?;
+    }
+    if !valid.is_empty() {
+        put_swaps_in_place(fs, dir, &names, &valid)?;
+        changed = true;
+    }
+    match changed {
+        true => fs.list(dir),
+        false => Ok(names),
+    }
+}
+
+/// Cleaned segments that were complete replace the ones they were made of.
+fn put_swaps_in_place(
+    fs: &Fs,
+    dir: &Path,
+    names: &[String],
+    swaps: &[(Offset, &String)],
+) -> io::Result<()> {
+    let (mut from, mut to) = (Offset::MAX, Offset::MIN);
+    for (base_offset, name) in swaps {
+        let path = dir.join(name);
+        if !name.ends_with(&format!("{LOG_SUFFIX}{SWAP_SUFFIX}")) {
+            continue;
+        }
+        let size = fs.length(&path)?.unwrap_or(0);
+        let next = next_offset_of_file(fs, &path, *base_offset, size)?;
+        tracing::info!(path = %path.display(), next, "completing the swap of a cleaned segment");
+        from = from.min(*base_offset);
+        to = to.max(next);
+    }
+    for name in names {
+        let replaced = parse_segment_file(name).is_some_and(|(offset, _)| (from..to).contains(&offset));
+        if replaced && !name.ends_with(SWAP_SUFFIX) {
+            tracing::info!(file = %name, dir = %dir.display(), "removing a file that a cleaned segment replaces");
+            fs.remove_if_exists(&dir.join(name))?;
+        }
+    }
+    for (_, name) in swaps {
+        let place = name.strip_suffix(SWAP_SUFFIX).unwrap_or(name);
+        fs.rename(&dir.join(name), &dir.join(place))?;
+    }
+    fs.sync_dir(dir)
+}
+
+/// The offset behind the last whole batch of a `.log` under any name.
+fn next_offset_of_file(fs: &Fs, path: &Path, base_offset: Offset, size: u64) -> io::Result<Offset> {
+    let records = super::file_records::FileRecords::open(fs, path, size);
+    let mut headers = records.headers(0, size)?;
+    let mut next = base_offset;
+    while let Some((_, header)) = headers.next()? {
+        next = header.next_offset();
+    }
+    Ok(next)
+}
+
+impl Loader<'_> {
+    /// Step 2.
+    fn open_segments(&mut self, names: &[String]) -> io::Result<()> {
+        let LoadParameters {
+            dir,
+            fs,
+            config,
+            now_ms,
+            ..
+        } = *self.parameters;
+        let is_log = |offset: Offset| names.binary_search(&format!("{offset:020}{LOG_SUFFIX}")).is_ok();
+        for name in names {
+            let path = dir.join(name);
+            match parse_segment_file(name) {
+                Some((offset, INDEX_SUFFIX | TIME_INDEX_SUFFIX | TXN_INDEX_SUFFIX)) if !is_log(offset) => {
+                    tracing::warn!(path = %path.display(), "removing an index without a log");
+                    fs.remove_if_exists(&path)?;
+                }
+                Some((base_offset, LOG_SUFFIX)) => {
+                    let size = fs.length(&path)?.unwrap_or(0);
+                    let segment = LogSegment::open(fs, dir, base_offset, size, config, now_ms)?;
+                    self.segments.insert(Arc::new(segment));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Rebuilds indexes that are missing or cannot be right, unless step 3 will rebuild them anyway. Like Kafka
+    /// this looks at lengths and at the transaction index only: reading every index would make a clean start slow.
+    fn check_indexes(&self, names: &[String]) -> io::Result<()> {
+        let unflushed_from = match self.parameters.had_clean_shutdown {
+            true => None,
+            false => self.segments.floor(self.parameters.recovery_point),
+        };
+        let unflushed_from = unflushed_from.map(|s| s.base_offset());
+        for segment in self.segments.iter() {
+            let base_offset = segment.base_offset();
+            if !self.parameters.had_clean_shutdown && unflushed_from.is_none_or(|from| base_offset >= from) {
+                break;
+            }
+            let has_index = names
+                .binary_search(&format!("{base_offset:020}{INDEX_SUFFIX}"))
+                .is_ok();
+            let problem = match segment.check_sanity() {
+                Ok(()) if has_index => continue,
+                Ok(()) => "there is no offset index".to_owned(),
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => e.to_string(),
+                Err(e) => return Err(e),
+            };
+            let dir = self.parameters.dir.display();
+            tracing::warn!(%dir, base_offset, %problem, "rebuilding the indexes of a segment");
+            self.recover(segment)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a segment whole and rebuilds its indexes; how many bytes were cut off its end.
+    fn recover(&self, segment: &LogSegment) -> io::Result<u64> {
+        let LoadParameters {
+            dir,
+            fs,
+            log_start_offset,
+            producer_id_expiration_ms,
+            now_ms,
+            ..
+        } = *self.parameters;
+        let mut producers = ProducerLog::open(fs, dir, log_start_offset, producer_id_expiration_ms)?;
+        replay_producers(
+            &mut producers,
+            &self.segments,
+            log_start_offset,
+            segment.base_offset(),
+            false,
+            now_ms,
+        )?;
+        let cut = recover_segment(segment, &mut producers.state, &self.epochs)?;
+        // The next segment's recovery starts from here instead of reading this one again.
+        producers.take_snapshot()?;
+        Ok(cut)
+    }
+
+    /// Step 3.
+    fn recover_unflushed(&mut self) -> io::Result<()> {
+        let unflushed = self.segments.from_floor(self.parameters.recovery_point);
+        for (i, segment) in unflushed.iter().enumerate() {
+            let cut = self.recover(segment)?;
+            if cut == 0 {
+                continue;
+            }
+            let later = &unflushed[i + 1..];
+            tracing::warn!(
+                dir = %self.parameters.dir.display(),
+                base_offset = segment.base_offset(),
+                cut,
+                later = later.len(),
+                "the log ends in this segment, cutting its end and deleting all later segments"
+            );
+            for segment in later.iter().rev() {
+                self.segments.remove(segment.base_offset());
+                self.delete_segment(segment)?;
+            }
+            break;
+        }
+        Ok(())
+    }
+
+    fn delete_segment(&self, segment: &LogSegment) -> io::Result<()> {
+        segment.delete(self.parameters.fs)?;
+        let snapshot = segment_file(
+            self.parameters.dir,
+            segment.base_offset(),
+            super::names::SNAPSHOT_SUFFIX,
+        );
+        self.parameters.fs.remove_if_exists(&snapshot).map(drop)
+    }
+
+    /// Step 4: the end of the log, unless there is nothing left of it.
+    fn drop_all_if_before_start(&mut self) -> io::Result<Option<Offset>> {
+        let Some(last) = self.segments.last() else {
+            return Ok(None);
+        };
+        let end = last.read_next_offset()?;
+        let start = self.parameters.log_start_offset;
+        if end >= start {
+            return Ok(Some(end));
+        }
+        tracing::warn!(
+            dir = %self.parameters.dir.display(),
+            end,
+            start,
+            "deleting all segments, as the log ends before its checkpointed start"
+        );
+        for segment in self.segments.drain().iter().rev() {
+            self.delete_segment(segment)?;
+        }
+        self.epochs.clear();
+        self.epochs.flush()?;
+        Ok(None)
+    }
+
+    /// Step 5.
+    fn finish(mut self, end_if_any: Option<Offset>) -> io::Result<LoadedLog> {
+        let LoadParameters {
+            dir,
+            fs,
+            config,
+            had_clean_shutdown,
+            recovery_point,
+            log_start_offset,
+            producer_id_expiration_ms,
+            now_ms,
+        } = *self.parameters;
+        if self.segments.is_empty() {
+            let segment = LogSegment::create(fs, dir, log_start_offset, config, now_ms)?;
+            self.segments.insert(Arc::new(segment));
+        }
+        let end = end_if_any.unwrap_or(log_start_offset);
+        // After a crash nothing is known to be on disk that was not before: reading it back proves nothing.
+        let recovery_point = match (had_clean_shutdown, end_if_any) {
+            (true, Some(end)) => end,
+            _ => recovery_point.min(end),
+        };
+        let first = self.segments.first().map_or(0, |s| s.base_offset());
+        let start = log_start_offset.max(first);
+        let epochs_changed = self.epochs.truncate_from_end(end) | self.epochs.truncate_from_start(start);
+        if epochs_changed {
+            self.epochs.flush()?;
+        }
+        let mut producers = ProducerLog::open(fs, dir, start, producer_id_expiration_ms)?;
+        let bases: BTreeSet<Offset> = self.segments.iter().map(|s| s.base_offset()).collect();
+        producers.remove_stray(&bases)?;
+        replay_producers(&mut producers, &self.segments, start, end, had_clean_shutdown, now_ms)?;
+        let active = self.segments.last().expect("made above if there was none");
+        let end = active.end_metadata(end);
+        let topic_id = partition_metadata::read(fs, &dir.join(partition_metadata::FILE_NAME))?;
+        Ok(LoadedLog {
+            path: PathBuf::from(dir),
+            segments: self.segments,
+            epochs: self.epochs,
+            producers,
+            topic_id,
+            log_start_offset: start,
+            recovery_point,
+            end,
+        })
+    }
+}
+
+/// Makes the producers' state that of the log up to `end`: from the newest snapshot, by reading the log from there
+/// on, and taking snapshots at the last two segments' bases and at the end, so that the next time is short. They
+/// are not fsynced: a torn one is noticed and an older one does as well.
+pub(super) fn replay_producers(
+    producers: &mut ProducerLog,
+    segments: &Segments,
+    log_start_offset: Offset,
+    end: Offset,
+    had_clean_shutdown: bool,
+    now_ms: i64,
+) -> io::Result<()> {
+    let last_two: Vec<_> = segments.iter().rev().take(2).map(|s| s.base_offset()).collect();
+    if had_clean_shutdown && producers.has_no_snapshot() {
+        // A clean stop leaves a snapshot unless there never was anything to note: upgraded logs, empty logs.
+        for offset in last_two.iter().rev().copied().chain([end]) {
+            producers.state.advance_map_end_offset(offset);
+            producers.take_snapshot()?;
+        }
+        return Ok(());
+    }
+    producers.truncate_and_reload(log_start_offset, end, now_ms)?;
+    if producers.state.map_end_offset() < end {
+        for segment in segments.from_floor(producers.state.map_end_offset()) {
+            if segment.base_offset() >= end {
+                break;
+            }
+            let from = producers.state.map_end_offset().max(segment.base_offset());
+            producers.state.advance_map_end_offset(from);
+            if last_two.contains(&segment.base_offset()) {
+                producers.take_snapshot()?;
+            }
+            replay_segment(producers, &segment, from.max(log_start_offset), end)?;
+        }
+    }
+    producers.state.advance_map_end_offset(end);
+    producers.take_snapshot().map(drop)
+}
+
+/// Notes the batches of [`from`, `end`). Reads headers; of control batches the marker too.
+fn replay_segment(
+    producers: &mut ProducerLog,
+    segment: &LogSegment,
+    from: Offset,
+    end: Offset,
+) -> io::Result<()> {
+    let Some((position, _)) = segment.translate_offset(from)? else {
+        return Ok(());
+    };
+    let mut headers = segment.records().headers(position, segment.size())?;
+    while let Some((position, header)) = headers.next()? {
+        if header.base_offset() >= end {
+            break;
+        }
+        if !header.has_producer_id() {
+            continue;
+        }
+        let batch = match header.is_control_batch() {
+            false => ProducerBatch::read(&header, &[]),
+            true => {
+                let batch_end = position + header.size_in_bytes() as u64;
+                let mut batches = segment.records().batches(position, batch_end)?;
+                match batches.next()? {
+                    Some(batch) => ProducerBatch::read(&batch, batch.records()),
+                    None => continue,
+                }
+            }
+        };
+        match batch {
+            Ok(batch) => drop(producers.state.update(&batch)),
+            Err(error) => {
+                let path = segment.records().path();
+                tracing::warn!(path = %path.display(), position, %error, "skipping an unreadable marker");
+            }
+        }
+    }
+    Ok(())
+}

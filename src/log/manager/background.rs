@@ -1,0 +1,107 @@
+//! What the log manager does by itself, and how it stops. Each job is a method that does it once; the scheduler
+//! calls it again and again.
+
+use std::sync::{Arc, Weak};
+
+use super::opening::in_parallel;
+use super::{LogManager, ManagedDir};
+use crate::log::checkpoint::clean_shutdown;
+use crate::log::error::LogError;
+use crate::log::unified_log::UnifiedLog;
+
+/// Threads for background jobs: one may wait for a disk while the other ticks.
+const BACKGROUND_THREADS: usize = 2;
+
+impl LogManager {
+    /// Starts retention, flush, checkpoint and deletion threads.
+    pub fn start_background(self: &Arc<Self>) {
+        let every = |interval_ms: u64, job: fn(&LogManager)| {
+            let manager: Weak<LogManager> = Arc::downgrade(self);
+            let initial_ms = self.intervals.initial_delay;
+            self.scheduler.repeat(initial_ms, interval_ms, move || {
+                if let Some(manager) = manager.upgrade() {
+                    job(&manager);
+                }
+            });
+        };
+        let intervals = &self.intervals;
+        every(intervals.retention, |m| m.delete_old_segments());
+        every(intervals.flush, |m| m.flush_old());
+        every(intervals.recovery_point_checkpoint, |m| m.checkpoint_recovery_points());
+        every(intervals.start_offset_checkpoint, |m| m.checkpoint_log_start_offsets());
+        every(intervals.producer_expiration, |m| m.remove_expired_producers());
+        let mut threads = self.threads.lock();
+        for i in 0..BACKGROUND_THREADS {
+            let scheduler = Arc::clone(&self.scheduler);
+            let thread = std::thread::Builder::new()
+                .name(format!("log-background-{i}"))
+                .spawn(move || scheduler.run());
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(error) => tracing::error!(%error, "cannot start a background thread"),
+            }
+        }
+    }
+
+    /// Retention, once, and letting go of the files of segments nobody writes.
+    pub fn delete_old_segments(&self) {
+        for log in self.all_logs() {
+            // A failing dir has been reported where it failed.
+            drop(log.delete_old_segments());
+            log.release_idle();
+        }
+    }
+
+    /// `flush.ms`, once.
+    pub fn flush_old(&self) {
+        for log in self.all_logs() {
+            drop(log.flush_if_old());
+        }
+    }
+
+    /// `producer.id.expiration.ms`, once.
+    pub fn remove_expired_producers(&self) {
+        for log in self.all_logs() {
+            log.remove_expired_producers();
+        }
+    }
+
+    /// Flushes and closes every log, writes checkpoints and the clean-shutdown marker. A dir in which anything of
+    /// that fails gets no marker. The high watermarks are the replica manager's to checkpoint, before.
+    pub fn shutdown(&self) {
+        if std::mem::replace(&mut *self.stopped.lock(), true) {
+            return;
+        }
+        self.scheduler.stop();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a background thread of the log panicked");
+            }
+        }
+        std::thread::scope(|scope| {
+            for managed in &self.dirs {
+                scope.spawn(|| self.shut_down_dir(managed));
+            }
+        });
+    }
+
+    fn shut_down_dir(&self, managed: &ManagedDir) {
+        let dir = &managed.dir;
+        if dir.is_offline() {
+            return;
+        }
+        let here = |log: &Arc<UnifiedLog>| Arc::ptr_eq(log.log_dir(), dir);
+        let mut logs = self.all_logs();
+        logs.extend(self.future_logs.read().values().cloned());
+        logs.retain(here);
+        let closed: Result<Vec<()>, LogError> = in_parallel(&logs, self.threads_per_dir, |log| log.close());
+        let checkpointed = closed.is_ok()
+            && managed.checkpoint_recovery_points(&self.logs)
+            && managed.checkpoint_log_start_offsets(&self.logs);
+        // Last of all, when everything it promises is on disk (trap 47).
+        if checkpointed && dir.check(clean_shutdown::write(dir.fs(), dir.path())).is_ok() {
+            tracing::info!(dir = %dir.path().display(), logs = logs.len(), "closed log dir");
+        }
+        managed.lock.lock().take();
+    }
+}

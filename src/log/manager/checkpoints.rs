@@ -1,0 +1,105 @@
+//! The offset checkpoints of each log dir.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::{LogManager, Logs, ManagedDir};
+use crate::common::ids::{Offset, TopicPartition};
+use crate::log::unified_log::UnifiedLog;
+
+impl ManagedDir {
+    /// Offsets of the logs in this dir. The map of logs is not held while logs are asked.
+    fn offsets(
+        &self,
+        logs: &RwLock<Logs>,
+        offset: impl Fn(&UnifiedLog) -> Option<Offset>,
+    ) -> HashMap<TopicPartition, Offset> {
+        let here: Vec<Arc<UnifiedLog>> = {
+            let logs = logs.read();
+            let here = logs.values().filter(|log| Arc::ptr_eq(log.log_dir(), &self.dir));
+            here.cloned().collect()
+        };
+        here.iter()
+            .filter_map(|log| Some((log.topic_partition().clone(), offset(log)?)))
+            .collect()
+    }
+
+    /// Writes `recovery-point-offset-checkpoint`; false if the dir is offline.
+    pub(super) fn checkpoint_recovery_points(&self, logs: &RwLock<Logs>) -> bool {
+        let _one_writer = self.checkpointing.lock();
+        let offsets = self.offsets(logs, |log| Some(log.recovery_point()));
+        !self.dir.is_offline() && self.dir.check(self.recovery_points.write(&offsets)).is_ok()
+    }
+
+    /// Writes `log-start-offset-checkpoint`; false if the dir is offline.
+    pub(super) fn checkpoint_log_start_offsets(&self, logs: &RwLock<Logs>) -> bool {
+        let _one_writer = self.checkpointing.lock();
+        let offsets = self.offsets(logs, UnifiedLog::log_start_offset_to_checkpoint);
+        !self.dir.is_offline() && self.dir.check(self.log_start_offsets.write(&offsets)).is_ok()
+    }
+
+    /// Writes all checkpoints without `gone`, whose logs are no longer in the map.
+    pub(super) fn forget_checkpoints(&self, logs: &RwLock<Logs>, gone: &[TopicPartition]) -> io::Result<()> {
+        self.checkpoint_recovery_points(logs);
+        self.checkpoint_log_start_offsets(logs);
+        let mut high_watermarks = self.high_watermarks.lock();
+        let before = high_watermarks.len();
+        high_watermarks.retain(|partition, _| !gone.contains(partition));
+        if high_watermarks.len() < before {
+            self.high_watermark_file.write(&high_watermarks)?;
+        }
+        let mut cleaned = match self.cleaner_offsets.read() {
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => return Ok(()),
+            result => result?,
+        };
+        let before = cleaned.len();
+        cleaned.retain(|partition, _| !gone.contains(partition));
+        match cleaned.len() < before {
+            true => self.cleaner_offsets.write(&cleaned),
+            false => Ok(()),
+        }
+    }
+}
+
+impl LogManager {
+    /// High watermark of a partition in `replication-offset-checkpoint`, read at start or written since.
+    pub fn checkpointed_high_watermark(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.dirs
+            .iter()
+            .find_map(|managed| managed.high_watermarks.lock().get(partition).copied())
+    }
+
+    /// Writes `replication-offset-checkpoint` of every live dir. A log that is not in `high_watermarks` keeps the
+    /// offset it has in the file: a broker that has not heard from its controller yet must not wipe what it
+    /// knows (trap 31).
+    pub fn checkpoint_high_watermarks(&self, high_watermarks: &HashMap<TopicPartition, Offset>) {
+        for managed in self.dirs.iter().filter(|d| !d.dir.is_offline()) {
+            let mut written = managed.high_watermarks.lock();
+            let new = managed.offsets(&self.logs, |log| {
+                let partition = log.topic_partition();
+                let known = high_watermarks.get(partition).or_else(|| written.get(partition));
+                known.copied()
+            });
+            if managed.dir.check(managed.high_watermark_file.write(&new)).is_ok() {
+                *written = new;
+            }
+        }
+    }
+
+    /// Writes `recovery-point-offset-checkpoint` of every dir.
+    pub fn checkpoint_recovery_points(&self) {
+        for managed in &self.dirs {
+            managed.checkpoint_recovery_points(&self.logs);
+        }
+    }
+
+    /// Writes `log-start-offset-checkpoint` of every dir.
+    pub fn checkpoint_log_start_offsets(&self) {
+        for managed in &self.dirs {
+            managed.checkpoint_log_start_offsets(&self.logs);
+        }
+    }
+}

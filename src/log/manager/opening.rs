@@ -1,0 +1,318 @@
+//! Opening the log dirs of a broker: steps 8 and 9 of start-up.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{Intervals, LogManager, Logs, ManagedDir};
+use crate::common::clock::SharedClock;
+use crate::common::ids::{Offset, TopicPartition};
+use crate::config::{BrokerConfig, LogConfig};
+use crate::log::checkpoint::{OffsetCheckpoint, clean_shutdown};
+use crate::log::dir::{FailureChannel, LogDir};
+use crate::log::dir_lock::DirLock;
+use crate::log::error::{LogDirsError, LogError};
+use crate::log::fs::Fs;
+use crate::log::loader::{LoadParameters, load};
+use crate::log::names::{PartitionDirKind, parse_partition_dir};
+use crate::log::scheduler::Scheduler;
+use crate::log::unified_log::UnifiedLog;
+
+/// Directories that may lie in a log dir without being a partition's.
+const OTHER_DIRS: [&str; 2] = ["remote-log-index-cache", "__cluster_metadata-0"];
+
+type TopicConfig<'a> = &'a (dyn Fn(&str) -> LogConfig + Sync);
+
+/// A partition's directory to be loaded.
+struct LoadJob {
+    path: PathBuf,
+    partition: TopicPartition,
+    kind: PartitionDirKind,
+}
+
+/// What loading a dir has found.
+#[derive(Default)]
+struct Found {
+    current: Vec<Arc<UnifiedLog>>,
+    future: Vec<Arc<UnifiedLog>>,
+    deleted: Vec<PathBuf>,
+}
+
+/// Why a dir was not loaded.
+enum LoadError {
+    /// It failed and is offline.
+    Offline,
+    /// The broker must not start with it.
+    Invalid(LogDirsError),
+}
+
+impl From<LogError> for LoadError {
+    fn from(_: LogError) -> Self {
+        Self::Offline
+    }
+}
+
+fn invalid(reason: String) -> LoadError {
+    LoadError::Invalid(LogDirsError(reason))
+}
+
+/// See [`LogManager::open`].
+pub(super) fn open(
+    config: &BrokerConfig,
+    topic_config: TopicConfig<'_>,
+    clock: SharedClock,
+    fs: Fs,
+) -> Result<Arc<LogManager>, LogDirsError> {
+    let failures = Arc::new(FailureChannel::default());
+    let scheduler = Scheduler::new(Arc::clone(&clock));
+    let logs: Arc<RwLock<Logs>> = Arc::default();
+    let dirs = lock_dirs(&config.log_dirs, &fs, &failures, &logs, &clock, &scheduler)?;
+    let manager = Arc::new(LogManager {
+        dirs,
+        logs,
+        future_logs: RwLock::default(),
+        creating: Mutex::default(),
+        failures,
+        clock,
+        scheduler,
+        threads: Mutex::default(),
+        threads_per_dir: config.num_recovery_threads_per_data_dir.max(1),
+        producer_id_expiration_ms: config.producer_id_expiration_ms,
+        intervals: Intervals {
+            initial_delay: config.log_initial_task_delay_ms,
+            retention: config.log_retention_check_interval_ms,
+            flush: config.log_flush_scheduler_interval_ms,
+            recovery_point_checkpoint: config.log_flush_offset_checkpoint_interval_ms,
+            start_offset_checkpoint: config.log_flush_start_offset_checkpoint_interval_ms,
+            producer_expiration: config.producer_id_expiration_check_interval_ms,
+        },
+        stopped: Mutex::new(false),
+    });
+    manager.load_all(topic_config)?;
+    if manager.live_log_dirs().is_empty() {
+        return Err(LogDirsError(
+            "every log dir has failed, see the messages above".to_owned(),
+        ));
+    }
+    Ok(manager)
+}
+
+/// Creates and locks the dirs. One that cannot be created counts as failed; one given twice, or in use by
+/// another broker, is an error.
+fn lock_dirs(
+    paths: &[PathBuf],
+    fs: &Fs,
+    failures: &Arc<FailureChannel>,
+    logs: &Arc<RwLock<Logs>>,
+    clock: &SharedClock,
+    scheduler: &Arc<Scheduler>,
+) -> Result<Vec<Arc<ManagedDir>>, LogDirsError> {
+    let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
+    let mut dirs = Vec::new();
+    for path in paths {
+        let dir = LogDir::new(path.clone(), fs.clone(), Arc::clone(failures));
+        let prepared = fs
+            .create_dir_all(path)
+            .and_then(|()| fs.list(path))
+            .and_then(|_| path.canonicalize());
+        let Ok(canonical) = dir.check(prepared) else {
+            continue;
+        };
+        if let Some(other) = seen.insert(canonical, path) {
+            return Err(LogDirsError(format!(
+                "log.dirs has one directory twice, as {} and {}",
+                other.display(),
+                path.display()
+            )));
+        }
+        match DirLock::acquire(fs, path) {
+            Ok(lock) => dirs.push(ManagedDir::new(dir, lock, logs, clock, scheduler)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                return Err(LogDirsError(e.to_string()));
+            }
+            Err(e) => drop(dir.fail(&e)),
+        }
+    }
+    Ok(dirs)
+}
+
+impl LogManager {
+    /// Loads every dir, all at the same time.
+    fn load_all(&self, topic_config: TopicConfig<'_>) -> Result<(), LogDirsError> {
+        let results: Vec<Result<Found, LoadError>> = std::thread::scope(|scope| {
+            let load = |managed| move || self.load_dir(managed, topic_config);
+            let threads: Vec<_> = self.dirs.iter().map(|d| scope.spawn(load(d))).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined
+                .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        for (managed, result) in self.dirs.iter().zip(results) {
+            match result {
+                Ok(found) => self.take_in(managed, found)?,
+                // That has been logged and reported where it happened.
+                Err(LoadError::Offline) => {}
+                Err(LoadError::Invalid(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&self, managed: &Arc<ManagedDir>, found: Found) -> Result<(), LogDirsError> {
+        for (logs, map) in [(found.current, &*self.logs), (found.future, &self.future_logs)] {
+            let mut map = map.write();
+            for log in logs {
+                let other = map.insert(log.topic_partition().clone(), Arc::clone(&log));
+                if let Some(other) = other {
+                    return Err(LogDirsError(format!(
+                        "{} lies in {} and in {}; remove the one that is not wanted",
+                        log.topic_partition(),
+                        other.path().display(),
+                        log.path().display()
+                    )));
+                }
+            }
+        }
+        for path in found.deleted {
+            self.remove_later(&managed.dir, path, LogConfig::default().file_delete_delay_ms);
+        }
+        // Offsets of partitions that are gone would be believed if one of that name were created again.
+        if managed.checkpoint_recovery_points(&self.logs) {
+            managed.checkpoint_log_start_offsets(&self.logs);
+        }
+        Ok(())
+    }
+
+    /// Loads the logs of one dir with as many threads as configured.
+    fn load_dir(&self, managed: &Arc<ManagedDir>, topic_config: TopicConfig<'_>) -> Result<Found, LoadError> {
+        let dir = &managed.dir;
+        let had_clean_shutdown = dir.check(clean_shutdown::take(dir.fs(), dir.path()))?;
+        let recovery_points = read_or_nothing(&managed.recovery_points, dir)?;
+        let log_start_offsets = read_or_nothing(&managed.log_start_offsets, dir)?;
+        // Without these a replica might drop what is committed: a torn file is no empty one.
+        *managed.high_watermarks.lock() = dir.check(managed.high_watermark_file.read())?;
+        let (jobs, deleted) = Self::list_partitions(dir)?;
+        tracing::info!(
+            dir = %dir.path().display(),
+            logs = jobs.len(),
+            clean = had_clean_shutdown,
+            "loading logs"
+        );
+        let started = self.clock.monotonic_ms();
+        let load = |job: &LoadJob| {
+            let config = topic_config(&job.partition.topic);
+            let offset_of = |offsets: &HashMap<TopicPartition, Offset>| match job.kind {
+                PartitionDirKind::Current => offsets.get(&job.partition).copied().unwrap_or(0),
+                _ => 0,
+            };
+            let loaded = load(&LoadParameters {
+                dir: &job.path,
+                fs: dir.fs(),
+                config: &config,
+                had_clean_shutdown,
+                recovery_point: offset_of(&recovery_points),
+                log_start_offset: offset_of(&log_start_offsets),
+                producer_id_expiration_ms: self.producer_id_expiration_ms,
+                now_ms: self.clock.wall_ms(),
+            });
+            let context = Arc::clone(&managed.context);
+            let loaded = dir.check(loaded)?;
+            Ok(UnifiedLog::new(context, job.partition.clone(), Arc::new(config), loaded))
+        };
+        let logs = in_parallel(&jobs, self.threads_per_dir, load)?;
+        let mut found = Found {
+            deleted,
+            ..Found::default()
+        };
+        for (job, log) in jobs.iter().zip(logs) {
+            match job.kind {
+                PartitionDirKind::Future => found.future.push(log),
+                _ => found.current.push(log),
+            }
+        }
+        let took_ms = self.clock.monotonic_ms() - started;
+        tracing::info!(dir = %dir.path().display(), logs = jobs.len(), took_ms, "loaded logs");
+        Ok(found)
+    }
+
+    /// What is in a log dir: directories to load, directories to remove. Stray replicas are left alone.
+    fn list_partitions(dir: &LogDir) -> Result<(Vec<LoadJob>, Vec<PathBuf>), LoadError> {
+        let (mut jobs, mut deleted) = (Vec::new(), Vec::new());
+        let mut known: BTreeSet<TopicPartition> = BTreeSet::new();
+        for name in dir.check(dir.fs().list(dir.path()))? {
+            let path = dir.path().join(&name);
+            if OTHER_DIRS.contains(&name.as_str()) || !path.is_dir() {
+                continue;
+            }
+            let Some((partition, kind)) = parse_partition_dir(&name) else {
+                return Err(invalid(format!(
+                    "{} is not the directory of a partition and must not be in a log dir",
+                    path.display()
+                )));
+            };
+            match kind {
+                PartitionDirKind::Deleted => deleted.push(path),
+                PartitionDirKind::Stray => {
+                    tracing::warn!(path = %path.display(), "leaving a stray replica alone");
+                }
+                PartitionDirKind::Current | PartitionDirKind::Future => {
+                    if kind == PartitionDirKind::Current && !known.insert(partition.clone()) {
+                        return Err(invalid(format!(
+                            "{partition} has two directories in {}",
+                            dir.path().display()
+                        )));
+                    }
+                    jobs.push(LoadJob {
+                        path,
+                        partition,
+                        kind,
+                    });
+                }
+            }
+        }
+        Ok((jobs, deleted))
+    }
+}
+
+/// The checkpoint's content. A malformed file costs time, not data: recovery starts from 0 then.
+fn read_or_nothing(
+    file: &OffsetCheckpoint,
+    dir: &LogDir,
+) -> Result<HashMap<TopicPartition, Offset>, LogError> {
+    match file.read() {
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+            tracing::warn!(error = %e, "ignoring an unreadable checkpoint");
+            Ok(HashMap::new())
+        }
+        result => dir.check(result),
+    }
+}
+
+/// Does `work` for each item on `threads` threads; results in the order of the items, or the first error.
+pub(super) fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> Result<R, LogError> + Sync,
+) -> Result<Vec<R>, LogError> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, Result<R, LogError>)>> = Mutex::new(Vec::with_capacity(items.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(items.len()) {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(i) else { break };
+                    let result = work(item);
+                    results.lock().push((i, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner();
+    results.sort_unstable_by_key(|(i, _)| *i);
+    results.into_iter().map(|(_, result)| result).collect()
+}

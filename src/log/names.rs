@@ -1,0 +1,172 @@
+//! Names of files and directories in a log dir, built and parsed in one place. Kafka 3.9: `LogFileUtils`,
+//! `LocalLog.parseTopicPartitionName`.
+
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::common::ids::{Offset, TopicPartition};
+
+/// The records of a segment.
+pub const LOG_SUFFIX: &str = ".log";
+/// Offsets to file positions.
+pub const INDEX_SUFFIX: &str = ".index";
+/// Timestamps to offsets.
+pub const TIME_INDEX_SUFFIX: &str = ".timeindex";
+/// Aborted transactions.
+pub const TXN_INDEX_SUFFIX: &str = ".txnindex";
+/// Producer state before the offset in the name.
+pub const SNAPSHOT_SUFFIX: &str = ".snapshot";
+/// Appended to a file that will be removed after `file.delete.delay.ms`.
+pub const DELETED_SUFFIX: &str = ".deleted";
+/// Appended to a file the cleaner is writing.
+pub const CLEANED_SUFFIX: &str = ".cleaned";
+/// Appended to a file the cleaner has finished and is moving into place.
+pub const SWAP_SUFFIX: &str = ".swap";
+
+/// The longest file name that common file systems take.
+const NAME_LENGTH_MAX: usize = 255;
+
+/// `00000000000000000042.log` and the like; `suffix` may be a chain such as `.log.deleted`.
+pub fn segment_file(dir: &Path, base_offset: Offset, suffix: &str) -> PathBuf {
+    dir.join(format!("{base_offset:020}{suffix}"))
+}
+
+/// The path with a suffix behind its file name.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Splits `00000000000000000042.log.swap` into 42 and `.log.swap`; `None` if it does not start with an offset.
+pub fn parse_segment_file(name: &str) -> Option<(Offset, &str)> {
+    let dot = name.find('.')?;
+    let (digits, suffix) = name.split_at(dot);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some((digits.parse().ok()?, suffix))
+}
+
+/// What the directory of a partition is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartitionDirKind {
+    /// The log itself.
+    Current,
+    /// `-delete`: waits for its removal.
+    Deleted,
+    /// `-future`: the copy that will replace the log in another log dir.
+    Future,
+    /// `-stray`: a replica that the cluster does not know.
+    Stray,
+}
+
+impl PartitionDirKind {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Current => "",
+            Self::Deleted => "-delete",
+            Self::Future => "-future",
+            Self::Stray => "-stray",
+        }
+    }
+}
+
+/// Reads `topic-0` and `topic-0.<32 hex>-delete`; `None` for what is no partition's directory (trap 53).
+pub fn parse_partition_dir(name: &str) -> Option<(TopicPartition, PartitionDirKind)> {
+    use PartitionDirKind::{Current, Deleted, Future, Stray};
+    let kind = [Deleted, Future, Stray]
+        .into_iter()
+        .find(|kind| name.ends_with(kind.suffix()))
+        .unwrap_or(Current);
+    let plain = match kind {
+        Current => name,
+        // Kafka demands a dot and something between it and the suffix.
+        _ => {
+            let stem = name.strip_suffix(kind.suffix())?;
+            let (plain, id) = stem.rsplit_once('.')?;
+            if id.is_empty() {
+                return None;
+            }
+            plain
+        }
+    };
+    let (topic, partition) = plain.rsplit_once('-')?;
+    if topic.is_empty() || !partition.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some((TopicPartition::new(topic, partition.parse().ok()?), kind))
+}
+
+/// A fresh name for a partition's directory that is being deleted, moved or set aside. The topic is cut so that
+/// the name fits.
+pub fn partition_dir_with_suffix(partition: &TopicPartition, kind: PartitionDirKind) -> String {
+    let tail = format!(
+        "-{}.{}{}",
+        partition.partition,
+        Uuid::new_v4().simple(),
+        kind.suffix()
+    );
+    // Topic names are ASCII; the loop keeps this right for any string.
+    let mut end = partition.topic.len().min(NAME_LENGTH_MAX - tail.len());
+    while !partition.topic.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{tail}", &partition.topic[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segment_files_carry_twenty_digits() {
+        let path = segment_file(Path::new("/d"), 42, LOG_SUFFIX);
+        assert_eq!(path, Path::new("/d/00000000000000000042.log"));
+        let deleted = with_suffix(&path, DELETED_SUFFIX);
+        assert_eq!(deleted, Path::new("/d/00000000000000000042.log.deleted"));
+        let cases = [
+            ("00000000000000000042.log", Some((42, ".log"))),
+            ("00000000000000000042.index.swap", Some((42, ".index.swap"))),
+            ("leader-epoch-checkpoint", None),
+            ("partition.metadata", None),
+            (".log", None),
+            ("99999999999999999999.log", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(parse_segment_file(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn partition_directories_are_told_apart() {
+        use PartitionDirKind::*;
+        let cases = [
+            ("t-0", Some(("t", 0, Current))),
+            ("a-b.c-12", Some(("a-b.c", 12, Current))),
+            ("t-0.0123456789abcdef0123456789abcdef-delete", Some(("t", 0, Deleted))),
+            ("a.b-7.0123456789abcdef0123456789abcdef-future", Some(("a.b", 7, Future))),
+            ("t-3.ff-stray", Some(("t", 3, Stray))),
+            ("t-0-delete", None),
+            ("lost+found", None),
+            ("t-", None),
+            ("-0", None),
+            ("t-x", None),
+            ("t-99999999999", None),
+        ];
+        for (name, expected) in cases {
+            let expected = expected.map(|(t, p, k)| (TopicPartition::new(t, p), k));
+            assert_eq!(parse_partition_dir(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_long_topic_is_cut_to_fit() {
+        let partition = TopicPartition::new("x".repeat(249), 1234);
+        let name = partition_dir_with_suffix(&partition, PartitionDirKind::Deleted);
+        assert_eq!(name.len(), NAME_LENGTH_MAX);
+        let (parsed, kind) = parse_partition_dir(&name).unwrap();
+        assert_eq!((parsed.partition, kind), (1234, PartitionDirKind::Deleted));
+    }
+}

@@ -1,0 +1,204 @@
+//! The producers of a log together with their `.snapshot` files: which exist, which is read, which go.
+//! Kafka 3.9: the file half of `ProducerStateManager`.
+//!
+//! A snapshot at offset N says what the producers had done before N. There is one at the base offset of each of
+//! the last segments, so that a truncation or a recovery need not replay more than a segment, and after a clean
+//! stop one at the end of the log (trap 48).
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::fs::Fs;
+use super::names::{DELETED_SUFFIX, SNAPSHOT_SUFFIX, parse_segment_file, segment_file, with_suffix};
+use super::producer_state::ProducerStateManager;
+use crate::common::ids::Offset;
+
+/// Producer state and its files.
+pub struct ProducerLog {
+    fs: Fs,
+    dir: PathBuf,
+    /// `producer.id.expiration.ms`.
+    expiration_ms: i64,
+    /// What is known of the producers.
+    pub state: ProducerStateManager,
+    snapshots: BTreeSet<Offset>,
+}
+
+impl ProducerLog {
+    /// An empty state, and the snapshots that lie in the partition's directory.
+    pub fn open(fs: &Fs, dir: &Path, log_start_offset: Offset, expiration_ms: i64) -> io::Result<Self> {
+        let snapshot = |name: &String| match parse_segment_file(name) {
+            Some((offset, SNAPSHOT_SUFFIX)) => Some(offset),
+            _ => None,
+        };
+        Ok(Self {
+            fs: fs.clone(),
+            dir: dir.to_owned(),
+            expiration_ms,
+            state: ProducerStateManager::new(log_start_offset),
+            snapshots: fs.list(dir)?.iter().filter_map(snapshot).collect(),
+        })
+    }
+
+    fn path(&self, offset: Offset) -> PathBuf {
+        segment_file(&self.dir, offset, SNAPSHOT_SUFFIX)
+    }
+
+    /// Whether there is no snapshot: after a clean stop that means that there were no producers.
+    pub fn has_no_snapshot(&self) -> bool {
+        self.snapshots.is_empty()
+    }
+
+    /// Follows a rename of the partition's directory.
+    pub fn set_dir(&mut self, dir: &Path) {
+        self.dir = dir.to_owned();
+    }
+
+    /// Writes a snapshot if anything was appended since the last one; its path, for an fsync later on.
+    pub fn take_snapshot(&mut self) -> io::Result<Option<PathBuf>> {
+        let Some((offset, bytes)) = self.state.take_snapshot() else {
+            return Ok(None);
+        };
+        let path = self.path(offset);
+        let file = self.fs.create(&path)?;
+        self.fs.write_at(&file, &path, [&bytes, &[]], 0)?;
+        self.snapshots.insert(offset);
+        Ok(Some(path))
+    }
+
+    /// [`Self::take_snapshot`], on disk when it returns.
+    pub fn take_snapshot_and_sync(&mut self) -> io::Result<()> {
+        match self.take_snapshot()? {
+            Some(path) => self.fs.sync(&self.fs.open_existing(&path)?, &path),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the state that of the log [`log_start_offset`, `log_end_offset`), as far as snapshots tell: drops
+    /// those out of range and loads the newest other one. The caller replays the log from
+    /// [`ProducerStateManager::map_end_offset`] on.
+    pub fn truncate_and_reload(
+        &mut self,
+        log_start_offset: Offset,
+        log_end_offset: Offset,
+        now_ms: i64,
+    ) -> io::Result<()> {
+        let is_out_of_range = |&offset: &Offset| offset > log_end_offset || offset <= log_start_offset;
+        let out_of_range: Vec<_> = self.snapshots.iter().copied().filter(is_out_of_range).collect();
+        for offset in out_of_range {
+            self.remove(offset)?;
+        }
+        if self.state.map_end_offset() == log_end_offset {
+            self.state.on_log_start_offset_incremented(log_start_offset);
+            return Ok(());
+        }
+        self.state.truncate_fully_and_start_at(log_start_offset);
+        while let Some(offset) = self.snapshots.last().copied() {
+            let bytes = self.fs.read(&self.path(offset))?;
+            match self.state.load_snapshot(offset, &bytes, now_ms, self.expiration_ms) {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(path = %self.path(offset).display(), %error, "removing unreadable producer snapshot");
+                    self.remove(offset)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets everything, files included: the next offset of the log is `offset`.
+    pub fn truncate_fully_and_start_at(&mut self, offset: Offset) -> io::Result<()> {
+        while let Some(snapshot) = self.snapshots.last().copied() {
+            self.remove(snapshot)?;
+        }
+        self.state.truncate_fully_and_start_at(offset);
+        Ok(())
+    }
+
+    /// Drops producers that have been idle for too long.
+    pub fn remove_expired(&mut self, now_ms: i64) {
+        self.state.remove_expired(now_ms, self.expiration_ms);
+    }
+
+    /// At load: removes snapshots that belong to no segment, but for the last one if it lies beyond the last
+    /// segment's base: that is the one of a clean stop.
+    pub fn remove_stray(&mut self, segment_base_offsets: &BTreeSet<Offset>) -> io::Result<()> {
+        let mut strays: Vec<_> = self.snapshots.difference(segment_base_offsets).copied().collect();
+        if strays.last() > segment_base_offsets.last() {
+            strays.pop();
+        }
+        for offset in strays {
+            self.remove(offset)?;
+        }
+        Ok(())
+    }
+
+    /// Renames the snapshot that goes with a deleted segment; the caller removes the file later.
+    pub fn mark_deleted(&mut self, segment_base_offset: Offset) -> io::Result<Option<PathBuf>> {
+        if !self.snapshots.remove(&segment_base_offset) {
+            return Ok(None);
+        }
+        let path = self.path(segment_base_offset);
+        let deleted = with_suffix(&path, DELETED_SUFFIX);
+        match self.fs.rename(&path, &deleted) {
+            Ok(()) => Ok(Some(deleted)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn remove(&mut self, offset: Offset) -> io::Result<()> {
+        self.snapshots.remove(&offset);
+        self.fs.remove_if_exists(&self.path(offset)).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        Fs::default().list(dir).unwrap()
+    }
+
+    #[test]
+    fn strays_go_but_for_the_one_at_the_end() {
+        let cases: [(&[Offset], &[Offset], &[Offset]); 5] = [
+            (&[0, 5, 9], &[0, 5], &[0, 5, 9]),
+            (&[3, 5, 7, 9], &[0, 5], &[5, 9]),
+            (&[3, 4], &[0, 5], &[]),
+            (&[3], &[], &[]),
+            (&[5, 6, 7], &[5], &[5, 7]),
+        ];
+        for (snapshots, segments, kept) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            for &offset in snapshots {
+                std::fs::write(segment_file(dir.path(), offset, SNAPSHOT_SUFFIX), b"x").unwrap();
+            }
+            let mut log = ProducerLog::open(&Fs::default(), dir.path(), 0, 1000).unwrap();
+            log.remove_stray(&segments.iter().copied().collect()).unwrap();
+            let expected: Vec<_> = kept.iter().map(|o| format!("{o:020}.snapshot")).collect();
+            if segments.is_empty() {
+                continue;
+            }
+            assert_eq!(names(dir.path()), expected, "{snapshots:?} {segments:?}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_snapshot_gives_way_to_an_older_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = ProducerLog::open(&Fs::default(), dir.path(), 0, 1000).unwrap();
+        log.state.advance_map_end_offset(10);
+        log.take_snapshot_and_sync().unwrap();
+        std::fs::write(segment_file(dir.path(), 20, SNAPSHOT_SUFFIX), b"torn").unwrap();
+        let mut log = ProducerLog::open(&Fs::default(), dir.path(), 0, 1000).unwrap();
+        log.truncate_and_reload(0, 25, 0).unwrap();
+        assert_eq!(log.state.map_end_offset(), 10);
+        assert_eq!(names(dir.path()), ["00000000000000000010.snapshot"]);
+        log.truncate_and_reload(0, 5, 0).unwrap();
+        assert_eq!(log.state.map_end_offset(), 0);
+        assert!(names(dir.path()).is_empty());
+    }
+}

@@ -1,0 +1,341 @@
+//! Appending to a log: as the leader, who checks and numbers the records, or as a follower, who takes them as
+//! they are.
+
+use bytes::Bytes;
+use parking_lot::MutexGuard;
+
+pub use crate::record::validator::AppendOrigin;
+
+use super::{UnifiedLog, Writer};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset};
+use crate::log::error::{AppendError, LogError};
+use crate::log::index::AbortedTxn;
+use crate::log::producer_state::{AppendDecision, ProducerBatch};
+use crate::log::segment::{LogSegment, OFFSET_SPAN_MAX, SegmentAppend};
+use crate::record::validator::{AppendContext, ValidatedRecords, validate_append};
+use crate::record::{BatchError, BatchHeader, RecordBatches};
+
+/// What an append did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogAppendInfo {
+    /// Offset of the first record; of the earlier append if this is a duplicate.
+    pub first_offset: Offset,
+    /// Offset of the last record.
+    pub last_offset: Offset,
+    /// Largest timestamp among the records; -1 if none has one.
+    pub max_timestamp: i64,
+    /// The leader's time if `message.timestamp.type` is LogAppendTime, else -1.
+    pub log_append_time: i64,
+    /// Start of the log at the time of the append.
+    pub log_start_offset: Offset,
+    /// An idempotent producer sent this batch before: nothing was appended.
+    pub duplicate: bool,
+    /// Bytes appended.
+    pub size: usize,
+}
+
+/// What a follower was sent, checked.
+struct FollowerRecords<'a> {
+    /// Whole batches that may be appended together.
+    bytes: &'a [u8],
+    first_offset: Offset,
+    /// What must not lie below the end of the log. The header of a wrapper of format 0 or 1 knows only its last
+    /// offset.
+    first_or_last_offset: Offset,
+    last_offset: Offset,
+    max_timestamp: i64,
+    offset_of_max_timestamp: Offset,
+}
+
+impl UnifiedLog {
+    /// Validates, assigns offsets, appends. `records` is what the client or coordinator sent. Everything that
+    /// looks at the records is done before the log is locked: neither offset nor epoch lies under the CRC.
+    pub fn append_as_leader(
+        &self,
+        records: Bytes,
+        epoch: LeaderEpoch,
+        origin: AppendOrigin,
+    ) -> Result<LogAppendInfo, AppendError> {
+        self.context.dir.ensure_online()?;
+        let config = self.config.load();
+        let now_ms = self.context.clock.wall_ms();
+        let context = AppendContext {
+            config: &config,
+            next_offset: 0,
+            leader_epoch: epoch,
+            now_ms,
+            origin,
+        };
+        let mut batch = validate_append(&records, &context).map_err(|e| AppendError {
+            code: e.code,
+            message: e.message,
+            record_errors: e.record_errors,
+        })?;
+        let size = batch.header.size_in_bytes();
+        if size as i64 > i64::from(config.segment_bytes) {
+            return Err(AppendError::new(
+                ErrorCode::RecordListTooLarge,
+                format!("a batch of {size} bytes, more than segment.bytes, {}", config.segment_bytes),
+            ));
+        }
+        let mut writer = self.writer.lock();
+        self.ensure_open(&writer)?;
+        let info = self.append_batch(&mut writer, &mut batch, origin, now_ms)?;
+        self.flush_if_due(writer, config.flush_messages)?;
+        Ok(info)
+    }
+
+    fn append_batch(
+        &self,
+        writer: &mut MutexGuard<'_, Writer>,
+        batch: &mut ValidatedRecords,
+        origin: AppendOrigin,
+        now_ms: i64,
+    ) -> Result<LogAppendInfo, AppendError> {
+        let (first_offset, log_start_offset) = {
+            let view = self.view.lock();
+            (view.end.offset, view.log_start_offset)
+        };
+        batch.header.set_base_offset(first_offset);
+        let header = batch.header;
+        let mut info = LogAppendInfo {
+            first_offset,
+            last_offset: header.last_offset(),
+            max_timestamp: header.max_timestamp(),
+            log_append_time: batch.log_append_time,
+            log_start_offset,
+            duplicate: false,
+            size: header.size_in_bytes(),
+        };
+        self.assign_epoch(header.partition_leader_epoch(), first_offset)?;
+        let append = SegmentAppend {
+            head: &header.encode(),
+            tail: &batch.records,
+            last_offset: info.last_offset,
+            max_timestamp: info.max_timestamp,
+            offset_of_max_timestamp: info.last_offset,
+        };
+        let segment = self.maybe_roll(writer, first_offset, &append, now_ms)?;
+        let producer_batch = ProducerBatch::read(&header, &batch.records)
+            .map_err(|e| AppendError::new(e.code(), e.to_string()))?;
+        let decision = writer.producers.state.validate_append(&producer_batch, origin);
+        match decision.map_err(|e| AppendError::new(e.code(), e.to_string()))? {
+            AppendDecision::New => {
+                self.write(writer, &segment, &append, std::iter::once(producer_batch))?;
+            }
+            AppendDecision::Duplicate(earlier) => {
+                info.first_offset = earlier.first_offset();
+                info.last_offset = earlier.last_offset;
+                info.log_append_time = earlier.timestamp;
+                info.duplicate = true;
+                info.size = 0;
+            }
+        }
+        Ok(info)
+    }
+
+    /// Appends the leader's batches as they are; stops before a batch of an epoch later than `epoch` (trap 74).
+    /// Takes what may go into one segment; the rest will be fetched again. No size limit and no producer's epoch
+    /// or sequence is enforced (trap 44): the leader has decided.
+    pub fn append_as_follower(
+        &self,
+        records: Bytes,
+        epoch: LeaderEpoch,
+    ) -> Result<LogAppendInfo, AppendError> {
+        self.context.dir.ensure_online()?;
+        let config = self.config.load();
+        let checked = check_follower_records(&records, epoch, config.segment_bytes)?;
+        let now_ms = self.context.clock.wall_ms();
+        let mut writer = self.writer.lock();
+        self.ensure_open(&writer)?;
+        let (end, log_start_offset) = {
+            let view = self.view.lock();
+            (view.end.offset, view.log_start_offset)
+        };
+        let Some(checked) = checked else {
+            return Ok(LogAppendInfo {
+                first_offset: end,
+                last_offset: end - 1,
+                max_timestamp: -1,
+                log_append_time: -1,
+                log_start_offset,
+                duplicate: false,
+                size: 0,
+            });
+        };
+        if checked.first_or_last_offset < end {
+            // An empty log whose start lies within a batch of the leader's begins with that batch; the leader's
+            // start comes with every fetch and will raise this one's again.
+            let straddles = end == log_start_offset && checked.last_offset >= log_start_offset;
+            if !straddles {
+                return Err(AppendError::new(
+                    ErrorCode::UnknownServerError,
+                    format!(
+                        "first offset {} of an append is below the end of the log, {end}",
+                        checked.first_or_last_offset
+                    ),
+                ));
+            }
+            self.start_empty_at(&mut writer, checked.first_offset)?;
+        }
+        self.append_verbatim(&mut writer, &checked, now_ms)?;
+        self.flush_if_due(writer, config.flush_messages)?;
+        Ok(LogAppendInfo {
+            first_offset: checked.first_offset,
+            last_offset: checked.last_offset,
+            max_timestamp: checked.max_timestamp,
+            log_append_time: -1,
+            log_start_offset,
+            duplicate: false,
+            size: checked.bytes.len(),
+        })
+    }
+
+    fn append_verbatim(
+        &self,
+        writer: &mut MutexGuard<'_, Writer>,
+        records: &FollowerRecords<'_>,
+        now_ms: i64,
+    ) -> Result<(), AppendError> {
+        let mut newest = NO_LEADER_EPOCH;
+        for batch in RecordBatches::new(records.bytes) {
+            let batch = batch.map_err(corrupt_message)?;
+            // A marker that cannot be read must not get into the log.
+            ProducerBatch::read(&batch, batch.records())
+                .map_err(|e| AppendError::new(ErrorCode::CorruptMessage, e.to_string()))?;
+            if batch.magic() < 2 {
+                // Without epochs, truncation must fall back on the high watermark.
+                self.forget_epochs()?;
+            } else if batch.partition_leader_epoch() > newest {
+                newest = batch.partition_leader_epoch();
+                self.assign_epoch(newest, batch.base_offset())?;
+            }
+        }
+        let append = SegmentAppend {
+            head: records.bytes,
+            tail: &[],
+            last_offset: records.last_offset,
+            max_timestamp: records.max_timestamp,
+            offset_of_max_timestamp: records.offset_of_max_timestamp,
+        };
+        let segment = self.maybe_roll(writer, records.first_offset, &append, now_ms)?;
+        let batches = RecordBatches::new(records.bytes).map_while(Result::ok);
+        let batches = batches.filter_map(|batch| ProducerBatch::read(&batch, batch.records()).ok());
+        self.write(writer, &segment, &append, batches)
+    }
+
+    fn forget_epochs(&self) -> Result<(), LogError> {
+        if self.epochs.latest().is_none() {
+            return Ok(());
+        }
+        self.epochs.clear();
+        self.context.dir.check(self.epochs.flush())
+    }
+
+    /// A new epoch is on disk before its first record is.
+    fn assign_epoch(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
+        match self.epochs.assign_in_memory(epoch, start) {
+            true => self.context.dir.check(self.epochs.flush()),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes the records, then moves the end of the log, then the state of the producers. Every aborted
+    /// transaction is in the index before the last stable offset passes its marker.
+    fn write(
+        &self,
+        writer: &mut Writer,
+        segment: &LogSegment,
+        append: &SegmentAppend<'_>,
+        batches: impl Iterator<Item = ProducerBatch>,
+    ) -> Result<(), AppendError> {
+        let dir = &self.context.dir;
+        dir.check(segment.append(append))?;
+        let next_offset = append.last_offset + 1;
+        self.view.lock().end = segment.end_metadata(next_offset);
+        let state = &mut writer.producers.state;
+        let was_unstable = state.first_unstable_offset();
+        for batch in batches {
+            if let Some(completed) = state.update(&batch)
+                && completed.is_aborted
+            {
+                dir.check(segment.append_aborted(&AbortedTxn {
+                    producer_id: completed.producer_id,
+                    first_offset: completed.first_offset,
+                    last_offset: completed.last_offset,
+                    last_stable_offset: completed.last_stable_offset,
+                }))?;
+            }
+        }
+        state.advance_map_end_offset(next_offset);
+        if state.first_unstable_offset() != was_unstable {
+            self.publish_first_unstable_offset(writer);
+        }
+        Ok(())
+    }
+}
+
+fn corrupt_message(error: BatchError) -> AppendError {
+    AppendError::new(ErrorCode::CorruptMessage, error.to_string())
+}
+
+/// What a follower may append of what it was sent; `None` if that is nothing.
+fn check_follower_records(
+    records: &[u8],
+    epoch: LeaderEpoch,
+    segment_bytes: i32,
+) -> Result<Option<FollowerRecords<'_>>, AppendError> {
+    let mut batches = RecordBatches::new(records);
+    let mut checked: Option<FollowerRecords<'_>> = None;
+    loop {
+        let position = batches.valid_bytes();
+        let Some(batch) = batches.next() else { break };
+        let batch = batch.map_err(corrupt_message)?;
+        if batch.magic() >= 2 && batch.partition_leader_epoch() > epoch {
+            break;
+        }
+        let header: BatchHeader = batch.header();
+        batch
+            .ensure_valid_crc()
+            .map_err(|e| AppendError::new(ErrorCode::CorruptMessage, e.reason))?;
+        if header.base_offset() < 0 || header.last_offset() < header.base_offset() {
+            return Err(AppendError::new(
+                ErrorCode::CorruptMessage,
+                format!("offsets {} to {}", header.base_offset(), header.last_offset()),
+            ));
+        }
+        let end = position + header.size_in_bytes();
+        match &mut checked {
+            None => {
+                checked = Some(FollowerRecords {
+                    bytes: &records[..end],
+                    first_offset: header.base_offset(),
+                    first_or_last_offset: header.base_offset(),
+                    last_offset: header.last_offset(),
+                    max_timestamp: header.max_timestamp(),
+                    offset_of_max_timestamp: header.last_offset(),
+                });
+            }
+            Some(so_far) => {
+                if header.base_offset() <= so_far.last_offset {
+                    return Err(AppendError::new(
+                        ErrorCode::CorruptMessage,
+                        format!("offset {} follows {}", header.base_offset(), so_far.last_offset),
+                    ));
+                }
+                let too_large = end as i64 > i64::from(segment_bytes);
+                if too_large || header.last_offset() - so_far.first_offset > OFFSET_SPAN_MAX {
+                    break;
+                }
+                so_far.bytes = &records[..end];
+                so_far.last_offset = header.last_offset();
+                if header.max_timestamp() > so_far.max_timestamp {
+                    so_far.max_timestamp = header.max_timestamp();
+                    so_far.offset_of_max_timestamp = header.last_offset();
+                }
+            }
+        }
+    }
+    Ok(checked)
+}

@@ -1,0 +1,142 @@
+//! The high watermark and the last stable offset of a log: what consumers may see.
+
+use super::{UnifiedLog, View, Writer};
+use crate::common::ids::Offset;
+use crate::log::error::LogError;
+use crate::log::offset_metadata::LogOffsetMetadata;
+
+impl View {
+    /// Sets the high watermark; its place is known at once if it is the end of the log.
+    pub(super) fn set_high_watermark(&mut self, to: Offset) {
+        self.high_watermark = to;
+        self.high_watermark_metadata = (to == self.end.offset).then_some(self.end);
+    }
+
+    /// The last stable offset, which is never beyond the high watermark.
+    pub(super) fn last_stable_offset(&self) -> Offset {
+        match self.first_unstable_offset {
+            Some(offset) => offset.min(self.high_watermark),
+            None => self.high_watermark,
+        }
+    }
+}
+
+impl UnifiedLog {
+    /// The offset up to which every in-sync replica has the log.
+    pub fn high_watermark(&self) -> Offset {
+        self.view.lock().high_watermark
+    }
+
+    /// The high watermark and where it lies; the segment's start stands in if that cannot be read.
+    pub fn high_watermark_metadata(&self) -> LogOffsetMetadata {
+        let high_watermark = self.view.lock().high_watermark;
+        self.locate_high_watermark()
+            .unwrap_or_else(|_| self.segment_start(high_watermark))
+    }
+
+    /// The offset up to which there is no open transaction; what `read_committed` consumers may see.
+    pub fn last_stable_offset(&self) -> Offset {
+        self.view.lock().last_stable_offset()
+    }
+
+    /// Forward only, never beyond the end of the log; true if it moved.
+    pub fn maybe_increment_high_watermark(&self, to: Offset) -> bool {
+        let mut view = self.view.lock();
+        let to = to.min(view.end.offset);
+        if to <= view.high_watermark {
+            return false;
+        }
+        view.set_high_watermark(to);
+        self.after_high_watermark_moved(view);
+        true
+    }
+
+    /// A follower's rule: the leader's high watermark, clamped to this log; returns the new value.
+    pub fn update_high_watermark(&self, to: Offset) -> Offset {
+        let mut view = self.view.lock();
+        let to = to.clamp(view.log_start_offset, view.end.offset);
+        if to != view.high_watermark {
+            view.set_high_watermark(to);
+            self.after_high_watermark_moved(view);
+        }
+        to
+    }
+
+    /// Transactions that ended below the high watermark no longer hold the last stable offset. Logs without
+    /// transactions, nearly all, need not take the log's lock for that.
+    fn after_high_watermark_moved(&self, view: parking_lot::MutexGuard<'_, View>) {
+        if view.first_unstable_offset.is_none() {
+            return;
+        }
+        drop(view);
+        let mut writer = self.writer.lock();
+        let high_watermark = self.view.lock().high_watermark;
+        writer.producers.state.on_high_watermark_updated(high_watermark);
+        self.publish_first_unstable_offset(&writer);
+    }
+
+    /// Lets readers know how far transactions hold them back.
+    pub(super) fn publish_first_unstable_offset(&self, writer: &Writer) {
+        let mut view = self.view.lock();
+        let start = view.log_start_offset;
+        view.first_unstable_offset = writer
+            .producers
+            .state
+            .first_unstable_offset()
+            .map(|offset| offset.max(start));
+    }
+
+    /// Finds out where the high watermark lies and remembers it.
+    pub(super) fn locate_high_watermark(&self) -> Result<LogOffsetMetadata, LogError> {
+        let high_watermark = {
+            let view = self.view.lock();
+            if let Some(metadata) = view.high_watermark_metadata {
+                return Ok(metadata);
+            }
+            view.high_watermark
+        };
+        let metadata = self.locate(high_watermark)?;
+        let mut view = self.view.lock();
+        if view.high_watermark == high_watermark && view.segments.get(metadata.segment_base_offset).is_some() {
+            view.high_watermark_metadata = Some(metadata);
+        }
+        Ok(metadata)
+    }
+
+    /// Where the batch with `offset`, or the next one after it, begins.
+    pub(super) fn locate(&self, offset: Offset) -> Result<LogOffsetMetadata, LogError> {
+        let (mut segment, end) = {
+            let view = self.view.lock();
+            (view.segments.floor(offset).cloned(), view.end)
+        };
+        while let Some(current) = segment {
+            if offset >= end.offset {
+                break;
+            }
+            if let Some((position, _)) = self.context.dir.check(current.translate_offset(offset))? {
+                return Ok(LogOffsetMetadata {
+                    offset,
+                    segment_base_offset: current.base_offset(),
+                    position,
+                });
+            }
+            segment = self
+                .view
+                .lock()
+                .segments
+                .higher(current.base_offset())
+                .cloned();
+        }
+        Ok(LogOffsetMetadata { offset, ..end })
+    }
+
+    fn segment_start(&self, offset: Offset) -> LogOffsetMetadata {
+        let view = self.view.lock();
+        let base = view.segments.floor(offset).map(|s| s.base_offset());
+        LogOffsetMetadata {
+            offset,
+            segment_base_offset: base.unwrap_or(view.log_start_offset),
+            position: 0,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What happens to a log as a whole: its start moves, old segments go, it is closed, renamed, deleted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{UnifiedLog, Writer};
+use crate::common::ids::Offset;
+use crate::log::error::LogError;
+use crate::log::names::DELETED_SUFFIX;
+use crate::log::segment::LogSegment;
+
+impl UnifiedLog {
+    /// Moves the start of the log forward, to the high watermark at most (DeleteRecords, retention, a leader's
+    /// start); true if it moved. Checkpointed later on, as in Kafka.
+    pub fn maybe_increment_log_start_offset(&self, to: Offset) -> Result<bool, LogError> {
+        let mut writer = self.writer.lock();
+        self.ensure_open(&writer)?;
+        let (changed, epochs_changed) = self.increment_log_start(&mut writer, to)?;
+        drop(writer);
+        if epochs_changed {
+            self.context.dir.check(self.epochs.flush())?;
+        }
+        Ok(changed)
+    }
+
+    /// Whether the start moved, and whether the epochs are to be flushed for that.
+    fn increment_log_start(&self, writer: &mut Writer, to: Offset) -> Result<(bool, bool), LogError> {
+        {
+            let mut view = self.view.lock();
+            if to > view.high_watermark {
+                return Err(LogError::OffsetOutOfRange {
+                    offset: to,
+                    start: view.log_start_offset,
+                    end: view.high_watermark,
+                });
+            }
+            if to <= view.log_start_offset {
+                return Ok((false, false));
+            }
+            view.log_start_offset = to;
+        }
+        writer.producers.state.on_log_start_offset_incremented(to);
+        self.publish_first_unstable_offset(writer);
+        Ok((true, self.epochs.truncate_from_start(to)))
+    }
+
+    /// Applies `retention.ms`, `retention.bytes` and the log start offset; how many segments went. Only a prefix
+    /// of segments that are wholly below the high watermark goes. A log that is only compacted loses nothing but
+    /// what lies below its start.
+    pub fn delete_old_segments(&self) -> Result<usize, LogError> {
+        let config = self.config();
+        let start = self.log_start_offset();
+        let mut deleted = self.delete_prefix("log start offset", |_, next| next <= start)?;
+        if config.cleanup_policy.delete {
+            if config.retention_ms >= 0 {
+                let oldest = self.context.clock.wall_ms().saturating_sub(config.retention_ms);
+                let dir = &self.context.dir;
+                deleted += self.delete_prefix("retention.ms", |segment, _| {
+                    dir.check(segment.largest_timestamp()).is_ok_and(|newest| newest < oldest)
+                })?;
+            }
+            if let Ok(limit) = u64::try_from(config.retention_bytes) {
+                let mut excess = self.size().saturating_sub(limit);
+                deleted += self.delete_prefix("retention.bytes", |segment, _| {
+                    let goes = segment.size() <= excess;
+                    if goes {
+                        excess -= segment.size();
+                    }
+                    goes
+                })?;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes segments from the start on as long as `goes` says so of a segment and the offset behind it.
+    fn delete_prefix(
+        &self,
+        reason: &'static str,
+        mut goes: impl FnMut(&Arc<LogSegment>, Offset) -> bool,
+    ) -> Result<usize, LogError> {
+        let mut writer = self.writer.lock();
+        self.ensure_open(&writer)?;
+        let (segments, end, high_watermark) = {
+            let view = self.view.lock();
+            let segments: Vec<_> = view.segments.iter().cloned().collect();
+            (segments, view.end.offset, view.high_watermark)
+        };
+        let mut count = 0;
+        for (i, segment) in segments.iter().enumerate() {
+            let next = segments.get(i + 1).map_or(end, |s| s.base_offset());
+            let is_active = i + 1 == segments.len();
+            if next > high_watermark || (is_active && segment.size() == 0) || !goes(segment, next) {
+                break;
+            }
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(0);
+        }
+        if count == segments.len() {
+            // A log is never without an active segment.
+            self.roll_locked(&mut writer, 0)?;
+        }
+        let gone = &segments[..count];
+        let first_kept = {
+            let mut view = self.view.lock();
+            for segment in gone {
+                view.segments.remove(segment.base_offset());
+            }
+            view.segments.first().map_or(end, |s| s.base_offset())
+        };
+        tracing::info!(log = %self.partition, segments = count, start = first_kept, reason, "deleting old segments");
+        let (_, epochs_changed) = self.increment_log_start(&mut writer, first_kept)?;
+        self.remove_segments(&mut writer, gone)?;
+        drop(writer);
+        if epochs_changed {
+            self.context.dir.check(self.epochs.flush())?;
+        }
+        Ok(count)
+    }
+
+    /// Renames the files of segments that are no longer in the list, and has them removed after
+    /// `file.delete.delay.ms`, as readers may still be at them.
+    pub(super) fn remove_segments(
+        &self,
+        writer: &mut Writer,
+        segments: &[Arc<LogSegment>],
+    ) -> Result<(), LogError> {
+        let dir = &self.context.dir;
+        let mut snapshots: Vec<PathBuf> = Vec::new();
+        for segment in segments {
+            dir.check(segment.rename_with_suffix(dir.fs(), DELETED_SUFFIX))?;
+            snapshots.extend(dir.check(writer.producers.mark_deleted(segment.base_offset()))?);
+        }
+        let delay_ms = self.config.load().file_delete_delay_ms;
+        let (dir, segments) = (Arc::clone(dir), segments.to_vec());
+        self.context.scheduler.schedule(delay_ms, move || {
+            let fs = dir.fs();
+            let removed = segments.iter().try_for_each(|segment| segment.delete(fs));
+            let removed = removed.and_then(|()| {
+                snapshots
+                    .iter()
+                    .try_for_each(|path| fs.remove_if_exists(path).map(drop))
+            });
+            if !dir.is_offline() {
+                drop(dir.check(removed));
+            }
+        });
+        Ok(())
+    }
+
+    /// Forgets producers that have been idle for `producer.id.expiration.ms`.
+    pub fn remove_expired_producers(&self) {
+        let now_ms = self.context.clock.wall_ms();
+        self.writer.lock().producers.remove_expired(now_ms);
+    }
+
+    /// Lets go of files and maps of all segments but the active one; they are opened again when they are read.
+    pub fn release_idle(&self) {
+        let segments: Vec<_> = self.view.lock().segments.iter().cloned().collect();
+        if let Some((_, inactive)) = segments.split_last() {
+            inactive.iter().for_each(|segment| segment.release());
+        }
+    }
+
+    /// Writes what a clean stop leaves: everything flushed, a snapshot of the producers at the end of the log,
+    /// indexes cut to what is used (traps 47 and 48). Nothing can be appended afterwards.
+    pub fn close(&self) -> Result<(), LogError> {
+        self.flush()?;
+        let mut writer = self.writer.lock();
+        self.ensure_open(&writer)?;
+        let dir = &self.context.dir;
+        dir.check(writer.producers.take_snapshot_and_sync())?;
+        let active = self.active_segment();
+        dir.check(active.on_become_inactive())?;
+        // The indexes were cut after the flush.
+        dir.check(active.sync())?;
+        dir.check(dir.fs().sync_dir(&writer.path))?;
+        writer.closed = true;
+        for segment in self.view.lock().segments.iter() {
+            segment.release();
+        }
+        Ok(())
+    }
+
+    /// Renames the partition's directory. With `close`, nothing can be appended afterwards: the log is being
+    /// deleted. Readers that hold a range of a file may go on.
+    pub fn rename_dir(&self, to: &Path, close: bool) -> Result<(), LogError> {
+        let mut writer = self.writer.lock();
+        self.ensure_open(&writer)?;
+        let dir = &self.context.dir;
+        writer.closed = close;
+        dir.check(dir.fs().rename(&writer.path, to))?;
+        dir.check(dir.fs().sync_dir(dir.path()))?;
+        writer.path = to.to_owned();
+        writer.producers.set_dir(to);
+        self.epochs.set_dir(to);
+        for segment in self.view.lock().segments.iter() {
+            segment.set_dir(to);
+            if close {
+                segment.release();
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops all writing and lets go of every file, writing nothing: the log dir has failed.
+    pub fn abandon(&self) {
+        self.writer.lock().closed = true;
+        for segment in self.view.lock().segments.iter() {
+            segment.release();
+        }
+    }
+
+    /// Start offset for `log-start-offset-checkpoint`: only if it is above the first segment's.
+    pub fn log_start_offset_to_checkpoint(&self) -> Option<Offset> {
+        let view = self.view.lock();
+        let first = view.segments.first()?.base_offset();
+        (view.log_start_offset > first).then_some(view.log_start_offset)
+    }
+}

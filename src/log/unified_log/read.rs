@@ -1,0 +1,175 @@
+//! Reading a log.
+
+use std::sync::Arc;
+
+use super::UnifiedLog;
+use crate::common::ids::{Offset, ProducerId};
+use crate::log::error::LogError;
+use crate::log::file_records::FileSlice;
+use crate::log::index::OffsetPosition;
+use crate::log::offset_metadata::LogOffsetMetadata;
+use crate::log::segment::{LogSegment, SegmentRead};
+
+/// How far a reader may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchIsolation {
+    /// To the end of the log: followers and coordinators.
+    LogEnd,
+    /// To the high watermark: consumers.
+    HighWatermark,
+    /// To the last stable offset: consumers with `read_committed`.
+    TxnCommitted,
+}
+
+/// What a read found.
+#[derive(Clone, Debug)]
+pub struct FetchDataInfo {
+    /// Where the read began.
+    pub fetch_offset: LogOffsetMetadata,
+    /// Batches from the one with the offset on. The last one may be cut by the size asked for, as Kafka cuts it;
+    /// clients ignore an incomplete last batch.
+    pub records: Option<FileSlice>,
+    /// Even the first batch was cut: whoever may not send part of a batch sends none.
+    pub first_entry_incomplete: bool,
+    /// For [`FetchIsolation::TxnCommitted`]: producer id and first offset of each aborted transaction in range.
+    pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
+}
+
+impl FetchDataInfo {
+    fn empty(fetch_offset: LogOffsetMetadata, isolation: FetchIsolation) -> Self {
+        Self {
+            fetch_offset,
+            records: None,
+            first_entry_incomplete: false,
+            aborted_transactions: (isolation == FetchIsolation::TxnCommitted).then(Vec::new),
+        }
+    }
+}
+
+impl UnifiedLog {
+    /// Reads up to `max_bytes` from the batch with `offset` on; at least one whole batch if `min_one_message`.
+    /// Between the bound of `isolation` and the end of the log there is nothing; beyond is an error.
+    pub fn read(
+        &self,
+        offset: Offset,
+        max_bytes: usize,
+        isolation: FetchIsolation,
+        min_one_message: bool,
+    ) -> Result<FetchDataInfo, LogError> {
+        self.context.dir.ensure_online()?;
+        let (start, end, segment) = {
+            let view = self.view.lock();
+            let segment = view.segments.floor(offset).cloned();
+            (view.log_start_offset, view.end, segment)
+        };
+        if offset > end.offset || offset < start {
+            return Err(LogError::OffsetOutOfRange {
+                offset,
+                start,
+                end: end.offset,
+            });
+        }
+        let bound = match isolation {
+            FetchIsolation::LogEnd => end,
+            FetchIsolation::HighWatermark => self.locate_high_watermark()?,
+            FetchIsolation::TxnCommitted => self.locate_last_stable()?,
+        };
+        if offset >= bound.offset {
+            let at = match offset == bound.offset {
+                true => bound,
+                false => self.locate(offset)?,
+            };
+            return Ok(FetchDataInfo::empty(at, isolation));
+        }
+        let mut segment = segment;
+        while let Some(current) = segment {
+            if current.base_offset() > bound.segment_base_offset {
+                break;
+            }
+            let position_max = match current.base_offset() == bound.segment_base_offset {
+                true => bound.position,
+                false => current.size(),
+            };
+            let read = current.read(offset, max_bytes, position_max, min_one_message);
+            if let Some(read) = self.context.dir.check(read)? {
+                return self.fetched(offset, isolation, &current, read);
+            }
+            // The cleaner may have removed the end of this segment: the next one has the next record.
+            segment = self
+                .view
+                .lock()
+                .segments
+                .higher(current.base_offset())
+                .cloned();
+        }
+        Ok(FetchDataInfo::empty(LogOffsetMetadata { offset, ..bound }, isolation))
+    }
+
+    fn fetched(
+        &self,
+        offset: Offset,
+        isolation: FetchIsolation,
+        segment: &Arc<LogSegment>,
+        read: SegmentRead,
+    ) -> Result<FetchDataInfo, LogError> {
+        let aborted_transactions = match isolation {
+            FetchIsolation::TxnCommitted => Some(self.aborted_transactions(offset, segment, &read)?),
+            _ => None,
+        };
+        Ok(FetchDataInfo {
+            fetch_offset: read.start,
+            records: read.records,
+            first_entry_incomplete: read.first_entry_incomplete,
+            aborted_transactions,
+        })
+    }
+
+    /// The last stable offset and where it lies.
+    fn locate_last_stable(&self) -> Result<LogOffsetMetadata, LogError> {
+        let (last_stable, high_watermark) = {
+            let view = self.view.lock();
+            (view.last_stable_offset(), view.high_watermark)
+        };
+        match last_stable == high_watermark {
+            true => self.locate_high_watermark(),
+            false => self.locate(last_stable),
+        }
+    }
+
+    /// The aborted transactions with records in what was read.
+    fn aborted_transactions(
+        &self,
+        offset: Offset,
+        segment: &Arc<LogSegment>,
+        read: &SegmentRead,
+    ) -> Result<Vec<(ProducerId, Offset)>, LogError> {
+        let size = read.records.as_ref().map_or(0, |slice| slice.length as u64);
+        let start = OffsetPosition {
+            offset,
+            position: read.start.position,
+        };
+        let check = |result| self.context.dir.check(result);
+        let upper_bound = match self.context.dir.check(segment.upper_bound_offset(start, size))? {
+            Some(offset) => offset,
+            None => {
+                let view = self.view.lock();
+                let next = view.segments.higher(segment.base_offset());
+                next.map_or(view.end.offset, |s| s.base_offset())
+            }
+        };
+        let mut found = Vec::new();
+        let mut current = Some(Arc::clone(segment));
+        while let Some(segment) = current {
+            if check(segment.collect_aborted(offset, upper_bound, &mut found))? {
+                break;
+            }
+            current = self
+                .view
+                .lock()
+                .segments
+                .higher(segment.base_offset())
+                .cloned();
+        }
+        Ok(found.iter().map(|t| (t.producer_id, t.first_offset)).collect())
+    }
+}

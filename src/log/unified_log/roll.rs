@@ -1,0 +1,201 @@
+//! New segments, and getting old ones to disk.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+
+use super::{UnifiedLog, Writer};
+use crate::common::ids::Offset;
+use crate::config::LogConfig;
+use crate::log::error::LogError;
+use crate::log::segment::{LogSegment, RollParameters, SegmentAppend};
+
+/// This segment's share of `segment.jitter.ms`.
+pub(super) fn random_jitter(config: &LogConfig) -> i64 {
+    match config.segment_jitter_ms.min(config.segment_ms) {
+        jitter if jitter > 0 => rand::random_range(0..jitter),
+        _ => 0,
+    }
+}
+
+impl UnifiedLog {
+    /// The segment for an append: the active one, or a new one if that is full, too old, or too far from the
+    /// offsets.
+    pub(super) fn maybe_roll(
+        &self,
+        writer: &mut Writer,
+        first_offset: Offset,
+        append: &SegmentAppend<'_>,
+        now_ms: i64,
+    ) -> Result<Arc<LogSegment>, LogError> {
+        let active = self.active_segment();
+        let config = self.config.load();
+        let roll = RollParameters {
+            now_ms,
+            segment_ms: config.segment_ms.saturating_sub(writer.roll_jitter_ms),
+            segment_bytes: config.segment_bytes.max(0) as u64,
+            max_timestamp: append.max_timestamp,
+            last_offset: append.last_offset,
+            size: (append.head.len() + append.tail.len()) as u64,
+        };
+        match self.context.dir.check(active.should_roll(&roll))? {
+            false => Ok(active),
+            true => self.roll_locked(writer, first_offset),
+        }
+    }
+
+    /// The last segment. An open log has one.
+    pub(super) fn active_segment(&self) -> Arc<LogSegment> {
+        let view = self.view.lock();
+        Arc::clone(view.segments.last().expect("an open log has an active segment"))
+    }
+
+    /// Begins a new segment at the end of the log, if the active one has records.
+    pub fn roll(&self) -> Result<(), LogError> {
+        let mut writer = self.writer.lock();
+        self.ensure_open(&writer)?;
+        self.roll_locked(&mut writer, 0).map(drop)
+    }
+
+    /// Begins a new segment at `first_offset` or the end of the log, whichever is greater. The old one goes to
+    /// disk in the background, with the snapshot of the producers that belongs to the new one; only then does
+    /// the recovery point move (trap 50).
+    pub(super) fn roll_locked(
+        &self,
+        writer: &mut Writer,
+        first_offset: Offset,
+    ) -> Result<Arc<LogSegment>, LogError> {
+        let active = self.active_segment();
+        let end = self.log_end_offset();
+        let base_offset = first_offset.max(end);
+        if active.size() == 0 && active.base_offset() == base_offset {
+            return Ok(active);
+        }
+        assert!(active.base_offset() < base_offset, "segments begin at ever higher offsets");
+        let dir = &self.context.dir;
+        let config = self.config.load();
+        let now_ms = self.context.clock.wall_ms();
+        dir.check(active.on_become_inactive())?;
+        writer.producers.state.advance_map_end_offset(base_offset);
+        let snapshot = dir.check(writer.producers.take_snapshot())?;
+        let created = LogSegment::create(dir.fs(), &writer.path, base_offset, &config, now_ms);
+        let segment = Arc::new(dir.check(created)?);
+        writer.roll_jitter_ms = random_jitter(&config);
+        {
+            let mut view = self.view.lock();
+            view.segments.insert(Arc::clone(&segment));
+            view.end = segment.end_metadata(end);
+            // The metadata of a high watermark at the end of the log has moved with it.
+            let high_watermark = view.high_watermark;
+            view.set_high_watermark(high_watermark);
+        }
+        tracing::info!(log = %self.partition, base_offset, "rolled new segment");
+        let me = self.me.clone();
+        self.context.scheduler.schedule(0, move || {
+            if let Some(log) = me.upgrade() {
+                log.flush_after_roll(base_offset, snapshot.as_deref());
+            }
+        });
+        Ok(segment)
+    }
+
+    fn flush_after_roll(&self, base_offset: Offset, snapshot: Option<&std::path::Path>) {
+        if let Some(path) = snapshot {
+            let fs = self.context.dir.fs();
+            let synced = fs.open_existing(path).and_then(|file| fs.sync(&file, path));
+            match synced {
+                // Deleted or moved meanwhile: no longer needed for recovery.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                result => drop(self.context.dir.check(result)),
+            }
+        }
+        // An error has been logged, and has taken the dir offline, where it arose.
+        drop(self.flush_to(base_offset));
+    }
+
+    /// Brings everything to disk, the active segment included.
+    pub fn flush(&self) -> Result<(), LogError> {
+        self.flush_to(self.log_end_offset())
+    }
+
+    /// Brings everything below `offset` to disk and moves the recovery point there. Takes no lock while the disk
+    /// works.
+    pub fn flush_to(&self, offset: Offset) -> Result<(), LogError> {
+        let dir = &self.context.dir;
+        dir.ensure_online()?;
+        let (segments, truncations) = {
+            let view = self.view.lock();
+            if offset <= view.recovery_point {
+                return Ok(());
+            }
+            let mut segments = view.segments.from_floor(view.recovery_point);
+            segments.retain(|s| s.base_offset() < offset);
+            (segments, view.truncations)
+        };
+        for segment in &segments {
+            match segment.sync() {
+                // Deleted meanwhile by retention, a truncation, or with the whole log.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !self.has_segment(segment) => {}
+                result => dir.check(result)?,
+            }
+        }
+        let path = {
+            let writer = self.writer.lock();
+            if writer.closed {
+                return Ok(());
+            }
+            writer.path.clone()
+        };
+        match dir.fs().sync_dir(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.writer.lock().closed => return Ok(()),
+            result => dir.check(result)?,
+        }
+        let mut view = self.view.lock();
+        if view.truncations == truncations {
+            view.recovery_point = view.recovery_point.max(offset);
+            view.last_flushed_ms = self.context.clock.wall_ms();
+        }
+        Ok(())
+    }
+
+    fn has_segment(&self, segment: &Arc<LogSegment>) -> bool {
+        if self.writer.lock().closed {
+            return false;
+        }
+        let view = self.view.lock();
+        let current = view.segments.get(segment.base_offset());
+        current.is_some_and(|s| Arc::ptr_eq(s, segment))
+    }
+
+    /// `flush.messages`: flushes, with the log unlocked, when so many records are not on disk yet.
+    pub(super) fn flush_if_due(
+        &self,
+        writer: MutexGuard<'_, Writer>,
+        flush_messages: i64,
+    ) -> Result<(), LogError> {
+        drop(writer);
+        if flush_messages == i64::MAX {
+            return Ok(());
+        }
+        let (end, recovery_point) = {
+            let view = self.view.lock();
+            (view.end.offset, view.recovery_point)
+        };
+        match end - recovery_point >= flush_messages {
+            true => self.flush_to(end),
+            false => Ok(()),
+        }
+    }
+
+    /// `flush.ms`: flushes if that has not happened for so long; a tick of the log manager.
+    pub fn flush_if_old(&self) -> Result<(), LogError> {
+        let flush_ms = self.config.load().flush_ms;
+        let now_ms = self.context.clock.wall_ms();
+        let last = self.view.lock().last_flushed_ms;
+        match now_ms.saturating_sub(last) >= flush_ms {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+}
