@@ -68,9 +68,7 @@ pub fn corrupt(path: &Path, reason: impl std::fmt::Display) -> io::Error {
 impl Fs {
     /// A file system whose calls may fail.
     pub fn with_faults(faults: Arc<dyn Faults>) -> Self {
-        Self {
-            faults: Some(faults),
-        }
+        Self { faults: Some(faults) }
     }
 
     #[inline]
@@ -234,7 +232,10 @@ impl Fs {
 
     /// Removes a directory and all in it, if it is there.
     pub fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        match self.ask(Call::Remove, path).and_then(|()| fs::remove_dir_all(path)) {
+        match self
+            .ask(Call::Remove, path)
+            .and_then(|()| fs::remove_dir_all(path))
+        {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(explain(e, "remove", path)),
             _ => Ok(()),
         }

@@ -72,13 +72,7 @@ impl LeaderEpochCache {
         if epoch < 0 || start_offset < 0 {
             return false;
         }
-        assign(
-            &mut self.entries.lock(),
-            EpochEntry {
-                epoch,
-                start_offset,
-            },
-        )
+        assign(&mut self.entries.lock(), EpochEntry { epoch, start_offset })
     }
 
     /// Records that `epoch` begins at `start_offset`, on disk when it returns (trap 32).

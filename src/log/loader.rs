@@ -92,7 +92,11 @@ fn tidy_files(fs: &Fs, dir: &Path) -> io::Result<Vec<String>> {
         }
     }
     // A swap file at or beyond a cleaned one is part of a split that was not completed.
-    let cleaned_min = cleaned.iter().map(|(offset, _)| *offset).min().unwrap_or(Offset::MAX);
+    let cleaned_min = cleaned
+        .iter()
+        .map(|(offset, _)| *offset)
+        .min()
+        .unwrap_or(Offset::MAX);
     let (incomplete, valid): (Vec<_>, Vec<_>) =
         swaps.into_iter().partition(|(offset, _)| *offset >= cleaned_min);
     for (_, name) in incomplete.iter().chain(&cleaned) {
@@ -109,12 +113,7 @@ fn tidy_files(fs: &Fs, dir: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Cleaned segments that were complete replace the ones they were made of.
-fn put_swaps_in_place(
-    fs: &Fs,
-    dir: &Path,
-    names: &[String],
-    swaps: &[(Offset, &String)],
-) -> io::Result<()> {
+fn put_swaps_in_place(fs: &Fs, dir: &Path, names: &[String], swaps: &[(Offset, &String)]) -> io::Result<()> {
     let (mut from, mut to) = (Offset::MAX, Offset::MIN);
     for (base_offset, name) in swaps {
         let path = dir.join(name);
@@ -325,7 +324,14 @@ impl Loader<'_> {
         let mut producers = ProducerLog::open(fs, dir, start, producer_id_expiration_ms)?;
         let bases: BTreeSet<Offset> = self.segments.iter().map(|s| s.base_offset()).collect();
         producers.remove_stray(&bases)?;
-        replay_producers(&mut producers, &self.segments, start, end, had_clean_shutdown, now_ms)?;
+        replay_producers(
+            &mut producers,
+            &self.segments,
+            start,
+            end,
+            had_clean_shutdown,
+            now_ms,
+        )?;
         let active = self.segments.last().expect("made above if there was none");
         let end = active.end_metadata(end);
         let topic_id = partition_metadata::read(fs, &dir.join(partition_metadata::FILE_NAME))?;

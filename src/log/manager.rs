@@ -138,10 +138,7 @@ impl LogManager {
             let is_here = |log: &&Arc<UnifiedLog>| Arc::ptr_eq(log.log_dir(), &d.dir);
             logs.values().filter(is_here).count()
         });
-        fewest.ok_or_else(|| LogError::Storage {
-            dir: "of every kind".to_owned(),
-            reason: "offline".to_owned(),
-        })
+        fewest.ok_or_else(|| self.dirs[0].dir.error("no log dir is online"))
     }
 
     fn create_log(
@@ -167,7 +164,12 @@ impl LogManager {
             drop(synced.check(synced.fs().sync_dir(synced.path())));
         });
         let context = Arc::clone(&managed.context);
-        Ok(UnifiedLog::new(context, partition.clone(), Arc::new(config), loaded))
+        Ok(UnifiedLog::new(
+            context,
+            partition.clone(),
+            Arc::new(config),
+            loaded,
+        ))
     }
 
     /// Renames the directory to `-delete`, drops it from the checkpoints; the files go after
@@ -273,10 +275,10 @@ impl LogManager {
 }
 
 impl ManagedDir {
-    /// A locked dir whose logs will be in `logs`.
+    /// A dir whose logs will be in `logs`; one without a lock is offline.
     fn new(
         dir: Arc<LogDir>,
-        lock: DirLock,
+        lock: Option<DirLock>,
         logs: &Arc<RwLock<Logs>>,
         clock: &SharedClock,
         scheduler: &Arc<Scheduler>,
@@ -290,7 +292,7 @@ impl ManagedDir {
             cleaner_offsets: file(CLEANER_OFFSET_FILE),
             high_watermarks: Mutex::default(),
             checkpointing: Mutex::default(),
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(lock),
             context: Arc::new(LogContext {
                 dir: Arc::clone(&dir),
                 clock: Arc::clone(clock),

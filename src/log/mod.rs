@@ -61,6 +61,9 @@ pub mod segment;
 pub mod segments;
 pub mod unified_log;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use checkpoint::meta_properties::{MetaProperties, MetaPropertiesEnsemble, MetaPropertiesError};
 pub use error::{AppendError, LogDirsError, LogError};
 pub use file_records::FileSlice;

@@ -145,8 +145,14 @@ mod tests {
         let cases = [
             ("t-0", Some(("t", 0, Current))),
             ("a-b.c-12", Some(("a-b.c", 12, Current))),
-            ("t-0.0123456789abcdef0123456789abcdef-delete", Some(("t", 0, Deleted))),
-            ("a.b-7.0123456789abcdef0123456789abcdef-future", Some(("a.b", 7, Future))),
+            (
+                "t-0.0123456789abcdef0123456789abcdef-delete",
+                Some(("t", 0, Deleted)),
+            ),
+            (
+                "a.b-7.0123456789abcdef0123456789abcdef-future",
+                Some(("a.b", 7, Future)),
+            ),
             ("t-3.ff-stray", Some(("t", 3, Stray))),
             ("t-0-delete", None),
             ("lost+found", None),

@@ -96,7 +96,10 @@ impl ProducerLog {
         self.state.truncate_fully_and_start_at(log_start_offset);
         while let Some(offset) = self.snapshots.last().copied() {
             let bytes = self.fs.read(&self.path(offset))?;
-            match self.state.load_snapshot(offset, &bytes, now_ms, self.expiration_ms) {
+            match self
+                .state
+                .load_snapshot(offset, &bytes, now_ms, self.expiration_ms)
+            {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     tracing::warn!(path = %self.path(offset).display(), %error, "removing unreadable producer snapshot");

@@ -101,12 +101,7 @@ fn note_producer(
 
 impl SegmentState {
     /// Index entries for a batch that lies at `position` already: one per batch that is far enough from the last.
-    fn add_recovered(
-        &mut self,
-        interval: u64,
-        batch: &RecordBatch<'_>,
-        position: u64,
-    ) -> io::Result<()> {
+    fn add_recovered(&mut self, interval: u64, batch: &RecordBatch<'_>, position: u64) -> io::Result<()> {
         if position == 0 {
             self.note_first_timestamp(batch.max_timestamp());
         }

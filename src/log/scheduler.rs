@@ -94,7 +94,12 @@ impl Scheduler {
         interval_ms: u64,
         work: impl Fn() + Send + Sync + 'static,
     ) {
-        fn again(scheduler: &Arc<Scheduler>, delay_ms: u64, interval_ms: u64, work: Arc<dyn Fn() + Send + Sync>) {
+        fn again(
+            scheduler: &Arc<Scheduler>,
+            delay_ms: u64,
+            interval_ms: u64,
+            work: Arc<dyn Fn() + Send + Sync>,
+        ) {
             let weak = Arc::downgrade(scheduler);
             let delay_ms = i64::try_from(delay_ms).unwrap_or(i64::MAX);
             scheduler.schedule(delay_ms, move || {

@@ -10,9 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::file_records::{FileRecords, FileSlice};
 use super::fs::{Fs, corrupt};
-use super::index::{
-    AbortedTxn, OffsetIndex, OffsetPosition, TimeIndex, TimestampOffset, TransactionIndex,
-};
+use super::index::{AbortedTxn, OffsetIndex, OffsetPosition, TimeIndex, TimestampOffset, TransactionIndex};
 use super::names::{
     INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, segment_file, with_suffix,
 };
@@ -20,6 +18,7 @@ use super::offset_metadata::LogOffsetMetadata;
 use crate::common::ids::Offset;
 use crate::config::LogConfig;
 use crate::record::BatchHeader;
+use crate::record::batch::LEGACY_RECORD_OVERHEAD_V0;
 
 /// Largest distance of an offset from its segment's base: index entries hold it in 31 bits (trap 52).
 pub const OFFSET_SPAN_MAX: i64 = i32::MAX as i64;
@@ -502,6 +501,12 @@ impl LogSegment {
         let mut state = self.state.lock();
         state.offset_index.check_length()?;
         state.time_index.check_length()?;
+        let entries = state.offset_index.entries().max(state.time_index.entries());
+        if entries as u64 > self.size() / LEGACY_RECORD_OVERHEAD_V0 as u64 + 1 {
+            // The zeros of an index that was not cut when its segment was closed.
+            let reason = format!("{entries} entries for {} bytes of records", self.size());
+            return Err(corrupt(state.offset_index.path(), reason));
+        }
         state.txn_index.check_sanity()
     }
 

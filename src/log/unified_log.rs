@@ -23,7 +23,7 @@ use super::producer_log::ProducerLog;
 use super::scheduler::Scheduler;
 use super::segments::Segments;
 use crate::common::clock::SharedClock;
-use crate::common::ids::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::common::ids::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 use crate::config::LogConfig;
 
 mod append;
@@ -47,6 +47,23 @@ pub struct LogContext {
     pub scheduler: Arc<Scheduler>,
     /// Called when a recovery point may have gone back: the checkpoint must not stay ahead of it.
     pub on_truncated: Box<dyn Fn() + Send + Sync>,
+}
+
+/// A producer that a log knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub producer_id: ProducerId,
+    /// The epoch it last wrote in.
+    pub producer_epoch: i16,
+    /// Sequence number of its last record; -1 for none.
+    pub last_sequence: i32,
+    /// Timestamp of its last batch or marker.
+    pub last_timestamp: i64,
+    /// Epoch of the coordinator that wrote its last marker; -1 for none.
+    pub coordinator_epoch: i32,
+    /// First offset of its open transaction.
+    pub current_txn_first_offset: Option<Offset>,
 }
 
 /// One partition's log. All methods lock inside and are short, but for reading and writing the page cache.
@@ -172,10 +189,7 @@ impl UnifiedLog {
         match *topic_id {
             Some(found) if found == id => return Ok(()),
             Some(found) => {
-                return Err(LogError::InconsistentTopicId {
-                    found,
-                    expected: id,
-                });
+                return Err(LogError::InconsistentTopicId { found, expected: id });
             }
             None if id.is_nil() => return Ok(()),
             None => {}
@@ -262,6 +276,33 @@ impl UnifiedLog {
     /// The epoch of the leader that appended `offset`.
     pub fn epoch_for_offset(&self, offset: Offset) -> Option<LeaderEpoch> {
         self.epochs.epoch_for_offset(offset)
+    }
+
+    /// What is known of its producers, by id (DescribeProducers).
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        let writer = self.writer.lock();
+        let active = writer.producers.state.active_producers();
+        let mut producers: Vec<_> = active
+            .map(|(producer_id, entry)| ActiveProducer {
+                producer_id,
+                producer_epoch: entry.producer_epoch(),
+                last_sequence: entry.last_sequence(),
+                last_timestamp: entry.last_timestamp(),
+                coordinator_epoch: entry.coordinator_epoch(),
+                current_txn_first_offset: entry.current_txn_first_offset(),
+            })
+            .collect();
+        producers.sort_unstable_by_key(|producer| producer.producer_id);
+        producers
+    }
+
+    /// An error if any index cannot be what it is taken for. Looks at every segment.
+    pub fn check_indexes_thoroughly(&self) -> Result<(), LogError> {
+        let segments: Vec<_> = self.view.lock().segments.iter().cloned().collect();
+        for segment in segments {
+            self.context.dir.check(segment.check_sanity_thoroughly())?;
+        }
+        Ok(())
     }
 
     /// An error if the dir is offline or the log closed.

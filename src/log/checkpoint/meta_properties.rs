@@ -60,7 +60,10 @@ impl MetaProperties {
             Some((_, Ok(id))) => Some(id),
             Some((text, Err(_))) => return Err(corrupt(&path, format!("broker.id {text:?} is no number"))),
         };
-        let directory_id = match properties.get("directory.id").map(|id| (id, uuid_from_base64(id))) {
+        let directory_id = match properties
+            .get("directory.id")
+            .map(|id| (id, uuid_from_base64(id)))
+        {
             None => None,
             Some((_, Some(id))) => Some(id),
             Some((text, None)) => return Err(corrupt(&path, format!("directory.id {text:?} is no id"))),
@@ -146,7 +149,10 @@ impl MetaPropertiesEnsemble {
 
     /// The broker id the files agree on; `None` if none has one.
     pub fn broker_id(&self) -> Option<BrokerId> {
-        self.dirs.values().flatten().find_map(|properties| properties.broker_id)
+        self.dirs
+            .values()
+            .flatten()
+            .find_map(|properties| properties.broker_id)
     }
 
     /// Step 4 of start-up: every file must be of this cluster and of one broker, the configured one if `broker_id`
@@ -221,7 +227,8 @@ impl MetaPropertiesEnsemble {
 mod tests {
     use super::*;
 
-    const CAPTURED: &str = "#\n#Sun Nov 22 13:38:14 UTC 2026\nbroker.id=1\nversion=0\ncluster.id=zS2kKUUVTwetGMDPpKvKvQ\n";
+    const CAPTURED: &str =
+        "#\n#Sun Nov 22 13:38:14 UTC 2026\nbroker.id=1\nversion=0\ncluster.id=zS2kKUUVTwetGMDPpKvKvQ\n";
     const CLUSTER: &str = "zS2kKUUVTwetGMDPpKvKvQ";
 
     fn dirs_with(contents: &[Option<&str>]) -> (tempfile::TempDir, Vec<PathBuf>) {
@@ -241,9 +248,7 @@ mod tests {
     fn verify(contents: &[Option<&str>], broker_id: BrokerId) -> Result<Option<BrokerId>, String> {
         let (_root, dirs) = dirs_with(contents);
         let ensemble = MetaPropertiesEnsemble::load(&Fs::default(), &dirs).map_err(|e| e.to_string())?;
-        ensemble
-            .verify(CLUSTER, broker_id)
-            .map_err(|e| e.to_string())?;
+        ensemble.verify(CLUSTER, broker_id).map_err(|e| e.to_string())?;
         Ok(ensemble.broker_id())
     }
 
@@ -256,7 +261,10 @@ mod tests {
         assert_eq!(verify(&[Some(CAPTURED), None], -1), Ok(Some(1)));
         assert_eq!(verify(&[Some(CAPTURED), Some(CAPTURED)], 1), Ok(Some(1)));
         assert_eq!(verify(&[None, None], 7), Ok(None));
-        assert_eq!(verify(&[Some("cluster.id=zS2kKUUVTwetGMDPpKvKvQ\n")], 3), Ok(None));
+        assert_eq!(
+            verify(&[Some("cluster.id=zS2kKUUVTwetGMDPpKvKvQ\n")], 3),
+            Ok(None)
+        );
         let refused = [
             (verify(&[Some(CAPTURED)], 2), "broker.id is 1"),
             (verify(&[Some(CAPTURED), Some(&other)], -1), "broker.id is 2"),
@@ -293,7 +301,10 @@ mod tests {
             format!("#\nbroker.id=1\nversion=0\ncluster.id={CLUSTER}\ndirectory.id=mZJDz3pZQ-OQQbw_-HYL_Q\n")
         );
         assert_eq!(text(1), CAPTURED, "a complete file is left alone");
-        assert_eq!(text(2), format!("#\nbroker.id=1\nversion=0\ncluster.id={CLUSTER}\n"));
+        assert_eq!(
+            text(2),
+            format!("#\nbroker.id=1\nversion=0\ncluster.id={CLUSTER}\n")
+        );
     }
 
     #[test]

@@ -30,7 +30,7 @@ const VERSION: &str = "0";
 /// More entries than any broker has; a count beyond it is nonsense and reserves no memory.
 const ENTRIES_MAX: usize = 10_000_000;
 
-/// Reads the frame; an absent file has no entries. `N` is the number of fields of a line.
+/// Reads the frame; an absent file has no entries, nor has an empty one, which is what Kafka makes first of all. `N` is the number of fields of a line.
 fn read_entries<const N: usize, T>(
     fs: &Fs,
     path: &Path,
@@ -41,8 +41,14 @@ fn read_entries<const N: usize, T>(
     };
     let mut lines = text.lines();
     match lines.next().map(str::trim) {
+        None => return Ok(Vec::new()),
         Some(VERSION) => {}
-        version => return Err(corrupt(path, format!("version {version:?} in line 1, expected 0"))),
+        version => {
+            return Err(corrupt(
+                path,
+                format!("version {version:?} in line 1, expected 0"),
+            ));
+        }
     }
     let expected = lines.next().and_then(|count| count.trim().parse::<usize>().ok());
     let Some(expected) = expected.filter(|&count| count <= ENTRIES_MAX) else {
@@ -52,7 +58,11 @@ fn read_entries<const N: usize, T>(
     for (i, line) in lines.enumerate() {
         let mut words = line.split_whitespace();
         let fields: [&str; N] = std::array::from_fn(|_| words.next().unwrap_or_default());
-        let entry = if words.next().is_none() { parse(fields) } else { None };
+        let entry = if words.next().is_none() {
+            parse(fields)
+        } else {
+            None
+        };
         match entry {
             Some(entry) => entries.push(entry),
             None => return Err(corrupt(path, format!("malformed line {}: {line:?}", i + 3))),

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn malformed_files_are_refused_with_the_line() {
         let cases = [
-            ("", "line 1"),
+            ("\n", "line 1"),
             ("1\n0\n", "line 1"),
             ("0\n", "line 2"),
             ("0\n-1\n", "line 2"),
@@ -116,6 +116,7 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{content:?}");
             assert!(error.to_string().contains(expected), "{content:?}: {error}");
         }
+        assert!(read("").unwrap().is_empty());
         assert_eq!(read("0\n1\nt   0\t9\n").unwrap()[&TopicPartition::new("t", 0)], 9);
     }
 }

@@ -130,7 +130,8 @@ impl<const N: usize> IndexFile<N> {
             // SAFETY: the log dir is locked, so only this value changes the file. It changes bytes below
             // `entries` never, and it drops the map before it shortens the file. The slice borrows `self`.
             let map = unsafe { Mmap::map(file) };
-            let map = map.map_err(|e| io::Error::new(e.kind(), format!("map {}: {e}", self.path.display())))?;
+            let map =
+                map.map_err(|e| io::Error::new(e.kind(), format!("map {}: {e}", self.path.display())))?;
             if map.len() < used {
                 return Err(corrupt(&self.path, "shorter than it was"));
             }
@@ -182,5 +183,7 @@ pub(super) fn last_not_beyond<const N: usize>(
     target: i64,
     key: impl Fn(&[u8; N]) -> i64,
 ) -> Option<usize> {
-    entries.partition_point(|entry| key(entry) <= target).checked_sub(1)
+    entries
+        .partition_point(|entry| key(entry) <= target)
+        .checked_sub(1)
 }

@@ -118,10 +118,9 @@ impl OffsetIndex {
             let reason = format!("offset {offset} is not beyond the last entry's {last}");
             return Err(corrupt(self.file.path(), reason));
         }
-        let (Ok(relative), Ok(position)) = (
-            i32::try_from(offset - self.base_offset),
-            i32::try_from(position),
-        ) else {
+        let (Ok(relative), Ok(position)) =
+            (i32::try_from(offset - self.base_offset), i32::try_from(position))
+        else {
             let reason = format!("offset {offset} or position {position} does not fit an entry");
             return Err(corrupt(self.file.path(), reason));
         };

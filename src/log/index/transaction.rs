@@ -104,10 +104,15 @@ impl TransactionIndex {
         let mut position = 0;
         while position < length {
             let wanted = buffer.len().min((length - position) as usize);
-            let read = self.fs.read_at(file, &self.path, &mut buffer[..wanted], position)?;
+            let read = self
+                .fs
+                .read_at(file, &self.path, &mut buffer[..wanted], position)?;
             let (entries, rest) = buffer[..read].as_chunks::<ENTRY_SIZE>();
             if read < wanted || !rest.is_empty() {
-                return Err(corrupt(&self.path, format!("{length} bytes are not whole entries")));
+                return Err(corrupt(
+                    &self.path,
+                    format!("{length} bytes are not whole entries"),
+                ));
             }
             for entry in entries {
                 let Some(transaction) = AbortedTxn::decode(entry) else {

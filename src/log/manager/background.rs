@@ -27,8 +27,12 @@ impl LogManager {
         let intervals = &self.intervals;
         every(intervals.retention, |m| m.delete_old_segments());
         every(intervals.flush, |m| m.flush_old());
-        every(intervals.recovery_point_checkpoint, |m| m.checkpoint_recovery_points());
-        every(intervals.start_offset_checkpoint, |m| m.checkpoint_log_start_offsets());
+        every(intervals.recovery_point_checkpoint, |m| {
+            m.checkpoint_recovery_points()
+        });
+        every(intervals.start_offset_checkpoint, |m| {
+            m.checkpoint_log_start_offsets()
+        });
         every(intervals.producer_expiration, |m| m.remove_expired_producers());
         let mut threads = self.threads.lock();
         for i in 0..BACKGROUND_THREADS {

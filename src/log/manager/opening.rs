@@ -12,7 +12,7 @@ use super::{Intervals, LogManager, Logs, ManagedDir};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicPartition};
 use crate::config::{BrokerConfig, LogConfig};
-use crate::log::checkpoint::{OffsetCheckpoint, clean_shutdown};
+use crate::log::checkpoint::{MetaProperties, OffsetCheckpoint, clean_shutdown};
 use crate::log::dir::{FailureChannel, LogDir};
 use crate::log::dir_lock::DirLock;
 use crate::log::error::{LogDirsError, LogError};
@@ -94,15 +94,15 @@ pub(super) fn open(
     });
     manager.load_all(topic_config)?;
     if manager.live_log_dirs().is_empty() {
-        return Err(LogDirsError(
-            "every log dir has failed, see the messages above".to_owned(),
-        ));
+        let reasons = manager.dirs.iter().filter_map(|d| d.dir.ensure_online().err());
+        let reasons: Vec<_> = reasons.map(|e| e.to_string()).collect();
+        return Err(LogDirsError(format!("no log dir works: {}", reasons.join("; "))));
     }
     Ok(manager)
 }
 
-/// Creates and locks the dirs. One that cannot be created counts as failed; one given twice, or in use by
-/// another broker, is an error.
+/// Creates and locks the dirs. One that cannot be used counts as failed; one given twice, or in use by another
+/// broker, is an error.
 fn lock_dirs(
     paths: &[PathBuf],
     fs: &Fs,
@@ -111,33 +111,48 @@ fn lock_dirs(
     clock: &SharedClock,
     scheduler: &Arc<Scheduler>,
 ) -> Result<Vec<Arc<ManagedDir>>, LogDirsError> {
+    if paths.is_empty() {
+        return Err(LogDirsError("log.dirs names no directory".to_owned()));
+    }
     let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
     let mut dirs = Vec::new();
     for path in paths {
         let dir = LogDir::new(path.clone(), fs.clone(), Arc::clone(failures));
-        let prepared = fs
-            .create_dir_all(path)
-            .and_then(|()| fs.list(path))
-            .and_then(|_| path.canonicalize());
-        let Ok(canonical) = dir.check(prepared) else {
-            continue;
-        };
-        if let Some(other) = seen.insert(canonical, path) {
-            return Err(LogDirsError(format!(
-                "log.dirs has one directory twice, as {} and {}",
-                other.display(),
-                path.display()
-            )));
-        }
-        match DirLock::acquire(fs, path) {
-            Ok(lock) => dirs.push(ManagedDir::new(dir, lock, logs, clock, scheduler)),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                return Err(LogDirsError(e.to_string()));
+        let lock = match prepare_dir(fs, path) {
+            Ok(canonical) => {
+                if let Some(other) = seen.insert(canonical, path) {
+                    return Err(LogDirsError(format!(
+                        "log.dirs has one directory twice, as {} and {}",
+                        other.display(),
+                        path.display()
+                    )));
+                }
+                lock_dir(&dir)?
             }
-            Err(e) => drop(dir.fail(&e)),
-        }
+            Err(e) => {
+                dir.fail(&e);
+                None
+            }
+        };
+        dirs.push(ManagedDir::new(dir, lock, logs, clock, scheduler));
     }
     Ok(dirs)
+}
+
+/// Creates a dir and makes sure that it can be used; its one true path.
+fn prepare_dir(fs: &Fs, path: &Path) -> io::Result<PathBuf> {
+    fs.create_dir_all(path)?;
+    // A dir whose meta.properties cannot be read may belong to anybody.
+    MetaProperties::read(fs, path)?;
+    path.canonicalize()
+}
+
+/// `None` if that failed, which is the dir's failure; an error if another broker holds the lock.
+fn lock_dir(dir: &LogDir) -> Result<Option<DirLock>, LogDirsError> {
+    match DirLock::acquire(dir.fs(), dir.path()) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(LogDirsError(e.to_string())),
+        result => Ok(dir.check(result).ok()),
+    }
 }
 
 impl LogManager {
@@ -190,6 +205,7 @@ impl LogManager {
     /// Loads the logs of one dir with as many threads as configured.
     fn load_dir(&self, managed: &Arc<ManagedDir>, topic_config: TopicConfig<'_>) -> Result<Found, LoadError> {
         let dir = &managed.dir;
+        dir.ensure_online()?;
         let had_clean_shutdown = dir.check(clean_shutdown::take(dir.fs(), dir.path()))?;
         let recovery_points = read_or_nothing(&managed.recovery_points, dir)?;
         let log_start_offsets = read_or_nothing(&managed.log_start_offsets, dir)?;
@@ -221,7 +237,12 @@ impl LogManager {
             });
             let context = Arc::clone(&managed.context);
             let loaded = dir.check(loaded)?;
-            Ok(UnifiedLog::new(context, job.partition.clone(), Arc::new(config), loaded))
+            Ok(UnifiedLog::new(
+                context,
+                job.partition.clone(),
+                Arc::new(config),
+                loaded,
+            ))
         };
         let logs = in_parallel(&jobs, self.threads_per_dir, load)?;
         let mut found = Found {

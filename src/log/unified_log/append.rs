@@ -76,7 +76,10 @@ impl UnifiedLog {
         if size as i64 > i64::from(config.segment_bytes) {
             return Err(AppendError::new(
                 ErrorCode::RecordListTooLarge,
-                format!("a batch of {size} bytes, more than segment.bytes, {}", config.segment_bytes),
+                format!(
+                    "a batch of {size} bytes, more than segment.bytes, {}",
+                    config.segment_bytes
+                ),
             ));
         }
         let mut writer = self.writer.lock();

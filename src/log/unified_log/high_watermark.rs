@@ -97,7 +97,8 @@ impl UnifiedLog {
         };
         let metadata = self.locate(high_watermark)?;
         let mut view = self.view.lock();
-        if view.high_watermark == high_watermark && view.segments.get(metadata.segment_base_offset).is_some() {
+        if view.high_watermark == high_watermark && view.segments.get(metadata.segment_base_offset).is_some()
+        {
             view.high_watermark_metadata = Some(metadata);
         }
         Ok(metadata)
@@ -120,12 +121,7 @@ impl UnifiedLog {
                     position,
                 });
             }
-            segment = self
-                .view
-                .lock()
-                .segments
-                .higher(current.base_offset())
-                .cloned();
+            segment = self.view.lock().segments.higher(current.base_offset()).cloned();
         }
         Ok(LogOffsetMetadata { offset, ..end })
     }

@@ -45,9 +45,10 @@ impl UnifiedLog {
             }
         }
         match latest {
-            Some((timestamp, segment)) if timestamp >= 0 => {
-                self.context.dir.check(first_record_since(segment, timestamp, start))
-            }
+            Some((timestamp, segment)) if timestamp >= 0 => self
+                .context
+                .dir
+                .check(first_record_since(segment, timestamp, start)),
             _ => Ok(None),
         }
     }

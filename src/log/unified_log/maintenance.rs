@@ -56,7 +56,8 @@ impl UnifiedLog {
                 let oldest = self.context.clock.wall_ms().saturating_sub(config.retention_ms);
                 let dir = &self.context.dir;
                 deleted += self.delete_prefix("retention.ms", |segment, _| {
-                    dir.check(segment.largest_timestamp()).is_ok_and(|newest| newest < oldest)
+                    dir.check(segment.largest_timestamp())
+                        .is_ok_and(|newest| newest < oldest)
                 })?;
             }
             if let Ok(limit) = u64::try_from(config.retention_bytes) {

@@ -95,14 +95,12 @@ impl UnifiedLog {
                 return self.fetched(offset, isolation, &current, read);
             }
             // The cleaner may have removed the end of this segment: the next one has the next record.
-            segment = self
-                .view
-                .lock()
-                .segments
-                .higher(current.base_offset())
-                .cloned();
+            segment = self.view.lock().segments.higher(current.base_offset()).cloned();
         }
-        Ok(FetchDataInfo::empty(LogOffsetMetadata { offset, ..bound }, isolation))
+        Ok(FetchDataInfo::empty(
+            LogOffsetMetadata { offset, ..bound },
+            isolation,
+        ))
     }
 
     fn fetched(
@@ -163,12 +161,7 @@ impl UnifiedLog {
             if check(segment.collect_aborted(offset, upper_bound, &mut found))? {
                 break;
             }
-            current = self
-                .view
-                .lock()
-                .segments
-                .higher(segment.base_offset())
-                .cloned();
+            current = self.view.lock().segments.higher(segment.base_offset()).cloned();
         }
         Ok(found.iter().map(|t| (t.producer_id, t.first_offset)).collect())
     }

@@ -72,7 +72,10 @@ impl UnifiedLog {
         if active.size() == 0 && active.base_offset() == base_offset {
             return Ok(active);
         }
-        assert!(active.base_offset() < base_offset, "segments begin at ever higher offsets");
+        assert!(
+            active.base_offset() < base_offset,
+            "segments begin at ever higher offsets"
+        );
         let dir = &self.context.dir;
         let config = self.config.load();
         let now_ms = self.context.clock.wall_ms();

@@ -16,7 +16,10 @@ impl UnifiedLog {
         self.ensure_open(&writer)?;
         let (end, first) = {
             let view = self.view.lock();
-            (view.end.offset, view.segments.first().map_or(0, |s| s.base_offset()))
+            (
+                view.end.offset,
+                view.segments.first().map_or(0, |s| s.base_offset()),
+            )
         };
         if offset >= end {
             let changed = self.epochs.truncate_from_end(offset);
@@ -57,7 +60,10 @@ impl UnifiedLog {
             for segment in &removed {
                 view.segments.remove(segment.base_offset());
             }
-            let active = view.segments.last().expect("offset is not below the first segment");
+            let active = view
+                .segments
+                .last()
+                .expect("offset is not below the first segment");
             let active = Arc::clone(active);
             view.truncations += 1;
             view.recovery_point = view.recovery_point.min(offset);
@@ -80,7 +86,14 @@ impl UnifiedLog {
         }
         let segments = self.view.lock().segments.clone();
         let now_ms = self.context.clock.wall_ms();
-        let replayed = replay_producers(&mut writer.producers, &segments, start_offset, offset, false, now_ms);
+        let replayed = replay_producers(
+            &mut writer.producers,
+            &segments,
+            start_offset,
+            offset,
+            false,
+            now_ms,
+        );
         dir.check(replayed)?;
         self.publish_first_unstable_offset(writer);
         Ok(())
