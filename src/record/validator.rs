@@ -351,7 +351,7 @@ fn unpacked_limit(config: &LogConfig) -> usize {
     let max_message_bytes = usize::try_from(config.max_message_bytes).unwrap_or(0);
     max_message_bytes
         .saturating_mul(MAX_EXPANSION)
-        .max(MIN_UNPACKED_BYTES)
+        .clamp(MIN_UNPACKED_BYTES, MAX_UNPACKED_BYTES)
 }
 
 #[cfg(test)]
