@@ -2,8 +2,7 @@
 //! timers, and the carrying out of what the group state machines ask for.
 //! Kafka 3.9: `GroupCoordinator`, `GroupMetadataManager`.
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,20 +12,18 @@ use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::error;
 
 use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult, Ticket};
 use super::group_metadata::{GroupLimits, GroupMetadata};
-use super::loader::{self, LoadError};
 use super::log::{self, GroupMetadataValue, LogFormatError};
 use super::offsets_log::{GROUP_METADATA_TOPIC, OffsetsLog};
+use super::ownership::{OffsetsPartition, Ownership};
 use super::timers::Timers;
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
-use crate::common::ids::{LeaderEpoch, ProducerId};
 use crate::config::BrokerConfig;
 use crate::record::{BatchBuilder, Compression};
-use crate::replica::hooks::{LeadershipChange, ReplicaListener};
 
 /// How many partitions are loaded at the same time. Kafka loads one after the other.
 const CONCURRENT_LOADS: usize = 2;
@@ -78,48 +75,15 @@ pub struct GroupCoordinator {
     pub(super) config: GroupCoordinatorConfig,
     partitions: Box<[RwLock<OffsetsPartition>]>,
     pub(super) log: Arc<dyn OffsetsLog>,
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
     timers: Timers<Group>,
     next_ticket: AtomicU64,
-    next_load: AtomicU64,
-    loads: Arc<Semaphore>,
+    pub(super) next_load: AtomicU64,
+    pub(super) loads: Arc<Semaphore>,
     is_active: AtomicBool,
-    stop: CancellationToken,
-    runtime: Handle,
-    this: Weak<Self>,
-}
-
-/// One partition of `__consumer_offsets` and the groups that belong to it.
-#[derive(Default)]
-pub(super) struct OffsetsPartition {
-    /// Of the latest change of leadership; an earlier one that comes late is ignored (trap 62).
-    epoch: Option<LeaderEpoch>,
-    ownership: Ownership,
-    pub(super) groups: HashMap<Arc<str>, Arc<Group>>,
-    /// The groups that have offsets of a producer's open transaction.
-    pub(super) open_transactions: HashMap<ProducerId, HashSet<Arc<str>>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Ownership {
-    #[default]
-    Elsewhere,
-    Loading {
-        load: u64,
-    },
-    Owned,
-}
-
-impl OffsetsPartition {
-    /// Takes note of a change of leadership; false if a later one came before it. A change without an epoch (an
-    /// old controller's StopReplica) always counts.
-    fn advance_epoch(&mut self, epoch: Option<LeaderEpoch>) -> bool {
-        if epoch.is_some() && epoch < self.epoch {
-            return false;
-        }
-        self.epoch = epoch.or(self.epoch);
-        true
-    }
+    pub(super) stop: CancellationToken,
+    pub(super) runtime: Handle,
+    pub(super) this: Weak<Self>,
 }
 
 /// One group and the requests that wait in it.
@@ -405,146 +369,6 @@ impl GroupCoordinator {
             });
         }
     }
-
-    /// This broker leads a partition of `__consumer_offsets` since this epoch: its groups are loaded, in the
-    /// background; requests for them are told to wait at once.
-    pub fn on_election(&self, partition: i32, epoch: LeaderEpoch) {
-        let Some(entry) = self.partition(partition) else {
-            error!(
-                partition,
-                "{GROUP_METADATA_TOPIC} has more partitions than when this broker started"
-            );
-            return;
-        };
-        let mut guard = entry.write();
-        if !guard.advance_epoch(Some(epoch)) {
-            info!(
-                partition,
-                epoch,
-                current = guard.epoch,
-                "ignoring a late election as group coordinator"
-            );
-            return;
-        }
-        if guard.ownership != Ownership::Elsewhere {
-            return;
-        }
-        let load = self.next_load.fetch_add(1, Ordering::Relaxed);
-        guard.ownership = Ownership::Loading { load };
-        drop(guard);
-        info!(partition, epoch, "elected as group coordinator, loading");
-        let (this, loads, stop) = (self.this.clone(), self.loads.clone(), self.stop.clone());
-        self.runtime.spawn(async move {
-            let Some(Ok(_permit)) = stop.run_until_cancelled(loads.acquire_owned()).await else {
-                return;
-            };
-            let run = move || {
-                if let Some(coordinator) = this.upgrade() {
-                    coordinator.load(partition, load);
-                }
-            };
-            if let Err(error) = tokio::task::spawn_blocking(run).await {
-                error!(partition, %error, "loading a partition of the offsets topic has failed");
-            }
-        });
-    }
-
-    /// Reads a partition; blocks. A partition that cannot be read is not owned: its groups would seem never to have
-    /// committed anything, and their consumers would start anew.
-    fn load(&self, partition: i32, load: u64) {
-        let Some(entry) = self.partition(partition) else {
-            return;
-        };
-        let is_current =
-            || entry.read().ownership == Ownership::Loading { load } && !self.stop.is_cancelled();
-        let start_ms = self.clock.monotonic_ms();
-        let loaded = loader::load(&*self.log, partition, self.config.load_buffer_size, is_current);
-        let now = self.now();
-        let groups = match loaded {
-            Ok(replay) => replay.into_groups(self.config.limits, now),
-            Err(LoadError::Superseded) => return,
-            Err(error) => {
-                error!(partition, %error, "cannot load groups and offsets");
-                let mut guard = entry.write();
-                if guard.ownership == (Ownership::Loading { load }) {
-                    guard.ownership = Ownership::Elsewhere;
-                }
-                return;
-            }
-        };
-        let mut loaded = OffsetsPartition::default();
-        let mut offsets = 0;
-        for metadata in groups {
-            let id = metadata.id().clone();
-            offsets += metadata.offsets.len();
-            for producer in metadata.offsets.open_transactions() {
-                loaded
-                    .open_transactions
-                    .entry(producer)
-                    .or_default()
-                    .insert(id.clone());
-            }
-            loaded.groups.insert(id, Group::new(partition, metadata));
-        }
-        let groups: Vec<_> = loaded.groups.values().cloned().collect();
-        let mut guard = entry.write();
-        if guard.ownership != (Ownership::Loading { load }) {
-            debug!(partition, "the partition has moved while it was being loaded");
-            return;
-        }
-        guard.groups = loaded.groups;
-        guard.open_transactions = loaded.open_transactions;
-        guard.ownership = Ownership::Owned;
-        // Sessions begin before the first request can see the groups: the partition's lock is still held.
-        for group in &groups {
-            self.drive(group, |cell, now| cell.metadata.on_loaded(now));
-        }
-        drop(guard);
-        let took_ms = self.clock.monotonic_ms() - start_ms;
-        info!(
-            partition,
-            groups = groups.len(),
-            offsets,
-            took_ms,
-            "loaded groups and offsets"
-        );
-    }
-
-    /// This broker does not lead a partition of `__consumer_offsets` any more; no epoch if the controller named none.
-    pub fn on_resignation(&self, partition: i32, epoch: Option<LeaderEpoch>) {
-        let Some(entry) = self.partition(partition) else {
-            return;
-        };
-        let mut guard = entry.write();
-        if !guard.advance_epoch(epoch) {
-            info!(
-                partition,
-                epoch,
-                current = guard.epoch,
-                "ignoring a late resignation as group coordinator"
-            );
-            return;
-        }
-        let was = std::mem::take(&mut guard.ownership);
-        let groups = std::mem::take(&mut guard.groups);
-        guard.open_transactions.clear();
-        drop(guard);
-        if was != Ownership::Elsewhere {
-            info!(
-                partition,
-                epoch,
-                groups = groups.len(),
-                "resigned as group coordinator"
-            );
-        }
-        self.unload(groups);
-    }
-
-    fn unload(&self, groups: HashMap<Arc<str>, Arc<Group>>) {
-        for group in groups.into_values() {
-            self.drive(&group, |cell, now| cell.metadata.unload(now));
-        }
-    }
 }
 
 /// Waits for the next deadline, for ever.
@@ -566,23 +390,6 @@ async fn run_timers(coordinator: Weak<GroupCoordinator>) {
             () = this.timers.earlier() => {}
         }
     }
-}
-
-impl ReplicaListener for GroupCoordinator {
-    fn on_leadership_change(&self, change: &LeadershipChange) {
-        let is_ours = |topic: &str| topic == GROUP_METADATA_TOPIC;
-        for (partition, epoch) in change.leaders.iter().filter(|(p, _)| is_ours(&p.topic)) {
-            self.on_election(partition.partition, *epoch);
-        }
-        for (partition, epoch) in change.followers.iter().filter(|(p, _)| is_ours(&p.topic)) {
-            self.on_resignation(partition.partition, Some(*epoch));
-        }
-        for (partition, epoch) in change.stopped.iter().filter(|(p, _)| is_ours(&p.topic)) {
-            self.on_resignation(partition.partition, *epoch);
-        }
-    }
-
-    fn on_log_dirs_failed(&self, _dirs: &[PathBuf]) {}
 }
 
 /// What a member is told when its group's record could not be written.

@@ -10,8 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::effect::{Effect, JoinResult, JoinedMember, Now, SyncResult, Ticket};
-use super::log::{GroupMetadataValue, MemberValue, read_subscribed_topics};
+use super::effect::{Effect, JoinResult, Now, SyncResult, Ticket};
 use super::member::{Member, MemberId, Protocol};
 use super::offsets::{Expiry, GroupOffsets};
 use super::state::GroupState;
@@ -107,41 +106,6 @@ impl GroupMetadata {
             offsets: GroupOffsets::default(),
             effects: Vec::new(),
         }
-    }
-
-    /// A group as it was last written: Stable if it had members, else Empty. Sessions start with `on_loaded`.
-    pub fn from_log(id: &str, value: GroupMetadataValue, limits: GroupLimits, now: Now) -> Self {
-        let mut group = Self::new(id, limits, now);
-        group.generation_id = value.generation;
-        group.protocol_type = Some(value.protocol_type).filter(|t| !t.is_empty()).map(Arc::from);
-        group.protocol_name = value.protocol.map(Arc::from);
-        group.leader = value.leader.map(Arc::from);
-        group.current_state_timestamp_ms = Some(value.current_state_timestamp).filter(|&ms| ms != -1);
-        let protocol = group.protocol_name.clone().unwrap_or_default();
-        for member in value.members {
-            group.add(Member {
-                id: member.member_id.into(),
-                group_instance_id: member.group_instance_id.map(Arc::from),
-                client_id: member.client_id.into(),
-                client_host: member.client_host.into(),
-                rebalance_timeout_ms: member.rebalance_timeout_ms,
-                session_timeout_ms: member.session_timeout_ms,
-                protocols: vec![Protocol {
-                    name: protocol.clone(),
-                    metadata: member.subscription,
-                }],
-                assignment: member.assignment,
-                is_new: false,
-                awaiting_join: None,
-                awaiting_sync: None,
-                session_deadline_ms: None,
-            });
-        }
-        if !group.members.is_empty() {
-            group.state = GroupState::Stable;
-        }
-        group.subscribed_topics = group.compute_subscribed_topics();
-        group
     }
 
     /// Its id.
@@ -397,7 +361,7 @@ impl GroupMetadata {
         self.members_awaiting_join == self.members.len() && self.pending_members.is_empty()
     }
 
-    fn is_supported_by_all(&self, protocol: &str) -> bool {
+    pub(super) fn is_supported_by_all(&self, protocol: &str) -> bool {
         self.supported_protocols.get(protocol).copied().unwrap_or(0) == self.members.len()
     }
 
@@ -408,143 +372,6 @@ impl GroupMetadata {
         } else {
             self.protocol_type.as_deref() == Some(protocol_type)
                 && protocols.iter().any(|p| self.is_supported_by_all(&p.name))
-        }
-    }
-
-    /// The winner of a vote: each member names its favourite among the protocols that all support. Of
-    /// two with as many votes the one named first wins.
-    pub(super) fn select_protocol(&self) -> Option<Arc<str>> {
-        let mut votes: Vec<(&Arc<str>, usize)> = Vec::new();
-        for member in self.members.values() {
-            let favourite = member.vote(|protocol| self.is_supported_by_all(protocol))?;
-            match votes.iter_mut().find(|(name, _)| *name == favourite) {
-                Some((_, count)) => *count += 1,
-                None => votes.push((favourite, 1)),
-            }
-        }
-        let most = votes.iter().map(|&(_, count)| count).max()?;
-        votes
-            .iter()
-            .find(|&&(_, count)| count == most)
-            .map(|&(name, _)| name.clone())
-    }
-
-    /// The topics that the members of a consumer group subscribe to; `None` if they cannot be known.
-    pub(super) fn compute_subscribed_topics(&self) -> Option<BTreeSet<Arc<str>>> {
-        if self.protocol_type.as_deref() != Some(CONSUMER_PROTOCOL_TYPE) {
-            return None;
-        }
-        let mut topics = BTreeSet::new();
-        for member in self.members.values() {
-            let subscription = member.metadata(self.protocol_name.as_deref()?)?;
-            topics.extend(
-                read_subscribed_topics(subscription)?
-                    .into_iter()
-                    .map(Arc::<str>::from),
-            );
-        }
-        Some(topics)
-    }
-
-    /// The answer that tells a member of the current generation.
-    pub(super) fn join_result(&self, member_id: &str) -> JoinResult {
-        let members = match self.is_leader(member_id) {
-            true => self.joined_members(),
-            false => Vec::new(),
-        };
-        JoinResult {
-            error: ErrorCode::None,
-            member_id: member_id.into(),
-            generation_id: self.generation_id,
-            protocol_type: self.protocol_type.clone(),
-            protocol_name: self.protocol_name.clone(),
-            leader: self.leader.clone(),
-            skip_assignment: false,
-            members,
-        }
-    }
-
-    fn joined_members(&self) -> Vec<JoinedMember> {
-        let protocol = self.protocol_name.as_deref().unwrap_or_default();
-        let joined = |member: &Member| JoinedMember {
-            member_id: member.id.clone(),
-            group_instance_id: member.group_instance_id.clone(),
-            metadata: member.metadata(protocol).cloned().unwrap_or_default(),
-        };
-        self.members.values().map(joined).collect()
-    }
-
-    /// What is written of this generation; `assignment` gives each member's.
-    pub(super) fn to_log(&self, assignment: impl Fn(&Member) -> bytes::Bytes) -> GroupMetadataValue {
-        let protocol = self.protocol_name.as_deref();
-        let member_value = |member: &Member| MemberValue {
-            member_id: member.id.to_string(),
-            group_instance_id: member.group_instance_id.as_deref().map(str::to_owned),
-            client_id: member.client_id.to_string(),
-            client_host: member.client_host.to_string(),
-            rebalance_timeout_ms: member.rebalance_timeout_ms,
-            session_timeout_ms: member.session_timeout_ms,
-            subscription: protocol
-                .and_then(|p| member.metadata(p))
-                .cloned()
-                .unwrap_or_default(),
-            assignment: assignment(member),
-        };
-        GroupMetadataValue {
-            protocol_type: self.protocol_type.as_deref().unwrap_or_default().to_owned(),
-            generation: self.generation_id,
-            protocol: protocol.map(str::to_owned),
-            leader: self.leader.as_deref().map(str::to_owned),
-            current_state_timestamp: self.current_state_timestamp_ms.unwrap_or(-1),
-            members: self.members.values().map(member_value).collect(),
-        }
-    }
-
-    /// What must hold after every event, whatever came before.
-    #[cfg(test)]
-    pub(super) fn assert_consistent(&self) {
-        let awaiting = self
-            .members
-            .values()
-            .filter(|m| m.awaiting_join.is_some())
-            .count();
-        assert_eq!(awaiting, self.members_awaiting_join);
-        assert!(
-            self.leader.as_ref().is_none_or(|l| self.members.contains_key(l)),
-            "leader is no member"
-        );
-        assert!(self.members.is_empty() || self.leader.is_some() || self.state == GroupState::Dead);
-        for (instance_id, id) in &self.static_members {
-            assert_eq!(self.members[id].group_instance_id.as_ref(), Some(instance_id));
-        }
-        let mut counts = HashMap::new();
-        for member in self.members.values() {
-            count_protocols(&mut counts, &member.protocols, true);
-        }
-        assert_eq!(counts, self.supported_protocols);
-        assert!(
-            self.pending_sync_members
-                .iter()
-                .all(|id| self.members.contains_key(id))
-        );
-        match self.state {
-            GroupState::Empty | GroupState::Stable => assert_eq!(self.join_timer, None),
-            GroupState::PreparingRebalance => {
-                assert!(self.join_timer.is_some(), "nothing ends the join phase")
-            }
-            GroupState::CompletingRebalance => {
-                assert!(
-                    self.pending_sync_members.is_empty() || self.sync_deadline_ms.is_some(),
-                    "nothing ends the sync phase"
-                );
-            }
-            GroupState::Dead => {
-                assert!(
-                    self.members
-                        .values()
-                        .all(|m| m.awaiting_join.or(m.awaiting_sync).is_none())
-                );
-            }
         }
     }
 }

@@ -428,3 +428,6 @@ impl GroupMetadata {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

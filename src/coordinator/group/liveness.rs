@@ -197,3 +197,6 @@ impl GroupMetadata {
         self.wake_at_ms = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,9 +18,9 @@ use super::offsets::{CommitRecord, GroupOffsets, put_if_newer};
 use super::offsets_log::OffsetsLog;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, ProducerId, TopicName, TopicPartition};
-use crate::record::control::{ControlRecordType, EndTransactionMarker};
-use crate::record::record::{Record, RecordReader};
-use crate::record::{RecordBatch, RecordBatches};
+use crate::record::{
+    ControlRecordType, EndTransactionMarker, Record, RecordBatch, RecordBatches, RecordReader,
+};
 
 /// No group or offset record is larger: `message.max.bytes` bounds batches far below this.
 const MAX_RECORD_BYTES: usize = 1 << 30;

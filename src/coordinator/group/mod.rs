@@ -3,11 +3,11 @@
 //! | file | holds |
 //! |---|---|
 //! | `state` `member` `effect` | the nouns: states and legal transitions, a member, what comes out of the machine |
-//! | `group_metadata` `join` `sync` `liveness` `offsets` | one group as a pure state machine |
+//! | `group_metadata` `generation` `join` `sync` `liveness` `offsets` | one group as a pure state machine |
 //! | `log` | keys and values of `__consumer_offsets` |
 //! | `offsets_log` | the port to that topic |
 //! | `loader` | a partition of it, read back into groups |
-//! | `coordinator` `requests` `commit` `cleanup` | all groups: ownership, timers, what the API layer calls |
+//! | `coordinator` `ownership` `requests` `commit` `cleanup` | all groups: ownership, timers, what the API layer calls |
 //!
 //! **Locks**, in this order: a partition of the groups (who owns it, which groups are in it), then one group. No
 //! lock is held across an `.await`; appends to the log begin under the group's lock, so that the log has the
@@ -17,6 +17,7 @@ pub mod cleanup;
 pub mod commit;
 pub mod coordinator;
 pub mod effect;
+pub mod generation;
 pub mod group_metadata;
 pub mod join;
 pub mod liveness;
@@ -25,6 +26,7 @@ pub mod log;
 pub mod member;
 pub mod offsets;
 pub mod offsets_log;
+mod ownership;
 pub mod requests;
 pub mod state;
 pub mod sync;

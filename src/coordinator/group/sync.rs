@@ -172,3 +172,6 @@ impl GroupMetadata {
         self.maybe_prepare_rebalance("members did not ask for their assignment in time", now);
     }
 }
+
+#[cfg(test)]
+mod tests;

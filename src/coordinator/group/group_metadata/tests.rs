@@ -5,6 +5,55 @@ use GroupState::*;
 
 mod random;
 
+impl GroupMetadata {
+    /// What must hold after every event, whatever came before.
+    pub(super) fn assert_consistent(&self) {
+        let awaiting = self
+            .members
+            .values()
+            .filter(|m| m.awaiting_join.is_some())
+            .count();
+        assert_eq!(awaiting, self.members_awaiting_join);
+        assert!(
+            self.leader.as_ref().is_none_or(|l| self.members.contains_key(l)),
+            "leader is no member"
+        );
+        assert!(self.members.is_empty() || self.leader.is_some() || self.state == GroupState::Dead);
+        for (instance_id, id) in &self.static_members {
+            assert_eq!(self.members[id].group_instance_id.as_ref(), Some(instance_id));
+        }
+        let mut counts = HashMap::new();
+        for member in self.members.values() {
+            count_protocols(&mut counts, &member.protocols, true);
+        }
+        assert_eq!(counts, self.supported_protocols);
+        assert!(
+            self.pending_sync_members
+                .iter()
+                .all(|id| self.members.contains_key(id))
+        );
+        match self.state {
+            GroupState::Empty | GroupState::Stable => assert_eq!(self.join_timer, None),
+            GroupState::PreparingRebalance => {
+                assert!(self.join_timer.is_some(), "nothing ends the join phase")
+            }
+            GroupState::CompletingRebalance => {
+                assert!(
+                    self.pending_sync_members.is_empty() || self.sync_deadline_ms.is_some(),
+                    "nothing ends the sync phase"
+                );
+            }
+            GroupState::Dead => {
+                assert!(
+                    self.members
+                        .values()
+                        .all(|m| m.awaiting_join.or(m.awaiting_sync).is_none())
+                );
+            }
+        }
+    }
+}
+
 /// What an event comes to at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
