@@ -22,3 +22,5 @@ pub const ON_CLUSTER: i32 =
 /// On a topic.
 pub const ON_TOPIC: i32 =
     READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+/// On a consumer group.
+pub const ON_GROUP: i32 = READ | DELETE | DESCRIBE;

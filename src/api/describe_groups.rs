@@ -1,15 +1,11 @@
 //! DescribeGroups, versions 0 to 5. Kafka 3.9: `KafkaApis.handleDescribeGroupsRequest`.
 
+use super::authorized_operations::{NOT_ASKED, ON_GROUP};
 use super::{Api, RequestContext};
 use crate::coordinator::group::member::Member;
 use crate::coordinator::group::requests::GroupDescription;
 use crate::protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use crate::protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
-
-/// What a client that did not ask for them is told of its rights.
-const NO_AUTHORIZED_OPERATIONS: i32 = i32::MIN;
-/// The bits of READ, DELETE and DESCRIBE: every operation on a group, granted while there is no authorizer.
-const ALL_GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
 
 /// Answers one request.
 pub async fn handle(
@@ -18,8 +14,8 @@ pub async fn handle(
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
     let operations = match context.api_version >= 3 && request.include_authorized_operations {
-        true => ALL_GROUP_OPERATIONS,
-        false => NO_AUTHORIZED_OPERATIONS,
+        true => ON_GROUP,
+        false => NOT_ASKED,
     };
     let describe = |group_id: GroupId| match api.groups.describe_group(&group_id) {
         Ok(description) => described(group_id, description).with_authorized_operations(operations),
@@ -48,4 +44,49 @@ fn described(group_id: GroupId, group: GroupDescription) -> DescribedGroup {
         .with_protocol_type(group.protocol_type.to_string().into())
         .with_protocol_data(group.protocol.to_string().into())
         .with_members(group.members.into_iter().map(member).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::coordinator::group::{GroupState, Protocol};
+    use crate::protocol::codec;
+
+    #[test]
+    fn a_group_is_described_in_every_version() {
+        let protocol = Protocol {
+            name: "range".into(),
+            metadata: Bytes::from_static(b"subscription"),
+        };
+        let member = Member {
+            id: "m".into(),
+            group_instance_id: Some("i".into()),
+            client_id: "c".into(),
+            client_host: "/h".into(),
+            rebalance_timeout_ms: 1,
+            session_timeout_ms: 1,
+            protocols: vec![protocol],
+            assignment: Bytes::from_static(b"assignment"),
+            is_new: false,
+            awaiting_join: None,
+            awaiting_sync: None,
+            session_deadline_ms: None,
+        };
+        let group = GroupDescription {
+            state: GroupState::Stable,
+            protocol_type: "consumer".into(),
+            protocol: "range".into(),
+            members: vec![member],
+        };
+        let described = described(GroupId("g".into()), group);
+        assert_eq!(&*described.group_state, "Stable");
+        assert_eq!(described.members[0].member_metadata, "subscription");
+        assert_eq!(described.members[0].member_assignment, "assignment");
+        let response = DescribeGroupsResponse::default().with_groups(vec![described]);
+        for version in 0..=5 {
+            codec::encode_response(&response, version, 0).unwrap();
+        }
+    }
 }

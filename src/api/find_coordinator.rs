@@ -5,18 +5,18 @@
 //! for. The topic of transactions is not created here, and this broker never names itself for them: it has no
 //! transaction coordinator yet. In a mixed cluster another broker may have one.
 
+use tracing::info;
+
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
+use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::config::Endpoint;
-use crate::coordinator::group::GROUP_METADATA_TOPIC;
 use crate::coordinator::group::coordinator::partition_for;
 use crate::metadata::MetadataImage;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::find_coordinator_response::Coordinator;
 use crate::protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 
-/// The topic in which transactions are kept. Its name is part of Kafka's protocol.
-const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
 /// The first version that asks for several ids.
 const FIRST_BATCHED_VERSION: i16 = 4;
 /// The first version that knows share groups.
@@ -72,7 +72,11 @@ async fn find(api: &Api, context: &RequestContext, key_type: i8, key: &str) -> R
     };
     if key_type == GROUP && !image.topics.contains_key(topic) {
         // The client comes again, and finds the topic then.
-        api.admin.auto_create(&[topic.into()]).await;
+        for created in api.admin.auto_create(&[topic.into()]).await {
+            if created.error != ErrorCode::LeaderNotAvailable {
+                info!(topic, error = %created.error, "the internal topic is not there and cannot be created now");
+            }
+        }
         return Err(ErrorCode::CoordinatorNotAvailable);
     }
     let node =
@@ -134,5 +138,56 @@ fn address(found: Result<Node, ErrorCode>) -> (BrokerId, StrBytes, i32) {
             i32::from(node.endpoint.port),
         ),
         Err(_) => (BrokerId(-1), "".into(), -1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::codec;
+
+    fn node() -> Node {
+        Node {
+            id: 1,
+            endpoint: Endpoint {
+                listener: "PLAINTEXT".into(),
+                security_protocol: crate::config::SecurityProtocol::Plaintext,
+                host: "h".into(),
+                port: 9092,
+            },
+        }
+    }
+
+    #[test]
+    fn one_coordinator_is_named_as_a_captured_kafka_does() {
+        let found = single_response(Ok(node()));
+        assert_eq!((found.node_id.0, &*found.host, found.port), (1, "h", 9092));
+        assert_eq!(found.error_message.as_deref(), Some("NONE"));
+        let missing = single_response(Err(ErrorCode::CoordinatorNotAvailable));
+        assert_eq!((missing.node_id.0, &*missing.host, missing.port), (-1, "", -1));
+        assert_eq!(
+            missing.error_message.as_deref(),
+            Some("The coordinator is not available.")
+        );
+        for version in 0..FIRST_BATCHED_VERSION {
+            codec::encode_response(&found, version, 0).unwrap();
+        }
+    }
+
+    #[test]
+    fn many_coordinators_are_named_by_their_keys() {
+        let coordinators = vec![
+            coordinator("a".into(), Ok(node())),
+            coordinator("b".into(), Err(ErrorCode::CoordinatorNotAvailable)),
+        ];
+        let codes: Vec<_> = coordinators
+            .iter()
+            .map(|c| (c.key.to_string(), c.error_code, c.node_id.0))
+            .collect();
+        assert_eq!(codes, [("a".to_string(), 0, 1), ("b".to_string(), 15, -1)]);
+        let response = FindCoordinatorResponse::default().with_coordinators(coordinators);
+        for version in FIRST_BATCHED_VERSION..=6 {
+            codec::encode_response(&response, version, 0).unwrap();
+        }
     }
 }

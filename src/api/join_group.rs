@@ -86,6 +86,7 @@ fn response(result: JoinResult, version: i16) -> JoinGroupResponse {
 mod tests {
     use super::*;
     use crate::common::error::ErrorCode;
+    use crate::protocol::codec;
 
     #[test]
     fn addresses_are_written_as_java_writes_them() {
@@ -106,6 +107,35 @@ mod tests {
             let refused = response(JoinResult::error("m", ErrorCode::MemberIdRequired), version);
             assert_eq!(refused.protocol_name.as_deref(), (version < 7).then_some(""));
             assert_eq!((&*refused.leader, refused.generation_id), ("", -1));
+            codec::encode_response(&refused, version, 0).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_leader_is_told_of_all_in_every_version() {
+        for version in 0..=9 {
+            let joined = response(
+                JoinResult {
+                    error: ErrorCode::None,
+                    member_id: "m".into(),
+                    generation_id: 1,
+                    protocol_type: Some("consumer".into()),
+                    protocol_name: Some("range".into()),
+                    leader: Some("m".into()),
+                    skip_assignment: false,
+                    members: vec![JoinedMember {
+                        member_id: "m".into(),
+                        group_instance_id: Some("i".into()),
+                        metadata: Bytes::from_static(b"x"),
+                    }],
+                },
+                version,
+            );
+            assert_eq!(
+                (joined.members.len(), joined.protocol_name.as_deref()),
+                (1, Some("range"))
+            );
+            codec::encode_response(&joined, version, 0).unwrap();
         }
     }
 }

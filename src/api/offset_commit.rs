@@ -15,8 +15,9 @@ use crate::protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use crate::protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use crate::zk::recursive::create_recursive;
 use crate::zk::znode::consumer_offset;
-use crate::zk::{CreateMode, ZkError, ZkStore, paths};
+use crate::zk::{ZkError, ZkStore, paths};
 
 /// "As the broker is configured", in `retention_time_ms`.
 const DEFAULT_RETENTION: i64 = -1;
@@ -42,7 +43,7 @@ pub async fn handle(
     let codes = if existing.is_empty() {
         HashMap::new()
     } else if context.api_version == 0 {
-        commit_to_zookeeper(api, &request, existing).await
+        commit_to_zookeeper(&*api.zk, api.config.offset_metadata_max_bytes, &request, existing).await
     } else {
         commit_to_group(api, &request, existing).await
     };
@@ -120,17 +121,18 @@ fn offset_and_metadata(
 }
 
 async fn commit_to_zookeeper(
-    api: &Api,
+    zk: &dyn ZkStore,
+    metadata_max_size: usize,
     request: &OffsetCommitRequest,
     existing: Vec<(TopicPartition, &OffsetCommitRequestPartition)>,
 ) -> HashMap<TopicPartition, ErrorCode> {
     let mut codes = HashMap::new();
     for (key, partition) in existing {
         let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
-        let code = if metadata.encode_utf16().count() > api.config.offset_metadata_max_bytes {
+        let code = if metadata.encode_utf16().count() > metadata_max_size {
             ErrorCode::OffsetMetadataTooLarge
         } else {
-            match set_consumer_offset(&*api.zk, &request.group_id, &key, partition.committed_offset).await {
+            match set_consumer_offset(zk, &request.group_id, &key, partition.committed_offset).await {
                 Ok(()) => ErrorCode::None,
                 Err(error) => zookeeper_error(&request.group_id, &error),
             }
@@ -159,18 +161,10 @@ async fn set_consumer_offset(
         Err(ZkError::NoNode(_)) => {}
         Err(error) => return Err(error),
     }
-    for (index, _) in path.match_indices('/').skip(1) {
-        create_unless_there(zk, &path[..index], bytes::Bytes::new()).await?;
-    }
-    create_unless_there(zk, &path, data.clone()).await?;
-    // Somebody else may have created it with another offset: the later commit counts.
-    zk.set(&path, data, None).await.map(|_| ())
-}
-
-async fn create_unless_there(zk: &dyn ZkStore, path: &str, data: bytes::Bytes) -> Result<(), ZkError> {
-    match zk.create(path, data, CreateMode::Persistent).await {
-        Ok(_) | Err(ZkError::NodeExists(_)) => Ok(()),
-        Err(error) => Err(error),
+    match create_recursive(zk, &path, data.clone()).await {
+        // Somebody else was quicker, perhaps with another offset: the later commit counts.
+        Err(ZkError::NodeExists(_)) => zk.set(&path, data, None).await.map(drop),
+        created => created,
     }
 }
 

@@ -11,11 +11,13 @@ use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::coordinator::group::requests::FetchedOffset;
+use crate::metadata::MetadataImage;
 use crate::protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use crate::protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
+use crate::zk::ZkStore;
 use crate::zk::znode::consumer_offset;
 
 /// The offset of a partition for which there is none.
@@ -47,7 +49,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: OffsetFetchReq
             .collect()
     });
     let group = match context.api_version {
-        0 => fetch_from_zookeeper(api, request.group_id, topics.clone().unwrap_or_default()).await,
+        0 => fetch_from_zookeeper(&*api.zk, &api.metadata.image(), request.group_id, topics.clone()).await,
         _ => fetch_group(api, request.group_id, require_stable, topics.clone()),
     };
     single_group_response(group, topics, context.api_version)
@@ -151,18 +153,18 @@ fn single_group_response(
 }
 
 async fn fetch_from_zookeeper(
-    api: &Api,
+    zk: &dyn ZkStore,
+    image: &MetadataImage,
     group_id: GroupId,
-    topics: Vec<(TopicName, Vec<i32>)>,
+    topics: Requested,
 ) -> OffsetFetchResponseGroup {
-    let image = api.metadata.image();
-    let mut results = Vec::with_capacity(topics.len());
-    for (name, indexes) in topics {
+    let mut results = Vec::new();
+    for (name, indexes) in topics.unwrap_or_default() {
         let mut partitions = Vec::with_capacity(indexes.len());
         for index in indexes {
             let partition = TopicPartition::new(&**name, index);
             partitions.push(match image.partition(&name, index) {
-                Some(_) => match consumer_offset_of(api, &group_id, &partition).await {
+                Some(_) => match consumer_offset_of(zk, &group_id, &partition).await {
                     Ok(Some(offset)) => without_offset(index, ErrorCode::None).with_committed_offset(offset),
                     Ok(None) => without_offset(index, ErrorCode::UnknownTopicOrPartition),
                     Err(error) => without_offset(index, error),
@@ -182,13 +184,13 @@ async fn fetch_from_zookeeper(
 }
 
 async fn consumer_offset_of(
-    api: &Api,
+    zk: &dyn ZkStore,
     group_id: &str,
     partition: &TopicPartition,
 ) -> Result<Option<i64>, ErrorCode> {
     let failed = |error| zookeeper_error(group_id, &error);
     let path = consumer_offset_path(group_id, partition).map_err(failed)?;
-    match api.zk.get(&path, false).await.map_err(failed)? {
+    match zk.get(&path, false).await.map_err(failed)? {
         Some((data, _)) => match consumer_offset::decode(&data) {
             Ok(offset) => Ok(Some(offset)),
             Err(error) => {

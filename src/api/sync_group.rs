@@ -36,3 +36,24 @@ fn response(result: SyncResult) -> SyncGroupResponse {
         .with_protocol_name(result.protocol_name.map(|name| name.to_string().into()))
         .with_assignment(result.assignment)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::codec;
+
+    #[test]
+    fn an_assignment_is_told_in_every_version() {
+        for version in 0..=5 {
+            let result = SyncResult {
+                error: ErrorCode::None,
+                protocol_type: Some("consumer".into()),
+                protocol_name: Some("range".into()),
+                assignment: Bytes::from_static(b"x"),
+            };
+            codec::encode_response(&response(result), version, 0).unwrap();
+            let refused = response(SyncResult::error(ErrorCode::RebalanceInProgress));
+            codec::encode_response(&refused, version, 0).unwrap();
+        }
+    }
+}

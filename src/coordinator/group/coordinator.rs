@@ -17,11 +17,12 @@ use tracing::error;
 use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult, Ticket};
 use super::group_metadata::{GroupLimits, GroupMetadata};
 use super::log::{self, GroupMetadataValue, LogFormatError};
-use super::offsets_log::{GROUP_METADATA_TOPIC, OffsetsLog};
+use super::offsets_log::OffsetsLog;
 use super::ownership::{OffsetsPartition, Ownership};
 use super::timers::Timers;
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
+use crate::common::topic_name::GROUP_METADATA_TOPIC;
 use crate::config::BrokerConfig;
 use crate::record::{BatchBuilder, Compression};
 

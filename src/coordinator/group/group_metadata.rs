@@ -275,6 +275,9 @@ impl GroupMetadata {
             self.leader = Some(new.clone());
         }
         self.static_members.insert(instance_id.clone(), new.clone());
+        if self.pending_sync_members.remove(old) {
+            self.pending_sync_members.insert(new.clone());
+        }
     }
 
     /// What a member supports and how long it may take, as its latest JoinGroup says.

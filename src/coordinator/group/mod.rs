@@ -35,6 +35,7 @@ mod timers;
 #[cfg(test)]
 mod test_support;
 
+pub use crate::common::topic_name::GROUP_METADATA_TOPIC;
 pub use coordinator::{GroupCoordinator, GroupCoordinatorConfig};
 pub use effect::{JoinResult, JoinedMember, SyncResult};
 pub use group_metadata::CONSUMER_PROTOCOL_TYPE;
@@ -42,6 +43,6 @@ pub use join::JoinRequest;
 pub use liveness::LeavingMember;
 pub use member::Protocol;
 pub use offsets::OffsetAndMetadata;
-pub use offsets_log::{GROUP_METADATA_TOPIC, OffsetsLog, ReplicatedOffsetsLog};
+pub use offsets_log::{OffsetsLog, ReplicatedOffsetsLog};
 pub use state::GroupState;
 pub use sync::SyncRequest;

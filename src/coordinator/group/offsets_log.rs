@@ -11,11 +11,9 @@ use futures::future::{BoxFuture, ready};
 
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicPartition};
+use crate::common::topic_name::GROUP_METADATA_TOPIC;
 use crate::log::{AppendOrigin, FetchIsolation, LogError, UnifiedLog};
 use crate::replica::ReplicaManager;
-
-/// The topic in which groups and offsets are kept. Its name is part of Kafka's protocol.
-pub const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
 
 /// The partitions of `__consumer_offsets` that this broker leads.
 pub trait OffsetsLog: Send + Sync + 'static {

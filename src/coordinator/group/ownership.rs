@@ -2,7 +2,6 @@
 //! unloaded when it ceases to. Kafka 3.9: `GroupMetadataManager` (`loadGroupsAndOffsets`, `removeGroupsAndOffsets`).
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,9 +9,8 @@ use tracing::{debug, error, info};
 
 use super::coordinator::{Group, GroupCoordinator};
 use super::loader::{self, LoadError};
-use super::offsets_log::GROUP_METADATA_TOPIC;
 use crate::common::ids::{LeaderEpoch, ProducerId};
-use crate::replica::hooks::{LeadershipChange, ReplicaListener};
+use crate::common::topic_name::GROUP_METADATA_TOPIC;
 
 /// One partition of `__consumer_offsets` and the groups that belong to it.
 #[derive(Default)]
@@ -189,21 +187,4 @@ impl GroupCoordinator {
             self.drive(&group, |cell, now| cell.metadata.unload(now));
         }
     }
-}
-
-impl ReplicaListener for GroupCoordinator {
-    fn on_leadership_change(&self, change: &LeadershipChange) {
-        let is_ours = |topic: &str| topic == GROUP_METADATA_TOPIC;
-        for (partition, epoch) in change.leaders.iter().filter(|(p, _)| is_ours(&p.topic)) {
-            self.on_election(partition.partition, *epoch);
-        }
-        for (partition, epoch) in change.followers.iter().filter(|(p, _)| is_ours(&p.topic)) {
-            self.on_resignation(partition.partition, Some(*epoch));
-        }
-        for (partition, epoch) in change.stopped.iter().filter(|(p, _)| is_ours(&p.topic)) {
-            self.on_resignation(partition.partition, *epoch);
-        }
-    }
-
-    fn on_log_dirs_failed(&self, _dirs: &[PathBuf]) {}
 }

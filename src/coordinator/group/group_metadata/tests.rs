@@ -7,7 +7,7 @@ mod random;
 
 impl GroupMetadata {
     /// What must hold after every event, whatever came before.
-    pub(super) fn assert_consistent(&self) {
+    pub(in crate::coordinator::group) fn assert_consistent(&self) {
         let awaiting = self
             .members
             .values()

@@ -356,3 +356,21 @@ fn a_new_member_that_waits_too_long_is_sent_away() {
     machine.pass(1);
     assert_eq!(machine.joined(new).error, ErrorCode::UnknownMemberId);
 }
+
+#[test]
+fn a_static_member_that_comes_back_before_it_synced_has_still_to_sync() {
+    let mut machine = Machine::new();
+    let ids = machine.fill(vec![static_consumer("i"), static_consumer("j")]);
+    machine.sync(sync_request(&ids[0], 1, &[]));
+    assert_eq!(machine.state(), GroupState::Stable);
+    let instance = machine.group.members[&ids[1]].group_instance_id.clone().unwrap();
+    let back = machine.join(static_consumer(&instance));
+    let id = machine.joined(back).member_id.clone();
+    machine.sync(sync_request(&id, 1, &[]));
+    for _ in 0..2 * REBALANCE_MS / 5000 {
+        machine.heartbeat(&ids[0]);
+        machine.heartbeat(&id);
+        machine.pass(5000);
+    }
+    assert_eq!(machine.state(), GroupState::Stable, "nobody is missing");
+}

@@ -126,7 +126,7 @@ fn apply(machine: &mut Machine, event: Event) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_order_of_events_breaks_a_group(
         events in proptest::collection::vec(event(), 1..60),
