@@ -22,3 +22,6 @@ pub mod controller;
 pub mod coordinator;
 
 pub mod api;
+
+pub mod broker;
+pub mod cli;

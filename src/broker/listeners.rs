@@ -1,0 +1,122 @@
+//! The calls between layers that may not import each other: leadership and log dir failures from the replicas up,
+//! changed configurations from ZooKeeper down.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::admin::{ConfigListener, DynamicConfigs};
+use crate::common::ids::BrokerId;
+use crate::config::{BrokerConfig, LogConfig};
+use crate::controller::ControllerHandle;
+use crate::coordinator::group::{GROUP_METADATA_TOPIC, GroupCoordinator};
+use crate::log::LogManager;
+use crate::replica::{LeadershipChange, ReplicaListener};
+use crate::zk::znode::log_dir_event;
+use crate::zk::{CreateMode, ZkStore, paths};
+
+/// What follows from changes among the replicas.
+pub(super) struct ReplicaHooks {
+    broker_id: BrokerId,
+    groups: Arc<GroupCoordinator>,
+    log_manager: Arc<LogManager>,
+    zk: Arc<dyn ZkStore>,
+    failed: CancellationToken,
+}
+
+impl ReplicaHooks {
+    pub(super) fn new(
+        broker_id: BrokerId,
+        groups: Arc<GroupCoordinator>,
+        log_manager: Arc<LogManager>,
+        zk: Arc<dyn ZkStore>,
+        failed: CancellationToken,
+    ) -> Self {
+        Self {
+            broker_id,
+            groups,
+            log_manager,
+            zk,
+            failed,
+        }
+    }
+}
+
+impl ReplicaListener for ReplicaHooks {
+    fn on_leadership_change(&self, change: &LeadershipChange) {
+        let is_ours = |topic: &str| topic == GROUP_METADATA_TOPIC;
+        for (partition, epoch) in change.followers.iter().filter(|(p, _)| is_ours(&p.topic)) {
+            self.groups.on_resignation(partition.partition, Some(*epoch));
+        }
+        for (partition, epoch) in change.stopped.iter().filter(|(p, _)| is_ours(&p.topic)) {
+            self.groups.on_resignation(partition.partition, *epoch);
+        }
+        for (partition, epoch) in change.leaders.iter().filter(|(p, _)| is_ours(&p.topic)) {
+            self.groups.on_election(partition.partition, *epoch);
+        }
+    }
+
+    fn on_log_dirs_failed(&self, dirs: &[PathBuf]) {
+        if self.log_manager.live_log_dirs().is_empty() {
+            error!(broker = self.broker_id, "no log dir is left, stopping at once");
+            self.failed.cancel();
+            return;
+        }
+        let (zk, dirs) = (self.zk.clone(), dirs.to_vec());
+        let event = log_dir_event::encode(self.broker_id);
+        tokio::spawn(async move {
+            match zk
+                .create(
+                    paths::LOG_DIR_EVENT_SEQUENCE,
+                    event,
+                    CreateMode::PersistentSequential,
+                )
+                .await
+            {
+                Ok((path, _)) => info!(?dirs, path, "told the controller of failed log dirs"),
+                Err(error) => error!(?dirs, %error, "cannot tell the controller of failed log dirs"),
+            }
+        });
+    }
+}
+
+/// What follows from changed configurations.
+pub(super) struct ConfigHooks {
+    log_manager: Arc<LogManager>,
+    configs: Arc<DynamicConfigs>,
+    controller: ControllerHandle,
+}
+
+impl ConfigHooks {
+    pub(super) fn new(
+        log_manager: Arc<LogManager>,
+        configs: Arc<DynamicConfigs>,
+        controller: ControllerHandle,
+    ) -> Self {
+        Self {
+            log_manager,
+            configs,
+            controller,
+        }
+    }
+}
+
+impl ConfigListener for ConfigHooks {
+    fn on_topic_config_change(&self, topic: &str, config: &LogConfig) {
+        self.log_manager.update_topic_config(topic, config.clone());
+        if config.unclean_leader_election_enable && self.controller.is_active() {
+            self.controller.topic_unclean_election_enabled(topic.into());
+        }
+    }
+
+    fn on_broker_config_change(&self, _config: &BrokerConfig) {
+        // What topics inherit has changed; logs are the only ones who care.
+        for log in self.log_manager.all_logs() {
+            let topic = &log.topic_partition().topic;
+            self.log_manager
+                .update_topic_config(topic, self.configs.topic_config(topic));
+        }
+    }
+}

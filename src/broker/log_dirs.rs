@@ -1,0 +1,24 @@
+//! The identity of the log dirs at start-up, and what becomes of dirs that cannot be read.
+
+use std::path::PathBuf;
+
+use super::StartError;
+use crate::common::ids::BrokerId;
+use crate::log::checkpoint::meta_properties::MetaPropertiesEnsemble;
+use crate::log::fs::Fs;
+
+/// Step 3: reads `meta.properties` of every log dir.
+pub(super) fn read_meta_properties(log_dirs: &[PathBuf]) -> Result<MetaPropertiesEnsemble, StartError> {
+    MetaPropertiesEnsemble::load(&Fs::default(), log_dirs)
+        .map_err(|error| StartError::Identity(error.to_string()))
+}
+
+/// Step 7: writes it where something has changed. Dirs where that fails are left to the log manager, which finds
+/// them as unusable as we did.
+pub(super) fn write_meta_properties(
+    ensemble: &mut MetaPropertiesEnsemble,
+    cluster_id: &str,
+    broker_id: BrokerId,
+) {
+    ensemble.write_changed(&Fs::default(), cluster_id, broker_id);
+}

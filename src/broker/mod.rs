@@ -1,0 +1,97 @@
+//! L7. One broker as a value: built in Kafka's order, taken down in Kafka's order. Nothing here decides anything; it
+//! only connects the layers. Kafka 3.9: `KafkaServer`.
+//!
+//! No statics and no process-wide settings: any number of brokers run in one process.
+
+mod controlled_shutdown;
+mod features;
+mod listeners;
+mod log_dirs;
+mod startup;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::common::clock::SharedClock;
+use crate::common::ids::BrokerId;
+use crate::config::{BrokerConfig, Endpoint};
+use crate::controller::ControllerHandle;
+use crate::coordinator::group::GroupCoordinator;
+use crate::log::LogManager;
+use crate::metadata::MetadataCache;
+use crate::network::RunningServer;
+use crate::replica::ReplicaManager;
+use crate::zk::ZkSession;
+
+pub use startup::StartError;
+
+/// How long connections get to finish what they are at when the broker stops.
+const CONNECTION_GRACE: Duration = Duration::from_millis(500);
+
+/// A broker that serves.
+pub struct Broker {
+    config: Arc<BrokerConfig>,
+    /// The addresses it listens on, ports resolved.
+    endpoints: Vec<Endpoint>,
+    zk: Arc<ZkSession>,
+    metadata: Arc<MetadataCache>,
+    log_manager: Arc<LogManager>,
+    replicas: Arc<ReplicaManager>,
+    groups: Arc<GroupCoordinator>,
+    controller: ControllerHandle,
+    server: RunningServer,
+    /// Ends the tasks that follow ZooKeeper.
+    stop: CancellationToken,
+    /// Cancelled when the broker cannot go on.
+    failed: CancellationToken,
+}
+
+impl Broker {
+    /// Starts a broker; returns once it serves.
+    pub async fn start(config: BrokerConfig, clock: SharedClock) -> Result<Self, StartError> {
+        startup::start(config, clock).await
+    }
+
+    /// Its id, whether configured, found on disk or generated.
+    pub fn id(&self) -> BrokerId {
+        self.config.broker_id
+    }
+
+    /// Where it listens.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Returns when the broker can no longer do anything useful: its last log dir has failed. Kafka halts then;
+    /// whoever owns this value should do the same.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
+    }
+
+    /// Hands leadership over, then stops everything in Kafka's order and writes what makes the next start a clean
+    /// one.
+    pub async fn shutdown(self) {
+        let id = self.config.broker_id;
+        if self.config.controlled_shutdown_enable {
+            controlled_shutdown::hand_over(&self.config, &self.metadata, &self.controller).await;
+        }
+        self.stop.cancel();
+        self.server.stop(CONNECTION_GRACE).await;
+        self.groups.shutdown();
+        self.replicas.shutdown().await;
+        let log_manager = self.log_manager.clone();
+        let closed = tokio::task::spawn_blocking(move || log_manager.shutdown()).await;
+        if closed.is_err() {
+            tracing::error!(
+                broker = id,
+                "closing the logs panicked; the next start recovers them"
+            );
+        }
+        self.controller.shutdown().await;
+        self.zk.close().await;
+        info!(broker = id, "stopped");
+    }
+}

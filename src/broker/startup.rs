@@ -1,0 +1,316 @@
+//! The start of a broker, step by step in Kafka's order: ZooKeeper, identity, logs, listeners, replicas, registration,
+//! controller, coordinators, service. Kafka 3.9: `KafkaServer.startup`.
+
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::listeners::{ConfigHooks, ReplicaHooks};
+use super::{Broker, features, log_dirs};
+use crate::admin::{AdminManager, ConfigChangeListener, DynamicConfigs};
+use crate::api::Api;
+use crate::common::clock::SharedClock;
+use crate::common::ids::BrokerEpoch;
+use crate::config::{BrokerConfig, Endpoint};
+use crate::controller::{Controller, ControllerHandle, ControllerSetup};
+use crate::coordinator::group::{GROUP_METADATA_TOPIC, GroupCoordinator, ReplicatedOffsetsLog};
+use crate::coordinator::producer_ids::{ControllerBlocks, ProducerIdManager};
+use crate::log::{LogDirsError, LogManager};
+use crate::metadata::MetadataCache;
+use crate::network::{BindError, SocketServer};
+use crate::replica::{BrokerEpochSource, ReplicaManager, TopicConfigs};
+use crate::zk::registration::{Registration, RegistrationError, check_endpoints};
+use crate::zk::znode::BrokerInfo;
+use crate::zk::{ZkError, ZkOptions, ZkSession, ZkStore, cluster};
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// ZooKeeper could not be reached or refused something.
+    #[error("ZooKeeper at {connect}: {error}")]
+    ZooKeeper {
+        /// `zookeeper.connect`.
+        connect: String,
+        /// What went wrong.
+        error: ZkError,
+    },
+    /// The log dirs belong to another broker or cluster, or contradict each other.
+    #[error("{0}")]
+    Identity(String),
+    /// The log dirs cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogDirsError),
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Another broker has our id or our address.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// Loading the logs panicked.
+    #[error("loading the logs failed: {0}")]
+    Loading(String),
+}
+
+/// What the first steps find out.
+struct Identity {
+    cluster_id: String,
+    config: Arc<BrokerConfig>,
+}
+
+pub(super) async fn start(config: BrokerConfig, clock: SharedClock) -> Result<Broker, StartError> {
+    let started_ms = clock.monotonic_ms();
+    let connect = config.zookeeper_connect.clone();
+    let zk_failed = |error| StartError::ZooKeeper {
+        connect: connect.clone(),
+        error,
+    };
+
+    let session = Arc::new(
+        ZkSession::connect(ZkOptions::from_config(&config))
+            .await
+            .map_err(zk_failed)?,
+    );
+    let result = start_on(config, clock.clone(), session.clone(), &connect).await;
+    match &result {
+        Ok(broker) => info!(
+            broker = broker.id(),
+            started_in_ms = clock.monotonic_ms() - started_ms,
+            "serving"
+        ),
+        // Without this the znodes of a broker that failed half-way would stand until its session expires.
+        Err(_) => session.close().await,
+    }
+    result
+}
+
+async fn start_on(
+    config: BrokerConfig,
+    clock: SharedClock,
+    session: Arc<ZkSession>,
+    connect: &str,
+) -> Result<Broker, StartError> {
+    let zk: Arc<dyn ZkStore> = session.clone();
+    let zk_failed = |error| StartError::ZooKeeper {
+        connect: connect.to_owned(),
+        error,
+    };
+    let Identity { cluster_id, config } = identify(config, &*zk, connect).await?;
+
+    let configs = Arc::new(DynamicConfigs::new(config.clone()));
+    configs.load(&*zk).await.map_err(zk_failed)?;
+    let log_manager = open_logs(configs.current(), configs.clone(), clock.clone()).await?;
+    log_manager.start_background();
+
+    let metadata = Arc::new(MetadataCache::default());
+    let server = SocketServer::bind(&config).await?;
+    let endpoints: Vec<Endpoint> = server.endpoints().cloned().collect();
+    let controller_slot = Arc::new(OnceLock::<ControllerHandle>::new());
+    let broker_epoch: BrokerEpochSource = {
+        let slot = controller_slot.clone();
+        Arc::new(move || slot.get().map_or(-1, ControllerHandle::broker_epoch))
+    };
+    let topic_configs: TopicConfigs = {
+        let configs = configs.clone();
+        Arc::new(move |topic| configs.topic_config(topic))
+    };
+    let replicas = ReplicaManager::new(
+        config.clone(),
+        log_manager.clone(),
+        metadata.clone(),
+        clock.clone(),
+        topic_configs,
+        broker_epoch.clone(),
+    );
+
+    let info = BrokerInfo::new(
+        advertised(&config, &endpoints),
+        config.broker_rack.clone(),
+        clock.wall_ms(),
+    );
+    check_endpoints(&*zk, config.broker_id, &info).await?;
+    let registration = Arc::new(Registration::new(config.broker_id));
+    let epoch = registration.register(&*zk, &info).await?;
+
+    let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
+    // Coordinators hear of leadership through the replicas, so they stand before the first LeaderAndIsr can come.
+    let groups = start_groups(&config, &*zk, &replicas, &clock)
+        .await
+        .map_err(zk_failed)?;
+    replicas.add_listener(Arc::new(ReplicaHooks::new(
+        config.broker_id,
+        groups.clone(),
+        log_manager.clone(),
+        zk.clone(),
+        failed.clone(),
+    )));
+    replicas.start();
+
+    let controller = Controller::start(ControllerSetup {
+        config: config.clone(),
+        zk: zk.clone(),
+        clock: clock.clone(),
+        broker_epoch: epoch,
+        register: register_again(registration, zk.clone(), info, clock.clone()),
+        shutdown: stop.child_token(),
+    });
+    controller_slot
+        .set(controller.clone())
+        .unwrap_or_else(|_| unreachable!("set once"));
+
+    let admin = Arc::new(AdminManager::new(zk.clone(), metadata.clone(), configs.clone()));
+    let hooks = Arc::new(ConfigHooks::new(
+        log_manager.clone(),
+        configs.clone(),
+        controller.clone(),
+    ));
+    let changes = ConfigChangeListener::new(zk.clone(), configs, clock.clone(), vec![hooks]);
+    tokio::spawn(changes.run(stop.child_token()));
+    let features_epoch = Arc::new(AtomicI64::new(-1));
+    tokio::spawn(features::follow(
+        zk.clone(),
+        features_epoch.clone(),
+        stop.child_token(),
+    ));
+
+    let blocks = ControllerBlocks::new(&config, metadata.clone(), broker_epoch);
+    let api = Arc::new(Api {
+        config: config.clone(),
+        cluster_id,
+        clock: clock.clone(),
+        metadata: metadata.clone(),
+        replicas: replicas.clone(),
+        groups: groups.clone(),
+        producer_ids: ProducerIdManager::new(blocks, clock),
+        controller: controller.clone(),
+        admin,
+        features_epoch,
+        zk,
+    });
+    let server = server.start(&api);
+    Ok(Broker {
+        config,
+        endpoints,
+        zk: session,
+        metadata,
+        log_manager,
+        replicas,
+        groups,
+        controller,
+        server,
+        stop,
+        failed,
+    })
+}
+
+/// Steps 1 to 7: the znodes every broker needs, the cluster's id, `meta.properties`, this broker's id.
+async fn identify(mut config: BrokerConfig, zk: &dyn ZkStore, connect: &str) -> Result<Identity, StartError> {
+    let zk_failed = |error| StartError::ZooKeeper {
+        connect: connect.to_owned(),
+        error,
+    };
+    cluster::create_persistent_paths(zk).await.map_err(zk_failed)?;
+    let cluster_id = cluster::get_or_create_cluster_id(zk).await.map_err(zk_failed)?;
+    let mut meta_properties = log_dirs::read_meta_properties(&config.log_dirs)?;
+    meta_properties
+        .verify(&cluster_id, config.broker_id)
+        .map_err(|error| StartError::Identity(error.to_string()))?;
+    config.broker_id = match (config.broker_id, meta_properties.broker_id()) {
+        (configured, _) if configured >= 0 => configured,
+        (_, Some(found)) => found,
+        (_, None) if config.broker_id_generation_enable => {
+            cluster::generate_broker_id(zk, config.reserved_broker_max_id)
+                .await
+                .map_err(zk_failed)?
+        }
+        (_, None) => {
+            let reason = "broker.id is not set, no log dir has one, and broker.id.generation.enable is false";
+            return Err(StartError::Identity(reason.into()));
+        }
+    };
+    log_dirs::write_meta_properties(&mut meta_properties, &cluster_id, config.broker_id);
+    info!(broker = config.broker_id, cluster_id, "identified");
+    Ok(Identity {
+        cluster_id,
+        config: Arc::new(config),
+    })
+}
+
+async fn open_logs(
+    config: Arc<BrokerConfig>,
+    configs: Arc<DynamicConfigs>,
+    clock: SharedClock,
+) -> Result<Arc<LogManager>, StartError> {
+    let opened = tokio::task::spawn_blocking(move || {
+        LogManager::open(&config, &|topic| configs.topic_config(topic), clock)
+    });
+    Ok(opened
+        .await
+        .map_err(|error| StartError::Loading(error.to_string()))??)
+}
+
+/// What is registered: the advertised listeners, those without a port of their own with the one that was bound.
+fn advertised(config: &BrokerConfig, bound: &[Endpoint]) -> Vec<Endpoint> {
+    let mut endpoints = config.advertised_listeners.clone();
+    for endpoint in &mut endpoints {
+        let bound = bound.iter().find(|b| b.listener == endpoint.listener);
+        if endpoint.port == 0 {
+            endpoint.port = bound.map_or(0, |b| b.port);
+        }
+    }
+    endpoints
+}
+
+/// The group coordinator with as many partitions as its topic has, or will have.
+async fn start_groups(
+    config: &BrokerConfig,
+    zk: &dyn ZkStore,
+    replicas: &Arc<ReplicaManager>,
+    clock: &SharedClock,
+) -> Result<Arc<GroupCoordinator>, ZkError> {
+    let topics = cluster::topic_assignments(zk, &[GROUP_METADATA_TOPIC.to_owned()], false).await?;
+    let existing = topics.values().next().map(|topic| topic.partitions.len() as i32);
+    let partition_count = existing.unwrap_or(config.offsets_topic_num_partitions);
+    let commit_timeout = Duration::from_millis(config.offsets_commit_timeout_ms);
+    let log = Arc::new(ReplicatedOffsetsLog::new(replicas.clone(), commit_timeout));
+    let groups = GroupCoordinator::new(config.into(), partition_count, log, clock.clone());
+    groups.start();
+    Ok(groups)
+}
+
+/// What the controller module does when the session that held our registration has expired.
+fn register_again(
+    registration: Arc<Registration>,
+    zk: Arc<dyn ZkStore>,
+    info: BrokerInfo,
+    clock: SharedClock,
+) -> crate::controller::RegisterBroker {
+    Arc::new(move || {
+        let (registration, zk) = (registration.clone(), zk.clone());
+        let info = BrokerInfo {
+            timestamp_ms: clock.wall_ms(),
+            ..info.clone()
+        };
+        async move { register(&registration, &*zk, &info).await }.boxed()
+    })
+}
+
+async fn register(
+    registration: &Registration,
+    zk: &dyn ZkStore,
+    info: &BrokerInfo,
+) -> Result<BrokerEpoch, ZkError> {
+    registration
+        .register(zk, info)
+        .await
+        .map_err(|error| match error {
+            RegistrationError::Zk(error) => error,
+            other => {
+                warn!(error = %other, "cannot register again");
+                ZkError::Other(other.to_string())
+            }
+        })
+}

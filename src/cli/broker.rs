@@ -1,0 +1,44 @@
+//! `barnabas broker FILE`.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use tracing::warn;
+
+use super::signals::Signals;
+use crate::broker::Broker;
+use crate::common::clock::SystemClock;
+use crate::config::{BrokerConfig, Properties};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Kafka's server.properties.
+    file: PathBuf,
+    /// Set a configuration over the file's; may be given many times.
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<()> {
+    let mut properties = Properties::load(&arguments.file)?;
+    for pair in &arguments.overrides {
+        properties.override_with(pair)?;
+    }
+    let (config, warnings) = BrokerConfig::from_properties(&properties)?;
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let mut signals = Signals::new()?;
+    let broker = tokio::select! {
+        broker = Broker::start(config, SystemClock::shared()) => broker?,
+        () = signals.next() => return Ok(()),
+    };
+    tokio::select! {
+        () = signals.next() => {}
+        () = broker.failed() => bail!("broker {}: every log dir has failed", broker.id()),
+    }
+    tokio::select! {
+        () = broker.shutdown() => Ok(()),
+        () = signals.next() => bail!("told twice to stop: quit without a clean shutdown"),
+    }
+}

@@ -1,0 +1,46 @@
+//! L7. The command line: one file for each subcommand.
+//!
+//! Exit status 0: done; 1: failed, with one line on standard error that names the file, key or znode; 2: bad usage.
+
+mod broker;
+mod cluster;
+mod signals;
+mod zk;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// An Apache Kafka 3.9 broker for clusters coordinated by ZooKeeper.
+#[derive(Parser)]
+#[command(name = "barnabas", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one broker in the foreground; SIGTERM or SIGINT is a controlled shutdown, a second one quits at once.
+    Broker(broker::Arguments),
+    /// Run several brokers in one process, for tests and for looking around.
+    Cluster(cluster::Arguments),
+    /// Look at the cluster's znodes.
+    Zk(zk::Arguments),
+}
+
+impl Cli {
+    /// Carries the command out.
+    pub fn run(self) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let result = runtime.block_on(async {
+            match self.command {
+                Command::Broker(arguments) => broker::run(arguments).await,
+                Command::Cluster(arguments) => cluster::run(arguments).await,
+                Command::Zk(arguments) => zk::run(arguments).await,
+            }
+        });
+        // What still runs in the background has nothing left to do.
+        runtime.shutdown_background();
+        result
+    }
+}
