@@ -19,7 +19,7 @@ pub enum RegistrationError {
     /// Another session holds the znode: another broker with this id, or this one before it was killed, whose
     /// session has yet to expire.
     #[error(
-        "broker id {broker_id} is registered already, by ZooKeeper session {owner:#x}: another broker has this id, or \
+        "/brokers/ids/{broker_id} is there already, by ZooKeeper session {owner:#x}: another broker has this id, or \
          this one was killed and its old session has not expired yet"
     )]
     DuplicateBrokerId {
