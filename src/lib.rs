@@ -25,3 +25,6 @@ pub mod api;
 
 pub mod broker;
 pub mod cli;
+
+#[cfg(test)]
+mod tidy;

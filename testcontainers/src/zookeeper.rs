@@ -3,7 +3,6 @@
 //! Where Docker cannot run, Debian's ZooKeeper is started as a process instead, and says so; tests about
 //! containers themselves must ask [`ZooKeeper::in_containers`].
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
 use crate::process::Process;
 use crate::wait::wait_for;
-use crate::{free_port, repository};
+use crate::free_port;
 
 const START: Duration = Duration::from_secs(30);
 const CLIENT_PORT: u16 = 2181;
@@ -197,20 +196,12 @@ fn start_process(trios: &[[u16; 3]], index: usize) -> Result<Server> {
     let file = data.path().join("zoo.cfg");
     std::fs::write(&file, configuration + "clientPortAddress=127.0.0.1\n")?;
     std::fs::write(data.path().join("myid"), format!("{}\n", index + 1))?;
-    let class_path = [
-        "/usr/share/java/*".to_owned(),
-        format!("{}/*", crate::tools::kafka_libs().display()),
-    ];
     let process = Process::start(
         Command::new("java")
-            .args([
-                "-Xmx128m",
-                "-cp",
-                &class_path[usize::from(!Path::new("/usr/share/java/zookeeper.jar").exists())],
-            ])
+            .args(["-Xmx128m", "-cp"])
+            .arg(crate::tools::kafka_libs().join("*"))
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
-            .arg(&file)
-            .current_dir(repository()),
+            .arg(&file),
         &data.path().join("output"),
     )?;
     Ok(Server::Process { process, _data: data })

@@ -1,0 +1,90 @@
+# Sourced by the other scripts: says what it is about to install, installs it, starts what must run.
+# Works as root on Debian and Ubuntu; elsewhere it names what is missing.
+
+CACHE=$PWD/.cache
+mkdir -p "$CACHE"
+STARTED=()
+stop_started() { for pid in "${STARTED[@]}"; do kill "$pid" 2>/dev/null || true; done; }
+trap stop_started EXIT
+
+step() { printf '\n== %s\n' "$*"; }
+
+# need_packages NAME…: Debian packages, installed only if missing.
+need_packages() {
+  local missing=()
+  for package in "$@"; do dpkg --status "$package" >/dev/null 2>&1 || missing+=("$package"); done
+  [ ${#missing[@]} -eq 0 ] && return
+  echo "installing with apt-get: ${missing[*]}"
+  [ "$(id --user)" = 0 ] || { echo "not root: install these yourself, then start again" >&2; exit 1; }
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$CACHE/apt.log" 2>&1 || {
+    tail -n 20 "$CACHE/apt.log" >&2
+    exit 1
+  }
+}
+
+need_java() {
+  command -v java >/dev/null || need_packages openjdk-17-jre-headless
+  command -v mvn >/dev/null || need_packages maven
+}
+
+need_rust() {
+  command -v cargo >/dev/null || { echo "Rust 1.95 or later is needed: https://rustup.rs" >&2; exit 1; }
+}
+
+# Starts a container engine if none answers. Without one the tests run ZooKeeper as a process, and say so.
+start_docker() {
+  docker info >/dev/null 2>&1 && return
+  if [ "$(id --user)" = 0 ] && command -v dpkg >/dev/null; then
+    command -v dockerd >/dev/null || need_packages docker.io iptables
+    echo "starting dockerd"
+    dockerd >"$CACHE/dockerd.log" 2>&1 &
+    STARTED+=($!)
+    for _ in $(seq 100); do docker info >/dev/null 2>&1 && return; sleep 0.2; done
+  fi
+  echo "no container engine answers (see $CACHE/dockerd.log): ZooKeeper will run as a process"
+}
+
+need_zookeeper_image() {
+  export BARNABAS_ZOOKEEPER_IMAGE=none
+  docker info >/dev/null 2>&1 || return 0
+  BARNABAS_ZOOKEEPER_IMAGE=$(scripts/image | tail -n 1)
+  echo "ZooKeeper runs in containers of $BARNABAS_ZOOKEEPER_IMAGE"
+}
+
+# Apache Kafka's jars, by Maven.
+need_kafka_libs() {
+  export BARNABAS_KAFKA_LIBS=${BARNABAS_KAFKA_LIBS:-$CACHE/kafka-libs}
+  [ -e "$BARNABAS_KAFKA_LIBS/.complete" ] && return
+  echo "fetching Apache Kafka 3.9.1 with Maven"
+  mvn --quiet --batch-mode --file testcontainers/kafka/pom.xml dependency:copy-dependencies \
+    -DoutputDirectory="$BARNABAS_KAFKA_LIBS" >/dev/null
+  touch "$BARNABAS_KAFKA_LIBS/.complete"
+}
+
+# A ZooKeeper as a plain process on a free port, for as long as the script runs. Sets ZOOKEEPER_PORT.
+start_zookeeper_process() {
+  ZOOKEEPER_PORT=${ZOOKEEPER_PORT:-$(free_port)}
+  local dir=${1:-$(mktemp --directory)}
+  mkdir -p "$dir"
+  printf 'tickTime=500\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n4lw.commands.whitelist=*\nmaxClientCnxns=0\nmaxSessionTimeout=60000\n' \
+    "$dir/data" "$ZOOKEEPER_PORT" >"$dir/zoo.cfg"
+  JVMFLAGS=-Xmx256m ZOO_LOG_DIR=$dir /usr/share/zookeeper/bin/zkServer.sh start-foreground "$dir/zoo.cfg" \
+    >"$dir/zookeeper.log" 2>&1 &
+  ZOOKEEPER_PID=$!
+  STARTED+=("$ZOOKEEPER_PID")
+  wait_for_port "$ZOOKEEPER_PORT" || { tail -n 20 "$dir/zookeeper.log" >&2; exit 1; }
+}
+
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+wait_for_port() {
+  for _ in $(seq 300); do
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
+    sleep 0.1
+  done
+  echo "nothing listens on port $1" >&2
+  return 1
+}
