@@ -16,17 +16,53 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("network", &["common", "config", "protocol"]),
     ("zk", &["common", "config"]),
     ("metadata", &["common", "config", "protocol"]),
-    ("cluster", &["common", "config", "log", "metadata", "protocol", "purgatory", "record"]),
+    (
+        "cluster",
+        &[
+            "common",
+            "config",
+            "log",
+            "metadata",
+            "protocol",
+            "purgatory",
+            "record",
+        ],
+    ),
     (
         "replica",
-        &["cluster", "common", "config", "log", "metadata", "network", "protocol", "purgatory", "record"],
+        &[
+            "cluster",
+            "common",
+            "config",
+            "log",
+            "metadata",
+            "network",
+            "protocol",
+            "purgatory",
+            "record",
+        ],
     ),
-    ("admin", &["common", "config", "metadata", "protocol", "purgatory", "zk"]),
-    ("controller", &["common", "config", "metadata", "network", "protocol", "zk"]),
+    (
+        "admin",
+        &["common", "config", "metadata", "protocol", "purgatory", "zk"],
+    ),
+    (
+        "controller",
+        &["common", "config", "metadata", "network", "protocol", "zk"],
+    ),
     (
         "coordinator",
         &[
-            "cluster", "common", "config", "log", "metadata", "network", "protocol", "purgatory", "record", "replica",
+            "cluster",
+            "common",
+            "config",
+            "log",
+            "metadata",
+            "network",
+            "protocol",
+            "purgatory",
+            "record",
+            "replica",
             "zk",
         ],
     ),
@@ -61,13 +97,19 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 /// The module a file belongs to: its first folder, or its own name at the top.
 fn module(path: &Path) -> String {
-    let first = path.components().next().expect("a path has a component").as_os_str().to_string_lossy();
+    let first = path
+        .components()
+        .next()
+        .expect("a path has a component")
+        .as_os_str()
+        .to_string_lossy();
     first.trim_end_matches(".rs").to_owned()
 }
 
 /// The part of a file that is not tests.
 fn production(text: &str) -> &str {
-    text.find("#[cfg(test)]\nmod tests {").map_or(text, |end| &text[..end])
+    text.find("#[cfg(test)]\nmod tests {")
+        .map_or(text, |end| &text[..end])
 }
 
 fn is_test_file(path: &Path) -> bool {
@@ -80,7 +122,9 @@ fn imports_go_down_only() {
     let mut violations = Vec::new();
     for (path, text) in sources() {
         let module = module(&path);
-        let Some(allowed) = layers.get(module.as_str()) else { continue };
+        let Some(allowed) = layers.get(module.as_str()) else {
+            continue;
+        };
         if is_test_file(&path) {
             continue;
         }
@@ -89,9 +133,16 @@ fn imports_go_down_only() {
                 continue;
             }
             for import in line.split("crate::").skip(1) {
-                let name: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let name: String = import
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
                 if name != module && !allowed.contains(&name.as_str()) {
-                    violations.push(format!("{}:{}: {module} may not import {name}", path.display(), number + 1));
+                    violations.push(format!(
+                        "{}:{}: {module} may not import {name}",
+                        path.display(),
+                        number + 1
+                    ));
                 }
             }
             if line.contains("kafka_protocol::") && !MAY_USE_KAFKA_PROTOCOL.contains(&module.as_str()) {
@@ -139,13 +190,19 @@ fn functions(text: &str) -> Vec<(usize, String, usize)> {
     for (start, line) in lines.iter().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let words: Vec<&str> = line.split_whitespace().take(5).collect();
-        let Some(at) = words.iter().position(|w| *w == "fn") else { continue };
+        let Some(at) = words.iter().position(|w| *w == "fn") else {
+            continue;
+        };
         if line.trim_start().starts_with("//") || line.trim_end().ends_with(';') {
             continue;
         }
         let close = format!("{}}}", " ".repeat(indent));
         if let Some(length) = lines[start..].iter().position(|l| *l == close) {
-            found.push((start + 1, words.get(at + 1).unwrap_or(&"?").to_string(), length + 1));
+            found.push((
+                start + 1,
+                words.get(at + 1).unwrap_or(&"?").to_string(),
+                length + 1,
+            ));
         }
     }
     found
@@ -156,7 +213,11 @@ fn nothing_is_left_unfinished() {
     let mut left = Vec::new();
     for (path, text) in sources() {
         for (number, line) in text.lines().enumerate() {
-            if !path.ends_with("tidy.rs") && ["todo!(", "unimplemented!(", "dbg!("].iter().any(|w| line.contains(w)) {
+            if !path.ends_with("tidy.rs")
+                && ["todo!(", "unimplemented!(", "dbg!("]
+                    .iter()
+                    .any(|w| line.contains(w))
+            {
                 left.push(format!("{}:{}", path.display(), number + 1));
             }
         }

@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
+use crate::free_port;
 use crate::process::Process;
 use crate::wait::wait_for;
-use crate::free_port;
 
 const START: Duration = Duration::from_secs(30);
 const CLIENT_PORT: u16 = 2181;

@@ -1,0 +1,71 @@
+//! An ensemble of three ZooKeeper servers, and what brokers do when some or all of them are gone.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use barnabas_testcontainers::load::{Load, assert_nothing_lost, read_all};
+use barnabas_testcontainers::{Cluster, Kind, ZooKeeper};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zookeeper_server_dies_and_nobody_notices() -> Result<()> {
+    let zookeeper = ZooKeeper::ensemble(3).await?;
+    let mut cluster = Cluster::start_with(zookeeper, &Kind::times(3), |broker| broker).await?;
+    cluster
+        .create_topic("orders", 3, 3, &[("min.insync.replicas", "2")])
+        .await?;
+    let controller = cluster.controller().await?;
+    let load = Load::start(&cluster.client(), "orders", 50, true)?;
+    for server in 0..2 {
+        cluster.zookeeper.stop(server).await?;
+        // Longer than it takes the clients to find another server, shorter than a session lasts.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        cluster
+            .create_topic(&format!("after-{server}"), 2, 3, &[])
+            .await?;
+        if !cluster.zookeeper.in_containers() {
+            break;
+        }
+        cluster.zookeeper.restart(server).await?;
+    }
+    let written = load.stop().await?;
+    ensure!(written.failed.is_empty(), "{} failed", written.failed.len());
+    assert_nothing_lost(&written, &read_all(&cluster.client(), "orders").await?)?;
+    ensure!(
+        cluster.controller().await? == controller,
+        "the controller changed"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_zookeeper_writing_goes_on_and_administration_comes_back_with_it() -> Result<()> {
+    let zookeeper = ZooKeeper::single().await?;
+    if !zookeeper.in_containers() {
+        eprintln!("skipped: needs a container that can be stopped and started again");
+        return Ok(());
+    }
+    let mut cluster = Cluster::start_with(zookeeper, &Kind::times(3), |broker| broker).await?;
+    cluster.create_topic("orders", 3, 3, &[]).await?;
+    cluster
+        .wait_for_isr(0, "orders", 3, Duration::from_secs(20))
+        .await?;
+    let load = Load::start(&cluster.client(), "orders", 50, true)?;
+    cluster.zookeeper.stop(0).await?;
+    // Longer than the sessions last.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    cluster.zookeeper.restart(0).await?;
+    cluster.controller().await?;
+    cluster
+        .wait_for_isr(0, "orders", 3, Duration::from_secs(40))
+        .await?;
+    let written = load.stop().await?;
+    ensure!(
+        written.longest_gap < Duration::from_secs(4),
+        "nothing was acknowledged for {:?}",
+        written.longest_gap
+    );
+    ensure!(written.failed.is_empty(), "{} failed", written.failed.len());
+    assert_nothing_lost(&written, &read_all(&cluster.client(), "orders").await?)?;
+    cluster.create_topic("afterwards", 3, 3, &[]).await?;
+    Ok(())
+}
