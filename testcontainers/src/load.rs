@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -13,9 +13,12 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::wait::wait_for;
+
 /// A load under way.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<Written>,
 }
 
@@ -43,9 +46,25 @@ impl Load {
             .set("linger.ms", "1")
             .create()?;
         let stop = Arc::new(AtomicBool::new(false));
-        let (topic, stopped) = (topic.to_owned(), stop.clone());
-        let task = tokio::spawn(async move { write(producer, &topic, window, &stopped).await });
-        Ok(Self { stop, task })
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let (topic, stopped, counter) = (topic.to_owned(), stop.clone(), acknowledged.clone());
+        let task = tokio::spawn(async move { write(producer, &topic, window, &stopped, &counter).await });
+        Ok(Self {
+            stop,
+            acknowledged,
+            task,
+        })
+    }
+
+    /// Waits until so many more records are acknowledged: the load is flowing.
+    pub async fn wait_for_more(&self, records: usize) -> Result<()> {
+        let before = self.acknowledged.load(Ordering::Relaxed);
+        wait_for(
+            &format!("{records} acknowledgements"),
+            Duration::from_secs(60),
+            || async { (self.acknowledged.load(Ordering::Relaxed) >= before + records).then_some(()) },
+        )
+        .await
     }
 
     /// Stops writing, waits for what is in flight.
@@ -55,7 +74,13 @@ impl Load {
     }
 }
 
-async fn write(producer: FutureProducer, topic: &str, window: usize, stop: &AtomicBool) -> Written {
+async fn write(
+    producer: FutureProducer,
+    topic: &str,
+    window: usize,
+    stop: &AtomicBool,
+    acknowledged: &AtomicUsize,
+) -> Written {
     let mut written = Written::default();
     let mut flying = tokio::task::JoinSet::new();
     let mut next = 0;
@@ -77,6 +102,7 @@ async fn write(producer: FutureProducer, topic: &str, window: usize, stop: &Atom
                 written.longest_gap = written.longest_gap.max(last_acknowledged.elapsed());
                 last_acknowledged = Instant::now();
                 written.acknowledged.insert(number);
+                acknowledged.fetch_add(1, Ordering::Relaxed);
             }
             Some(Ok((number, false))) => {
                 written.failed.insert(number);
@@ -104,7 +130,7 @@ pub async fn read_all(client: &ClientConfig, topic: &str) -> Result<Contents> {
         let partitions: Vec<i32> = metadata.topics()[0].partitions().iter().map(|p| p.id()).collect();
         let mut contents = Contents::new();
         for partition in partitions {
-            let (low, high) = consumer.fetch_watermarks(&topic, partition, timeout)?;
+            let (low, high) = watermarks(&consumer, &topic, partition)?;
             let mut assignment = TopicPartitionList::new();
             assignment.add_partition_offset(&topic, partition, Offset::Offset(low))?;
             consumer.assign(&assignment)?;
@@ -130,6 +156,22 @@ pub async fn read_all(client: &ClientConfig, topic: &str) -> Result<Contents> {
         Ok(contents)
     })
     .await?
+}
+
+/// First and next offset of a partition. The client does not look for the new leader by itself when one has just been
+/// elected, so this asks again.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64)> {
+    let timeout = Duration::from_secs(20);
+    let deadline = Instant::now() + timeout;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, timeout) {
+            Ok(watermarks) => return Ok(watermarks),
+            Err(error) if Instant::now() > deadline => return Err(error.into()),
+            Err(_) => {
+                consumer.fetch_metadata(Some(topic), timeout)?;
+            }
+        }
+    }
 }
 
 /// How often each number of a [`Load`] occurs in a topic.

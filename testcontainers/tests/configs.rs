@@ -123,7 +123,7 @@ async fn partitions_are_added_and_topics_deleted_with_their_files() -> Result<()
     })
     .await?;
     let load = Load::start(&cluster.client(), "growing", 20, true)?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    load.wait_for_more(1000).await?;
     let written = load.stop().await?;
     let contents = read_all(&cluster.client(), "growing").await?;
     barnabas_testcontainers::load::assert_nothing_lost(&written, &contents)?;
@@ -199,7 +199,7 @@ async fn a_topic_is_made_when_somebody_writes_to_it_and_bad_ones_are_refused() -
         ("too-many-replicas", "1", "2", "InvalidReplicationFactorException"),
         ("what?", "1", "1", "InvalidTopicException"),
         ("made.on.demand", "1", "1", "already exists"),
-        ("made_on_demand", "1", "1", "collides"),
+        ("made_on_demand", "1", "1", "collide"),
     ] {
         let refused = create(name, partitions, factor).await?;
         let said = format!("{}{}", refused.stdout, refused.stderr);

@@ -52,7 +52,7 @@ async fn logs_survive_a_clean_stop_and_kill_9_and_kafkas_own_tool_reads_them() -
     let config = [("segment.bytes", "20000"), ("index.interval.bytes", "500")];
     cluster.create_topic("kept", 2, 1, &config).await?;
     let load = Load::start(&cluster.client(), "kept", 50, true)?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    load.wait_for_more(1000).await?;
     let written = load.stop().await?;
     ensure!(
         written.acknowledged.len() > 1000,
@@ -137,7 +137,7 @@ async fn a_log_directory_moves_between_kafka_and_barnabas_and_back() -> Result<(
     let mut all = Vec::new();
     for kind in [Kind::Barnabas, Kind::ApacheKafka, Kind::Barnabas] {
         let load = Load::start(&cluster.client(), "moved", 20, true)?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        load.wait_for_more(1000).await?;
         let written = load.stop().await?;
         ensure!(written.failed.is_empty());
         all.push(written.acknowledged.len());

@@ -27,7 +27,7 @@ async fn the_controller_and_leader_is_killed_under_load_and_nothing_acknowledged
 
     // Without idempotence: every acknowledgement must hold by itself.
     let load = Load::start(&cluster.client(), "orders", 200, false)?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    load.wait_for_more(1000).await?;
     cluster.brokers[controller as usize].kill()?;
     let successor = wait_for("another controller", Duration::from_secs(20), || async {
         cluster.controller().await.ok().filter(|&c| c != controller)
@@ -37,7 +37,7 @@ async fn the_controller_and_leader_is_killed_under_load_and_nothing_acknowledged
     cluster
         .wait_for_isr(survivor, "orders", 2, Duration::from_secs(20))
         .await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    load.wait_for_more(1000).await?;
     let written = load.stop().await?;
     eprintln!(
         "{} acknowledged, longest gap {:?}",
@@ -69,7 +69,7 @@ async fn all_brokers_are_killed_at_once_and_come_back_with_everything() -> Resul
         .wait_for_isr(0, "orders", 3, Duration::from_secs(20))
         .await?;
     let load = Load::start(&cluster.client(), "orders", 100, true)?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    load.wait_for_more(1000).await?;
     for broker in &mut cluster.brokers {
         broker.freeze()?;
     }
@@ -118,7 +118,7 @@ async fn a_frozen_leader_is_replaced_and_changes_nothing_when_it_thaws() -> Resu
         .await?;
     let controller = cluster.controller().await?;
     let load = Load::start(&cluster.client(), "orders", 100, true)?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    load.wait_for_more(1000).await?;
     cluster.brokers[controller as usize].freeze()?;
     let successor = wait_for("another controller", Duration::from_secs(30), || async {
         cluster.controller().await.ok().filter(|&c| c != controller)
@@ -160,6 +160,7 @@ async fn a_controlled_shutdown_moves_leadership_away_first() -> Result<()> {
         .await?;
     let load = Load::start(&cluster.client(), "orders", 100, true)?;
     for broker in 0..3 {
+        load.wait_for_more(500).await?;
         let status = cluster.brokers[broker].stop().await?;
         // A JVM that ends by SIGTERM reports 143.
         ensure!(

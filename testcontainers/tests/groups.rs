@@ -92,7 +92,7 @@ async fn a_group_survives_the_death_of_its_coordinator() -> Result<()> {
     let mut cluster = Cluster::start(&Kind::times(3)).await?;
     cluster.create_topic("jobs", 4, 3, &[]).await?;
     let load = Load::start(&cluster.client(), "jobs", 50, true)?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    load.wait_for_more(1000).await?;
     let mut config = cluster.client();
     config
         .set("group.id", "workers")
