@@ -6,15 +6,16 @@ use std::time::Duration;
 use super::current_leader::CurrentLeaders;
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{NO_BROKER, TopicId, TopicName, TopicPartition};
+use crate::common::ids::{NO_BROKER, Offset, TopicId, TopicName, TopicPartition};
 use crate::config::CompressionType;
-use crate::log::FetchIsolation;
+use crate::log::{FetchIsolation, FileSlice};
 use crate::metadata::MetadataImage;
 use crate::protocol::fetch_response::{
     FetchPartitionResponse, FetchResponse, FetchTopicResponse, NodeEndpoint,
 };
 use crate::protocol::messages::FetchRequest;
 use crate::protocol::{Chunk, FileRange};
+use crate::record::conversion::down_convert;
 use crate::replica::fetch_session::{ForgottenPartition, SessionRequest};
 use crate::replica::{FetchParams, FetchPartition, FetchPartitionData, ReplicaManager};
 
@@ -22,6 +23,8 @@ use crate::replica::{FetchParams, FetchPartition, FetchPartitionData, ReplicaMan
 const LAST_VERSION_WITH_HARD_LIMIT: i16 = 2;
 /// Up to this version the client reads format 1 at most, and must be given that.
 const LAST_VERSION_BEFORE_FORMAT_2: i16 = 3;
+/// Up to this version the client reads format 0 only.
+const LAST_VERSION_OF_FORMAT_0: i16 = 1;
 /// Up to this version clients do not know KAFKA_STORAGE_ERROR.
 const LAST_VERSION_WITHOUT_STORAGE_ERROR: i16 = 5;
 const FIRST_VERSION_WITH_ZSTD: i16 = 10;
@@ -65,11 +68,10 @@ pub async fn serve(
     match sessions.respond(session, &results, replicas.monotonic_ms()) {
         Ok(chosen) => {
             let mut results: Vec<_> = results.into_iter().map(Some).collect();
-            let selected = chosen
-                .selected
-                .into_iter()
-                .filter_map(|index| results[index].take());
-            response(replicas, context, chosen.session_id, selected)
+            let selected = chosen.selected.into_iter();
+            let selected = selected.filter_map(|index| results[index].take()).collect();
+            let records = records_of(replicas, context.api_version, selected).await;
+            response(replicas, context, chosen.session_id, records)
         }
         Err(error) => FetchResponse::error(error),
     }
@@ -171,22 +173,75 @@ fn check(
     Ok(())
 }
 
+/// The records as they are to be sent: ranges of files, or for old clients messages of an old format in memory.
+async fn records_of(
+    replicas: &ReplicaManager,
+    version: i16,
+    results: Vec<(FetchPartition, FetchPartitionData)>,
+) -> Vec<(FetchPartition, FetchPartitionData, Vec<Chunk>)> {
+    let limit = replicas.config().socket_request_max_bytes;
+    let chunks = move |(fetch, mut data): (FetchPartition, FetchPartitionData)| {
+        let Some(slice) = data.records.take() else {
+            return (fetch, data, Vec::new());
+        };
+        if version > LAST_VERSION_BEFORE_FORMAT_2 {
+            let (file, position, length) = (slice.file, slice.position, slice.length);
+            return (
+                fetch,
+                data,
+                vec![Chunk::File(FileRange {
+                    file,
+                    position,
+                    length,
+                })],
+            );
+        }
+        match down_converted(&slice, version, fetch.fetch_offset, limit) {
+            Ok(bytes) => (fetch, data, vec![Chunk::Bytes(bytes.into())]),
+            Err(error) => (fetch, FetchPartitionData::error(error), Vec::new()),
+        }
+    };
+    if version > LAST_VERSION_BEFORE_FORMAT_2 {
+        return results.into_iter().map(chunks).collect();
+    }
+    let work = tokio::task::spawn_blocking(move || results.into_iter().map(chunks).collect());
+    work.await.unwrap_or_else(|failure| {
+        tracing::error!(%failure, "records were not converted for an old client");
+        Vec::new()
+    })
+}
+
+fn down_converted(
+    slice: &FileSlice,
+    version: i16,
+    first_offset: Offset,
+    limit: usize,
+) -> Result<Vec<u8>, ErrorCode> {
+    let records = slice.read().map_err(|error| {
+        tracing::error!(%error, "records cannot be read for conversion");
+        ErrorCode::UnknownServerError
+    })?;
+    let format = if version <= LAST_VERSION_OF_FORMAT_0 { 0 } else { 1 };
+    down_convert(&records, format, first_offset, limit).map_err(|invalid| invalid.code)
+}
+
 fn response(
     replicas: &ReplicaManager,
     context: &RequestContext,
     session_id: i32,
-    results: impl Iterator<Item = (FetchPartition, FetchPartitionData)>,
+    results: Vec<(FetchPartition, FetchPartitionData, Vec<Chunk>)>,
 ) -> FetchResponse {
     let version = context.api_version;
     let mut leaders = CurrentLeaders::new(replicas, &context.listener);
     let mut topics: Vec<FetchTopicResponse> = Vec::new();
-    for (fetch, data) in results {
+    for (fetch, data, records) in results {
         let name = &fetch.topic_partition;
         let current_leader = (version >= FIRST_VERSION_WITH_CURRENT_LEADER)
             .then(|| leaders.hint(data.error, name))
             .flatten();
         let mut partition = partition_response(name.partition, version, data);
         partition.current_leader = current_leader;
+        partition.records = records;
         match topics.last_mut() {
             Some(topic) if topic.name == name.topic && topic.id == fetch.topic_id => {
                 topic.partitions.push(partition);
@@ -214,13 +269,6 @@ fn response(
 }
 
 fn partition_response(index: i32, version: i16, data: FetchPartitionData) -> FetchPartitionResponse {
-    let records = data.records.map(|slice| {
-        Chunk::File(FileRange {
-            file: slice.file,
-            position: slice.position,
-            length: slice.length,
-        })
-    });
     FetchPartitionResponse {
         index,
         error: match data.error {
@@ -236,6 +284,6 @@ fn partition_response(index: i32, version: i16, data: FetchPartitionData) -> Fet
         current_leader: None,
         aborted_transactions: data.aborted_transactions,
         preferred_read_replica: data.preferred_read_replica.unwrap_or(NO_BROKER),
-        records: records.into_iter().collect(),
+        records: Vec::new(),
     }
 }

@@ -105,11 +105,7 @@ pub async fn serve(
 }
 
 fn refused(code: ErrorCode, message: &str) -> AppendError {
-    AppendError {
-        code,
-        message: message.to_owned(),
-        record_errors: Vec::new(),
-    }
+    AppendError::new(code, message)
 }
 
 /// What can be told before anything is appended.

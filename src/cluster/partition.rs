@@ -69,6 +69,8 @@ pub struct ReadInfo {
     pub fetch_offset: Option<LogOffsetMetadata>,
     /// Bytes of the log.
     pub records: Option<FileSlice>,
+    /// Not even the first batch fits into the bytes allowed.
+    pub first_entry_incomplete: bool,
     /// For `read_committed`: producer id and first offset.
     pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
     /// Largest epoch not after the reader's last, and its end: the reader must truncate, there are no records.
@@ -102,11 +104,7 @@ pub fn error_code(error: &LogError) -> ErrorCode {
 }
 
 fn refuse(code: ErrorCode, message: &str) -> AppendError {
-    AppendError {
-        code,
-        message: message.to_owned(),
-        record_errors: Vec::new(),
-    }
+    AppendError::new(code, message)
 }
 
 impl Partition {
@@ -270,6 +268,7 @@ impl Partition {
         let mut info = ReadInfo {
             fetch_offset: None,
             records: None,
+            first_entry_incomplete: false,
             aborted_transactions: None,
             diverging_epoch: diverging_epoch(&log, request)?,
             high_watermark: log.high_watermark(),
@@ -291,6 +290,7 @@ impl Partition {
             .map_err(|e| error_code(&e))?;
         info.fetch_offset = Some(data.fetch_offset);
         info.records = data.records;
+        info.first_entry_incomplete = data.first_entry_incomplete;
         info.aborted_transactions = data.aborted_transactions;
         let mut effects = Effects::default();
         if note_follower && let Some(follower) = request.follower {

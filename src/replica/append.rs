@@ -31,11 +31,7 @@ struct Awaited {
 }
 
 fn refused(code: ErrorCode, message: impl Into<String>) -> AppendError {
-    AppendError {
-        code,
-        message: message.into(),
-        record_errors: Vec::new(),
-    }
+    AppendError::new(code, message)
 }
 
 impl ReplicaManager {
@@ -97,18 +93,10 @@ impl ReplicaManager {
             .partition(name)
             .map_err(|code| refused(code, "the partition is not on this broker"))?;
         let now_ms = self.clock.monotonic_ms();
-        match partition.append_as_leader(records, origin, required_acks, now_ms, image) {
-            Ok((info, epoch, effects)) => {
-                self.apply(&partition, effects);
-                Ok((info, epoch, partition))
-            }
-            Err(error) => {
-                if error.code == ErrorCode::KafkaStorageError {
-                    self.log_dir_failure.notify_one();
-                }
-                Err(error)
-            }
-        }
+        let (info, epoch, effects) =
+            partition.append_as_leader(records, origin, required_acks, now_ms, image)?;
+        self.apply(&partition, effects);
+        Ok((info, epoch, partition))
     }
 
     async fn await_replicas(

@@ -173,18 +173,17 @@ impl ReplicaManager {
             request.max_bytes = request.max_bytes.min(budget);
             request.min_one_message = min_one_message;
             let data = match self.read_partition(wanted, &request, note_follower, &image) {
-                Ok(info) => {
+                Ok(mut info) => {
+                    // Half a batch tells a client of version 2 and older to ask for more; newer ones need no telling.
+                    if info.first_entry_incomplete && !params.hard_max_bytes_limit {
+                        info.records = None;
+                    }
                     if let Some(from) = info.fetch_offset {
                         pass.positions.push(Position { wanted, from });
                     }
                     FetchPartitionData::from(info)
                 }
-                Err(code) => {
-                    if code == ErrorCode::KafkaStorageError {
-                        self.log_dir_failure.notify_one();
-                    }
-                    FetchPartitionData::error(code)
-                }
+                Err(code) => FetchPartitionData::error(code),
             };
             // Only the first partition that has data may exceed the limits, lest a large batch block its reader.
             min_one_message &= data.size() == 0;

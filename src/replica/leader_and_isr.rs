@@ -244,7 +244,6 @@ impl ReplicaManager {
         tracing::error!(partition = %name, %error, "the partition cannot be served");
         if matches!(error, LogError::Storage { .. }) {
             self.mark_offline(name);
-            self.log_dir_failure.notify_one();
         }
         error_code(error)
     }

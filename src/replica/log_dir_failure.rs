@@ -1,7 +1,6 @@
 //! Log dirs that have failed: their partitions go offline, the rest goes on.
 //! Kafka 3.9: `ReplicaManager.handleLogDirFailure`, `LogDirFailureHandler`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::manager::{HostedPartition, ReplicaManager};
@@ -9,8 +8,9 @@ use crate::common::ids::TopicPartition;
 
 impl ReplicaManager {
     pub(super) async fn handle_log_dir_failures_forever(self: Arc<Self>) {
+        let failed = self.log_manager.failure_notification();
         loop {
-            self.log_dir_failure.notified().await;
+            failed.notified().await;
             self.handle_log_dir_failures().await;
         }
     }
@@ -22,21 +22,18 @@ impl ReplicaManager {
         if dirs.is_empty() {
             return;
         }
-        for name in self.partitions_in(&dirs) {
-            self.mark_offline(&name);
+        for partition in self.online_partitions() {
+            let name = partition.topic_partition();
+            // The log manager has let go of the logs of failed dirs.
+            if partition.log().is_some() && self.log_manager.get_log(name).is_none() {
+                self.mark_offline(name);
+            }
         }
-        self.listeners
-            .read()
+        tracing::error!(?dirs, "log dirs are offline, with all partitions in them");
+        let listeners = self.listeners.read();
+        listeners
             .iter()
             .for_each(|listener| listener.on_log_dirs_failed(&dirs));
-    }
-
-    fn partitions_in(&self, _dirs: &[PathBuf]) -> Vec<TopicPartition> {
-        // A failed dir's logs are no longer in the log manager.
-        let lost = |name: &TopicPartition| self.log_manager.get_log(name).is_none();
-        let online = self.online_partitions();
-        let hosted = online.iter().filter(|partition| partition.log().is_some());
-        hosted.map(|p| p.topic_partition().clone()).filter(lost).collect()
     }
 
     /// The partition answers KAFKA_STORAGE_ERROR from now on.

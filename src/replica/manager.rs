@@ -67,7 +67,6 @@ pub struct ReplicaManager {
     /// UpdateMetadata has named another controller.
     pub(super) controller_changed: Notify,
     pub(super) high_watermark_checkpoint_started: AtomicBool,
-    pub(super) log_dir_failure: Notify,
     pub(super) listeners: RwLock<Vec<Arc<dyn ReplicaListener>>>,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -100,7 +99,6 @@ impl ReplicaManager {
             controller_epoch: AtomicI32::new(0),
             controller_changed: Notify::new(),
             high_watermark_checkpoint_started: AtomicBool::new(false),
-            log_dir_failure: Notify::new(),
             listeners: RwLock::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

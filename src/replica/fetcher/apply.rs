@@ -28,6 +28,9 @@ pub(super) struct Progress {
     pub(super) fetch_offset: Offset,
     pub(super) last_fetched_epoch: Option<LeaderEpoch>,
     pub(super) high_watermark_moved: bool,
+    /// None of the records could be appended: they are of a later leader epoch than the fetch, so the controller
+    /// has something to say that has not come yet (trap 74).
+    pub(super) is_stuck: bool,
 }
 
 /// Why a response could not be applied.
@@ -70,18 +73,17 @@ pub(super) fn append(log: &UnifiedLog, fetched: Fetched) -> Result<Progress, App
             "offset {asked} was fetched, but the log ends at {end}"
         )));
     }
-    if let Some(base) = base_offset(&fetched.records) {
-        // The leader's log may start amid a batch; an empty log then has to begin where that batch does.
-        if base < log_end_offset && log.log_start_offset() == log_end_offset {
-            log.truncate_fully_and_start_at(base)?;
-        }
-        log.append_as_follower(fetched.records, fetched.epoch)?;
+    let mut is_stuck = false;
+    if !fetched.records.is_empty() {
+        let appended = log.append_as_follower(fetched.records, fetched.epoch)?;
+        is_stuck = appended.size == 0;
     }
     let before = log.high_watermark();
     let high_watermark = log.update_high_watermark(fetched.high_watermark);
     log.maybe_increment_log_start_offset(fetched.log_start_offset.min(high_watermark))?;
     Ok(Progress {
         high_watermark_moved: high_watermark != before,
+        is_stuck,
         ..progress(log)
     })
 }
@@ -130,10 +132,6 @@ fn progress(log: &UnifiedLog) -> Progress {
         fetch_offset: log.log_end_offset(),
         last_fetched_epoch: log.latest_epoch(),
         high_watermark_moved: false,
+        is_stuck: false,
     }
-}
-
-/// Base offset of the first batch: its first eight bytes.
-fn base_offset(records: &[u8]) -> Option<Offset> {
-    records.first_chunk().map(|bytes| Offset::from_be_bytes(*bytes))
 }

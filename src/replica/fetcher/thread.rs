@@ -374,6 +374,10 @@ impl FetcherThread {
                         .delayed_fetch
                         .wake(&DelayedFetchKey::HighWatermark(name.clone()));
                 }
+                if progress.is_stuck {
+                    tracing::info!(partition = %name, epoch = state.epoch, "the leader's records are of a later epoch");
+                    return Some(Next::BackOff);
+                }
                 Next::Continue(progress)
             }
             Err(error) => self.after_error(name, &error),
@@ -388,7 +392,6 @@ impl FetcherThread {
             }
             ApplyError::Storage(reason) => {
                 tracing::error!(partition = %name, reason, "the log dir has failed");
-                self.manager.log_dir_failure.notify_one();
                 Next::GiveUp
             }
             ApplyError::Unexpected(reason) => {
