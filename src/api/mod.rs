@@ -32,6 +32,8 @@ pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 mod planned;
 pub mod produce;
+#[cfg(test)]
+mod replication_tests;
 pub mod stop_replica;
 mod switched_off;
 pub mod sync_group;

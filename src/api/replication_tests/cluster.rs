@@ -1,0 +1,511 @@
+//! Brokers without ZooKeeper: real logs in temporary dirs, real sockets on the loopback interface, and a controller
+//! that is one value in the test. What is under test is everything from the Fetch handler down.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use crate::api::produce::ProduceReply;
+use crate::api::{
+    fetch, leader_and_isr, list_offsets, offset_for_leader_epoch, produce, stop_replica, update_metadata,
+};
+use crate::common::clock::{Clock, ManualClock};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, Offset, TopicId, TopicPartition};
+use crate::common::leader_and_isr::LeaderAndIsr;
+use crate::config::{BrokerConfig, LogConfig};
+use crate::log::{LogManager, UnifiedLog};
+use crate::metadata::MetadataCache;
+use crate::network::{
+    BrokerAddress, NetworkClient, Reply, RequestContext, RequestHandler, RunningServer, SocketServer,
+};
+use crate::protocol::messages::alter_partition_response::{PartitionData, TopicData};
+use crate::protocol::messages::api_versions_response::ApiVersion;
+use crate::protocol::messages::leader_and_isr_request::{LeaderAndIsrPartitionState, LeaderAndIsrTopicState};
+use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use crate::protocol::messages::stop_replica_request::{StopReplicaPartitionState, StopReplicaTopicState};
+use crate::protocol::messages::update_metadata_request::{
+    UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState, UpdateMetadataTopicState,
+};
+use crate::protocol::messages::{
+    AlterPartitionRequest, AlterPartitionResponse, ApiVersionsResponse, LeaderAndIsrRequest,
+    LeaderAndIsrResponse, ProduceRequest, ProduceResponse, StopReplicaRequest, UpdateMetadataRequest,
+};
+use crate::protocol::{Request, Response, StrBytes};
+use crate::record::BatchBuilder;
+use crate::replica::ReplicaManager;
+
+pub const TOPIC: &str = "t";
+pub const TOPIC_ID: TopicId = TopicId::from_u128(0x7071);
+/// The broker that plays the controller's part on the wire.
+pub const CONTROLLER: BrokerId = 1;
+const LISTENER: &str = "PLAINTEXT";
+const ALTER_PARTITION: i16 = 56;
+
+/// What the controller knows, shared by whoever serves AlterPartition.
+#[derive(Default)]
+pub struct ControllerState {
+    pub epoch: i32,
+    pub partitions: BTreeMap<i32, LeaderAndIsr>,
+    pub replicas: Vec<BrokerId>,
+    /// Answer this to AlterPartition instead of carrying it out.
+    pub refuse_with: Option<ErrorCode>,
+    /// AlterPartition requests that came.
+    pub asked: usize,
+}
+
+struct Handler {
+    replicas: Arc<ReplicaManager>,
+    controller: Arc<Mutex<ControllerState>>,
+}
+
+impl RequestHandler for Handler {
+    async fn handle(&self, context: &RequestContext, correlation_id: i32, request: Request) -> Reply {
+        let version = context.api_version;
+        let response = match request {
+            Request::ApiVersions(_) => {
+                let api = ApiVersion::default()
+                    .with_api_key(ALTER_PARTITION)
+                    .with_max_version(3);
+                Response::of(
+                    &ApiVersionsResponse::default().with_api_keys(vec![api]),
+                    version,
+                    correlation_id,
+                )
+            }
+            Request::Produce(r) => match produce::serve(&self.replicas, context, r).await {
+                ProduceReply::Respond(response) => Response::of(&response, version, correlation_id),
+                ProduceReply::Nothing => return Reply::Nothing,
+                ProduceReply::Close => return Reply::Close,
+            },
+            Request::Fetch(r) => fetch::serve(&self.replicas, context, r)
+                .await
+                .into_response(version, correlation_id),
+            Request::ListOffsets(r) => Response::of(
+                &list_offsets::serve(&self.replicas, version, &r),
+                version,
+                correlation_id,
+            ),
+            Request::OffsetForLeaderEpoch(r) => {
+                let response = offset_for_leader_epoch::serve(&self.replicas, &r);
+                Response::of(&response, version, correlation_id)
+            }
+            Request::LeaderAndIsr(r) => {
+                let response = leader_and_isr::serve(&self.replicas, version, r).await;
+                Response::of(&response, version, correlation_id)
+            }
+            Request::StopReplica(r) => Response::of(
+                &stop_replica::serve(&self.replicas, &r).await,
+                version,
+                correlation_id,
+            ),
+            Request::UpdateMetadata(r) => Response::of(
+                &update_metadata::serve(&self.replicas, &r).await.0,
+                version,
+                correlation_id,
+            ),
+            Request::AlterPartition(r) => Response::of(
+                &self.controller.lock().alter_partition(r),
+                version,
+                correlation_id,
+            ),
+            other => panic!("nobody should ask for {:?}", other.api()),
+        };
+        Reply::Send(response.expect("a response can be written"))
+    }
+}
+
+impl ControllerState {
+    fn alter_partition(&mut self, request: AlterPartitionRequest) -> AlterPartitionResponse {
+        self.asked += 1;
+        let mut topics = Vec::new();
+        for topic in request.topics {
+            assert_eq!(topic.topic_id, TOPIC_ID);
+            let partitions = topic.partitions.into_iter().map(|asked| {
+                let answer = PartitionData::default().with_partition_index(asked.partition_index);
+                if let Some(code) = self.refuse_with {
+                    return answer.with_error_code(code.code());
+                }
+                let state = self
+                    .partitions
+                    .get_mut(&asked.partition_index)
+                    .expect("a known partition");
+                if asked.leader_epoch < state.leader_epoch {
+                    return answer.with_error_code(ErrorCode::FencedLeaderEpoch.code());
+                }
+                if asked.partition_epoch != state.partition_epoch {
+                    return answer.with_error_code(ErrorCode::InvalidUpdateVersion.code());
+                }
+                state.isr = asked.new_isr_with_epochs.iter().map(|s| s.broker_id.0).collect();
+                state.partition_epoch += 1;
+                answer
+                    .with_leader_id(state.leader.into())
+                    .with_leader_epoch(state.leader_epoch)
+                    .with_isr(state.isr.iter().map(|&id| id.into()).collect())
+                    .with_partition_epoch(state.partition_epoch)
+            });
+            let partitions = partitions.collect();
+            topics.push(
+                TopicData::default()
+                    .with_topic_id(TOPIC_ID)
+                    .with_partitions(partitions),
+            );
+        }
+        AlterPartitionResponse::default().with_topics(topics)
+    }
+}
+
+pub struct TestBroker {
+    pub id: BrokerId,
+    pub replicas: Arc<ReplicaManager>,
+    pub log_manager: Arc<LogManager>,
+    port: u16,
+    running: RunningServer,
+}
+
+impl TestBroker {
+    pub fn log(&self, partition: i32) -> Arc<UnifiedLog> {
+        self.log_manager
+            .get_log(&name(partition))
+            .expect("the log is there")
+    }
+
+    pub fn client(&self) -> NetworkClient {
+        let address = BrokerAddress {
+            id: self.id,
+            host: "127.0.0.1".into(),
+            port: self.port,
+        };
+        NetworkClient::new(address, "test", Duration::from_secs(10))
+    }
+}
+
+pub struct TestCluster {
+    pub clock: Arc<ManualClock>,
+    pub controller: Arc<Mutex<ControllerState>>,
+    pub brokers: BTreeMap<BrokerId, TestBroker>,
+    pub log_config: LogConfig,
+    dirs: BTreeMap<BrokerId, TempDir>,
+}
+
+pub fn name(partition: i32) -> TopicPartition {
+    TopicPartition::new(TOPIC, partition)
+}
+
+/// One batch with these values.
+pub fn batch(values: &[&str]) -> Bytes {
+    let mut batch = BatchBuilder::new(0);
+    for value in values {
+        batch.append(1_000, None, Some(value.as_bytes()), &[]);
+    }
+    batch.build()
+}
+
+/// Waits until something holds; which it must within ten seconds.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..2_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{what}: not within ten seconds");
+}
+
+impl TestCluster {
+    /// Brokers 1 to `brokers`, which know each other and host nothing.
+    pub async fn start(brokers: i32) -> Self {
+        let mut cluster = Self {
+            clock: ManualClock::at(1_000_000),
+            controller: Arc::default(),
+            brokers: BTreeMap::new(),
+            log_config: LogConfig::default(),
+            dirs: (1..=brokers)
+                .map(|id| (id, TempDir::new().expect("a dir")))
+                .collect(),
+        };
+        cluster.controller.lock().epoch = 1;
+        for id in 1..=brokers {
+            cluster.start_broker(id).await;
+        }
+        cluster.update_metadata().await;
+        cluster
+    }
+
+    /// Starts a broker in the dir that is its own. The others are not told.
+    pub async fn start_broker(&mut self, id: BrokerId) {
+        let mut config = BrokerConfig::for_test(id, self.dirs[&id].path());
+        config.replica_fetch_backoff_ms = 50;
+        config.log_defaults = self.log_config.clone();
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let topic_config = self.log_config.clone();
+        let log_manager = LogManager::open(&config, &|_| topic_config.clone(), clock.clone());
+        let log_manager = log_manager.expect("the log dir opens");
+        let server = SocketServer::bind(&config).await.expect("a free port");
+        let port = server.endpoints().next().expect("a listener").port;
+        let topic_config = self.log_config.clone();
+        let replicas = ReplicaManager::new(
+            Arc::new(config),
+            log_manager.clone(),
+            Arc::new(MetadataCache::default()),
+            clock,
+            Arc::new(move |_: &str| topic_config.clone()),
+            Arc::new(|| 1),
+        );
+        replicas.start();
+        let handler = Handler {
+            replicas: replicas.clone(),
+            controller: self.controller.clone(),
+        };
+        let running = server.start(&Arc::new(handler));
+        self.brokers.insert(
+            id,
+            TestBroker {
+                id,
+                replicas,
+                log_manager,
+                port,
+                running,
+            },
+        );
+    }
+
+    /// Takes a broker down. The others are not told.
+    pub async fn stop_broker(&mut self, id: BrokerId) {
+        let broker = self.brokers.remove(&id).expect("it runs");
+        broker.running.stop(Duration::ZERO).await;
+        broker.replicas.shutdown().await;
+        broker.log_manager.shutdown();
+    }
+
+    pub fn replace_disk(&mut self, id: BrokerId) {
+        self.dirs.insert(id, TempDir::new().expect("a dir"));
+    }
+
+    /// Every broker learns of all that run, and of every partition.
+    pub async fn update_metadata(&self) {
+        let live = self.brokers.values().map(|broker| {
+            let endpoint = UpdateMetadataEndpoint::default()
+                .with_host(StrBytes::from_static_str("127.0.0.1"))
+                .with_port(broker.port.into())
+                .with_listener(StrBytes::from_static_str(LISTENER));
+            UpdateMetadataBroker::default()
+                .with_id(broker.id.into())
+                .with_endpoints(vec![endpoint])
+        });
+        let (epoch, states) = {
+            let controller = self.controller.lock();
+            let states: Vec<_> = controller
+                .partitions
+                .iter()
+                .map(|(&partition, state)| {
+                    UpdateMetadataPartitionState::default()
+                        .with_partition_index(partition)
+                        .with_leader(state.leader.into())
+                        .with_leader_epoch(state.leader_epoch)
+                        .with_zk_version(state.partition_epoch)
+                        .with_isr(state.isr.iter().map(|&id| id.into()).collect())
+                        .with_replicas(controller.replicas.iter().map(|&id| id.into()).collect())
+                })
+                .collect();
+            (controller.epoch, states)
+        };
+        let topic = UpdateMetadataTopicState::default()
+            .with_topic_name(StrBytes::from_static_str(TOPIC).into())
+            .with_topic_id(TOPIC_ID)
+            .with_partition_states(states);
+        let request = UpdateMetadataRequest::default()
+            .with_controller_id(CONTROLLER.into())
+            .with_controller_epoch(epoch)
+            .with_broker_epoch(1)
+            .with_topic_states(vec![topic])
+            .with_live_brokers(live.collect());
+        for broker in self.brokers.values() {
+            let response = broker.client().send(&request, 8).await.expect("an answer");
+            assert_eq!(response.error_code, 0);
+        }
+    }
+
+    /// Creates a partition on all brokers, with everybody in the ISR.
+    pub async fn create_partition(&self, partition: i32, leader: BrokerId) {
+        {
+            let mut controller = self.controller.lock();
+            controller.replicas = self.dirs.keys().copied().collect();
+            let isr = controller.replicas.clone();
+            controller
+                .partitions
+                .insert(partition, LeaderAndIsr::initial(leader, isr));
+        }
+        self.update_metadata().await;
+        self.tell(partition, true).await;
+    }
+
+    /// Elects a leader; the ISR becomes `isr`.
+    pub async fn elect(&self, partition: i32, leader: BrokerId, isr: &[BrokerId]) {
+        {
+            let mut controller = self.controller.lock();
+            let state = controller
+                .partitions
+                .get_mut(&partition)
+                .expect("a known partition");
+            *state = state.new_leader_and_isr(leader, isr.to_vec());
+            state.partition_epoch += 1;
+        }
+        self.update_metadata().await;
+        self.tell(partition, false).await;
+    }
+
+    /// Sends the state of a partition to every broker that runs.
+    pub async fn tell(&self, partition: i32, is_new: bool) {
+        for broker in self.brokers.values() {
+            let response = self.tell_one(broker, partition, is_new).await;
+            let codes = response
+                .topics
+                .iter()
+                .flat_map(|t| &t.partition_errors)
+                .map(|p| p.error_code);
+            assert_eq!(
+                (response.error_code, codes.collect::<Vec<_>>()),
+                (0, vec![0]),
+                "broker {}",
+                broker.id
+            );
+        }
+    }
+
+    pub async fn tell_one(&self, broker: &TestBroker, partition: i32, is_new: bool) -> LeaderAndIsrResponse {
+        let request = self.leader_and_isr(partition, is_new);
+        broker.client().send(&request, 7).await.expect("an answer")
+    }
+
+    pub fn leader_and_isr(&self, partition: i32, is_new: bool) -> LeaderAndIsrRequest {
+        let controller = self.controller.lock();
+        let state = &controller.partitions[&partition];
+        let ids = |ids: &[BrokerId]| ids.iter().map(|&id| id.into()).collect::<Vec<_>>();
+        let partition = LeaderAndIsrPartitionState::default()
+            .with_partition_index(partition)
+            .with_controller_epoch(controller.epoch)
+            .with_leader(state.leader.into())
+            .with_leader_epoch(state.leader_epoch)
+            .with_isr(ids(&state.isr))
+            .with_partition_epoch(state.partition_epoch)
+            .with_replicas(ids(&controller.replicas))
+            .with_is_new(is_new);
+        let topic = LeaderAndIsrTopicState::default()
+            .with_topic_name(StrBytes::from_static_str(TOPIC).into())
+            .with_topic_id(TOPIC_ID)
+            .with_partition_states(vec![partition]);
+        LeaderAndIsrRequest::default()
+            .with_controller_id(CONTROLLER.into())
+            .with_controller_epoch(controller.epoch)
+            .with_broker_epoch(1)
+            .with_topic_states(vec![topic])
+    }
+
+    pub async fn stop_replica(&self, broker: BrokerId, partition: i32, epoch: i32, delete: bool) -> i16 {
+        let state = StopReplicaPartitionState::default()
+            .with_partition_index(partition)
+            .with_leader_epoch(epoch)
+            .with_delete_partition(delete);
+        let topic = StopReplicaTopicState::default()
+            .with_topic_name(StrBytes::from_static_str(TOPIC).into())
+            .with_partition_states(vec![state]);
+        let request = StopReplicaRequest::default()
+            .with_controller_id(CONTROLLER.into())
+            .with_controller_epoch(self.controller.lock().epoch)
+            .with_broker_epoch(1)
+            .with_topic_states(vec![topic]);
+        let response = self.brokers[&broker]
+            .client()
+            .send(&request, 4)
+            .await
+            .expect("an answer");
+        response.partition_errors[0].error_code
+    }
+
+    pub fn isr(&self, partition: i32) -> Vec<BrokerId> {
+        self.controller.lock().partitions[&partition].isr.clone()
+    }
+
+    pub async fn produce(
+        &self,
+        broker: BrokerId,
+        partition: i32,
+        acks: i16,
+        values: &[&str],
+    ) -> ProduceResponse {
+        let client = self.brokers[&broker].client();
+        client
+            .send(&produce_request(partition, acks, batch(values)), 11)
+            .await
+            .expect("an answer")
+    }
+
+    /// Produces, which must succeed; the base offset.
+    pub async fn produce_ok(&self, broker: BrokerId, partition: i32, acks: i16, values: &[&str]) -> Offset {
+        let response = self.produce(broker, partition, acks, values).await;
+        let partition = &response.responses[0].partition_responses[0];
+        assert_eq!(
+            ErrorCode::from_code(partition.error_code),
+            ErrorCode::None,
+            "{:?}",
+            partition.error_message
+        );
+        partition.base_offset
+    }
+
+    /// Waits until every broker has the same bytes, up to the same high watermark.
+    pub async fn until_equal(&self, partition: i32) {
+        let describe = |broker: &TestBroker| {
+            let log = broker.log(partition);
+            (log.log_end_offset(), log.high_watermark())
+        };
+        let all = || self.brokers.values().map(describe).collect::<Vec<_>>();
+        eventually("replicas are equal", || {
+            let all = all();
+            all.iter()
+                .all(|replica| replica.0 == replica.1 && *replica == all[0])
+        })
+        .await;
+        let bytes = |broker: &TestBroker| {
+            let dir = self.dirs[&broker.id].path().join(format!("{TOPIC}-{partition}"));
+            let mut files: Vec<_> = std::fs::read_dir(dir)
+                .expect("the partition's dir")
+                .map(|entry| entry.expect("an entry").path())
+                .filter(|path| path.extension().is_some_and(|e| e == "log"))
+                .collect();
+            files.sort();
+            files
+                .iter()
+                .flat_map(|path| std::fs::read(path).expect("a segment"))
+                .collect::<Vec<u8>>()
+        };
+        let mut all = self.brokers.values().map(bytes);
+        let first = all.next().expect("at least one broker");
+        assert!(all.all(|other| other == first), "the replicas' bytes differ");
+    }
+
+    pub async fn shutdown(mut self) {
+        let ids: Vec<_> = self.brokers.keys().copied().collect();
+        for id in ids {
+            self.stop_broker(id).await;
+        }
+    }
+}
+
+pub fn produce_request(partition: i32, acks: i16, records: Bytes) -> ProduceRequest {
+    let data = PartitionProduceData::default()
+        .with_index(partition)
+        .with_records(Some(records));
+    let topic = TopicProduceData::default()
+        .with_name(StrBytes::from_static_str(TOPIC).into())
+        .with_partition_data(vec![data]);
+    ProduceRequest::default()
+        .with_acks(acks)
+        .with_timeout_ms(5_000)
+        .with_topic_data(vec![topic])
+}

@@ -1,0 +1,155 @@
+//! Produce: acks, the minimal ISR, and who may write where.
+
+use super::cluster::*;
+use crate::common::error::ErrorCode;
+use crate::protocol::messages::ProduceResponse;
+
+fn error(response: &ProduceResponse) -> ErrorCode {
+    ErrorCode::from_code(response.responses[0].partition_responses[0].error_code)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_acknowledged_is_on_every_replica_byte_for_byte() {
+    let cluster = TestCluster::start(3).await;
+    cluster.create_partition(0, 1).await;
+    assert_eq!(cluster.produce_ok(1, 0, -1, &["a", "b"]).await, 0);
+    for broker in cluster.brokers.values() {
+        assert_eq!(
+            broker.log(0).log_end_offset(),
+            2,
+            "acks=all waited for broker {}",
+            broker.id
+        );
+    }
+    assert_eq!(cluster.brokers[&1].log(0).high_watermark(), 2);
+    assert_eq!(cluster.produce_ok(1, 0, 1, &["c"]).await, 2);
+    cluster.until_equal(0).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acks_0_is_not_answered_and_a_failure_closes_the_connection() {
+    let cluster = TestCluster::start(1).await;
+    cluster.create_partition(0, 1).await;
+    let client = cluster.brokers[&1].client();
+    let log = cluster.brokers[&1].log(0);
+    // No answer comes, so the client's next request is what the answer belongs to: ask on another connection.
+    let silent = tokio::spawn(async move { client.send(&produce_request(0, 0, batch(&["a"])), 11).await });
+    eventually("the record is there", || log.log_end_offset() == 1).await;
+    silent.abort();
+    let client = cluster.brokers[&1].client();
+    let closed = client.send(&produce_request(7, 0, batch(&["a"])), 11).await;
+    assert!(closed.is_err(), "there is no partition 7: {closed:?}");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_producer_is_refused() {
+    let cluster = TestCluster::start(2).await;
+    cluster.create_partition(0, 1).await;
+    assert_eq!(
+        error(&cluster.produce(1, 0, 7, &["a"]).await),
+        ErrorCode::InvalidRequiredAcks
+    );
+    assert_eq!(
+        error(&cluster.produce(1, 9, 1, &["a"]).await),
+        ErrorCode::UnknownTopicOrPartition
+    );
+    let elsewhere = cluster.produce(2, 0, 1, &["a"]).await;
+    assert_eq!(error(&elsewhere), ErrorCode::NotLeaderOrFollower);
+    let hint = &elsewhere.responses[0].partition_responses[0].current_leader;
+    assert_eq!((hint.leader_id.0, hint.leader_epoch), (1, 0), "KIP-951");
+    assert_eq!(
+        elsewhere
+            .node_endpoints
+            .iter()
+            .map(|n| n.node_id.0)
+            .collect::<Vec<_>>(),
+        [1]
+    );
+    let mut corrupt = batch(&["a"]).to_vec();
+    *corrupt.last_mut().unwrap() ^= 1;
+    let client = cluster.brokers[&1].client();
+    let response = client
+        .send(&produce_request(0, 1, corrupt.into()), 11)
+        .await
+        .unwrap();
+    assert_eq!(error(&response), ErrorCode::CorruptMessage);
+    let response = client
+        .send(&produce_request(0, 1, bytes::Bytes::new()), 11)
+        .await
+        .unwrap();
+    assert_eq!(error(&response), ErrorCode::InvalidRecord);
+    let two = [batch(&["a"]), batch(&["b"])].concat();
+    let response = client.send(&produce_request(0, 1, two.into()), 11).await.unwrap();
+    assert_eq!(error(&response), ErrorCode::InvalidRecord);
+    assert_eq!(cluster.brokers[&1].log(0).log_end_offset(), 0);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_small_an_isr_refuses_acks_all_and_nothing_else() {
+    let mut cluster = TestCluster::start(2).await;
+    cluster.log_config.min_insync_replicas = 2;
+    for id in [1, 2] {
+        cluster.stop_broker(id).await;
+        cluster.start_broker(id).await;
+    }
+    cluster.update_metadata().await;
+    cluster.create_partition(0, 1).await;
+    cluster.produce_ok(1, 0, -1, &["a"]).await;
+    cluster.stop_broker(2).await;
+    cluster.elect(0, 1, &[1]).await;
+    assert_eq!(
+        error(&cluster.produce(1, 0, -1, &["b"]).await),
+        ErrorCode::NotEnoughReplicas
+    );
+    let log = cluster.brokers[&1].log(0);
+    assert_eq!(log.log_end_offset(), 1, "refused before the append");
+    assert_eq!(cluster.produce_ok(1, 0, 1, &["c"]).await, 1);
+    assert_eq!(
+        (log.log_end_offset(), log.high_watermark()),
+        (2, 1),
+        "the high watermark stands still (trap 38)"
+    );
+    cluster.start_broker(2).await;
+    cluster.elect(0, 1, &[1]).await;
+    eventually("broker 2 is back in the isr", || cluster.isr(0) == [1, 2]).await;
+    cluster.produce_ok(1, 0, -1, &["d"]).await;
+    cluster.until_equal(0).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_that_do_not_come_make_a_producer_wait_until_its_time_is_up() {
+    let mut cluster = TestCluster::start(2).await;
+    cluster.create_partition(0, 1).await;
+    cluster.produce_ok(1, 0, -1, &["a"]).await;
+    cluster.stop_broker(2).await;
+    let client = cluster.brokers[&1].client();
+    let request = produce_request(0, -1, batch(&["b"])).with_timeout_ms(100);
+    let response = client.send(&request, 11).await.unwrap();
+    assert_eq!(error(&response), ErrorCode::RequestTimedOut);
+    assert_eq!(cluster.brokers[&1].log(0).log_end_offset(), 2, "the record stays");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_waits_learns_that_the_leader_leads_no_more() {
+    let mut cluster = TestCluster::start(3).await;
+    cluster.create_partition(0, 1).await;
+    cluster.produce_ok(1, 0, -1, &["a"]).await;
+    cluster.stop_broker(3).await;
+    let client = cluster.brokers[&1].client();
+    let waiting = tokio::spawn(async move { client.send(&produce_request(0, -1, batch(&["b"])), 11).await });
+    eventually("it was appended", || {
+        cluster.brokers[&1].log(0).log_end_offset() == 2
+    })
+    .await;
+    cluster.elect(0, 2, &[2]).await;
+    assert_eq!(
+        error(&waiting.await.unwrap().unwrap()),
+        ErrorCode::NotLeaderOrFollower
+    );
+    cluster.shutdown().await;
+}
