@@ -128,6 +128,9 @@ impl<H: RequestHandler> Connection<H> {
             if self.stopping.is_cancelled() {
                 return Err(ConnectionEnd::Stopping);
             }
+            if self.slot.evicted().is_cancelled() {
+                return Err(ConnectionEnd::Evicted);
+            }
             if let Some(frame) = self.ahead.take() {
                 return Ok(frame);
             }
@@ -140,14 +143,14 @@ impl<H: RequestHandler> Connection<H> {
             );
             tokio::select! {
                 biased;
-                () = self.stopping.cancelled() => return Err(ConnectionEnd::Stopping),
-                () = self.slot.evicted().cancelled() => return Err(ConnectionEnd::Evicted),
                 read = read => match read {
                     Ok(Ok(0)) => return Err(ConnectionEnd::ClosedByPeer),
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => return Err(error.into()),
                     Err(_) => return Err(ConnectionEnd::Idle),
                 },
+                () = self.stopping.cancelled() => return Err(ConnectionEnd::Stopping),
+                () = self.slot.evicted().cancelled() => return Err(ConnectionEnd::Evicted),
             }
         }
     }

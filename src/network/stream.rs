@@ -2,9 +2,10 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tokio::io::Interest;
@@ -15,6 +16,9 @@ use crate::protocol::{Chunk, FileRange};
 
 /// The most that one call sends out of a file, so that a large response does not keep other tasks waiting.
 const SENDFILE_BYTES: usize = 1 << 20;
+
+/// A response up to this size is put together in memory and goes out in one piece.
+const SMALL_BYTES: usize = 16 * 1024;
 
 /// Waits for bytes and adds what is there to `frames`; 0 at the end of the stream. May be dropped at any time
 /// without losing a byte. Memory is reserved only once there is something to read.
@@ -35,7 +39,10 @@ pub(super) async fn write_chunks(
     chunks: Vec<Chunk>,
     patience: Duration,
 ) -> io::Result<()> {
-    let mut chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty()).peekable();
+    let mut chunks = join_if_small(chunks)?
+        .into_iter()
+        .filter(|chunk| !chunk.is_empty())
+        .peekable();
     while let Some(mut chunk) = chunks.next() {
         let more = chunks.peek().is_some();
         while !chunk.is_empty() {
@@ -53,6 +60,26 @@ pub(super) async fn write_chunks(
         }
     }
     Ok(())
+}
+
+/// For a few bytes of a file one read is cheaper than a system call for each piece around them.
+fn join_if_small(chunks: Vec<Chunk>) -> io::Result<Vec<Chunk>> {
+    let size: usize = chunks.iter().map(Chunk::len).sum();
+    if chunks.len() < 2 || size > SMALL_BYTES {
+        return Ok(chunks);
+    }
+    let mut joined = BytesMut::with_capacity(size);
+    for chunk in chunks {
+        match chunk {
+            Chunk::Bytes(bytes) => joined.extend_from_slice(&bytes),
+            Chunk::File(range) => {
+                let start = joined.len();
+                joined.resize(start + range.length, 0);
+                range.file.read_exact_at(&mut joined[start..], range.position)?;
+            }
+        }
+    }
+    Ok(vec![Chunk::Bytes(joined.freeze())])
 }
 
 /// Sends some of `chunk` and takes that off its front. With `more`, the last bytes may wait for those of the

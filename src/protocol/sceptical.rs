@@ -13,11 +13,17 @@
 //!   message is decoded a second time with the true numbers; if it was a count, the bytes run out before
 //!   the elements do, and decoding ends there.
 //!
-//! What is left to reserve is bounded by the frame's own size times that of an element.
+//! What is left to reserve is bounded by the frame's own size times that of an element, and untouched. What is
+//! touched is bounded by a number of reads that no honest request comes near: otherwise a hundred megabytes of
+//! empty names would become several gigabytes of structs.
 
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::Decodable;
 use kafka_protocol::protocol::buf::ByteBuf;
+
+/// Reads of a number, text or bytes in one message. UpdateMetadata for the 200 000 partitions that Kafka
+/// recommends at most for a cluster takes some four million.
+const MAX_READS: u32 = 10_000_000;
 
 /// How far the reader trusts the numbers it passes on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,22 +40,16 @@ struct Sceptical {
     bytes: Bytes,
     trust: Trust,
     replaced_any: bool,
+    reads_left: u32,
 }
 
 /// Decodes a message from the front of `bytes`. `flexible` says how this version of it is written.
 pub(super) fn decode<T: Decodable>(bytes: &mut Bytes, version: i16, flexible: bool) -> anyhow::Result<T> {
-    let mut reader = Sceptical {
-        bytes: bytes.clone(),
-        trust: if flexible { Trust::Flexible } else { Trust::Fixed },
-        replaced_any: false,
-    };
+    let trust = if flexible { Trust::Flexible } else { Trust::Fixed };
+    let mut reader = Sceptical::new(bytes.clone(), trust);
     let mut message = T::decode(&mut reader, version)?;
     if reader.replaced_any {
-        reader = Sceptical {
-            bytes: bytes.clone(),
-            trust: Trust::Checked,
-            replaced_any: false,
-        };
+        reader = Sceptical::new(bytes.clone(), Trust::Checked);
         message = T::decode(&mut reader, version)?;
     }
     *bytes = reader.bytes;
@@ -57,6 +57,23 @@ pub(super) fn decode<T: Decodable>(bytes: &mut Bytes, version: i16, flexible: bo
 }
 
 impl Sceptical {
+    fn new(bytes: Bytes, trust: Trust) -> Self {
+        Self {
+            bytes,
+            trust,
+            replaced_any: false,
+            reads_left: MAX_READS,
+        }
+    }
+
+    /// Counts a read. After too many there is nothing more to read, so that the next one fails.
+    fn count_read(&mut self) {
+        match self.reads_left.checked_sub(1) {
+            Some(left) => self.reads_left = left,
+            None => self.bytes.clear(),
+        }
+    }
+
     /// The varint that may begin at the next byte, and the number of bytes behind it.
     fn peek_varint(&self) -> (u64, usize) {
         let mut value = 0;
@@ -81,6 +98,7 @@ impl Buf for Sceptical {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
+        self.count_read();
     }
 
     fn try_get_u8(&mut self) -> Result<u8, TryGetError> {
@@ -95,10 +113,12 @@ impl Buf for Sceptical {
                 });
             }
         }
+        self.count_read();
         self.bytes.try_get_u8()
     }
 
     fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
+        self.count_read();
         let value = self.bytes.try_get_i32()?;
         let behind = self.bytes.len();
         if self.trust != Trust::Fixed || usize::try_from(value).map_or(true, |value| value <= behind) {
@@ -115,7 +135,9 @@ impl ByteBuf for Sceptical {
     }
 
     fn get_bytes(&mut self, size: usize) -> Bytes {
-        self.bytes.split_to(size)
+        let bytes = self.bytes.split_to(size);
+        self.count_read();
+        bytes
     }
 }
 
@@ -184,6 +206,19 @@ mod tests {
                 assert_eq!((message.plain, &message.elements), (plain, &elements));
                 assert!(rest.is_empty());
             }
+        }
+    }
+
+    #[test]
+    fn more_reads_than_any_honest_message_takes_end_the_decoding() {
+        for (reads, is_enough) in [(5, true), (6, true), (3, false), (0, false)] {
+            let bytes = wire(7, &3i32.to_be_bytes(), &[1, 2, 3]);
+            let mut reader = Sceptical {
+                reads_left: reads,
+                ..Sceptical::new(bytes, Trust::Fixed)
+            };
+            let decoded = Message::decode(&mut reader, FIXED);
+            assert_eq!(decoded.is_ok(), is_enough, "{reads} reads");
         }
     }
 
