@@ -50,6 +50,8 @@ async fn without_any_zookeeper_writing_goes_on_and_administration_comes_back_wit
         .wait_for_isr(0, "orders", 3, Duration::from_secs(20))
         .await?;
     let load = Load::start(&cluster.client(), "orders", 50, true)?;
+    // The first producer id comes from ZooKeeper; from then on it is not needed.
+    load.wait_for_more(500).await?;
     cluster.zookeeper.stop(0).await?;
     // Longer than the sessions last.
     tokio::time::sleep(Duration::from_secs(9)).await;
