@@ -72,7 +72,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const MAY_USE_KAFKA_PROTOCOL: &[&str] = &["protocol", "record"];
 
 /// No file may be longer. Lower it when the longest files shrink, never raise it.
-const FILE_LINES_MAX: usize = 700;
+const FILE_LINES_MAX: usize = 600;
 /// No function may be longer, tests and tables aside.
 const FUNCTION_LINES_MAX: usize = 100;
 
@@ -157,7 +157,7 @@ fn imports_go_down_only() {
 fn every_file_says_what_it_owns() {
     let silent: Vec<_> = sources()
         .into_iter()
-        .filter(|(path, text)| !text.starts_with("//!") && !path.ends_with("lib.rs"))
+        .filter(|(path, text)| !text.starts_with("//!") && !path.ends_with("lib.rs") && !is_test_file(path))
         .map(|(path, _)| path.display().to_string())
         .collect();
     assert!(silent.is_empty(), "without a header: {}", silent.join(", "));

@@ -19,29 +19,11 @@ use crate::zk::{CreateMode, ZkStore, paths};
 
 /// What follows from changes among the replicas.
 pub(super) struct ReplicaHooks {
-    broker_id: BrokerId,
-    groups: Arc<GroupCoordinator>,
-    log_manager: Arc<LogManager>,
-    zk: Arc<dyn ZkStore>,
-    failed: CancellationToken,
-}
-
-impl ReplicaHooks {
-    pub(super) fn new(
-        broker_id: BrokerId,
-        groups: Arc<GroupCoordinator>,
-        log_manager: Arc<LogManager>,
-        zk: Arc<dyn ZkStore>,
-        failed: CancellationToken,
-    ) -> Self {
-        Self {
-            broker_id,
-            groups,
-            log_manager,
-            zk,
-            failed,
-        }
-    }
+    pub(super) broker_id: BrokerId,
+    pub(super) groups: Arc<GroupCoordinator>,
+    pub(super) log_manager: Arc<LogManager>,
+    pub(super) zk: Arc<dyn ZkStore>,
+    pub(super) failed: CancellationToken,
 }
 
 impl ReplicaListener for ReplicaHooks {
@@ -84,23 +66,9 @@ impl ReplicaListener for ReplicaHooks {
 
 /// What follows from changed configurations.
 pub(super) struct ConfigHooks {
-    log_manager: Arc<LogManager>,
-    configs: Arc<DynamicConfigs>,
-    controller: ControllerHandle,
-}
-
-impl ConfigHooks {
-    pub(super) fn new(
-        log_manager: Arc<LogManager>,
-        configs: Arc<DynamicConfigs>,
-        controller: ControllerHandle,
-    ) -> Self {
-        Self {
-            log_manager,
-            configs,
-            controller,
-        }
-    }
+    pub(super) log_manager: Arc<LogManager>,
+    pub(super) configs: Arc<DynamicConfigs>,
+    pub(super) controller: ControllerHandle,
 }
 
 impl ConfigListener for ConfigHooks {

@@ -87,6 +87,7 @@ pub(super) async fn start(config: BrokerConfig, clock: SharedClock) -> Result<Br
     result
 }
 
+/// Steps 1 to 15, on a session that stands.
 async fn start_on(
     config: BrokerConfig,
     clock: SharedClock,
@@ -99,7 +100,6 @@ async fn start_on(
         error,
     };
     let Identity { cluster_id, config } = identify(config, &*zk, connect).await?;
-
     let configs = Arc::new(DynamicConfigs::new(config.clone()));
     configs.load(&*zk).await.map_err(zk_failed)?;
     let log_manager = open_logs(configs.current(), configs.clone(), clock.clone()).await?;
@@ -108,66 +108,52 @@ async fn start_on(
     let metadata = Arc::new(MetadataCache::default());
     let server = SocketServer::bind(&config).await?;
     let endpoints: Vec<Endpoint> = server.endpoints().cloned().collect();
+    // The replicas need the broker's epoch, which the controller module, started later, keeps.
     let controller_slot = Arc::new(OnceLock::<ControllerHandle>::new());
     let broker_epoch: BrokerEpochSource = {
         let slot = controller_slot.clone();
         Arc::new(move || slot.get().map_or(-1, ControllerHandle::broker_epoch))
     };
-    let topic_configs: TopicConfigs = {
+    let replicas = {
         let configs = configs.clone();
-        Arc::new(move |topic| configs.topic_config(topic))
+        let topic_configs: TopicConfigs = Arc::new(move |topic| configs.topic_config(topic));
+        let (logs, epoch) = (log_manager.clone(), broker_epoch.clone());
+        ReplicaManager::new(
+            config.clone(),
+            logs,
+            metadata.clone(),
+            clock.clone(),
+            topic_configs,
+            epoch,
+        )
     };
-    let replicas = ReplicaManager::new(
-        config.clone(),
-        log_manager.clone(),
-        metadata.clone(),
-        clock.clone(),
-        topic_configs,
-        broker_epoch.clone(),
-    );
-
-    let info = BrokerInfo::new(
-        advertised(&config, &endpoints),
-        config.broker_rack.clone(),
-        clock.wall_ms(),
-    );
-    check_endpoints(&*zk, config.broker_id, &info).await?;
-    let registration = Arc::new(Registration::new(config.broker_id));
-    let epoch = registration.register(&*zk, &info).await?;
-
     let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
     // Coordinators hear of leadership through the replicas, so they stand before the first LeaderAndIsr can come.
     let groups = start_groups(&config, &*zk, &replicas, &clock)
         .await
         .map_err(zk_failed)?;
-    replicas.add_listener(Arc::new(ReplicaHooks::new(
-        config.broker_id,
-        groups.clone(),
-        log_manager.clone(),
-        zk.clone(),
-        failed.clone(),
-    )));
+    replicas.add_listener(Arc::new(ReplicaHooks {
+        broker_id: config.broker_id,
+        groups: groups.clone(),
+        log_manager: log_manager.clone(),
+        zk: zk.clone(),
+        failed: failed.clone(),
+    }));
     replicas.start();
 
-    let controller = Controller::start(ControllerSetup {
-        config: config.clone(),
-        zk: zk.clone(),
-        clock: clock.clone(),
-        broker_epoch: epoch,
-        register: register_again(registration, zk.clone(), info, clock.clone()),
-        shutdown: stop.child_token(),
-    });
+    let endpoints_to_register = advertised(&config, &endpoints);
+    let controller =
+        register_and_elect(&config, &zk, endpoints_to_register, &clock, stop.child_token()).await?;
     controller_slot
         .set(controller.clone())
         .unwrap_or_else(|_| unreachable!("set once"));
 
-    let admin = Arc::new(AdminManager::new(zk.clone(), metadata.clone(), configs.clone()));
-    let hooks = Arc::new(ConfigHooks::new(
-        log_manager.clone(),
-        configs.clone(),
-        controller.clone(),
-    ));
-    let changes = ConfigChangeListener::new(zk.clone(), configs, clock.clone(), vec![hooks]);
+    let hooks = Arc::new(ConfigHooks {
+        log_manager: log_manager.clone(),
+        configs: configs.clone(),
+        controller: controller.clone(),
+    });
+    let changes = ConfigChangeListener::new(zk.clone(), configs.clone(), clock.clone(), vec![hooks]);
     tokio::spawn(changes.run(stop.child_token()));
     let features_epoch = Arc::new(AtomicI64::new(-1));
     tokio::spawn(features::follow(
@@ -186,7 +172,7 @@ async fn start_on(
         groups: groups.clone(),
         producer_ids: ProducerIdManager::new(blocks, clock),
         controller: controller.clone(),
-        admin,
+        admin: Arc::new(AdminManager::new(zk.clone(), metadata.clone(), configs)),
         features_epoch,
         zk,
     });
@@ -204,6 +190,28 @@ async fn start_on(
         stop,
         failed,
     })
+}
+
+/// Steps 12 and 13: refuses an address that is taken, registers, starts the controller module.
+async fn register_and_elect(
+    config: &Arc<BrokerConfig>,
+    zk: &Arc<dyn ZkStore>,
+    endpoints: Vec<Endpoint>,
+    clock: &SharedClock,
+    shutdown: CancellationToken,
+) -> Result<ControllerHandle, StartError> {
+    let info = BrokerInfo::new(endpoints, config.broker_rack.clone(), clock.wall_ms());
+    check_endpoints(&**zk, config.broker_id, &info).await?;
+    let registration = Arc::new(Registration::new(config.broker_id));
+    let broker_epoch = registration.register(&**zk, &info).await?;
+    Ok(Controller::start(ControllerSetup {
+        config: config.clone(),
+        zk: zk.clone(),
+        clock: clock.clone(),
+        broker_epoch,
+        register: register_again(registration, zk.clone(), info, clock.clone()),
+        shutdown,
+    }))
 }
 
 /// Steps 1 to 7: the znodes every broker needs, the cluster's id, `meta.properties`, this broker's id.
