@@ -1,0 +1,316 @@
+//! One cluster of barnabas and Apache Kafka brokers: each kind leads, follows and controls the other.
+//!
+//! With `BARNABAS_TEST_KIND=kafka` all three brokers are Apache Kafka's: what the JVM complains about then, it may
+//! complain about here too ([`JUSTIFIED`]).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use barnabas_testcontainers::load::{Contents, Load, Written, assert_nothing_lost, occurrences, read_all};
+use barnabas_testcontainers::tools::{CONSOLE_CONSUMER, DUMP_LOG_SEGMENTS, kafka_tool, zk_get};
+use barnabas_testcontainers::wait::wait_for;
+use barnabas_testcontainers::{Broker, Cluster, Kind};
+
+const TOPIC: &str = "orders";
+const PARTITIONS: i32 = 6;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The JVM's broker; started first, so it is the first controller.
+const JVM: usize = 0;
+const OURS: [usize; 2] = [1, 2];
+
+/// Parts of ERROR lines that three Apache Kafka brokers print as well when they go through these tests.
+const JUSTIFIED: [&str; 1] = [
+    // A controller that takes over from a dead one looks at replicas before it looks at partitions: it first says that
+    // what the dead one led has no leader, in the next request who the new leader is.
+    "cannot become follower since the new leader -1 is unavailable",
+];
+
+async fn start() -> Result<(Cluster, Load)> {
+    let kinds = [Kind::ApacheKafka, Kind::under_test(), Kind::under_test()];
+    let cluster = Cluster::start(&kinds).await?;
+    cluster
+        .create_topic(TOPIC, PARTITIONS, 3, &[("min.insync.replicas", "2")])
+        .await?;
+    for broker in 0..3 {
+        cluster.wait_for_isr(broker, TOPIC, 3, LIMIT).await?;
+    }
+    let load = Load::start(&cluster.client(), TOPIC, 100, true)?;
+    load.wait_for_more(500).await?;
+    Ok((cluster, load))
+}
+
+/// Ends the load and checks all that must hold in every test.
+async fn finish(cluster: &Cluster, load: Load) -> Result<()> {
+    load.wait_for_more(500).await?;
+    for broker in 0..3 {
+        cluster.wait_for_isr(broker, TOPIC, 3, LIMIT).await?;
+    }
+    let written = load.stop().await?;
+    let contents = read_all(&cluster.client(), TOPIC).await?;
+    assert_exactly_once(&written, &contents)?;
+    assert_equal_replicas(cluster).await?;
+    assert_silent_jvm(cluster)?;
+    for broker in OURS {
+        let output = cluster.brokers[broker].output();
+        ensure!(
+            !output.contains("panicked"),
+            "broker {broker} panicked:\n{output}"
+        );
+    }
+    Ok(())
+}
+
+fn assert_exactly_once(written: &Written, contents: &Contents) -> Result<()> {
+    eprintln!(
+        "{} acknowledged, longest gap {:?}",
+        written.acknowledged.len(),
+        written.longest_gap
+    );
+    ensure!(written.failed.is_empty(), "{} failed", written.failed.len());
+    assert_nothing_lost(written, contents)?;
+    let twice: Vec<_> = occurrences(contents)
+        .into_iter()
+        .filter(|(_, n)| *n > 1)
+        .collect();
+    ensure!(twice.is_empty(), "there more than once: {twice:?}");
+    Ok(())
+}
+
+/// Every replica of every partition has the same bytes; Kafka's own tool finds nothing wrong with ours.
+async fn assert_equal_replicas(cluster: &Cluster) -> Result<()> {
+    for partition in 0..PARTITIONS {
+        let name = format!("{TOPIC}-{partition}");
+        wait_for(&format!("equal replicas of {name}"), LIMIT, || async {
+            let logs: Vec<_> = (0..3)
+                .map(|b| log_bytes(&cluster.brokers[b].log_dir().join(&name)).ok())
+                .collect();
+            let same =
+                logs[0].as_ref().is_some_and(|log| !log.is_empty()) && logs.iter().all(|log| *log == logs[0]);
+            same.then_some(())
+        })
+        .await
+        .with_context(|| sizes(cluster, &name))?;
+    }
+    let segment = cluster.brokers[OURS[0]]
+        .log_dir()
+        .join(format!("{TOPIC}-0/00000000000000000000.log"));
+    let dumped = kafka_tool(
+        DUMP_LOG_SEGMENTS,
+        &["--deep-iteration", "--files", &segment.display().to_string()],
+    )
+    .await?
+    .ok()?;
+    ensure!(
+        dumped.contains("isvalid: true") && !dumped.contains("isvalid: false"),
+        "{dumped}"
+    );
+    Ok(())
+}
+
+/// The bytes of all segments of a partition, in the order of their offsets.
+fn log_bytes(partition: &Path) -> Result<Vec<u8>> {
+    let mut segments = BTreeMap::new();
+    for entry in std::fs::read_dir(partition)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            segments.insert(path.clone(), std::fs::read(path)?);
+        }
+    }
+    Ok(segments.into_values().flatten().collect())
+}
+
+/// How long each replica is and where it first differs from the JVM's.
+fn sizes(cluster: &Cluster, name: &str) -> String {
+    let read = |b: usize| log_bytes(&cluster.brokers[b].log_dir().join(name)).unwrap_or_default();
+    let jvm = read(JVM);
+    let describe = |b: usize| {
+        let log = read(b);
+        let differs = log.iter().zip(&jvm).position(|(a, b)| a != b);
+        format!(
+            "broker {b}: {} bytes, differs from the JVM's at {differs:?}\n",
+            log.len()
+        )
+    };
+    (0..3).map(describe).collect()
+}
+
+fn assert_silent_jvm(cluster: &Cluster) -> Result<()> {
+    let jvms = match Kind::under_test() {
+        Kind::Barnabas => &cluster.brokers[JVM..=JVM],
+        Kind::ApacheKafka => &cluster.brokers[..],
+    };
+    let output: String = jvms.iter().map(Broker::output).collect();
+    let errors: Vec<_> = output
+        .lines()
+        .filter(|line| line.contains("] ERROR ") || line.contains("] FATAL "))
+        .filter(|line| !JUSTIFIED.iter().any(|part| line.contains(part)))
+        .collect();
+    ensure!(errors.is_empty(), "the JVM complains:\n{}", errors.join("\n"));
+    Ok(())
+}
+
+/// Stops a broker in order and waits until another sees its replicas gone.
+async fn stop(cluster: &mut Cluster, broker: usize, observer: usize, left: usize) -> Result<()> {
+    let status = cluster.brokers[broker].stop().await?;
+    // A JVM that ends by SIGTERM reports 143.
+    ensure!(
+        status.success() || status.code() == Some(143),
+        "broker {broker} exited with {status}"
+    );
+    cluster.wait_for_isr(observer, TOPIC, left, LIMIT).await
+}
+
+/// kill -9, and waits until another sees its replicas gone and ZooKeeper has forgotten it.
+async fn kill(cluster: &mut Cluster, broker: usize, observer: usize) -> Result<()> {
+    cluster.brokers[broker].kill()?;
+    let (connect, path) = (cluster.zookeeper_connect(), format!("/brokers/ids/{broker}"));
+    wait_for("the session of the killed to expire", LIMIT, || async {
+        zk_get(&connect, &path).await.ok()?.is_none().then_some(())
+    })
+    .await?;
+    cluster.wait_for_isr(observer, TOPIC, 2, LIMIT).await
+}
+
+async fn restart(cluster: &mut Cluster, broker: usize, observer: usize) -> Result<()> {
+    cluster.brokers[broker].start().await?;
+    cluster.wait_for_isr(observer, TOPIC, 3, LIMIT).await
+}
+
+async fn wait_for_controller(cluster: &Cluster, among: &[usize]) -> Result<usize> {
+    wait_for(&format!("a controller among {among:?}"), LIMIT, || async {
+        let controller = cluster.controller().await.ok()? as usize;
+        among.contains(&controller).then_some(controller)
+    })
+    .await
+    .with_context(|| cluster.outputs())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_follows_the_other_and_leadership_moves_by_controlled_shutdowns() -> Result<()> {
+    let (mut cluster, load) = start().await?;
+    let partitions = cluster.partitions(OURS[0], TOPIC).await?;
+    for broker in 0..3 {
+        ensure!(
+            partitions.iter().any(|p| p.leader == broker),
+            "broker {broker} leads nothing: {partitions:?}"
+        );
+    }
+    for broker in [JVM, OURS[0], OURS[1], JVM] {
+        let observer = (broker + 1) % 3;
+        stop(&mut cluster, broker, observer, 2).await?;
+        load.wait_for_more(300).await?;
+        restart(&mut cluster, broker, observer).await?;
+        load.wait_for_more(300).await?;
+    }
+    finish(&cluster, load).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_moves_between_the_kinds_when_brokers_are_killed() -> Result<()> {
+    let (mut cluster, load) = start().await?;
+    for broker in [JVM, OURS[0], JVM] {
+        let observer = (broker + 1) % 3;
+        kill(&mut cluster, broker, observer).await?;
+        load.wait_for_more(300).await?;
+        restart(&mut cluster, broker, observer).await?;
+        load.wait_for_more(300).await?;
+    }
+    finish(&cluster, load).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn controllership_passes_from_the_jvm_to_us_and_back_and_both_control_the_other() -> Result<()> {
+    let (mut cluster, load) = start().await?;
+    ensure!(
+        cluster.controller().await? == JVM as i32,
+        "the first one started controls"
+    );
+
+    stop(&mut cluster, JVM, OURS[0], 2).await?;
+    let ours = wait_for_controller(&cluster, &OURS).await?;
+    let other = OURS[0] + OURS[1] - ours;
+    // Our controller commands a JVM: it takes it back, creates topics on it and deletes them.
+    restart(&mut cluster, JVM, ours).await?;
+    ensure!(
+        cluster.controller().await? == ours as i32,
+        "a returning broker takes over"
+    );
+    administer(&cluster, "ours").await?;
+
+    // Alone, the JVM must become the controller; then it takes both of ours back.
+    stop(&mut cluster, other, ours, 2).await?;
+    stop(&mut cluster, ours, JVM, 1).await?;
+    wait_for_controller(&cluster, &[JVM]).await?;
+    cluster.brokers[ours].start().await?;
+    restart(&mut cluster, other, JVM).await?;
+    load.wait_for_more(300).await?;
+    administer(&cluster, "jvm").await?;
+
+    // And a killed controller of the JVM's is replaced by one of ours.
+    kill(&mut cluster, JVM, OURS[0]).await?;
+    wait_for_controller(&cluster, &OURS).await?;
+    load.wait_for_more(300).await?;
+    restart(&mut cluster, JVM, OURS[0]).await?;
+    let epoch = zk_get(&cluster.zookeeper_connect(), "/controller_epoch").await?;
+    ensure!(
+        epoch.as_deref() == Some(b"4"),
+        "four controllers, but epoch {epoch:?}"
+    );
+    finish(&cluster, load).await
+}
+
+/// What a controller does besides elections: a topic is created everywhere, used, and deleted everywhere.
+async fn administer(cluster: &Cluster, topic: &str) -> Result<()> {
+    cluster.wait_until_ready(3).await?;
+    cluster.create_topic(topic, 3, 3, &[]).await?;
+    for broker in 0..3 {
+        cluster.wait_for_isr(broker, topic, 3, LIMIT).await?;
+    }
+    let load = Load::start(&cluster.client(), topic, 20, true)?;
+    load.wait_for_more(100).await?;
+    let written = load.stop().await?;
+    assert_exactly_once(&written, &read_all(&cluster.client(), topic).await?)?;
+
+    // A group whose coordinator and offsets lie anywhere among the kinds.
+    let consumed = kafka_tool(
+        CONSOLE_CONSUMER,
+        &[
+            "--bootstrap-server",
+            &cluster.bootstrap(),
+            "--topic",
+            topic,
+            "--group",
+            topic,
+            "--from-beginning",
+            "--max-messages",
+            &written.acknowledged.len().to_string(),
+            "--timeout-ms",
+            "30000",
+        ],
+    )
+    .await?
+    .ok()?;
+    ensure!(
+        consumed.lines().count() == written.acknowledged.len(),
+        "a group read {} of {} records",
+        consumed.lines().count(),
+        written.acknowledged.len()
+    );
+
+    let admin: rdkafka::admin::AdminClient<rdkafka::client::DefaultClientContext> =
+        cluster.client().create()?;
+    for result in admin.delete_topics(&[topic], &Default::default()).await? {
+        result.map_err(|(topic, error)| anyhow::anyhow!("deleting {topic}: {error}"))?;
+    }
+    let (connect, path) = (cluster.zookeeper_connect(), format!("/brokers/topics/{topic}"));
+    wait_for(&format!("the end of {topic}"), LIMIT, || async {
+        let gone = zk_get(&connect, &path).await.ok()?.is_none()
+            && (0..3).all(|b| !cluster.brokers[b].log_dir().join(format!("{topic}-0")).exists());
+        gone.then_some(())
+    })
+    .await
+    .with_context(|| cluster.outputs())
+}
