@@ -13,6 +13,7 @@ pub mod broker;
 pub mod cluster;
 pub mod load;
 pub mod process;
+pub mod raw;
 pub mod tools;
 pub mod wait;
 pub mod zookeeper;
