@@ -139,3 +139,6 @@ impl GroupMetadata {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
