@@ -10,6 +10,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::coordinator::group::OffsetAndMetadata;
 use crate::coordinator::group::commit::CommitRequest;
+use crate::coordinator::group::log::shared_text;
 use crate::protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use crate::protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -108,7 +109,7 @@ fn offset_and_metadata(
     OffsetAndMetadata {
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,
-        metadata: partition.committed_metadata.as_deref().unwrap_or_default().into(),
+        metadata: shared_text(partition.committed_metadata.as_deref().unwrap_or_default()),
         commit_timestamp_ms: match partition.commit_timestamp {
             DEFAULT_TIMESTAMP => now_ms,
             timestamp_ms => timestamp_ms,

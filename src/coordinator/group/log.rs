@@ -19,6 +19,8 @@
 //!                     [1+ rebalance_timeout:i32] session_timeout:i32 subscription:bytes assignment:bytes }
 //! ```
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::offsets::OffsetAndMetadata;
@@ -205,7 +207,7 @@ pub fn read_offset_value(bytes: &[u8]) -> Result<OffsetAndMetadata, LogFormatErr
     let (mut reader, version) = Reader::of_value(bytes)?;
     let offset = reader.i64()?;
     let leader_epoch = if version >= 3 { reader.i32()? } else { -1 };
-    let metadata = reader.string()?.into();
+    let metadata = shared_text(reader.string()?);
     let commit_timestamp_ms = reader.i64()?;
     let expire_timestamp_ms = match version {
         1 => Some(reader.i64()?).filter(|&ms| ms != -1),
@@ -218,6 +220,14 @@ pub fn read_offset_value(bytes: &[u8]) -> Result<OffsetAndMetadata, LogFormatErr
         commit_timestamp_ms,
         expire_timestamp_ms,
     })
+}
+
+/// Most notes are empty, and an empty text of its own would cost an allocation each: millions are loaded.
+pub fn shared_text(text: &str) -> Arc<str> {
+    match text {
+        "" => Arc::default(),
+        text => text.into(),
+    }
 }
 
 /// Reads the value of a group's generation, versions 0 to 4.
