@@ -1,5 +1,12 @@
 //! L2. ZooKeeper: paths, znodes, the session and its watches, the store in front of it all.
 //! Imports only `common` and `config`. Kafka 3.9: `KafkaZkClient`, `ZooKeeperClient`, `ZkData`.
+//!
+//! From the bottom up: [`paths`] and [`znode`] say what stands where and in which form, and talk to nobody.
+//! [`store`] is the trait that everything above is written against; [`session`] implements it on a real ensemble,
+//! [`memory`] for tests. [`recursive`], [`cluster`], [`registration`] and [`dump`] are functions over any store.
+//!
+//! What is not here: who is elected, what a controller writes, when a configuration counts. And no ACLs yet: every
+//! znode is open, as Kafka has it without `zookeeper.set.acl`.
 
 pub mod cluster;
 pub mod dump;
