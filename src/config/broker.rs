@@ -50,7 +50,8 @@ pub struct Endpoint {
     pub listener: String,
     /// How it talks (`listener.security.protocol.map`).
     pub security_protocol: SecurityProtocol,
-    /// Empty means every interface for `listeners`, the machine's name for `advertised.listeners`.
+    /// Empty means every interface for `listeners`; never empty for `advertised.listeners`, which then have the
+    /// machine's name.
     pub host: String,
     /// 0 lets the operating system choose.
     pub port: u16,

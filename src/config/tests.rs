@@ -32,6 +32,11 @@ fn defaults_are_kafkas() {
     assert_eq!(config.zookeeper_connection_timeout_ms, 18_000);
     assert_eq!(config.listeners[0].port, 9092);
     assert_eq!(config.listeners[0].host, "");
+    assert_eq!(config.advertised_listeners[0].port, 9092);
+    assert_ne!(
+        config.advertised_listeners[0].host, "",
+        "others need a name to connect to"
+    );
     assert_eq!(config.inter_broker_listener_name, "PLAINTEXT");
     assert_eq!(config.num_io_threads, 8);
     assert_eq!(config.replica_lag_time_max_ms, 30_000);
