@@ -425,3 +425,6 @@ fn replay_segment(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
