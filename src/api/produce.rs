@@ -9,6 +9,7 @@ use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::log::{AppendError, AppendOrigin};
+use crate::metadata::MetadataImage;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::produce_request::TopicProduceData;
 use crate::protocol::messages::produce_response::{
@@ -49,6 +50,7 @@ pub async fn serve(
 ) -> ProduceReply {
     let acks = request.acks;
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let image = replicas.metadata().image();
     let mut topics = Vec::with_capacity(request.topic_data.len());
     let mut entries = Vec::new();
     // What is not refused here is appended; the slots tell where its result belongs.
@@ -57,12 +59,12 @@ pub async fn serve(
         name, partition_data, ..
     } in request.topic_data
     {
-        let topic = replicas.metadata().image().topic_name(&name);
+        let topic = image.topic_name(&name);
         let mut results: Vec<(TopicPartition, AppendResult)> = Vec::with_capacity(partition_data.len());
         for data in partition_data {
             let partition = TopicPartition::new(topic.clone(), data.index);
             let records = data.records.unwrap_or_default();
-            let refusal = match check(replicas, context.api_version, &partition, &records) {
+            let refusal = match check(&image, context.api_version, &partition, &records) {
                 Err(refusal) => refusal,
                 Ok(()) => {
                     slots.push((topics.len(), results.len()));
@@ -110,17 +112,12 @@ fn refused(code: ErrorCode, message: &str) -> AppendError {
 
 /// What can be told before anything is appended.
 fn check(
-    replicas: &ReplicaManager,
+    image: &MetadataImage,
     version: i16,
     partition: &TopicPartition,
     records: &Bytes,
 ) -> Result<(), AppendError> {
-    if replicas
-        .metadata()
-        .image()
-        .partition(&partition.topic, partition.partition)
-        .is_none()
-    {
+    if image.partition(&partition.topic, partition.partition).is_none() {
         let message = "this broker does not know the partition";
         return Err(refused(ErrorCode::UnknownTopicOrPartition, message));
     }

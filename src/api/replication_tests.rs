@@ -1,6 +1,7 @@
 //! Leaders and followers over real sockets: what is acknowledged stays, whatever becomes of the brokers.
 
 mod cluster;
+mod controller;
 mod failover;
 mod orders;
 mod reading;

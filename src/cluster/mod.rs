@@ -8,9 +8,11 @@
 pub mod isr_state;
 pub mod partition;
 pub mod partition_state;
+pub mod read;
 pub mod replica;
 
 pub use isr_state::{IsrProposal, IsrState};
-pub use partition::{Effects, FollowerFetch, Partition, ReadInfo, ReadRequest};
+pub use partition::{Effects, Partition};
 pub use partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
+pub use read::{FollowerFetch, ReadInfo, ReadRequest, error_code};
 pub use replica::Replica;

@@ -9,12 +9,12 @@ use parking_lot::Mutex;
 
 use super::isr_state::IsrProposal;
 use super::partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
+use super::read::{FollowerFetch, ReadInfo, ReadRequest, diverging_epoch, error_code};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
+use crate::common::ids::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
 use crate::log::{
-    AppendError, AppendOrigin, FetchIsolation, FileSlice, LogAppendInfo, LogError, LogOffsetMetadata,
-    UnifiedLog,
+    AppendError, AppendOrigin, FetchIsolation, LogAppendInfo, LogError, LogOffsetMetadata, UnifiedLog,
 };
 use crate::metadata::MetadataImage;
 
@@ -30,59 +30,6 @@ pub struct Effects {
     pub alter_partition: Option<IsrProposal>,
 }
 
-/// The follower's side of a fetch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FollowerFetch {
-    /// The follower.
-    pub broker_id: BrokerId,
-    /// Start of its log.
-    pub log_start_offset: Offset,
-}
-
-/// What one fetch wants of one partition.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadRequest {
-    /// The topic id that the reader believes in.
-    pub topic_id: Option<TopicId>,
-    /// First offset wanted.
-    pub fetch_offset: Offset,
-    /// Most bytes to return.
-    pub max_bytes: usize,
-    /// Return the first batch even if it is larger.
-    pub min_one_message: bool,
-    /// How far the reader may see.
-    pub isolation: FetchIsolation,
-    /// The leader epoch that the reader believes in.
-    pub current_leader_epoch: Option<LeaderEpoch>,
-    /// Epoch of the last record that the reader has, for the check whether the logs diverge (KIP-595).
-    pub last_fetched_epoch: Option<LeaderEpoch>,
-    /// Only the leader may answer; otherwise a follower may too (KIP-392).
-    pub fetch_only_leader: bool,
-    /// Set if a replica of this partition is asking.
-    pub follower: Option<FollowerFetch>,
-}
-
-/// What a read found.
-#[derive(Clone, Debug)]
-pub struct ReadInfo {
-    /// Where the reading began; `None` if the logs diverge.
-    pub fetch_offset: Option<LogOffsetMetadata>,
-    /// Bytes of the log.
-    pub records: Option<FileSlice>,
-    /// Not even the first batch fits into the bytes allowed.
-    pub first_entry_incomplete: bool,
-    /// For `read_committed`: producer id and first offset.
-    pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
-    /// Largest epoch not after the reader's last, and its end: the reader must truncate, there are no records.
-    pub diverging_epoch: Option<(LeaderEpoch, Offset)>,
-    /// Of this replica.
-    pub high_watermark: Offset,
-    /// Of this replica.
-    pub last_stable_offset: Offset,
-    /// Of this replica.
-    pub log_start_offset: Offset,
-}
-
 /// One partition on this broker.
 pub struct Partition {
     topic_partition: TopicPartition,
@@ -92,19 +39,6 @@ pub struct Partition {
 struct Inner {
     state: PartitionState,
     log: Option<Arc<UnifiedLog>>,
-}
-
-/// The code that a client or peer is told for a failed read, truncation or creation.
-pub fn error_code(error: &LogError) -> ErrorCode {
-    match error {
-        LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
-        LogError::Storage { .. } => ErrorCode::KafkaStorageError,
-        LogError::InconsistentTopicId { .. } => ErrorCode::InconsistentTopicId,
-    }
-}
-
-fn refuse(code: ErrorCode, message: &str) -> AppendError {
-    AppendError::new(code, message)
 }
 
 impl Partition {
@@ -214,9 +148,9 @@ impl Partition {
         let inner = self.inner.lock();
         let log = inner
             .leader_log()
-            .map_err(|code| refuse(code, "this broker does not lead the partition"))?;
+            .map_err(|code| AppendError::new(code, "this broker does not lead the partition"))?;
         if required_acks == -1 && inner.state.is_under_min_isr(log.config().min_insync_replicas) {
-            return Err(refuse(
+            return Err(AppendError::new(
                 ErrorCode::NotEnoughReplicas,
                 "fewer replicas are in sync than min.insync.replicas demands",
             ));
@@ -406,22 +340,6 @@ impl Partition {
     }
 }
 
-/// Whether the reader's log and ours part before its fetch offset (KIP-595; trap 35 orders the checks).
-fn diverging_epoch(
-    log: &UnifiedLog,
-    request: &ReadRequest,
-) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
-    let Some(last_fetched_epoch) = request.last_fetched_epoch else {
-        return Ok(None);
-    };
-    let (epoch, end_offset) = log.end_offset_for_epoch(last_fetched_epoch);
-    if epoch < 0 || end_offset < 0 || request.fetch_offset < log.log_start_offset() {
-        return Err(ErrorCode::OffsetOutOfRange);
-    }
-    let diverges = epoch < last_fetched_epoch || end_offset < request.fetch_offset;
-    Ok(diverges.then_some((epoch, end_offset)))
-}
-
 impl Inner {
     fn leader_log(&self) -> Result<&Arc<UnifiedLog>, ErrorCode> {
         match &self.log {
@@ -470,7 +388,7 @@ impl Inner {
         now_ms: i64,
         image: &MetadataImage,
     ) -> Effects {
-        let moved = self.state.on_follower_fetch(
+        self.state.on_follower_fetch(
             follower.broker_id,
             fetch_offset,
             follower.log_start_offset,
@@ -483,7 +401,9 @@ impl Inner {
         let alter_partition = self
             .state
             .maybe_expand_isr(follower.broker_id, high_watermark, &|id| image.is_alive(id));
-        let high_watermark_advanced = moved && self.advance_high_watermark(now_ms, image);
+        // Even if this follower is where it was: another may have ceased to count, being dead or late.
+        let high_watermark_advanced =
+            high_watermark < log_end_offset && self.advance_high_watermark(now_ms, image);
         Effects {
             log_end_advanced: false,
             high_watermark_advanced,

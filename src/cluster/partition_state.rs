@@ -231,7 +231,7 @@ impl PartitionState {
         self.assignment = decision.assignment.clone();
     }
 
-    /// Takes note of a fetch by one of our followers; true if that moved its log end offset.
+    /// Takes note of a fetch by one of our followers.
     pub fn on_follower_fetch(
         &mut self,
         follower: BrokerId,
@@ -239,17 +239,14 @@ impl PartitionState {
         log_start_offset: Offset,
         leader_log_end_offset: Offset,
         now_ms: i64,
-    ) -> bool {
-        let Some(replica) = self
+    ) {
+        let known = self
             .remote_replicas
             .iter_mut()
-            .find(|r| r.broker_id() == follower)
-        else {
-            return false;
-        };
-        let before = replica.log_end_offset();
-        replica.on_fetch(fetch_offset, log_start_offset, leader_log_end_offset, now_ms);
-        before != fetch_offset
+            .find(|r| r.broker_id() == follower);
+        if let Some(replica) = known {
+            replica.on_fetch(fetch_offset, log_start_offset, leader_log_end_offset, now_ms);
+        }
     }
 
     /// Whether a broker is one of our followers.

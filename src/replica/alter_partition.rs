@@ -167,11 +167,13 @@ impl ReplicaManager {
                 continue;
             };
             let now_ms = self.clock.monotonic_ms();
+            let before = proposed.partition.state().isr().committed().len();
             let (outcome, effects) =
                 proposed
                     .partition
                     .on_alter_partition(&proposed.proposal, answer.clone(), now_ms, &image);
             tracing::info!(partition = %name, isr = ?proposed.proposal.isr, ?answer, ?outcome, "the controller answered");
+            self.count(proposed, before, outcome);
             match outcome {
                 AlterPartitionOutcome::Retry => all_settled = false,
                 _ => self.alter_partition.settle(proposed),
@@ -179,6 +181,17 @@ impl ReplicaManager {
             self.apply(&proposed.partition, effects);
         }
         all_settled
+    }
+
+    /// Kafka's meters: what was carried out by its direction, what was not as failed.
+    fn count(&self, proposed: &Proposed, before: usize, outcome: AlterPartitionOutcome) {
+        let counters = &self.isr_counters;
+        let counter = match outcome {
+            AlterPartitionOutcome::Committed if proposed.proposal.isr.len() > before => &counters.expands,
+            AlterPartitionOutcome::Committed => &counters.shrinks,
+            _ => &counters.failed_updates,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 

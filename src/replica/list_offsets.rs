@@ -2,7 +2,7 @@
 //! `Partition.legacyFetchOffsetsForTimestamp`, `ReplicaManager.lastOffsetForLeaderEpoch`.
 
 use super::manager::ReplicaManager;
-use crate::cluster::partition::error_code;
+use crate::cluster::error_code;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::log::{FetchIsolation, UnifiedLog};

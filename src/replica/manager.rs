@@ -19,6 +19,7 @@ use super::alter_partition::AlterPartitionQueue;
 use super::fetch_session::FetchSessionCache;
 use super::fetcher::FetcherManager;
 use super::hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
+use super::metrics::IsrCounters;
 use crate::cluster::{Effects, Partition};
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
@@ -60,6 +61,7 @@ pub struct ReplicaManager {
     pub(super) fetch_sessions: FetchSessionCache,
     pub(super) alter_partition: AlterPartitionQueue,
     pub(super) fetchers: FetcherManager,
+    pub(super) isr_counters: IsrCounters,
     /// Held while a decision of a controller is carried out: Kafka's `replicaStateChangeLock`.
     pub(super) state_change: Arc<tokio::sync::Mutex<()>>,
     /// Highest epoch of a controller that has spoken.
@@ -95,6 +97,7 @@ impl ReplicaManager {
             delayed_produce: Purgatory::default(),
             delayed_fetch: Purgatory::default(),
             alter_partition: AlterPartitionQueue::default(),
+            isr_counters: IsrCounters::default(),
             state_change: Arc::default(),
             controller_epoch: AtomicI32::new(0),
             controller_changed: Notify::new(),

@@ -14,6 +14,7 @@ mod alter_partition;
 mod high_watermark_checkpoint;
 mod isr_expiry;
 mod log_dir_failure;
+pub mod metrics;
 mod update_metadata;
 
 pub use append::{AppendResult, INTERNAL_TOPICS};
@@ -21,4 +22,5 @@ pub use fetch::{FetchParams, FetchPartition, FetchPartitionData};
 pub use hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
 pub use leader_and_isr::{LeaderAndIsrUpdate, PartitionUpdate};
 pub use manager::ReplicaManager;
+pub use metrics::ReplicaMetrics;
 pub use stop_replica::{StopPartition, StopReplicaUpdate};

@@ -2,6 +2,7 @@
 //! that is one value in the test. What is under test is everything from the Fetch handler down.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
+use super::controller::ControllerState;
 use crate::api::produce::ProduceReply;
 use crate::api::{
     fetch, leader_and_isr, list_offsets, offset_for_leader_epoch, produce, stop_replica, update_metadata,
@@ -23,7 +25,6 @@ use crate::metadata::MetadataCache;
 use crate::network::{
     BrokerAddress, NetworkClient, Reply, RequestContext, RequestHandler, RunningServer, SocketServer,
 };
-use crate::protocol::messages::alter_partition_response::{PartitionData, TopicData};
 use crate::protocol::messages::api_versions_response::ApiVersion;
 use crate::protocol::messages::leader_and_isr_request::{LeaderAndIsrPartitionState, LeaderAndIsrTopicState};
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -32,8 +33,8 @@ use crate::protocol::messages::update_metadata_request::{
     UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState, UpdateMetadataTopicState,
 };
 use crate::protocol::messages::{
-    AlterPartitionRequest, AlterPartitionResponse, ApiVersionsResponse, LeaderAndIsrRequest,
-    LeaderAndIsrResponse, ProduceRequest, ProduceResponse, StopReplicaRequest, UpdateMetadataRequest,
+    ApiVersionsResponse, LeaderAndIsrRequest, LeaderAndIsrResponse, ProduceRequest, ProduceResponse,
+    StopReplicaRequest, UpdateMetadataRequest,
 };
 use crate::protocol::{Request, Response, StrBytes};
 use crate::record::BatchBuilder;
@@ -45,18 +46,6 @@ pub const TOPIC_ID: TopicId = TopicId::from_u128(0x7071);
 pub const CONTROLLER: BrokerId = 1;
 const LISTENER: &str = "PLAINTEXT";
 const ALTER_PARTITION: i16 = 56;
-
-/// What the controller knows, shared by whoever serves AlterPartition.
-#[derive(Default)]
-pub struct ControllerState {
-    pub epoch: i32,
-    pub partitions: BTreeMap<i32, LeaderAndIsr>,
-    pub replicas: Vec<BrokerId>,
-    /// Answer this to AlterPartition instead of carrying it out.
-    pub refuse_with: Option<ErrorCode>,
-    /// AlterPartition requests that came.
-    pub asked: usize,
-}
 
 struct Handler {
     replicas: Arc<ReplicaManager>,
@@ -116,46 +105,6 @@ impl RequestHandler for Handler {
             other => panic!("nobody should ask for {:?}", other.api()),
         };
         Reply::Send(response.expect("a response can be written"))
-    }
-}
-
-impl ControllerState {
-    fn alter_partition(&mut self, request: AlterPartitionRequest) -> AlterPartitionResponse {
-        self.asked += 1;
-        let mut topics = Vec::new();
-        for topic in request.topics {
-            assert_eq!(topic.topic_id, TOPIC_ID);
-            let partitions = topic.partitions.into_iter().map(|asked| {
-                let answer = PartitionData::default().with_partition_index(asked.partition_index);
-                if let Some(code) = self.refuse_with {
-                    return answer.with_error_code(code.code());
-                }
-                let state = self
-                    .partitions
-                    .get_mut(&asked.partition_index)
-                    .expect("a known partition");
-                if asked.leader_epoch < state.leader_epoch {
-                    return answer.with_error_code(ErrorCode::FencedLeaderEpoch.code());
-                }
-                if asked.partition_epoch != state.partition_epoch {
-                    return answer.with_error_code(ErrorCode::InvalidUpdateVersion.code());
-                }
-                state.isr = asked.new_isr_with_epochs.iter().map(|s| s.broker_id.0).collect();
-                state.partition_epoch += 1;
-                answer
-                    .with_leader_id(state.leader.into())
-                    .with_leader_epoch(state.leader_epoch)
-                    .with_isr(state.isr.iter().map(|&id| id.into()).collect())
-                    .with_partition_epoch(state.partition_epoch)
-            });
-            let partitions = partitions.collect();
-            topics.push(
-                TopicData::default()
-                    .with_topic_id(TOPIC_ID)
-                    .with_partitions(partitions),
-            );
-        }
-        AlterPartitionResponse::default().with_topics(topics)
     }
 }
 
@@ -286,6 +235,10 @@ impl TestCluster {
         self.dirs.insert(id, TempDir::new().expect("a dir"));
     }
 
+    pub fn partition_dir(&self, broker: BrokerId, partition: i32) -> PathBuf {
+        self.dirs[&broker].path().join(format!("{TOPIC}-{partition}"))
+    }
+
     /// Every broker learns of all that run, and of every partition.
     pub async fn update_metadata(&self) {
         let live = self.brokers.values().map(|broker| {
@@ -344,17 +297,20 @@ impl TestCluster {
         self.tell(partition, true).await;
     }
 
+    /// Elects a leader; the ISR becomes `isr`. Nobody is told.
+    pub fn elect_silently(&self, partition: i32, leader: BrokerId, isr: &[BrokerId]) {
+        let mut controller = self.controller.lock();
+        let state = controller
+            .partitions
+            .get_mut(&partition)
+            .expect("a known partition");
+        *state = state.new_leader_and_isr(leader, isr.to_vec());
+        state.partition_epoch += 1;
+    }
+
     /// Elects a leader; the ISR becomes `isr`.
     pub async fn elect(&self, partition: i32, leader: BrokerId, isr: &[BrokerId]) {
-        {
-            let mut controller = self.controller.lock();
-            let state = controller
-                .partitions
-                .get_mut(&partition)
-                .expect("a known partition");
-            *state = state.new_leader_and_isr(leader, isr.to_vec());
-            state.partition_epoch += 1;
-        }
+        self.elect_silently(partition, leader, isr);
         self.update_metadata().await;
         self.tell(partition, false).await;
     }
@@ -472,7 +428,7 @@ impl TestCluster {
         })
         .await;
         let bytes = |broker: &TestBroker| {
-            let dir = self.dirs[&broker.id].path().join(format!("{TOPIC}-{partition}"));
+            let dir = self.partition_dir(broker.id, partition);
             let mut files: Vec<_> = std::fs::read_dir(dir)
                 .expect("the partition's dir")
                 .map(|entry| entry.expect("an entry").path())

@@ -1,9 +1,15 @@
 //! The controller's orders: which are obeyed, which refused.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use super::cluster::*;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicId;
 use crate::protocol::messages::{LeaderAndIsrResponse, UpdateMetadataRequest};
+use crate::replica::{LeadershipChange, ReplicaListener};
 
 fn codes(response: &LeaderAndIsrResponse) -> (ErrorCode, ErrorCode) {
     let partition = &response.topics[0].partition_errors[0];
@@ -180,5 +186,87 @@ async fn stop_replica_by_leader_epoch() {
     // The same decision can place it here again.
     cluster.tell_one(&cluster.brokers[&2], 0, true).await;
     cluster.until_equal(0).await;
+    cluster.shutdown().await;
+}
+
+/// Remembers what it was told.
+#[derive(Default)]
+struct Recorder {
+    changes: Mutex<Vec<LeadershipChange>>,
+    failed: Mutex<Vec<PathBuf>>,
+}
+
+impl ReplicaListener for Recorder {
+    fn on_leadership_change(&self, change: &LeadershipChange) {
+        self.changes.lock().push(change.clone());
+    }
+
+    fn on_log_dirs_failed(&self, dirs: &[PathBuf]) {
+        self.failed.lock().extend_from_slice(dirs);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_are_told_of_every_change_of_leadership_once_and_in_order() {
+    let cluster = TestCluster::start(2).await;
+    let recorder = Arc::new(Recorder::default());
+    cluster.brokers[&1].replicas.add_listener(recorder.clone());
+    cluster.create_partition(0, 1).await;
+    let again = cluster.leader_and_isr(0, false);
+    cluster.brokers[&1].client().send(&again, 7).await.unwrap();
+    cluster.elect(0, 2, &[1, 2]).await;
+    cluster.elect(0, 1, &[1, 2]).await;
+    let led = |epoch| LeadershipChange {
+        leaders: vec![(name(0), epoch)],
+        ..Default::default()
+    };
+    let followed = |epoch| LeadershipChange {
+        followers: vec![(name(0), epoch)],
+        ..Default::default()
+    };
+    assert_eq!(*recorder.changes.lock(), [led(0), followed(1), led(2)]);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_log_dir_takes_its_partitions_offline() {
+    let mut cluster = TestCluster::start(1).await;
+    cluster.log_config.segment_bytes = 200;
+    cluster.stop_broker(1).await;
+    cluster.start_broker(1).await;
+    cluster.update_metadata().await;
+    let recorder = Arc::new(Recorder::default());
+    cluster.brokers[&1].replicas.add_listener(recorder.clone());
+    for partition in [0, 1] {
+        cluster.create_partition(partition, 1).await;
+    }
+    cluster.produce_ok(1, 0, -1, &["a"]).await;
+    // The next segment cannot be created where there is no directory.
+    std::fs::remove_dir_all(cluster.partition_dir(1, 0)).unwrap();
+    let mut failure = ErrorCode::None;
+    for _ in 0..5 {
+        let response = cluster.produce(1, 0, 1, &["b"]).await;
+        failure = ErrorCode::from_code(response.responses[0].partition_responses[0].error_code);
+        if failure.is_error() {
+            break;
+        }
+    }
+    assert_eq!(failure, ErrorCode::KafkaStorageError);
+    let replicas = &cluster.brokers[&1].replicas;
+    let offline = Some(ErrorCode::KafkaStorageError);
+    eventually("both partitions are offline", || {
+        [0, 1]
+            .iter()
+            .all(|&p| replicas.partition(&name(p)).err() == offline)
+    })
+    .await;
+    eventually("the listener was told", || recorder.failed.lock().len() == 1).await;
+    cluster.elect_silently(0, 1, &[1]);
+    let response = cluster.tell_one(&cluster.brokers[&1], 0, false).await;
+    assert_eq!(
+        codes(&response),
+        (ErrorCode::None, ErrorCode::KafkaStorageError),
+        "trap 30"
+    );
     cluster.shutdown().await;
 }

@@ -8,6 +8,7 @@
 mod apply;
 mod fetch_state;
 mod manager;
+mod requests;
 mod session;
 mod thread;
 mod truncation;

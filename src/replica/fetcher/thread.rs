@@ -1,5 +1,5 @@
 //! The loop of one fetcher: one request, one response, apply, again. Kafka 3.9: `AbstractFetcherThread`,
-//! `ReplicaFetcherThread`, `RemoteLeaderEndPoint`.
+//! `ReplicaFetcherThread`.
 //!
 //! Appending happens here, on the runtime's thread: it writes to the page cache and never calls fsync.
 
@@ -13,27 +13,18 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::apply::{self, ApplyError, Fetched, Progress};
 use super::fetch_state::{PartitionFetchState, Phase};
 use super::manager::Fetcher;
-use super::session::{FetchSessionHandler, SessionFetch, Wanted};
+use super::requests::{EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, LIST_OFFSETS_VERSION, Requests, offsets_in};
+use super::session::{FetchSessionHandler, Wanted};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId, TopicName, TopicPartition};
 use crate::config::BrokerConfig;
 use crate::network::{NetworkClient, NetworkError};
-use crate::protocol::StrBytes;
-use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
 use crate::protocol::messages::fetch_response::PartitionData;
-use crate::protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use crate::protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest};
+use crate::protocol::messages::{FetchRequest, FetchResponse};
 use crate::replica::ReplicaManager;
 use crate::replica::hooks::BrokerEpochSource;
 use crate::replica::manager::DelayedFetchKey;
 
-/// Fixed by the inter-broker protocol 3.9, not negotiated (trap 45).
-const FETCH_VERSION: i16 = 17;
-/// The last one that names topics, for those without id.
-const FETCH_VERSION_BY_NAME: i16 = 12;
-const LIST_OFFSETS_VERSION: i16 = 9;
-const LATEST_TIMESTAMP: i64 = -1;
-const EARLIEST_TIMESTAMP: i64 = -2;
 /// How long a response may take before a request is taken to be held back by the leader for want of data.
 const PARKED_AFTER: Duration = Duration::from_millis(20);
 /// How long an idle fetcher sleeps at most.
@@ -44,7 +35,7 @@ pub(super) struct FetcherThread {
     fetcher: Arc<Fetcher>,
     manager: Arc<ReplicaManager>,
     config: Arc<BrokerConfig>,
-    broker_epoch: BrokerEpochSource,
+    requests: Requests,
     client: NetworkClient,
     session: FetchSessionHandler,
     /// Names of the topics that were asked for by id.
@@ -81,8 +72,8 @@ impl FetcherThread {
             client: NetworkClient::new(fetcher.leader.clone(), &client_id, timeout),
             fetcher,
             manager,
+            requests: Requests::new(config.clone(), broker_epoch),
             config,
-            broker_epoch,
             session: FetchSessionHandler::default(),
             topic_names: HashMap::new(),
         }
@@ -110,7 +101,7 @@ impl FetcherThread {
                 continue;
             }
             let fetch = self.session.next(wanted);
-            let (request, version) = self.request(&fetch);
+            let (request, version) = self.requests.fetch(&self.session, &fetch);
             match self.exchange(&request, version).await {
                 Exchange::Answered(response) => self.process(response).await,
                 Exchange::Failed(error) => {
@@ -191,79 +182,6 @@ impl FetcherThread {
             wanted.insert(name.clone(), partition);
         }
         wanted
-    }
-
-    fn request(&self, fetch: &SessionFetch) -> (FetchRequest, i16) {
-        let by_id = self
-            .session
-            .requested_partitions()
-            .all(|(_, wanted)| wanted.topic_id.is_some());
-        let mut topics: Vec<FetchTopic> = Vec::new();
-        for name in &fetch.to_send {
-            let Some(wanted) = self.session.requested(name) else {
-                continue;
-            };
-            if topics
-                .last()
-                .is_none_or(|topic| topic.topic.as_str() != &*name.topic)
-            {
-                let topic = FetchTopic::default()
-                    .with_topic(StrBytes::from_string(name.topic.to_string()).into())
-                    .with_topic_id(wanted.topic_id.unwrap_or_default());
-                topics.push(topic);
-            }
-            let partition = FetchPartition::default()
-                .with_partition(name.partition)
-                .with_current_leader_epoch(wanted.epoch)
-                .with_fetch_offset(wanted.fetch_offset)
-                .with_last_fetched_epoch(wanted.last_fetched_epoch.unwrap_or(-1))
-                .with_log_start_offset(wanted.log_start_offset)
-                .with_partition_max_bytes(self.config.replica_fetch_max_bytes);
-            if let Some(topic) = topics.last_mut() {
-                topic.partitions.push(partition);
-            }
-        }
-        let forgotten = fetch
-            .to_forget
-            .iter()
-            .filter(|(name, _)| by_id || !fetch.to_send.contains(name));
-        let forgotten = forgotten.map(|(name, id)| {
-            ForgottenTopic::default()
-                .with_topic(StrBytes::from_string(name.topic.to_string()).into())
-                .with_topic_id(id.unwrap_or_default())
-                .with_partitions(vec![name.partition])
-        });
-        let replica_id = self.config.broker_id.into();
-        let mut request = FetchRequest::default()
-            .with_max_wait_ms(i32::try_from(self.config.replica_fetch_wait_max_ms).unwrap_or(i32::MAX))
-            .with_min_bytes(self.config.replica_fetch_min_bytes)
-            .with_max_bytes(self.config.replica_fetch_response_max_bytes)
-            .with_session_id(fetch.session_id)
-            .with_session_epoch(fetch.session_epoch)
-            .with_forgotten_topics_data(forgotten.collect());
-        for topic in &mut topics {
-            if by_id {
-                topic.topic = Default::default();
-            } else {
-                topic.topic_id = TopicId::nil();
-            }
-        }
-        for topic in &mut request.forgotten_topics_data {
-            if by_id {
-                topic.topic = Default::default();
-            } else {
-                topic.topic_id = TopicId::nil();
-            }
-        }
-        request.topics = topics;
-        if by_id {
-            let state = ReplicaState::default()
-                .with_replica_id(replica_id)
-                .with_replica_epoch((self.broker_epoch)());
-            (request.with_replica_state(state), FETCH_VERSION)
-        } else {
-            (request.with_replica_id(replica_id), FETCH_VERSION_BY_NAME)
-        }
     }
 
     /// Sends the request. If partitions are assigned while the leader holds it back for want of data, it is given
@@ -483,31 +401,9 @@ impl FetcherThread {
         partitions: &[(TopicPartition, PartitionFetchState)],
         timestamp: i64,
     ) -> Result<HashMap<TopicPartition, Offset>, NetworkError> {
-        let topics = partitions.iter().map(|(name, state)| {
-            let partition = ListOffsetsPartition::default()
-                .with_partition_index(name.partition)
-                .with_current_leader_epoch(state.epoch)
-                .with_timestamp(timestamp);
-            ListOffsetsTopic::default()
-                .with_name(StrBytes::from_string(name.topic.to_string()).into())
-                .with_partitions(vec![partition])
-        });
-        let request = ListOffsetsRequest::default()
-            .with_replica_id(self.config.broker_id.into())
-            .with_topics(topics.collect());
+        let wanted = partitions.iter().map(|(name, state)| (name, state.epoch));
+        let request = self.requests.list_offsets(wanted, timestamp);
         let response = self.client.send(&request, LIST_OFFSETS_VERSION).await?;
-        let mut offsets = HashMap::new();
-        for topic in response.topics {
-            for partition in topic.partitions {
-                let name = TopicPartition::new(topic.name.as_str(), partition.partition_index);
-                match ErrorCode::from_code(partition.error_code) {
-                    ErrorCode::None => drop(offsets.insert(name, partition.offset)),
-                    error => {
-                        tracing::info!(partition = %name, %error, "the leader does not tell its offsets")
-                    }
-                }
-            }
-        }
-        Ok(offsets)
+        Ok(offsets_in(&response))
     }
 }

@@ -1,0 +1,91 @@
+//! What is to be known about the replicas on this broker, under Kafka's metric names. Kafka 3.9:
+//! `ReplicaManagerMetrics`, the gauges of `Partition`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::manager::{HostedPartition, ReplicaManager};
+
+/// Counters that only grow.
+#[derive(Debug, Default)]
+pub(super) struct IsrCounters {
+    pub(super) expands: AtomicU64,
+    pub(super) shrinks: AtomicU64,
+    pub(super) failed_updates: AtomicU64,
+}
+
+/// The state of all replicas at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaMetrics {
+    /// `PartitionCount`: replicas that are served.
+    pub partitions: usize,
+    /// `LeaderCount`.
+    pub leaders: usize,
+    /// `OfflineReplicaCount`: replicas in failed log dirs.
+    pub offline_replicas: usize,
+    /// `UnderReplicatedPartitions`: led here, with fewer replicas in the ISR than assigned.
+    pub under_replicated_partitions: usize,
+    /// `UnderMinIsrPartitionCount`.
+    pub under_min_isr_partitions: usize,
+    /// `AtMinIsrPartitionCount`.
+    pub at_min_isr_partitions: usize,
+    /// `IsrExpandsPerSec`, counted.
+    pub isr_expands: u64,
+    /// `IsrShrinksPerSec`, counted.
+    pub isr_shrinks: u64,
+    /// `FailedIsrUpdatesPerSec`, counted.
+    pub failed_isr_updates: u64,
+    /// `ReplicaFetcherManager.MaxLag`, in records.
+    pub max_lag: i64,
+    /// `FailedPartitionsCount`: followers that were given up until the controller speaks of them.
+    pub failed_partitions: usize,
+    /// `PurgatorySize` of Produce.
+    pub delayed_produce: usize,
+    /// `PurgatorySize` of Fetch.
+    pub delayed_fetch: usize,
+    /// `NumIncrementalFetchSessions`.
+    pub fetch_sessions: usize,
+    /// `NumIncrementalFetchPartitionsCached`.
+    pub fetch_session_partitions: usize,
+}
+
+impl ReplicaManager {
+    /// Looks at every partition.
+    pub fn metrics(&self) -> ReplicaMetrics {
+        let mut metrics = ReplicaMetrics {
+            isr_expands: self.isr_counters.expands.load(Ordering::Relaxed),
+            isr_shrinks: self.isr_counters.shrinks.load(Ordering::Relaxed),
+            failed_isr_updates: self.isr_counters.failed_updates.load(Ordering::Relaxed),
+            max_lag: self.fetchers.max_lag(),
+            failed_partitions: self.fetchers.failed_partitions(),
+            delayed_produce: self.delayed_produce.delayed(),
+            delayed_fetch: self.delayed_fetch.delayed(),
+            fetch_sessions: self.fetch_sessions.sessions(),
+            fetch_session_partitions: self.fetch_sessions.cached_partitions(),
+            ..ReplicaMetrics::default()
+        };
+        let offline = |hosted: &HostedPartition| matches!(hosted, HostedPartition::Offline);
+        metrics.offline_replicas = self
+            .partitions
+            .iter()
+            .filter(|entry| offline(entry.value()))
+            .count();
+        for partition in self.online_partitions() {
+            metrics.partitions += 1;
+            let (state, Ok(log)) = (partition.state(), partition.leader_log()) else {
+                continue;
+            };
+            metrics.leaders += 1;
+            let isr = state.isr().committed().len();
+            let min_isr = state.effective_min_isr(log.config().min_insync_replicas);
+            // Replicas that are being added are not missing yet.
+            let assigned = state.assignment().replicas.iter();
+            let expected = assigned
+                .filter(|id| !state.assignment().adding.contains(id))
+                .count();
+            metrics.under_replicated_partitions += usize::from(isr < expected);
+            metrics.under_min_isr_partitions += usize::from(isr < min_isr);
+            metrics.at_min_isr_partitions += usize::from(isr == min_isr);
+        }
+        metrics
+    }
+}
