@@ -49,7 +49,7 @@ impl AdminManager {
     }
 
     /// Waits until every topic passes, at most so long.
-    pub(super) async fn wait_for(
+    pub async fn wait_for(
         &self,
         topics: &[TopicName],
         timeout: Duration,

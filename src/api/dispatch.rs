@@ -35,6 +35,13 @@ impl RequestHandler for Api {
             Request::AllocateProducerIds(r) => {
                 caller.send(&allocate_producer_ids::handle(self, context, r).await)
             }
+            Request::ElectLeaders(r) => caller.send(&elect_leaders::handle(self, context, r).await),
+            Request::AlterPartitionReassignments(r) => {
+                caller.send(&alter_partition_reassignments::handle(self, context, r).await)
+            }
+            Request::ListPartitionReassignments(r) => {
+                caller.send(&list_partition_reassignments::handle(self, context, r).await)
+            }
             Request::CreateTopics(r) => caller.send(&create_topics::handle(self, context, r).await),
             Request::DeleteTopics(r) => caller.send(&delete_topics::handle(self, context, r).await),
             Request::CreatePartitions(r) => caller.send(&create_partitions::handle(self, context, r).await),
@@ -85,9 +92,6 @@ impl RequestHandler for Api {
             Request::TxnOffsetCommit(r) => caller.send(&planned::txn_offset_commit(r)),
             Request::AlterReplicaLogDirs(r) => caller.send(&planned::alter_replica_log_dirs(r)),
             Request::DescribeLogDirs(_) => caller.send(&planned::describe_log_dirs()),
-            Request::ElectLeaders(r) => caller.send(&planned::elect_leaders(context.api_version, r)),
-            Request::AlterPartitionReassignments(_) => caller.send(&planned::alter_partition_reassignments()),
-            Request::ListPartitionReassignments(_) => caller.send(&planned::list_partition_reassignments()),
             Request::DescribeClientQuotas(_) => caller.send(&planned::describe_client_quotas()),
             Request::AlterClientQuotas(r) => caller.send(&planned::alter_client_quotas(r)),
             Request::DescribeUserScramCredentials(_) => {

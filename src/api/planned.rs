@@ -104,31 +104,6 @@ pub(super) fn describe_log_dirs() -> DescribeLogDirsResponse {
     DescribeLogDirsResponse::default().with_error_code(UNSUPPORTED)
 }
 
-pub(super) fn elect_leaders(version: i16, request: ElectLeadersRequest) -> ElectLeadersResponse {
-    use elect_leaders_response::{PartitionResult, ReplicaElectionResult};
-    let topics = request.topic_partitions.into_iter().flatten().map(|topic| {
-        let partitions = topic.partitions.iter().map(|&index| {
-            PartitionResult::default()
-                .with_partition_id(index)
-                .with_error_code(UNSUPPORTED)
-        });
-        ReplicaElectionResult::default()
-            .with_topic(topic.topic)
-            .with_partition_result(partitions.collect())
-    });
-    ElectLeadersResponse::default()
-        .with_error_code(if version == 0 { 0 } else { UNSUPPORTED })
-        .with_replica_election_results(topics.collect())
-}
-
-pub(super) fn alter_partition_reassignments() -> AlterPartitionReassignmentsResponse {
-    AlterPartitionReassignmentsResponse::default().with_error_code(UNSUPPORTED)
-}
-
-pub(super) fn list_partition_reassignments() -> ListPartitionReassignmentsResponse {
-    ListPartitionReassignmentsResponse::default().with_error_code(UNSUPPORTED)
-}
-
 pub(super) fn describe_client_quotas() -> DescribeClientQuotasResponse {
     DescribeClientQuotasResponse::default()
         .with_error_code(UNSUPPORTED)

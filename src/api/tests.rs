@@ -151,26 +151,6 @@ fn what_is_planned_says_so_wherever_there_is_room() {
         errors_in::<DescribeLogDirsRequest>(&response, code),
     );
 
-    use elect_leaders_request::TopicPartitions;
-    let topic = TopicPartitions::default()
-        .with_topic(t().into())
-        .with_partitions(vec![1]);
-    let request = ElectLeadersRequest::default().with_topic_partitions(Some(vec![topic]));
-    for version in ApiKey::ElectLeaders.versions() {
-        let response = planned::elect_leaders(version, request.clone());
-        codec::encode_response(&response, version, 0).unwrap();
-    }
-    let response = planned::alter_partition_reassignments();
-    errors(
-        &[1],
-        errors_in::<AlterPartitionReassignmentsRequest>(&response, code),
-    );
-    let response = planned::list_partition_reassignments();
-    errors(
-        &[1],
-        errors_in::<ListPartitionReassignmentsRequest>(&response, code),
-    );
-
     let response = planned::describe_client_quotas();
     errors(&[1; 2], errors_in::<DescribeClientQuotasRequest>(&response, code));
     let entry = alter_client_quotas_request::EntryData::default();

@@ -177,9 +177,12 @@ impl Controller {
         if wanted.partition_epoch < current.partition_epoch {
             return Verdict::Refuse(ErrorCode::InvalidUpdateVersion);
         }
+        // Kafka 3.9's ZooKeeper controller takes the sender for the leader and its ISR for granted; with the epochs
+        // right they always are, unless the sender is broken. Its KRaft controller refuses as we do.
+        let leads = wanted.leader == current.leader && wanted.isr.contains(&wanted.leader);
         let recovers_with_others = wanted.recovery_state == Recovering && wanted.isr.len() > 1;
         let recovers_again = current.recovery_state == Recovered && wanted.recovery_state == Recovering;
-        if recovers_with_others || recovers_again {
+        if !leads || recovers_with_others || recovers_again {
             return Verdict::Refuse(ErrorCode::InvalidRequest);
         }
         if !wanted.isr.iter().all(|&r| self.context.is_live(r)) {

@@ -184,10 +184,12 @@ impl Controller {
             ElectionType::Unclean => !self.context.is_live(leader),
         };
         if needed {
-            Ok(())
-        } else {
-            Err((ErrorCode::ElectionNotNeeded, None))
+            return Ok(());
         }
+        refuse(
+            ErrorCode::ElectionNotNeeded,
+            "Leader election not needed for topic partition.",
+        )
     }
 
     /// A topic now allows unclean elections: its offline partitions try again.

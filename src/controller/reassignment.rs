@@ -188,7 +188,8 @@ impl Controller {
             if current.is_being_reassigned() {
                 return Ok(reassign_to(&current, &current.origin_replicas()));
             }
-            return Err((ErrorCode::NoReassignmentInProgress, None));
+            let message = "No partition reassignment is in progress.".to_owned();
+            return Err((ErrorCode::NoReassignmentInProgress, Some(message)));
         };
         let invalid = |message: String| Err((ErrorCode::InvalidReplicaAssignment, Some(message)));
         if targets.is_empty() {

@@ -142,10 +142,10 @@ api_table! {
     ExpireDelegationToken(ExpireDelegationTokenRequest) = 40, 0..=2, Built;
     DescribeDelegationToken(DescribeDelegationTokenRequest) = 41, 0..=3, Built;
     DeleteGroups(DeleteGroupsRequest) = 42, 0..=2, Built;
-    ElectLeaders(ElectLeadersRequest) = 43, 0..=2, Planned;
+    ElectLeaders(ElectLeadersRequest) = 43, 0..=2, Built;
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest) = 44, 0..=1, Built;
-    AlterPartitionReassignments(AlterPartitionReassignmentsRequest) = 45, 0..=0, Planned;
-    ListPartitionReassignments(ListPartitionReassignmentsRequest) = 46, 0..=0, Planned;
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest) = 45, 0..=0, Built;
+    ListPartitionReassignments(ListPartitionReassignmentsRequest) = 46, 0..=0, Built;
     OffsetDelete(OffsetDeleteRequest) = 47, 0..=0, Built;
     DescribeClientQuotas(DescribeClientQuotasRequest) = 48, 0..=1, Planned;
     AlterClientQuotas(AlterClientQuotasRequest) = 49, 0..=1, Planned;

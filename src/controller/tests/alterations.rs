@@ -151,6 +151,14 @@ async fn every_refusal_is_kafkas() {
             ErrorCode::InvalidRequest,
         ),
         (
+            "an isr without its leader",
+            Ask {
+                isr: vec![2],
+                ..ask()
+            },
+            ErrorCode::InvalidRequest,
+        ),
+        (
             "a dead replica",
             Ask {
                 isr: vec![1, 9],

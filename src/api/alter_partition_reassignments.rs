@@ -1,0 +1,119 @@
+//! AlterPartitionReassignments (45), version 0: moves partitions to other brokers or stops doing so (KIP-455).
+//! Kafka 3.9: `KafkaApis.handleAlterPartitionReassignmentsRequest`.
+
+use std::collections::BTreeMap;
+
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{TopicName, TopicPartition};
+use crate::controller::reassignment::{ReassignmentResult, TargetReplicas};
+use crate::protocol::StrBytes;
+use crate::protocol::messages::alter_partition_reassignments_response::{
+    ReassignablePartitionResponse, ReassignableTopicResponse,
+};
+use crate::protocol::messages::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
+
+/// Answers as soon as the reassignments have begun. A broker that is not the controller says so at the top and
+/// for each partition.
+pub async fn handle(
+    api: &Api,
+    _: &RequestContext,
+    request: AlterPartitionReassignmentsRequest,
+) -> AlterPartitionReassignmentsResponse {
+    let targets = targets(&request);
+    let partitions: Vec<_> = targets.keys().cloned().collect();
+    match api.controller.alter_partition_reassignments(targets).await {
+        Ok(results) => response(ErrorCode::None, results),
+        Err(error) => {
+            let refused = partitions.into_iter().map(|partition| (partition, (error, None)));
+            response(error, refused.collect())
+        }
+    }
+}
+
+/// What is asked for each partition; the last mention counts.
+fn targets(request: &AlterPartitionReassignmentsRequest) -> BTreeMap<TopicPartition, TargetReplicas> {
+    let mut targets = BTreeMap::new();
+    for topic in &request.topics {
+        let name = TopicName::from(topic.name.as_str());
+        for partition in &topic.partitions {
+            let replicas = partition
+                .replicas
+                .as_ref()
+                .map(|ids| ids.iter().map(|id| id.0).collect());
+            targets.insert(
+                TopicPartition::new(name.clone(), partition.partition_index),
+                replicas,
+            );
+        }
+    }
+    targets
+}
+
+fn response(error: ErrorCode, results: ReassignmentResult) -> AlterPartitionReassignmentsResponse {
+    let mut topics: BTreeMap<TopicName, Vec<ReassignablePartitionResponse>> = BTreeMap::new();
+    for (partition, (error, message)) in results {
+        let result = ReassignablePartitionResponse::default()
+            .with_partition_index(partition.partition)
+            .with_error_code(error.code())
+            .with_error_message(message.map(StrBytes::from_string));
+        topics.entry(partition.topic).or_default().push(result);
+    }
+    let topic = |(name, partitions): (TopicName, Vec<_>)| {
+        ReassignableTopicResponse::default()
+            .with_name(StrBytes::from_string(name.to_string()).into())
+            .with_partitions(partitions)
+    };
+    AlterPartitionReassignmentsResponse::default()
+        .with_error_code(error.code())
+        .with_responses(topics.into_iter().map(topic).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::messages::alter_partition_reassignments_request::{
+        ReassignablePartition, ReassignableTopic,
+    };
+
+    #[test]
+    fn a_null_list_of_replicas_cancels() {
+        let partition = |index, replicas| {
+            ReassignablePartition::default()
+                .with_partition_index(index)
+                .with_replicas(replicas)
+        };
+        let topic = ReassignableTopic::default()
+            .with_name(StrBytes::from_static_str("t").into())
+            .with_partitions(vec![
+                partition(0, Some(vec![2.into(), 1.into()])),
+                partition(1, None),
+            ]);
+        let targets = targets(&AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]));
+        assert_eq!(targets[&TopicPartition::new("t", 0)], Some(vec![2, 1]));
+        assert_eq!(targets[&TopicPartition::new("t", 1)], None);
+    }
+
+    #[test]
+    fn results_are_grouped_by_topic() {
+        let results = [
+            (TopicPartition::new("a", 0), (ErrorCode::None, None)),
+            (
+                TopicPartition::new("b", 0),
+                (ErrorCode::InvalidReplicaAssignment, Some("why".to_owned())),
+            ),
+            (TopicPartition::new("b", 1), (ErrorCode::None, None)),
+        ];
+        let response = response(ErrorCode::None, results.into());
+        let found: Vec<_> = response
+            .responses
+            .iter()
+            .map(|t| (t.name.as_str(), t.partitions.len()))
+            .collect();
+        assert_eq!(found, [("a", 1), ("b", 2)]);
+        assert_eq!(
+            response.responses[1].partitions[0].error_message.as_deref(),
+            Some("why")
+        );
+    }
+}
