@@ -86,6 +86,18 @@ impl LogDir {
         result.map_err(|error| self.fail(&error))
     }
 
+    /// Like [`Self::check`] for a read without the log's lock. A truncation or a deletion may pull the file away
+    /// from under it, so bytes that make no sense and files that are not there fail the read, not the dir.
+    pub fn check_read<T>(&self, result: io::Result<T>) -> Result<T, LogError> {
+        result.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::NotFound => {
+                tracing::warn!(dir = %self.path.display(), %error, "read failed");
+                self.error(&error.to_string())
+            }
+            _ => self.fail(&error),
+        })
+    }
+
     /// Takes the dir offline; the first error counts and is logged here, as nobody above can handle it.
     pub fn fail(&self, error: &io::Error) -> LogError {
         let reason = error.to_string();

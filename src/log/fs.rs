@@ -97,10 +97,10 @@ impl Fs {
     }
 
     /// The file in `slot`, opened if it is not yet.
-    pub fn open_once<'a>(&self, slot: &'a mut Option<File>, path: &Path) -> io::Result<&'a File> {
+    pub fn open_once<'a>(&self, slot: &'a mut Option<Arc<File>>, path: &Path) -> io::Result<&'a Arc<File>> {
         match slot {
             Some(file) => Ok(file),
-            None => Ok(slot.insert(self.open(path)?)),
+            None => Ok(slot.insert(Arc::new(self.open(path)?))),
         }
     }
 

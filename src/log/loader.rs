@@ -333,6 +333,7 @@ impl Loader<'_> {
             now_ms,
         )?;
         let active = self.segments.last().expect("made above if there was none");
+        active.release_indexes();
         let end = active.end_metadata(end);
         let topic_id = partition_metadata::read(fs, &dir.join(partition_metadata::FILE_NAME))?;
         Ok(LoadedLog {

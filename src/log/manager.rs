@@ -72,6 +72,8 @@ pub struct LogManager {
     threads: Mutex<Vec<JoinHandle<()>>>,
     threads_per_dir: usize,
     producer_id_expiration_ms: i64,
+    /// `log.segment.delete.delay.ms`, for what a stop has left over.
+    file_delete_delay_ms: i64,
     intervals: Intervals,
     /// Set by the first call of [`LogManager::shutdown`].
     stopped: Mutex<bool>,

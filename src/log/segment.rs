@@ -481,19 +481,29 @@ impl LogSegment {
     /// Lets go of files and maps until they are needed.
     pub fn release(&self) {
         self.records.release();
+        self.release_indexes();
+    }
+
+    /// Lets go of the indexes' files and maps until they are needed.
+    pub fn release_indexes(&self) {
         let mut state = self.state.lock();
         state.offset_index.release();
         state.time_index.release();
         state.txn_index.release();
     }
 
-    /// fsync of all files.
-    pub fn sync(&self) -> io::Result<()> {
+    /// fsync of all files. No lock is held while the disk works.
+    pub fn sync(&self, fs: &Fs) -> io::Result<()> {
         self.records.sync()?;
-        let mut state = self.state.lock();
-        state.offset_index.sync()?;
-        state.time_index.sync()?;
-        state.txn_index.sync()
+        let handles = {
+            let mut state = self.state.lock();
+            let offset_and_time = [state.offset_index.handle()?, state.time_index.handle()?];
+            offset_and_time.into_iter().chain(state.txn_index.handle()?)
+        };
+        for (file, path) in handles {
+            fs.sync(&file, &path)?;
+        }
+        Ok(())
     }
 
     /// Whether the indexes can be what they are taken for, as far as that costs next to nothing.

@@ -29,7 +29,6 @@ pub struct TestLog {
     pub scheduler: Arc<Scheduler>,
     pub failures: Arc<FailureChannel>,
     pub config: LogConfig,
-    pub fs: Fs,
 }
 
 /// How to open a log.
@@ -96,7 +95,6 @@ impl TestLog {
             scheduler,
             failures,
             config,
-            fs,
         })
     }
 

@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memmap2::Mmap;
 
@@ -25,7 +26,7 @@ pub(super) struct IndexFile<const N: usize> {
     /// Bytes of the file, the zeros behind the last entry included.
     length: u64,
     /// Open while the segment is being written.
-    file: Option<File>,
+    file: Option<Arc<File>>,
     map: Option<Mmap>,
 }
 
@@ -39,10 +40,12 @@ impl<const N: usize> IndexFile<N> {
             entries: 0,
             entries_max: bytes_max / N,
             length: 0,
-            file: Some(file),
+            file: Some(Arc::new(file)),
             map: None,
         };
         index.preallocate()?;
+        // Many logs are made and hardly any is written at once: the first entry opens the file again.
+        index.release();
         Ok(index)
     }
 
@@ -129,7 +132,7 @@ impl<const N: usize> IndexFile<N> {
             let file = self.fs.open_once(&mut self.file, &self.path)?;
             // SAFETY: the log dir is locked, so only this value changes the file. It changes bytes below
             // `entries` never, and it drops the map before it shortens the file. The slice borrows `self`.
-            let map = unsafe { Mmap::map(file) };
+            let map = unsafe { Mmap::map(&**file) };
             let map =
                 map.map_err(|e| io::Error::new(e.kind(), format!("map {}: {e}", self.path.display())))?;
             if map.len() < used {
@@ -170,10 +173,10 @@ impl<const N: usize> IndexFile<N> {
         self.file = None;
     }
 
-    /// fsync.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    /// The open file, for an fsync that must not hold the segment's lock.
+    pub(super) fn handle(&mut self) -> io::Result<(Arc<File>, PathBuf)> {
         let file = self.fs.open_once(&mut self.file, &self.path)?;
-        self.fs.sync(file, &self.path)
+        Ok((Arc::clone(file), self.path.clone()))
     }
 }
 

@@ -7,8 +7,10 @@
 //! Offsets and positions increase strictly (trap 60). The index is sparse: one entry about every
 //! `index.interval.bytes`.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::mmap::{IndexFile, last_not_beyond};
 use crate::common::ids::Offset;
@@ -174,9 +176,9 @@ impl OffsetIndex {
         self.file.release();
     }
 
-    /// fsync.
-    pub fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()
+    /// The open file, for an fsync that must not hold the segment's lock.
+    pub fn handle(&mut self) -> io::Result<(Arc<File>, PathBuf)> {
+        self.file.handle()
     }
 
     /// The file.

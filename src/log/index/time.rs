@@ -7,8 +7,10 @@
 //! An entry says that no record before its offset has a larger timestamp. Timestamps increase strictly, offsets
 //! never fall (trap 60). One slot is kept free for the entry that is written when the segment is rolled.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::mmap::{IndexFile, last_not_beyond};
 use crate::common::ids::Offset;
@@ -176,9 +178,9 @@ impl TimeIndex {
         self.file.release();
     }
 
-    /// fsync.
-    pub fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()
+    /// The open file, for an fsync that must not hold the segment's lock.
+    pub fn handle(&mut self) -> io::Result<(Arc<File>, PathBuf)> {
+        self.file.handle()
     }
 
     /// The file.

@@ -11,6 +11,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::common::ids::{Offset, ProducerId};
 use crate::log::fs::{Fs, corrupt};
@@ -69,7 +70,7 @@ pub struct TransactionIndex {
     base_offset: Offset,
     /// 0 also stands for "no file".
     length: u64,
-    file: Option<File>,
+    file: Option<Arc<File>>,
 }
 
 impl TransactionIndex {
@@ -215,13 +216,13 @@ impl TransactionIndex {
         self.length
     }
 
-    /// fsync, if there is a file.
-    pub fn sync(&mut self) -> io::Result<()> {
+    /// The open file, for an fsync that must not hold the segment's lock; `None` if there is no file.
+    pub fn handle(&mut self) -> io::Result<Option<(Arc<File>, PathBuf)>> {
         if self.length == 0 && self.file.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let file = self.fs.open_once(&mut self.file, &self.path)?;
-        self.fs.sync(file, &self.path)
+        Ok(Some((Arc::clone(file), self.path.clone())))
     }
 
     /// Lets go of the handle until it is needed.

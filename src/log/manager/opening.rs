@@ -82,6 +82,7 @@ pub(super) fn open(
         threads: Mutex::default(),
         threads_per_dir: config.num_recovery_threads_per_data_dir.max(1),
         producer_id_expiration_ms: config.producer_id_expiration_ms,
+        file_delete_delay_ms: config.log_defaults.file_delete_delay_ms,
         intervals: Intervals {
             initial_delay: config.log_initial_task_delay_ms,
             retention: config.log_retention_check_interval_ms,
@@ -193,7 +194,7 @@ impl LogManager {
             }
         }
         for path in found.deleted {
-            self.remove_later(&managed.dir, path, LogConfig::default().file_delete_delay_ms);
+            self.remove_later(&managed.dir, path, self.file_delete_delay_ms);
         }
         // Offsets of partitions that are gone would be believed if one of that name were created again.
         if managed.checkpoint_recovery_points(&self.logs) {

@@ -114,7 +114,7 @@ impl UnifiedLog {
             if offset >= end.offset {
                 break;
             }
-            if let Some((position, _)) = self.context.dir.check(current.translate_offset(offset))? {
+            if let Some((position, _)) = self.context.dir.check_read(current.translate_offset(offset))? {
                 return Ok(LogOffsetMetadata {
                     offset,
                     segment_base_offset: current.base_offset(),

@@ -22,12 +22,12 @@ impl UnifiedLog {
     pub fn offset_by_timestamp(&self, timestamp: i64) -> Result<Option<TimestampedOffset>, LogError> {
         self.context.dir.ensure_online()?;
         let (segments, start) = self.segments_and_start();
-        let check = |result| self.context.dir.check(result);
+        let check = |result| self.context.dir.check_read(result);
         for segment in &segments {
             // The first segment that may have one; if it does not after all, nor has any later one (Kafka).
             if check(segment.largest_timestamp())? >= timestamp {
                 let found = first_record_since(segment, timestamp, start);
-                return self.context.dir.check(found);
+                return self.context.dir.check_read(found);
             }
         }
         Ok(None)
@@ -39,7 +39,7 @@ impl UnifiedLog {
         let (segments, start) = self.segments_and_start();
         let mut latest: Option<(i64, &Arc<LogSegment>)> = None;
         for segment in &segments {
-            let max = self.context.dir.check(segment.max_timestamp())?.timestamp;
+            let max = self.context.dir.check_read(segment.max_timestamp())?.timestamp;
             if latest.is_none_or(|(so_far, _)| max > so_far) {
                 latest = Some((max, segment));
             }

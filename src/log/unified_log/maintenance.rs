@@ -176,7 +176,7 @@ impl UnifiedLog {
         let active = self.active_segment();
         dir.check(active.on_become_inactive())?;
         // The indexes were cut after the flush.
-        dir.check(active.sync())?;
+        dir.check(active.sync(dir.fs()))?;
         dir.check(dir.fs().sync_dir(&writer.path))?;
         writer.closed = true;
         for segment in self.view.lock().segments.iter() {

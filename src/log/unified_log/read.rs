@@ -91,7 +91,7 @@ impl UnifiedLog {
                 false => current.size(),
             };
             let read = current.read(offset, max_bytes, position_max, min_one_message);
-            if let Some(read) = self.context.dir.check(read)? {
+            if let Some(read) = self.context.dir.check_read(read)? {
                 return self.fetched(offset, isolation, &current, read);
             }
             // The cleaner may have removed the end of this segment: the next one has the next record.
@@ -146,8 +146,12 @@ impl UnifiedLog {
             offset,
             position: read.start.position,
         };
-        let check = |result| self.context.dir.check(result);
-        let upper_bound = match self.context.dir.check(segment.upper_bound_offset(start, size))? {
+        let check = |result| self.context.dir.check_read(result);
+        let upper_bound = match self
+            .context
+            .dir
+            .check_read(segment.upper_bound_offset(start, size))?
+        {
             Some(offset) => offset,
             None => {
                 let view = self.view.lock();

@@ -137,7 +137,7 @@ impl UnifiedLog {
             (segments, view.truncations)
         };
         for segment in &segments {
-            match segment.sync() {
+            match segment.sync(dir.fs()) {
                 // Deleted meanwhile by retention, a truncation, or with the whole log.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && !self.has_segment(segment) => {}
                 result => dir.check(result)?,

@@ -30,12 +30,15 @@ impl UnifiedLog {
             return Ok(false);
         }
         tracing::info!(log = %self.partition, offset, end, "truncating log");
+        let recovery_point = self.recovery_point();
         match offset < first {
             true => self.start_empty_at(&mut writer, offset)?,
             false => self.cut(&mut writer, offset)?,
         }
         drop(writer);
-        (self.context.on_truncated)();
+        if offset < recovery_point {
+            (self.context.on_truncated)();
+        }
         Ok(true)
     }
 
