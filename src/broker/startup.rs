@@ -148,19 +148,12 @@ async fn start_on(
         .set(controller.clone())
         .unwrap_or_else(|_| unreachable!("set once"));
 
-    let hooks = Arc::new(ConfigHooks {
+    let hooks = ConfigHooks {
         log_manager: log_manager.clone(),
         configs: configs.clone(),
         controller: controller.clone(),
-    });
-    let changes = ConfigChangeListener::new(zk.clone(), configs.clone(), clock.clone(), vec![hooks]);
-    tokio::spawn(changes.run(stop.child_token()));
-    let features_epoch = Arc::new(AtomicI64::new(-1));
-    tokio::spawn(features::follow(
-        zk.clone(),
-        features_epoch.clone(),
-        stop.child_token(),
-    ));
+    };
+    let features_epoch = follow_zookeeper(&zk, &configs, &clock, hooks, &stop);
 
     let blocks = ControllerBlocks::new(&config, metadata.clone(), broker_epoch);
     let api = Arc::new(Api {
@@ -190,6 +183,26 @@ async fn start_on(
         stop,
         failed,
     })
+}
+
+/// Starts the tasks that apply what others write to ZooKeeper; returns where the version of `/feature` is kept.
+fn follow_zookeeper(
+    zk: &Arc<dyn ZkStore>,
+    configs: &Arc<DynamicConfigs>,
+    clock: &SharedClock,
+    hooks: ConfigHooks,
+    stop: &CancellationToken,
+) -> Arc<AtomicI64> {
+    let changes =
+        ConfigChangeListener::new(zk.clone(), configs.clone(), clock.clone(), vec![Arc::new(hooks)]);
+    tokio::spawn(changes.run(stop.child_token()));
+    let features_epoch = Arc::new(AtomicI64::new(-1));
+    tokio::spawn(features::follow(
+        zk.clone(),
+        features_epoch.clone(),
+        stop.child_token(),
+    ));
+    features_epoch
 }
 
 /// Steps 12 and 13: refuses an address that is taken, registers, starts the controller module.
