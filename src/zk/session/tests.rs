@@ -1,7 +1,6 @@
 //! What only a real session goes through: connections that break, servers that are not there.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
