@@ -195,7 +195,7 @@ pub struct Headers {
 
 impl Headers {
     /// The next batch's first byte in the file and its header.
-    pub fn next(&mut self) -> io::Result<Option<(u64, BatchHeader)>> {
+    pub fn next_header(&mut self) -> io::Result<Option<(u64, BatchHeader)>> {
         let position = self.position;
         let left = self.end.saturating_sub(position);
         let wanted = left.min(RECORD_BATCH_OVERHEAD as u64) as usize;
@@ -242,7 +242,7 @@ impl Batches {
     }
 
     /// The next batch. Neither its checksum nor its offsets have been looked at.
-    pub fn next(&mut self) -> io::Result<Option<RecordBatch<'_>>> {
+    pub fn next_batch(&mut self) -> io::Result<Option<RecordBatch<'_>>> {
         let left = self.end.saturating_sub(self.position);
         self.fill(left.min(RECORD_BATCH_OVERHEAD as u64) as usize)?;
         let header = match BatchHeader::parse(&self.buffer[self.start..self.filled]) {

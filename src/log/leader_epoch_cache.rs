@@ -213,7 +213,8 @@ mod tests {
     #[test]
     fn truncation_keeps_the_epoch_of_the_cut() {
         let all: &[(LeaderEpoch, Offset)] = &[(2, 10), (4, 20), (7, 30)];
-        let from_start: [(Offset, &[(LeaderEpoch, Offset)], bool); 5] = [
+        type Case<'a> = (Offset, &'a [(LeaderEpoch, Offset)], bool);
+        let from_start: [Case; 5] = [
             (5, all, false),
             (10, all, false),
             (15, &[(2, 15), (4, 20), (7, 30)], true),

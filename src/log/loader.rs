@@ -145,7 +145,7 @@ fn next_offset_of_file(fs: &Fs, path: &Path, base_offset: Offset, size: u64) -> 
     let records = super::file_records::FileRecords::open(fs, path, size);
     let mut headers = records.headers(0, size)?;
     let mut next = base_offset;
-    while let Some((_, header)) = headers.next()? {
+    while let Some((_, header)) = headers.next_header()? {
         next = header.next_offset();
     }
     Ok(next)
@@ -398,7 +398,7 @@ fn replay_segment(
         return Ok(());
     };
     let mut headers = segment.records().headers(position, segment.size())?;
-    while let Some((position, header)) = headers.next()? {
+    while let Some((position, header)) = headers.next_header()? {
         if header.base_offset() >= end {
             break;
         }
@@ -410,7 +410,7 @@ fn replay_segment(
             true => {
                 let batch_end = position + header.size_in_bytes() as u64;
                 let mut batches = segment.records().batches(position, batch_end)?;
-                match batches.next()? {
+                match batches.next_batch()? {
                     Some(batch) => ProducerBatch::read(&batch, batch.records()),
                     None => continue,
                 }

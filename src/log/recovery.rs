@@ -25,7 +25,7 @@ pub fn recover_segment(
     let mut next_offset = segment.base_offset();
     let mut epochs_changed = false;
     loop {
-        let batch = match batches.next() {
+        let batch = match batches.next_batch() {
             Ok(Some(batch)) => batch,
             Ok(None) => break,
             Err(e) if e.kind() == io::ErrorKind::InvalidData => {

@@ -282,7 +282,7 @@ impl LogSegment {
         let end = self.size();
         let start = self.state.lock().offset_index.lookup(offset)?;
         let mut headers = self.records.headers(start.position, end)?;
-        while let Some((position, header)) = headers.next()? {
+        while let Some((position, header)) = headers.next_header()? {
             if header.last_offset() >= offset {
                 return Ok(Some((position, header)));
             }
@@ -352,7 +352,7 @@ impl LogSegment {
         if let Some(first) = self.state.lock().first_timestamp {
             return Ok(first);
         }
-        let Some((_, header)) = self.records.headers(0, self.size())?.next()? else {
+        let Some((_, header)) = self.records.headers(0, self.size())?.next_header()? else {
             return Ok(-1);
         };
         self.state.lock().first_timestamp = Some(header.max_timestamp());
@@ -396,7 +396,7 @@ impl LogSegment {
         };
         let mut next = self.base_offset;
         let mut headers = self.records.headers(last.position.min(end), end)?;
-        while let Some((_, header)) = headers.next()? {
+        while let Some((_, header)) = headers.next_header()? {
             next = header.next_offset();
         }
         Ok(next)
@@ -455,7 +455,7 @@ impl LogSegment {
         let start = state.offset_index.lookup(last.offset)?;
         state.max_timestamp = Some(last);
         let mut headers = self.records.headers(start.position, self.size())?;
-        while let Some((_, header)) = headers.next()? {
+        while let Some((_, header)) = headers.next_header()? {
             state.note_timestamp(header.max_timestamp(), header.last_offset())?;
         }
         Ok(())

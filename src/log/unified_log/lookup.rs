@@ -95,13 +95,13 @@ fn first_record_since(
     let from = segment.search_start(timestamp, start)?;
     let end = segment.size();
     let mut headers = segment.records().headers(from.position, end)?;
-    while let Some((position, header)) = headers.next()? {
+    while let Some((position, header)) = headers.next_header()? {
         if header.max_timestamp() < timestamp || header.last_offset() < start {
             continue;
         }
         let batch_end = position + header.size_in_bytes() as u64;
         let mut batches = segment.records().batches(position, batch_end)?;
-        if let Some(batch) = batches.next()?
+        if let Some(batch) = batches.next_batch()?
             && let Some(found) = first_record_in(&batch, timestamp, start)
         {
             return Ok(Some(found));
