@@ -70,9 +70,9 @@ impl Schemas {
                     let validator = znode["schema"]
                         .as_str()
                         .and_then(|name| self.validators.get(name));
-                    match validator.map(|validator| validator.validate(&json)) {
+                    match validator {
                         None => Some("the index names no schema".into()),
-                        Some(result) => result.err().map(|error| error.to_string()),
+                        Some(validator) => validator.validate(&json).err().map(|error| error.to_string()),
                     }
                 }
             },
