@@ -202,3 +202,11 @@ pub fn assert_nothing_lost(written: &Written, contents: &Contents) -> Result<()>
     );
     Ok(())
 }
+
+/// Fails, naming them, if records are there more than once: an idempotent producer's must not be.
+pub fn assert_nothing_twice(contents: &Contents) -> Result<()> {
+    let mut found = occurrences(contents);
+    found.retain(|_, count| *count > 1);
+    ensure!(found.is_empty(), "there more than once: {found:?}");
+    Ok(())
+}

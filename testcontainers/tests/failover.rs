@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use barnabas_testcontainers::load::{Load, assert_nothing_lost, read_all};
+use barnabas_testcontainers::load::{Load, assert_nothing_lost, assert_nothing_twice, read_all};
 use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Cluster, Kind};
 
@@ -96,15 +96,7 @@ async fn all_brokers_are_killed_at_once_and_come_back_with_everything() -> Resul
     ensure!(written.failed.is_empty(), "{} failed", written.failed.len());
     let contents = read_all(&cluster.client(), "orders").await?;
     assert_nothing_lost(&written, &contents)?;
-    let twice = barnabas_testcontainers::load::occurrences(&contents)
-        .values()
-        .filter(|&&n| n > 1)
-        .count();
-    ensure!(
-        twice == 0,
-        "{twice} records of an idempotent producer are there twice"
-    );
-    Ok(())
+    assert_nothing_twice(&contents)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,15 +130,7 @@ async fn a_frozen_leader_is_replaced_and_changes_nothing_when_it_thaws() -> Resu
     let written = load.stop().await?;
     let contents = read_all(&cluster.client(), "orders").await?;
     assert_nothing_lost(&written, &contents)?;
-    let twice = barnabas_testcontainers::load::occurrences(&contents)
-        .values()
-        .filter(|&&n| n > 1)
-        .count();
-    ensure!(
-        twice == 0,
-        "{twice} records of an idempotent producer are there twice"
-    );
-    Ok(())
+    assert_nothing_twice(&contents)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use barnabas_testcontainers::load::{Contents, Load, Written, assert_nothing_lost, occurrences, read_all};
+use barnabas_testcontainers::load::{
+    Contents, Load, Written, assert_nothing_lost, assert_nothing_twice, read_all,
+};
 use barnabas_testcontainers::tools::{CONSOLE_CONSUMER, DUMP_LOG_SEGMENTS, kafka_tool, zk_get};
 use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Broker, Cluster, Kind};
@@ -71,12 +73,7 @@ fn assert_exactly_once(written: &Written, contents: &Contents) -> Result<()> {
     );
     ensure!(written.failed.is_empty(), "{} failed", written.failed.len());
     assert_nothing_lost(written, contents)?;
-    let twice: Vec<_> = occurrences(contents)
-        .into_iter()
-        .filter(|(_, n)| *n > 1)
-        .collect();
-    ensure!(twice.is_empty(), "there more than once: {twice:?}");
-    Ok(())
+    assert_nothing_twice(contents)
 }
 
 /// Every replica of every partition has the same bytes; Kafka's own tool finds nothing wrong with ours.
