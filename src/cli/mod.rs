@@ -9,6 +9,8 @@ mod zk;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
 
 /// An Apache Kafka 3.9 broker for clusters coordinated by ZooKeeper.
 #[derive(Parser)]
@@ -31,6 +33,7 @@ enum Command {
 impl Cli {
     /// Carries the command out.
     pub fn run(self) -> Result<()> {
+        raise_open_files_limit();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             match self.command {
@@ -42,5 +45,17 @@ impl Cli {
         // What still runs in the background has nothing left to do.
         runtime.shutdown_background();
         result
+    }
+}
+
+/// Every partition keeps files open; the soft limit of a login shell, often 1024, is soon reached. The JVM raises it too.
+fn raise_open_files_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, limit = limit.current, "cannot raise the limit of open files");
     }
 }
