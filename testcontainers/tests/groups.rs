@@ -70,18 +70,7 @@ async fn kcat_and_the_console_consumer_read_in_a_group_and_go_on_where_they_stop
     kcat(&["-P", "-b", &bootstrap, "-t", "jobs"], "one more\n")
         .await?
         .ok()?;
-    let arguments = [
-        "-b",
-        &bootstrap,
-        "-G",
-        "workers",
-        "-o",
-        "beginning",
-        "-c",
-        "1",
-        "-q",
-        "jobs",
-    ];
+    let arguments = ["-b", &bootstrap, "-G", "workers", "-c", "1", "-q", "jobs"];
     let more = kcat(&arguments, "").await?.ok()?;
     ensure!(more == "one more\n", "kcat read {more:?}");
     Ok(())
