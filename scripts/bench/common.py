@@ -1,16 +1,7 @@
-#!/usr/bin/env python3
-"""Measures barnabas beside Apache Kafka 3.9.1, one after the other in the same run, three brokers each.
+"""What the measures share: nodes with their CPU seconds and memory, a ZooKeeper, Kafka's tools, the table at the end."""
+import os, signal, socket, subprocess, sys, time
 
-usage: scripts/bench [--megabytes N] [--kinds barnabas,kafka]
-
-Wants scripts/test to have run once (it builds the binary and fetches Kafka's jars). For each kind: seconds from start to
-the first answer, idle resident memory, then records of 1 KB through Kafka's own ProducerPerformance (acks=all, factor 3)
-and ConsumerPerformance: megabytes a second and the brokers' CPU-seconds per gigabyte. The machine is part of the
-figures: compare within one run only.
-"""
-import argparse, os, re, shutil, signal, socket, subprocess, sys, tempfile, time
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIBS = os.environ.get('BARNABAS_KAFKA_LIBS', os.path.join(ROOT, '.cache/kafka-libs'))
 BINARY = os.environ.get('BARNABAS_BIN', os.path.join(ROOT, 'target/release/barnabas'))
 LOG4J = os.path.join(ROOT, 'testcontainers/kafka/log4j-warn.properties')
@@ -123,58 +114,11 @@ def measured(nodes, work):
     return output, sum(n.cpu_seconds() for n in nodes) - sum(before)
 
 
-def run(kind, folder, zookeeper_port, megabytes):
-    nodes, bootstrap, start_seconds = brokers(kind, folder, zookeeper_port)
-    try:
-        time.sleep(3)
-        row = {'start s': start_seconds, 'idle MB': max(n.resident_mb() for n in nodes)}
-        tool('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', bootstrap, '--create', '--topic', 'bench',
-             '--partitions', 6, '--replication-factor', 3)
-        time.sleep(2)
-
-        def produce(count):
-            return tool('org.apache.kafka.tools.ProducerPerformance', '--topic', 'bench', '--num-records', count,
-                        '--record-size', 1000, '--throughput', -1, '--producer-props', f'bootstrap.servers={bootstrap}',
-                        'acks=all', 'batch.size=65536', 'linger.ms=5')
-
-        produce(20000)  # warm
-        records = megabytes * 1000
-        output, cpu = measured(nodes, lambda: produce(records))
-        row['produce MB/s'] = float(re.findall(r'\(([\d.]+) MB/sec\)', output)[-1]) * 1.048576
-        row['produce CPU-s/GB'] = cpu / (megabytes / 1000)
-        output, cpu = measured(nodes, lambda: tool(
-            'org.apache.kafka.tools.ConsumerPerformance', '--bootstrap-server', bootstrap, '--topic', 'bench',
-            '--messages', records, '--timeout', 60000))
-        row['consume MB/s'] = float(output.strip().splitlines()[-1].split(', ')[3]) * 1.048576
-        row['consume CPU-s/GB'] = cpu / (megabytes / 1000)
-        row['loaded MB'] = max(n.resident_mb() for n in nodes)
-        return row
-    finally:
-        for node in nodes:
-            node.stop()
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--megabytes', type=int, default=1000)
-    parser.add_argument('--kinds', default='barnabas,kafka')
-    arguments = parser.parse_args()
-    folder = tempfile.mkdtemp(prefix='barnabas-bench-')
-    keeper, port = zookeeper(folder)
-    rows = {}
-    try:
-        for kind in arguments.kinds.split(','):
-            rows[kind] = run(kind, folder, port, arguments.megabytes)
-    finally:
-        keeper.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+def print_side_by_side(rows):
+    """rows: kind -> {figure: value}. With two kinds the last column is the first divided by the second."""
     kinds = list(rows)
     print(f'{"":18}' + ''.join(f'{k:>12}' for k in kinds) + ('       ratio' if len(kinds) == 2 else ''))
     for name in rows[kinds[0]]:
         values = [rows[k][name] for k in kinds]
         ratio = f'{values[0] / values[1]:12.2f}' if len(values) == 2 and values[1] else ''
         print(f'{name:18}' + ''.join(f'{v:12.2f}' for v in values) + ratio)
-
-
-if __name__ == '__main__':
-    main()
