@@ -3,6 +3,7 @@
 
 pub mod common;
 pub mod config;
+pub mod metrics;
 
 pub mod protocol;
 pub mod purgatory;

@@ -21,6 +21,7 @@ use crate::coordinator::group::{GROUP_METADATA_TOPIC, GroupCoordinator, Replicat
 use crate::coordinator::producer_ids::{ControllerBlocks, ProducerIdManager};
 use crate::log::{LogDirsError, LogManager};
 use crate::metadata::MetadataCache;
+use crate::metrics::{MetricsServer, Registry};
 use crate::network::{BindError, SocketServer};
 use crate::replica::{BrokerEpochSource, ReplicaManager, TopicConfigs};
 use crate::zk::registration::{Registration, RegistrationError, check_endpoints};
@@ -59,6 +60,16 @@ pub enum StartError {
 struct Identity {
     cluster_id: String,
     config: Arc<BrokerConfig>,
+}
+
+/// What every later step stands on.
+struct Foundation {
+    config: Arc<BrokerConfig>,
+    zk: Arc<dyn ZkStore>,
+    clock: SharedClock,
+    metrics: Registry,
+    /// Ends the tasks that are not stopped in an order of their own.
+    stop: CancellationToken,
 }
 
 pub(super) async fn start(config: BrokerConfig, clock: SharedClock) -> Result<Broker, StartError> {
@@ -102,11 +113,19 @@ async fn start_on(
     let Identity { cluster_id, config } = identify(config, &*zk, connect).await?;
     let configs = Arc::new(DynamicConfigs::new(config.clone()));
     configs.load(&*zk).await.map_err(zk_failed)?;
-    let log_manager = open_logs(configs.current(), configs.clone(), clock.clone()).await?;
+    let base = Foundation {
+        config: config.clone(),
+        zk: zk.clone(),
+        clock: clock.clone(),
+        metrics: Registry::new(clock.clone()),
+        stop: CancellationToken::new(),
+    };
+    let metrics_server = bind_metrics(&config).await?;
+    let log_manager = open_logs(&base, &configs).await?;
     log_manager.start_background();
 
     let metadata = Arc::new(MetadataCache::default());
-    let server = SocketServer::bind(&config).await?;
+    let server = SocketServer::bind(&config, &base.metrics).await?;
     let endpoints: Vec<Endpoint> = server.endpoints().cloned().collect();
     // The replicas need the broker's epoch, which the controller module, started later, keeps.
     let controller_slot = Arc::new(OnceLock::<ControllerHandle>::new());
@@ -114,24 +133,10 @@ async fn start_on(
         let slot = controller_slot.clone();
         Arc::new(move || slot.get().map_or(-1, ControllerHandle::broker_epoch))
     };
-    let replicas = {
-        let configs = configs.clone();
-        let topic_configs: TopicConfigs = Arc::new(move |topic| configs.topic_config(topic));
-        let (logs, epoch) = (log_manager.clone(), broker_epoch.clone());
-        ReplicaManager::new(
-            config.clone(),
-            logs,
-            metadata.clone(),
-            clock.clone(),
-            topic_configs,
-            epoch,
-        )
-    };
-    let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
+    let replicas = replica_manager(&base, &configs, &log_manager, &metadata, broker_epoch.clone());
+    let failed = CancellationToken::new();
     // Coordinators hear of leadership through the replicas, so they stand before the first LeaderAndIsr can come.
-    let groups = start_groups(&config, &*zk, &replicas, &clock)
-        .await
-        .map_err(zk_failed)?;
+    let groups = start_groups(&base, &replicas).await.map_err(zk_failed)?;
     replicas.add_listener(Arc::new(ReplicaHooks {
         broker_id: config.broker_id,
         groups: groups.clone(),
@@ -141,9 +146,7 @@ async fn start_on(
     }));
     replicas.start();
 
-    let endpoints_to_register = advertised(&config, &endpoints);
-    let controller =
-        register_and_elect(&config, &zk, endpoints_to_register, &clock, stop.child_token()).await?;
+    let controller = register_and_elect(&base, advertised(&config, &endpoints)).await?;
     controller_slot
         .set(controller.clone())
         .unwrap_or_else(|_| unreachable!("set once"));
@@ -153,7 +156,7 @@ async fn start_on(
         configs: configs.clone(),
         controller: controller.clone(),
     };
-    let features_epoch = follow_zookeeper(&zk, &configs, &clock, hooks, &stop);
+    let features_epoch = follow_zookeeper(&base, &configs, hooks);
 
     let blocks = ControllerBlocks::new(&config, metadata.clone(), broker_epoch);
     let api = Arc::new(Api {
@@ -170,6 +173,9 @@ async fn start_on(
         zk,
     });
     let server = server.start(&api);
+    if let Some(metrics_server) = metrics_server {
+        tokio::spawn(metrics_server.run(base.metrics, base.stop.child_token()));
+    }
     Ok(Broker {
         config,
         endpoints,
@@ -180,21 +186,16 @@ async fn start_on(
         groups,
         controller,
         server,
-        stop,
+        stop: base.stop,
         failed,
     })
 }
 
 /// Starts the tasks that apply what others write to ZooKeeper; returns where the version of `/feature` is kept.
-fn follow_zookeeper(
-    zk: &Arc<dyn ZkStore>,
-    configs: &Arc<DynamicConfigs>,
-    clock: &SharedClock,
-    hooks: ConfigHooks,
-    stop: &CancellationToken,
-) -> Arc<AtomicI64> {
-    let changes =
-        ConfigChangeListener::new(zk.clone(), configs.clone(), clock.clone(), vec![Arc::new(hooks)]);
+fn follow_zookeeper(base: &Foundation, configs: &Arc<DynamicConfigs>, hooks: ConfigHooks) -> Arc<AtomicI64> {
+    let (zk, stop) = (&base.zk, &base.stop);
+    let hooks = vec![Arc::new(hooks) as _];
+    let changes = ConfigChangeListener::new(zk.clone(), configs.clone(), base.clock.clone(), hooks);
     tokio::spawn(changes.run(stop.child_token()));
     let features_epoch = Arc::new(AtomicI64::new(-1));
     tokio::spawn(features::follow(
@@ -207,12 +208,12 @@ fn follow_zookeeper(
 
 /// Steps 12 and 13: refuses an address that is taken, registers, starts the controller module.
 async fn register_and_elect(
-    config: &Arc<BrokerConfig>,
-    zk: &Arc<dyn ZkStore>,
+    base: &Foundation,
     endpoints: Vec<Endpoint>,
-    clock: &SharedClock,
-    shutdown: CancellationToken,
 ) -> Result<ControllerHandle, StartError> {
+    let Foundation {
+        config, zk, clock, ..
+    } = base;
     let info = BrokerInfo::new(endpoints, config.broker_rack.clone(), clock.wall_ms());
     check_endpoints(&**zk, config.broker_id, &info).await?;
     let registration = Arc::new(Registration::new(config.broker_id));
@@ -223,7 +224,8 @@ async fn register_and_elect(
         clock: clock.clone(),
         broker_epoch,
         register: register_again(registration, zk.clone(), info, clock.clone()),
-        shutdown,
+        metrics: base.metrics.clone(),
+        shutdown: base.stop.child_token(),
     }))
 }
 
@@ -260,17 +262,31 @@ async fn identify(mut config: BrokerConfig, zk: &dyn ZkStore, connect: &str) -> 
     })
 }
 
-async fn open_logs(
-    config: Arc<BrokerConfig>,
-    configs: Arc<DynamicConfigs>,
-    clock: SharedClock,
-) -> Result<Arc<LogManager>, StartError> {
+async fn open_logs(base: &Foundation, configs: &Arc<DynamicConfigs>) -> Result<Arc<LogManager>, StartError> {
+    let (config, configs) = (configs.current(), configs.clone());
+    let (clock, metrics) = (base.clock.clone(), base.metrics.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        LogManager::open(&config, &|topic| configs.topic_config(topic), clock)
+        LogManager::open(&config, &|topic| configs.topic_config(topic), clock, &metrics)
     });
     Ok(opened
         .await
         .map_err(|error| StartError::Loading(error.to_string()))??)
+}
+
+/// The listener for scrapes, if one is configured.
+async fn bind_metrics(config: &BrokerConfig) -> Result<Option<MetricsServer>, StartError> {
+    let Some(address) = &config.barnabas_metrics_listener else {
+        return Ok(None);
+    };
+    let server = MetricsServer::bind(address).await;
+    let server = server.and_then(|server| Ok((server.address()?, server)));
+    let (bound, server) = server.map_err(|source| BindError::Address {
+        listener: "barnabas.metrics.listener".to_owned(),
+        address: address.clone(),
+        source,
+    })?;
+    info!(address = %bound, "metrics can be scraped");
+    Ok(Some(server))
 }
 
 /// What is registered: the advertised listeners, those without a port of their own with the one that was bound.
@@ -285,19 +301,44 @@ fn advertised(config: &BrokerConfig, bound: &[Endpoint]) -> Vec<Endpoint> {
     endpoints
 }
 
+fn replica_manager(
+    base: &Foundation,
+    configs: &Arc<DynamicConfigs>,
+    logs: &Arc<LogManager>,
+    metadata: &Arc<MetadataCache>,
+    broker_epoch: BrokerEpochSource,
+) -> Arc<ReplicaManager> {
+    let configs = configs.clone();
+    let topic_configs: TopicConfigs = Arc::new(move |topic| configs.topic_config(topic));
+    ReplicaManager::new(
+        base.config.clone(),
+        logs.clone(),
+        metadata.clone(),
+        base.clock.clone(),
+        topic_configs,
+        broker_epoch,
+        &base.metrics,
+    )
+}
+
 /// The group coordinator with as many partitions as its topic has, or will have.
 async fn start_groups(
-    config: &BrokerConfig,
-    zk: &dyn ZkStore,
+    base: &Foundation,
     replicas: &Arc<ReplicaManager>,
-    clock: &SharedClock,
 ) -> Result<Arc<GroupCoordinator>, ZkError> {
-    let topics = cluster::topic_assignments(zk, &[GROUP_METADATA_TOPIC.to_owned()], false).await?;
+    let config = &*base.config;
+    let topics = cluster::topic_assignments(&*base.zk, &[GROUP_METADATA_TOPIC.to_owned()], false).await?;
     let existing = topics.values().next().map(|topic| topic.partitions.len() as i32);
     let partition_count = existing.unwrap_or(config.offsets_topic_num_partitions);
     let commit_timeout = Duration::from_millis(config.offsets_commit_timeout_ms);
     let log = Arc::new(ReplicatedOffsetsLog::new(replicas.clone(), commit_timeout));
-    let groups = GroupCoordinator::new(config.into(), partition_count, log, clock.clone());
+    let groups = GroupCoordinator::new(
+        config.into(),
+        partition_count,
+        log,
+        base.clock.clone(),
+        &base.metrics,
+    );
     groups.start();
     Ok(groups)
 }

@@ -25,7 +25,8 @@ pub(super) struct Arguments {
     /// Broker ID listens on 127.0.0.1 at this port plus ID; free ports are taken if this is left out.
     #[arg(long)]
     base_port: Option<u16>,
-    /// Set a configuration of every broker; may be given many times.
+    /// Set a configuration of every broker; may be given many times. To the port of barnabas.metrics.listener each
+    /// broker adds its ID.
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 }
@@ -106,7 +107,21 @@ fn configure(arguments: &Arguments, id: u16) -> Result<BrokerConfig> {
     {
         properties.override_with(pair)?;
     }
-    Ok(BrokerConfig::from_properties(&properties)?.0)
+    let mut config = BrokerConfig::from_properties(&properties)?.0;
+    if let Some(address) = &mut config.barnabas_metrics_listener {
+        *address = nth_address(address, id).with_context(|| format!("{address}: no port for broker {id}"))?;
+    }
+    Ok(config)
+}
+
+/// `host:port` with the id added to the port, since the brokers share the machine; port 0 stays a free one.
+fn nth_address(address: &str, id: u16) -> Option<String> {
+    let (host, port) = address.rsplit_once(':')?;
+    let port = match port.parse().ok()? {
+        0 => 0,
+        port => u16::checked_add(port, id)?,
+    };
+    Some(format!("{host}:{port}"))
 }
 
 fn folder(dir: &Path, id: u16) -> PathBuf {

@@ -151,6 +151,9 @@ pub struct BrokerConfig {
     pub transaction_state_log_segment_bytes: i32,
     pub transaction_max_timeout_ms: i32,
 
+    /// `host:port` at which metrics can be scraped. Our own key.
+    pub barnabas_metrics_listener: Option<String>,
+
     /// The properties that all this was read from, for DescribeConfigs.
     pub originals: Properties,
 }

@@ -79,7 +79,8 @@ impl BrokerConfig {
             offsets_retention_minutes offsets_retention_check_interval_ms
             offsets_topic_num_partitions offsets_topic_replication_factor offsets_topic_segment_bytes
             transaction_state_log_num_partitions transaction_state_log_replication_factor
-            transaction_state_log_min_isr transaction_state_log_segment_bytes transaction_max_timeout_ms;
+            transaction_state_log_min_isr transaction_state_log_segment_bytes transaction_max_timeout_ms
+            barnabas_metrics_listener;
             listeners: listeners.bound,
             advertised_listeners: listeners.advertised,
             inter_broker_listener_name: listeners.inter_broker,
@@ -116,6 +117,12 @@ impl BrokerConfig {
             if wait > limit {
                 let reason = format!("value must not be above {name} ({limit})");
                 return Err(reader.refuse("replica.fetch.wait.max.ms", reason));
+            }
+        }
+        if let Some(address) = &self.barnabas_metrics_listener {
+            let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+            if !matches!(port, Some(Ok(_))) {
+                return Err(reader.refuse("barnabas.metrics.listener", "value must be host:port"));
             }
         }
         let queued_bytes: i64 = reader.read("queued.max.request.bytes")?;

@@ -19,6 +19,7 @@ use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
 use crate::config::BrokerConfig;
+use crate::metrics::Registry;
 use crate::zk::{ZkError, ZkStore};
 
 /// Pause before a registration is tried again that failed after a session had expired.
@@ -63,6 +64,8 @@ pub struct ControllerSetup {
     pub broker_epoch: BrokerEpoch,
     /// Registers again after a session has expired.
     pub register: RegisterBroker,
+    /// Where its figures go.
+    pub metrics: Registry,
     /// Ends the controller.
     pub shutdown: CancellationToken,
 }

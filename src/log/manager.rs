@@ -24,9 +24,11 @@ use super::unified_log::{LogContext, UnifiedLog};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicId, TopicPartition};
 use crate::config::{BrokerConfig, LogConfig};
+use crate::metrics::Registry;
 
 mod background;
 mod checkpoints;
+mod metrics;
 mod opening;
 
 type Logs = HashMap<TopicPartition, Arc<UnifiedLog>>;
@@ -82,13 +84,16 @@ pub struct LogManager {
 impl LogManager {
     /// Locks the log dirs, loads every log in them. `topic_config` gives the configuration of a topic. A dir that
     /// fails is left out, unless no other is left. Directories that do not belong in a log dir, a dir that is in
-    /// use, or a partition found twice are errors a person must see to.
+    /// use, or a partition found twice are errors a person must see to. Figures about the dirs go to `metrics`.
     pub fn open(
         config: &BrokerConfig,
         topic_config: &(dyn Fn(&str) -> LogConfig + Sync),
         clock: SharedClock,
+        metrics: &Registry,
     ) -> Result<Arc<Self>, LogDirsError> {
-        opening::open(config, topic_config, clock, super::fs::Fs::default())
+        let manager = opening::open(config, topic_config, clock, super::fs::Fs::default())?;
+        metrics::register(&manager, metrics);
+        Ok(manager)
     }
 
     /// The log of a partition, if there is one in a dir that works.

@@ -17,11 +17,12 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::ConnectionSlot;
 use super::request_handler::{Reply, RequestContext, RequestHandler};
+use super::request_metrics::{RequestMetrics, RequestTimes};
 use super::stream;
 use crate::protocol::codec::{self, DecodeError};
 use crate::protocol::frame::{FrameBuffer, FrameSizeError};
@@ -35,6 +36,7 @@ pub(super) struct ConnectionSettings {
     pub(super) max_idle: Duration,
     /// `queued.max.requests`: see [`Connection::handle`].
     pub(super) running_requests: Arc<Semaphore>,
+    pub(super) metrics: Arc<RequestMetrics>,
 }
 
 /// Why a connection ended.
@@ -106,20 +108,26 @@ impl<H: RequestHandler> Connection<H> {
     async fn serve_one(&mut self) -> Result<(), ConnectionEnd> {
         let frame = self.next_frame().await?;
         self.slot.touch();
+        let (received, bytes) = (Instant::now(), frame.len());
         let (header, request) = codec::decode_request(frame)?;
         self.context.api_version = header.version;
         if self.context.client_id != *header.client_id {
             self.context.client_id = header.client_id.to_string();
         }
-        match self.handle(header.correlation_id, request).await? {
+        let (reply, mut times) = self.handle(header.correlation_id, request, received).await?;
+        match reply {
             Reply::Send(response) => {
+                let answered = Instant::now();
                 let chunks = response.into_chunks();
                 stream::write_chunks(&self.stream, chunks, self.settings.max_idle).await?;
-                Ok(())
+                times.send = answered.elapsed();
             }
-            Reply::Nothing => Ok(()),
-            Reply::Close => Err(ConnectionEnd::ClosedByHandler),
+            Reply::Nothing => {}
+            Reply::Close => return Err(ConnectionEnd::ClosedByHandler),
         }
+        let metrics = &self.settings.metrics;
+        metrics.record(header.api, header.version, bytes, times);
+        Ok(())
     }
 
     /// Waits for a whole frame. Between two requests, and only there, the broker may end the connection.
@@ -164,26 +172,35 @@ impl<H: RequestHandler> Connection<H> {
         &mut self,
         correlation_id: i32,
         request: crate::protocol::Request,
-    ) -> Result<Reply, ConnectionEnd> {
+        received: Instant,
+    ) -> Result<(Reply, RequestTimes), ConnectionEnd> {
+        let mut times = RequestTimes::default();
         let running = self.settings.running_requests.clone();
         let permit = running.acquire().await.map_err(|_| ConnectionEnd::Stopping)?;
+        let begun = Instant::now();
+        times.queue = begun - received;
         let handled = self.handler.handle(&self.context, correlation_id, request);
         let mut handled = pin!(AssertUnwindSafe(handled).catch_unwind());
         let at_once = futures::poll!(&mut handled);
         drop(permit);
+        let first_pause = Instant::now();
+        times.local = first_pause - begun;
         let reply = match at_once {
             Poll::Ready(reply) => reply,
             Poll::Pending => {
                 let read_ahead = read_ahead(&self.stream, &mut self.frames, &mut self.ahead);
-                tokio::select! {
+                let reply = tokio::select! {
                     biased;
                     reply = &mut handled => reply,
                     // Never: reading ahead has no end.
                     never = read_ahead => match never {},
-                }
+                };
+                times.remote = first_pause.elapsed();
+                reply
             }
         };
-        reply.map_err(|panic| ConnectionEnd::Panicked(panic_message(&*panic)))
+        let reply = reply.map_err(|panic| ConnectionEnd::Panicked(panic_message(&*panic)))?;
+        Ok((reply, times))
     }
 }
 

@@ -1,10 +1,11 @@
 //! L2. Connections: the server that clients talk to, the client that talks to other brokers.
-//! Imports `common`, `config`, `protocol`. Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
+//! Imports `common`, `config`, `metrics`, `protocol`. Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
 
 pub mod client;
 mod connection;
 mod limits;
 pub mod request_handler;
+mod request_metrics;
 pub mod server;
 mod stream;
 

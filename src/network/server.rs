@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connection, ConnectionEnd, ConnectionSettings};
 use super::limits::ConnectionLimits;
 use super::request_handler::{RequestContext, RequestHandler};
+use super::request_metrics::RequestMetrics;
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
+use crate::metrics::Registry;
 
 /// How long an acceptor rests after a failure that will not be over at once, such as a lack of descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -59,8 +61,8 @@ pub struct RunningServer {
 }
 
 impl SocketServer {
-    /// Binds every listener of the configuration.
-    pub async fn bind(config: &BrokerConfig) -> Result<Self, BindError> {
+    /// Binds every listener of the configuration. Figures about requests go to `metrics`.
+    pub async fn bind(config: &BrokerConfig, metrics: &Registry) -> Result<Self, BindError> {
         let mut listeners = vec![];
         for endpoint in &config.listeners {
             let (listener, protocol) = (endpoint.listener.clone(), endpoint.security_protocol);
@@ -90,6 +92,7 @@ impl SocketServer {
                 running_requests: Arc::new(Semaphore::new(
                     config.queued_max_requests.clamp(1, Semaphore::MAX_PERMITS),
                 )),
+                metrics: Arc::new(RequestMetrics::new(metrics.clone())),
             },
         })
     }

@@ -27,6 +27,7 @@ use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, To
 use crate::config::BrokerConfig;
 use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
+use crate::metrics::Registry;
 use crate::purgatory::Purgatory;
 
 /// A partition that the controller has placed on this broker.
@@ -83,8 +84,9 @@ impl ReplicaManager {
         clock: SharedClock,
         topic_configs: TopicConfigs,
         broker_epoch: BrokerEpochSource,
+        metrics: &Registry,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let manager = Arc::new(Self {
             fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
             fetchers: FetcherManager::new(config.clone(), broker_epoch.clone()),
             config,
@@ -105,7 +107,9 @@ impl ReplicaManager {
             listeners: RwLock::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        })
+        });
+        super::metrics::register(&manager, metrics);
+        manager
     }
 
     /// Has `listener` told of every later change. All listeners are to be added before the first LeaderAndIsr.

@@ -1,9 +1,13 @@
 //! What is to be known about the replicas on this broker, under Kafka's metric names. Kafka 3.9:
 //! `ReplicaManagerMetrics`, the gauges of `Partition`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use super::manager::{HostedPartition, ReplicaManager};
+use crate::metrics::{MetricName, Registry};
 
 /// Counters that only grow.
 #[derive(Debug, Default)]
@@ -87,5 +91,47 @@ impl ReplicaManager {
             metrics.at_min_isr_partitions += usize::from(isr == min_isr);
         }
         metrics
+    }
+}
+
+/// A gauge of Kafka's: type, name, and which of the figures it shows.
+type Gauge = (&'static str, &'static str, fn(&ReplicaMetrics) -> f64);
+
+const GAUGES: &[Gauge] = &[
+    ("ReplicaManager", "PartitionCount", |m| m.partitions as f64),
+    ("ReplicaManager", "LeaderCount", |m| m.leaders as f64),
+    ("ReplicaManager", "OfflineReplicaCount", |m| {
+        m.offline_replicas as f64
+    }),
+    ("ReplicaManager", "UnderReplicatedPartitions", |m| {
+        m.under_replicated_partitions as f64
+    }),
+    ("ReplicaManager", "UnderMinIsrPartitionCount", |m| {
+        m.under_min_isr_partitions as f64
+    }),
+    ("ReplicaManager", "AtMinIsrPartitionCount", |m| {
+        m.at_min_isr_partitions as f64
+    }),
+];
+
+/// For how long the figures that one gauge had counted serve the others, in milliseconds: a scrape asks them all.
+const FRESH_MS: i64 = 500;
+
+/// Registers the gauges; they hold the manager weakly.
+pub(super) fn register(manager: &Arc<ReplicaManager>, metrics: &Registry) {
+    let counted: Arc<Mutex<Option<(i64, ReplicaMetrics)>>> = Arc::default();
+    for (kind, name, figure) in GAUGES {
+        let (manager, counted) = (Arc::downgrade(manager), counted.clone());
+        metrics.gauge(MetricName::new("kafka.server", kind, *name), move || {
+            let Some(manager) = manager.upgrade() else {
+                return 0.0;
+            };
+            let now = manager.clock.monotonic_ms();
+            let mut counted = counted.lock();
+            match &*counted {
+                Some((at, figures)) if now - at < FRESH_MS => figure(figures),
+                _ => figure(&counted.insert((now, manager.metrics())).1),
+            }
+        });
     }
 }

@@ -22,6 +22,7 @@ use crate::common::leader_and_isr::LeaderAndIsr;
 use crate::config::{BrokerConfig, LogConfig};
 use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
+use crate::metrics::Registry;
 use crate::network::{
     BrokerAddress, NetworkClient, Reply, RequestContext, RequestHandler, RunningServer, SocketServer,
 };
@@ -192,9 +193,10 @@ impl TestCluster {
         config.log_defaults = self.log_config.clone();
         let clock: Arc<dyn Clock> = self.clock.clone();
         let topic_config = self.log_config.clone();
-        let log_manager = LogManager::open(&config, &|_| topic_config.clone(), clock.clone());
+        let metrics = Registry::default();
+        let log_manager = LogManager::open(&config, &|_| topic_config.clone(), clock.clone(), &metrics);
         let log_manager = log_manager.expect("the log dir opens");
-        let server = SocketServer::bind(&config).await.expect("a free port");
+        let server = SocketServer::bind(&config, &metrics).await.expect("a free port");
         let port = server.endpoints().next().expect("a listener").port;
         let topic_config = self.log_config.clone();
         let replicas = ReplicaManager::new(
@@ -204,6 +206,7 @@ impl TestCluster {
             clock,
             Arc::new(move |_: &str| topic_config.clone()),
             Arc::new(|| 1),
+            &metrics,
         );
         replicas.start();
         let handler = Handler {

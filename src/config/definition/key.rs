@@ -152,9 +152,14 @@ impl ConfigKey {
         self.kind == ConfigType::Password
     }
 
+    /// Whether Kafka does not have it.
+    pub fn is_own(&self) -> bool {
+        self.name.starts_with("barnabas.")
+    }
+
     /// Whether DescribeConfigs leaves it out.
     pub fn is_internal(&self) -> bool {
-        INTERNAL.contains(&self.name)
+        self.is_own() || INTERNAL.contains(&self.name)
     }
 
     /// Reads a value and holds it against the rule. Blanks around it do not count.

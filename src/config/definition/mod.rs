@@ -7,6 +7,7 @@ mod broker_coordinator;
 mod broker_kraft;
 mod broker_log;
 mod broker_network;
+mod broker_own;
 mod broker_remote;
 mod broker_replication;
 mod broker_security;

@@ -7,6 +7,7 @@ const ROOMS: &[&[ConfigKey]] = &[
     super::broker_kraft::KEYS,
     super::broker_log::KEYS,
     super::broker_network::KEYS,
+    super::broker_own::KEYS,
     super::broker_remote::KEYS,
     super::broker_replication::KEYS,
     super::broker_security::KEYS,

@@ -22,6 +22,7 @@ use crate::common::ids::{BrokerEpoch, BrokerId, TopicId, TopicPartition};
 use crate::common::leader_and_isr::{LeaderIsrAndControllerEpoch, ReplicaAssignment};
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
 use crate::metadata::BrokerMetadata;
+use crate::metrics::Registry;
 use crate::protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use crate::protocol::messages::leader_and_isr_response::{
     LeaderAndIsrPartitionError, LeaderAndIsrTopicError,
@@ -255,6 +256,7 @@ impl Cluster {
                 let store = to_register.clone();
                 async move { register(&*store, id).await }.boxed()
             }),
+            metrics: Registry::default(),
             shutdown: CancellationToken::new(),
         };
         let wire = self.wire.clone();

@@ -24,6 +24,7 @@ use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::topic_name::GROUP_METADATA_TOPIC;
 use crate::config::BrokerConfig;
+use crate::metrics::Registry;
 use crate::record::{BatchBuilder, Compression};
 
 /// How many partitions are loaded at the same time. Kafka loads one after the other.
@@ -130,12 +131,13 @@ impl GroupCoordinator {
         partition_count: i32,
         log: Arc<dyn OffsetsLog>,
         clock: SharedClock,
+        metrics: &Registry,
     ) -> Arc<Self> {
         assert!(
             partition_count > 0,
             "{GROUP_METADATA_TOPIC} has {partition_count} partitions"
         );
-        Arc::new_cyclic(|this| Self {
+        let coordinator = Arc::new_cyclic(|this| Self {
             config,
             partitions: (0..partition_count).map(|_| RwLock::default()).collect(),
             log,
@@ -148,7 +150,9 @@ impl GroupCoordinator {
             stop: CancellationToken::new(),
             runtime: Handle::current(),
             this: this.clone(),
-        })
+        });
+        super::metrics::register(&coordinator, metrics);
+        coordinator
     }
 
     /// Begins to serve, to watch the time and to expire offsets.

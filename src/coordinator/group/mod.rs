@@ -24,6 +24,7 @@ pub mod liveness;
 pub mod loader;
 pub mod log;
 pub mod member;
+mod metrics;
 pub mod offsets;
 pub mod offsets_log;
 mod ownership;

@@ -25,7 +25,7 @@ fn open_with(
         retention_ms: -1,
         ..LogConfig::default()
     };
-    LogManager::open(&config, &topic_config, clock)
+    LogManager::open(&config, &topic_config, clock, &Registry::default())
 }
 
 fn open(dirs: &[&Path]) -> Result<Arc<LogManager>, LogDirsError> {

@@ -50,7 +50,13 @@ impl World {
 
     async fn on(log: MemoryLog) -> Self {
         let clock = ManualClock::at(1_700_000_000_000);
-        let coordinator = GroupCoordinator::new(config(), PARTITIONS, Arc::new(log.clone()), clock.clone());
+        let coordinator = GroupCoordinator::new(
+            config(),
+            PARTITIONS,
+            Arc::new(log.clone()),
+            clock.clone(),
+            &Registry::default(),
+        );
         coordinator.is_active.store(true, Ordering::SeqCst);
         let world = Self {
             coordinator,
@@ -222,7 +228,13 @@ async fn a_running_coordinator_watches_the_time_by_itself() {
         tokio::time::Instant::now(),
         AtomicI64::new(1_000_000),
     ));
-    let coordinator = GroupCoordinator::new(config(), PARTITIONS, Arc::new(MemoryLog::new()), clock.clone());
+    let coordinator = GroupCoordinator::new(
+        config(),
+        PARTITIONS,
+        Arc::new(MemoryLog::new()),
+        clock.clone(),
+        &Registry::default(),
+    );
     assert_eq!(
         coordinator.heartbeat(GROUP, "m", None, 1),
         ErrorCode::CoordinatorNotAvailable

@@ -1,0 +1,135 @@
+//! Events and how many there are a second. Yammer: `Meter`, `EWMA`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::common::clock::SharedClock;
+
+/// How often the averages move on, in milliseconds.
+const TICK_MS: i64 = 5_000;
+/// Over how many minutes each average looks back.
+const MINUTES: [f64; 3] = [1.0, 5.0, 15.0];
+
+/// Counts events. Marking is one atomic addition.
+pub struct Meter {
+    count: AtomicU64,
+    rates: Rates,
+}
+
+impl Meter {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            rates: Rates::new(clock),
+        }
+    }
+
+    /// `events` have happened.
+    pub fn mark(&self, events: u64) {
+        self.count.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// How many there were since the broker started.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// How many there were a second, as moving averages over 1, 5 and 15 minutes.
+    pub fn rates(&self) -> [f64; 3] {
+        self.rates.at(self.count())
+    }
+}
+
+/// Exponentially weighted moving averages of a count that grows. They move when they are looked at: what came since
+/// then is taken to have come evenly, where Yammer has each mark look at the clock.
+pub(super) struct Rates {
+    clock: SharedClock,
+    moved: Mutex<Moved>,
+}
+
+struct Moved {
+    at_ms: i64,
+    count: u64,
+    /// A second; `None` before the first tick.
+    averages: Option<[f64; 3]>,
+}
+
+impl Rates {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        let moved = Moved {
+            at_ms: clock.monotonic_ms(),
+            count: 0,
+            averages: None,
+        };
+        Self {
+            clock,
+            moved: Mutex::new(moved),
+        }
+    }
+
+    /// The averages now that the count is `count`.
+    pub(super) fn at(&self, count: u64) -> [f64; 3] {
+        let mut moved = self.moved.lock();
+        let ticks = (self.clock.monotonic_ms() - moved.at_ms) / TICK_MS;
+        if ticks > 0 {
+            let tick_seconds = TICK_MS as f64 / 1000.0;
+            let rate = count.saturating_sub(moved.count) as f64 / (ticks as f64 * tick_seconds);
+            let averages = moved.averages.map_or([rate; 3], |old| {
+                std::array::from_fn(|i| {
+                    // The weight that is left to the past after so many ticks.
+                    let past = (-tick_seconds * ticks as f64 / 60.0 / MINUTES[i]).exp();
+                    rate + (old[i] - rate) * past
+                })
+            });
+            *moved = Moved {
+                at_ms: moved.at_ms + ticks * TICK_MS,
+                count,
+                averages: Some(averages),
+            };
+        }
+        moved.averages.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::clock::ManualClock;
+
+    #[test]
+    fn rates_are_those_of_the_unix_load_average() {
+        let clock = ManualClock::at(0);
+        let meter = Meter::new(clock.clone());
+        meter.mark(3);
+        assert_eq!((meter.count(), meter.rates()), (3, [0.0; 3]));
+        clock.advance(5_000);
+        assert_eq!(meter.rates(), [0.6; 3]);
+        // Yammer's own test of EWMA: 0.6 a second fades to these within a minute of silence.
+        clock.advance(60_000);
+        let [one, five, fifteen] = meter.rates();
+        assert!((one - 0.220_727_66).abs() < 1e-6, "{one}");
+        assert!((five - 0.491_238_45).abs() < 1e-6, "{five}");
+        assert!((fifteen - 0.561_304_19).abs() < 1e-6, "{fifteen}");
+    }
+
+    #[test]
+    fn looking_often_or_seldom_makes_no_difference_to_an_even_rate() {
+        let clock = ManualClock::at(0);
+        let (often, seldom) = (Meter::new(clock.clone()), Meter::new(clock.clone()));
+        for meter in [&often, &seldom] {
+            meter.mark(5);
+        }
+        clock.advance(5_000);
+        assert_eq!(often.rates(), seldom.rates());
+        for _ in 0..100 {
+            often.mark(50);
+            seldom.mark(50);
+            clock.advance(5_000);
+            often.rates();
+        }
+        for (a, b) in often.rates().iter().zip(seldom.rates()) {
+            assert!((a - b).abs() < 1e-9, "{a} {b}");
+        }
+    }
+}
