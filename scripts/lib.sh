@@ -62,6 +62,32 @@ need_kafka_libs() {
   touch "$BARNABAS_KAFKA_LIBS/.complete"
 }
 
+# The clients of other languages, at the versions that testcontainers/clients pins. Where a toolchain is missing
+# that client's test says that it was skipped.
+need_clients() {
+  export BARNABAS_CLIENTS=${BARNABAS_CLIENTS:-$CACHE/clients}
+  local sources=testcontainers/clients
+  mkdir -p "$BARNABAS_CLIENTS/node"
+  if [ ! -e "$BARNABAS_CLIENTS/python" ]; then
+    echo "installing Python's Kafka clients"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+      --target "$BARNABAS_CLIENTS/python.part" --requirement $sources/python/requirements.txt &&
+      mv "$BARNABAS_CLIENTS/python.part" "$BARNABAS_CLIENTS/python" || echo "Python's clients: not installed"
+  fi
+  if command -v go >/dev/null; then
+    (cd $sources/go && go build -o "$BARNABAS_CLIENTS/go/worker" .) || echo "Go's client: not built"
+  else
+    echo "Go's client: no go here"
+  fi
+  if command -v npm >/dev/null; then
+    cp $sources/node/* "$BARNABAS_CLIENTS/node/"
+    [ -e "$BARNABAS_CLIENTS/node/node_modules" ] || npm --prefix "$BARNABAS_CLIENTS/node" ci --silent ||
+      echo "Node's client: not installed"
+  else
+    echo "Node's client: no npm here"
+  fi
+}
+
 # A ZooKeeper as a plain process on a free port, for as long as the script runs. Sets ZOOKEEPER_PORT.
 start_zookeeper_process() {
   ZOOKEEPER_PORT=${ZOOKEEPER_PORT:-$(free_port)}

@@ -7,9 +7,11 @@
 //! |---|---|---|
 //! | `BARNABAS_BIN` | the binary under test | `target/release/barnabas` |
 //! | `BARNABAS_ZOOKEEPER_IMAGE` | container image with ZooKeeper | `barnabas-zookeeper:3.8`, else without containers |
+//! | `BARNABAS_CLIENTS` | folder with the installed clients of other languages | `.cache/clients` |
 //! | `BARNABAS_KAFKA_LIBS` | folder with Apache Kafka's jars | `.cache/kafka-libs` |
 
 pub mod broker;
+pub mod clients;
 pub mod cluster;
 pub mod load;
 pub mod process;

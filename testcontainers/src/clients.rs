@@ -1,0 +1,137 @@
+//! The small programs of `clients/`, one for each language whose users bring their own Kafka client.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::process::Process;
+use crate::repository;
+use crate::tools::{java, run};
+
+/// How long a client may take for what it is asked to do.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A client that is not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// The Java client of Apache Kafka 3.9.1.
+    Java,
+    /// confluent-kafka, which is librdkafka.
+    PythonConfluent,
+    /// aiokafka.
+    PythonAio,
+    /// franz-go.
+    Go,
+    /// kafkajs.
+    Node,
+}
+
+impl Language {
+    /// The command that runs its program; none, with a line that says so, where `scripts/test` found no toolchain.
+    fn command(self) -> Option<Command> {
+        let sources = repository().join("testcontainers/clients");
+        let installed = std::env::var_os("BARNABAS_CLIENTS")
+            .map_or_else(|| repository().join(".cache/clients"), PathBuf::from);
+        let (needs, command) = match self {
+            Self::Java => return Some(java_source(&sources.join("java/Worker.java"))),
+            Self::PythonConfluent => python(&sources.join("python/confluent.py"), &installed),
+            Self::PythonAio => python(&sources.join("python/aio.py"), &installed),
+            Self::Go => {
+                let worker = installed.join("go/worker");
+                (worker.clone(), Command::new(worker))
+            }
+            Self::Node => {
+                let mut command = Command::new("node");
+                command.arg(installed.join("node/worker.js"));
+                (installed.join("node/node_modules"), command)
+            }
+        };
+        if !needs.exists() {
+            println!("SKIPPED {self:?}: {} is not there", needs.display());
+            return None;
+        }
+        Some(command)
+    }
+
+    /// Sends `count` records, their number as key and value. `false` where this client is not installed.
+    pub async fn produce(self, bootstrap: &str, topic: &str, count: usize) -> Result<bool> {
+        let Some(mut command) = self.command() else {
+            return Ok(false);
+        };
+        command.args(["produce", bootstrap, topic, &count.to_string()]);
+        let printed = run(command, "", LIMIT).await?.ok()?;
+        ensure!(
+            printed.contains(&format!("produced {count}")),
+            "{self:?} printed {printed}"
+        );
+        Ok(true)
+    }
+
+    /// Joins a group. Only where [`Language::produce`] found the client installed.
+    pub fn join(self, bootstrap: &str, topic: &str, group: &str, output: &Path) -> Result<Member> {
+        let mut command = self.command().context("the client is installed")?;
+        command.args(["consume", bootstrap, topic, group]);
+        Ok(Member {
+            language: self,
+            process: Process::start(&mut command, output)?,
+        })
+    }
+}
+
+fn java_source(file: &Path) -> Command {
+    // The launcher compiles the file: the class comes last, where its path stands.
+    java(&file.display().to_string(), "128m", "warn")
+}
+
+fn python(file: &Path, installed: &Path) -> (PathBuf, Command) {
+    let packages = installed.join("python");
+    let mut command = Command::new("python3");
+    command.arg(file).env("PYTHONPATH", &packages);
+    (packages, command)
+}
+
+/// A member of a group.
+pub struct Member {
+    language: Language,
+    process: Process,
+}
+
+impl Member {
+    /// The partitions of its last assignment; none before the first.
+    pub fn assigned(&self) -> Option<BTreeSet<i32>> {
+        let output = self.process.output();
+        let last = output.lines().rev().find_map(|l| l.strip_prefix("assigned "))?;
+        Some(last.split(',').filter_map(|p| p.parse().ok()).collect())
+    }
+
+    /// Partition and offset of each record it has printed, in that order.
+    pub fn records(&self) -> Vec<(i32, i64)> {
+        let output = self.process.output();
+        // The last line may be in the middle of being written.
+        let whole = &output[..output.rfind('\n').map_or(0, |end| end + 1)];
+        whole
+            .lines()
+            .filter_map(|line| {
+                let mut fields = line.strip_prefix("record ")?.split(' ');
+                Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+            })
+            .collect()
+    }
+
+    /// SIGTERM: it commits, leaves the group and ends.
+    pub async fn leave(&mut self) -> Result<()> {
+        self.process.terminate(LIMIT).await?;
+        if !self.process.output().contains("left") {
+            bail!("{:?} did not leave: {}", self.language, self.process.output());
+        }
+        Ok(())
+    }
+
+    /// All it has printed.
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+}
