@@ -123,16 +123,27 @@ impl Compression {
     /// Unpacks all of `bytes` if that gives at most `limit` bytes.
     pub fn decompress(self, magic: i8, bytes: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
         let mut unpacked = Vec::with_capacity(bytes.len().saturating_mul(2).min(limit));
+        self.decompress_into(magic, bytes, limit, &mut unpacked)?;
+        Ok(unpacked)
+    }
+
+    /// [`Self::decompress`] to the end of `unpacked`, which is empty.
+    pub fn decompress_into(
+        self,
+        magic: i8,
+        bytes: &[u8],
+        limit: usize,
+        unpacked: &mut Vec<u8>,
+    ) -> Result<(), DecompressError> {
         let result = self
             .reader(magic, bytes, limit.saturating_add(1))
-            .and_then(|mut reader| reader.read_to_end(&mut unpacked));
+            .and_then(|mut reader| reader.read_to_end(unpacked));
         if unpacked.len() > limit {
             return Err(DecompressError::TooLarge(limit));
         }
-        match result {
-            Ok(_) => Ok(unpacked),
-            Err(error) => Err(DecompressError::Corrupt(format!("{self:?} payload: {error}"))),
-        }
+        result
+            .map(drop)
+            .map_err(|error| DecompressError::Corrupt(format!("{self:?} payload: {error}")))
     }
 
     /// Unpacks `bytes` little by little; after `limit` unpacked bytes it reports the end.

@@ -5,7 +5,7 @@
 //! offsets have gaps; records of aborted transactions stay, old consumers read everything. The way up, from formats
 //! 0 and 1 to 2, is the [validator](super::validator)'s.
 
-use super::batch::{LOG_OVERHEAD, NO_TIMESTAMP, RecordBatch};
+use super::batch::{BatchHeader, LOG_OVERHEAD, NO_TIMESTAMP, RecordBatch};
 use super::batches::RecordBatches;
 use super::compression::{Compression, UnknownCompression};
 use super::error::{InvalidRecords, RecordError};
@@ -71,10 +71,7 @@ fn convert_batch(
         return Ok(());
     }
     let is_compressed = compression != Compression::None;
-    let time_flag = match batch.timestamp_type() {
-        TimestampType::LogAppendTime if to_magic > 0 => TIMESTAMP_TYPE_BIT,
-        _ => 0,
-    };
+    let time_flag = time_flag(batch, to_magic);
     let mut messages = Vec::new();
     let mut offsets: Option<(Offset, Offset)> = None;
     let mut max_timestamp = NO_TIMESTAMP;
@@ -99,20 +96,19 @@ fn convert_batch(
     }
     match offsets {
         Some((_, last)) if is_compressed => {
-            let value = compression.compress(None, to_magic, &messages);
             let timestamp = if time_flag == 0 {
                 max_timestamp
             } else {
                 batch.max_timestamp()
             };
-            let wrapper = Record {
-                offset: last,
-                timestamp,
-                key: None,
-                value: Some(&value),
-                headers: Default::default(),
-            };
-            put_message(out, to_magic, time_flag | compression.id() as u8, &wrapper);
+            put_wrapper(
+                out,
+                to_magic,
+                time_flag,
+                compression,
+                (last, timestamp),
+                &messages,
+            );
         }
         _ => out.append(&mut messages),
     }
@@ -124,8 +120,36 @@ fn unsupported(codec: UnknownCompression) -> InvalidRecords {
     InvalidRecords::new(ErrorCode::UnsupportedCompressionType, message)
 }
 
+/// The attribute of a message of format `magic` that says whose clock the batch's timestamps are of.
+pub(super) fn time_flag(batch: &BatchHeader, magic: i8) -> u8 {
+    match batch.timestamp_type() {
+        TimestampType::LogAppendTime if magic > 0 => TIMESTAMP_TYPE_BIT,
+        _ => 0,
+    }
+}
+
+/// Writes a message that holds `messages`, packed, with the offset and the timestamp of the last and the latest.
+pub(super) fn put_wrapper(
+    out: &mut Vec<u8>,
+    magic: i8,
+    time_flag: u8,
+    compression: Compression,
+    (offset, timestamp): (Offset, i64),
+    messages: &[u8],
+) {
+    let value = compression.compress(None, magic, messages);
+    let wrapper = Record {
+        offset,
+        timestamp,
+        key: None,
+        value: Some(&value),
+        headers: Default::default(),
+    };
+    put_message(out, magic, time_flag | compression.id() as u8, &wrapper);
+}
+
 /// Writes a message of format 0 or 1, laid out as [`super::batch`] draws it.
-fn put_message(out: &mut Vec<u8>, magic: i8, attributes: u8, record: &Record<'_>) {
+pub(super) fn put_message(out: &mut Vec<u8>, magic: i8, attributes: u8, record: &Record<'_>) {
     let start = out.len();
     out.extend(record.offset.to_be_bytes());
     out.extend([0; LOG_OVERHEAD - size_of::<Offset>() + CRC_BYTES]);

@@ -4,11 +4,13 @@
 pub mod batch;
 pub mod batches;
 pub mod builder;
+pub mod cleaned;
 pub mod compression;
 pub mod control;
 pub mod conversion;
 pub mod error;
 pub mod produce_version;
+pub mod raw;
 #[expect(clippy::module_inception, reason = "a record is what Kafka calls it")]
 pub mod record;
 pub mod sequence;
@@ -21,10 +23,12 @@ pub(crate) mod testing;
 pub use batch::{BatchHeader, RecordBatch};
 pub use batches::RecordBatches;
 pub use builder::BatchBuilder;
+pub use cleaned::{RetainedMessages, Survivors, retain_messages};
 pub use compression::Compression;
 pub use control::{ControlRecordType, EndTransactionMarker};
 pub use conversion::down_convert;
 pub use error::{BatchError, InvalidRecords, RecordError};
 pub use produce_version::validate_produce_version;
+pub use raw::{RawRecord, RawRecords};
 pub use record::{Headers, Record, RecordReader};
 pub use validator::{AppendContext, AppendOrigin, ValidatedRecords, validate_append};
