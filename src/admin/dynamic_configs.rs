@@ -37,9 +37,21 @@ pub struct BrokerLayers {
     pub default: Overrides,
 }
 
-/// Whether a change at run time reaches whoever uses the setting. So far these are the settings that topics
-/// inherit.
+/// Broker settings that their owners follow at run time, beside those that topics inherit.
+const FOLLOWED: &[&str] = &[
+    "log.cleaner.backoff.ms",
+    "log.cleaner.dedupe.buffer.size",
+    "log.cleaner.io.buffer.load.factor",
+    "log.cleaner.io.buffer.size",
+    "log.cleaner.io.max.bytes.per.second",
+    "log.cleaner.threads",
+];
+
+/// Whether a change at run time reaches whoever uses the setting.
 pub fn is_reconfigurable(key: &ConfigKey) -> bool {
+    if FOLLOWED.contains(&key.name) {
+        return true;
+    }
     let is_inherited = |topic_key: &ConfigKey| {
         topic_key.support == Support::Honoured && topic_key.inherits.contains(&key.name)
     };

@@ -13,6 +13,7 @@ use crate::config::{BrokerConfig, LogConfig};
 use crate::controller::ControllerHandle;
 use crate::coordinator::group::{GROUP_METADATA_TOPIC, GroupCoordinator};
 use crate::log::LogManager;
+use crate::log::cleaner::CleanerConfig;
 use crate::replica::{LeadershipChange, ReplicaListener};
 use crate::zk::znode::log_dir_event;
 use crate::zk::{CreateMode, ZkStore, paths};
@@ -80,7 +81,13 @@ impl ConfigListener for ConfigHooks {
     }
 
     fn on_broker_config_change(&self, _config: &BrokerConfig) {
-        // What topics inherit has changed; logs are the only ones who care.
+        // Threads that end are waited for, so not on this task; whichever change is handled last finds the latest.
+        let (log_manager, configs) = (self.log_manager.clone(), self.configs.clone());
+        tokio::task::spawn_blocking(move || {
+            let config = CleanerConfig::from(&*configs.current());
+            log_manager.cleaner().reconfigure(config);
+        });
+        // Else it is what topics inherit.
         for log in self.log_manager.all_logs() {
             let topic = &log.topic_partition().topic;
             self.log_manager

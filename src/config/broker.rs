@@ -129,6 +129,13 @@ pub struct BrokerConfig {
     pub log_initial_task_delay_ms: u64,
     pub producer_id_expiration_ms: i64,
     pub producer_id_expiration_check_interval_ms: u64,
+    pub log_cleaner_enable: bool,
+    pub log_cleaner_threads: usize,
+    pub log_cleaner_dedupe_buffer_size: u64,
+    pub log_cleaner_io_buffer_load_factor: f64,
+    pub log_cleaner_io_buffer_size: usize,
+    pub log_cleaner_io_max_bytes_per_second: f64,
+    pub log_cleaner_backoff_ms: u64,
     /// What a topic without configuration of its own gets.
     pub log_defaults: LogConfig,
 

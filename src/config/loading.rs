@@ -74,6 +74,9 @@ impl BrokerConfig {
             log_flush_start_offset_checkpoint_interval_ms log_flush_scheduler_interval_ms
             log_retention_check_interval_ms log_initial_task_delay_ms
             producer_id_expiration_ms producer_id_expiration_check_interval_ms
+            log_cleaner_enable log_cleaner_threads log_cleaner_dedupe_buffer_size
+            log_cleaner_io_buffer_load_factor log_cleaner_io_buffer_size
+            log_cleaner_io_max_bytes_per_second log_cleaner_backoff_ms
             group_initial_rebalance_delay_ms group_min_session_timeout_ms group_max_session_timeout_ms
             group_max_size offset_metadata_max_bytes offsets_commit_timeout_ms offsets_load_buffer_size
             offsets_retention_minutes offsets_retention_check_interval_ms

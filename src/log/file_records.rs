@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -91,6 +91,16 @@ impl FileRecords {
         self.handle.lock().path = path.into();
     }
 
+    /// Renames the file; nobody opens it by a name that it has no more. One that is not there is taken for
+    /// renamed.
+    pub fn rename(&self, to: impl FnOnce(&Path) -> PathBuf) -> io::Result<()> {
+        let mut handle = self.handle.lock();
+        let renamed = to(&handle.path);
+        self.fs.rename_if_exists(&handle.path, &renamed)?;
+        handle.path = renamed.into();
+        Ok(())
+    }
+
     /// The open file and its path.
     fn file(&self) -> io::Result<(Arc<File>, Arc<Path>)> {
         let mut handle = self.handle.lock();
@@ -117,6 +127,12 @@ impl FileRecords {
         let size = position + (head.len() + tail.len()) as u64;
         self.size.store(size, Ordering::Release);
         Ok(())
+    }
+
+    /// Reads bytes of records into `buffer` from `position` on; less only at the end of the file.
+    pub fn read_into(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let (file, path) = self.file()?;
+        self.fs.read_at(&file, &path, buffer, position)
     }
 
     /// A range of the file.

@@ -221,6 +221,22 @@ impl Fs {
             .map_err(|e| explain(e, "rename", from))
     }
 
+    /// [`Self::rename`] of what may not be there.
+    pub fn rename_if_exists(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.rename(from, to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Sets the time of a file's last change, in milliseconds since 1970.
+    pub fn set_modified(&self, path: &Path, to_ms: i64) -> io::Result<()> {
+        let to = std::time::UNIX_EPOCH + std::time::Duration::from_millis(to_ms.max(0) as u64);
+        self.ask(Call::SetLength, path)
+            .and_then(|()| OpenOptions::new().write(true).open(path)?.set_modified(to))
+            .map_err(|e| explain(e, "set the time of", path))
+    }
+
     /// Removes a file; true if there was one.
     pub fn remove_if_exists(&self, path: &Path) -> io::Result<bool> {
         match self.ask(Call::Remove, path).and_then(|()| fs::remove_file(path)) {

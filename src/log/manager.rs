@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use super::checkpoint::offset::{
     CLEANER_OFFSET_FILE, HIGH_WATERMARK_FILE, LOG_START_OFFSET_FILE, OffsetCheckpoint, RECOVERY_POINT_FILE,
 };
+use super::cleaner::LogCleaner;
+use super::cleaner::checkpoint::CleanerCheckpoint;
 use super::dir::{FailureChannel, LogDir};
 use super::dir_lock::DirLock;
 use super::error::{LogDirsError, LogError};
@@ -31,7 +33,7 @@ mod checkpoints;
 mod metrics;
 mod opening;
 
-type Logs = HashMap<TopicPartition, Arc<UnifiedLog>>;
+pub(in crate::log) type Logs = HashMap<TopicPartition, Arc<UnifiedLog>>;
 
 /// A log dir with what the manager keeps for it.
 struct ManagedDir {
@@ -43,7 +45,7 @@ struct ManagedDir {
     recovery_points: OffsetCheckpoint,
     log_start_offsets: OffsetCheckpoint,
     high_watermark_file: OffsetCheckpoint,
-    cleaner_offsets: OffsetCheckpoint,
+    cleaner_checkpoint: Arc<CleanerCheckpoint>,
     /// What is in `high_watermark_file`; the lock orders its writers.
     high_watermarks: Mutex<HashMap<TopicPartition, Offset>>,
     /// Orders the writers of the other checkpoints.
@@ -77,6 +79,7 @@ pub struct LogManager {
     /// `log.segment.delete.delay.ms`, for what a stop has left over.
     file_delete_delay_ms: i64,
     intervals: Intervals,
+    cleaner: LogCleaner,
     /// Set by the first call of [`LogManager::shutdown`].
     stopped: Mutex<bool>,
 }
@@ -190,6 +193,8 @@ impl LogManager {
         let _creating = self.creating.lock();
         let mut result = Ok(());
         for partition in partitions {
+            // No cleaner may write into the directory of a partition that is made anew under this name.
+            let _paused = self.cleaner.manager().abort_and_pause(partition);
             let Some(log) = self.logs.write().remove(partition) else {
                 continue;
             };
@@ -227,6 +232,7 @@ impl LogManager {
     /// Puts another configuration in force for every log of a topic.
     pub fn update_topic_config(&self, topic: &str, config: LogConfig) {
         let config = Arc::new(config);
+        let is_compacted = config.cleanup_policy.compact;
         for logs in [&self.logs, &self.future_logs] {
             let of_topic: Vec<_> = logs
                 .read()
@@ -238,6 +244,13 @@ impl LogManager {
                 log.update_config(Arc::clone(&config));
             }
         }
+        self.cleaner.manager().on_topic_config_change(topic, is_compacted);
+        self.cleaner.wake();
+    }
+
+    /// The log cleaner.
+    pub fn cleaner(&self) -> &LogCleaner {
+        &self.cleaner
     }
 
     /// Dirs that work.
@@ -296,7 +309,7 @@ impl ManagedDir {
             recovery_points: file(RECOVERY_POINT_FILE),
             log_start_offsets: file(LOG_START_OFFSET_FILE),
             high_watermark_file: file(HIGH_WATERMARK_FILE),
-            cleaner_offsets: file(CLEANER_OFFSET_FILE),
+            cleaner_checkpoint: Arc::new(CleanerCheckpoint::new(file(CLEANER_OFFSET_FILE))),
             high_watermarks: Mutex::default(),
             checkpointing: Mutex::default(),
             lock: Mutex::new(lock),
@@ -306,9 +319,12 @@ impl ManagedDir {
                 scheduler: Arc::clone(scheduler),
                 on_truncated: {
                     let (me, logs) = (Weak::clone(me), Arc::downgrade(logs));
-                    Box::new(move || {
+                    Box::new(move |log| {
                         if let (Some(me), Some(logs)) = (me.upgrade(), logs.upgrade()) {
                             me.checkpoint_recovery_points(&logs);
+                            let active = log.active_segment_base_offset();
+                            let truncated = me.cleaner_checkpoint.truncate(log.topic_partition(), active);
+                            drop(me.dir.check(truncated));
                         }
                     })
                 },

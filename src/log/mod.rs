@@ -13,7 +13,7 @@
 //! | `recovery-point-offset-checkpoint` | text, [`checkpoint::offset`]: flushed up to here | [`manager`], every minute, after a truncation, a deletion, at stop | at once ¹ |
 //! | `log-start-offset-checkpoint` | the same: start of the log where it is not the first segment's | [`manager`], likewise | at once ¹ |
 //! | `replication-offset-checkpoint` | the same: high watermarks | [`manager`] for the replica manager, every 5 s | at once ¹ |
-//! | `cleaner-offset-checkpoint` | the same: cleaned up to here | the log cleaner; rewritten when a log is deleted | at once ¹ |
+//! | `cleaner-offset-checkpoint` | the same: cleaned up to here | [`cleaner`], after each clean; when a log is cut or deleted | at once ¹ |
 //! | `TOPIC-N` | directory of partition N | [`manager`], when the replica is created | in the background |
 //! | `TOPIC-N.HEX-delete` | a deleted partition; removed after `file.delete.delay.ms` | [`manager`] | at once |
 //! | `TOPIC-N.HEX-future`, `-stray` | a replica on its way to another dir; one the cluster does not know | | |
@@ -32,16 +32,17 @@
 //! | `leader-epoch-checkpoint` | text, [`checkpoint::leader_epoch`] | [`leader_epoch_cache`], on each new epoch before its first record; after a truncation | at once ¹ |
 //! | `partition.metadata` | text, the topic's id | [`checkpoint::partition_metadata`], before the first record | at once ¹ |
 //! | `*.deleted` | a file on its way out | [`unified_log`] | no need |
-//! | `*.cleaned`, `*.swap` | a segment being cleaned; one that replaces others | the log cleaner | |
+//! | `*.cleaned`, `*.swap` | a segment being cleaned; one that replaces others | [`cleaner`] | before it replaces any |
 //!
 //! ¹ written to `NAME.tmp`, fsynced, renamed, directory fsynced ([`fs::Fs::replace`]).
 //!
 //! # Locks, outermost first
 //!
-//! a log's `writer` → its `view` → a segment's indexes → a file's handle. The manager's map of logs is never held
+//! the cleaner's states → a log's `writer` → its `view` → a segment's indexes → a file's handle. The manager's map of logs is never held
 //! while a log is worked on. No lock is held over an fsync, but for the rare small files above.
 
 pub mod checkpoint;
+pub mod cleaner;
 pub mod dir;
 pub mod dir_lock;
 pub mod error;

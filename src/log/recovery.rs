@@ -8,7 +8,7 @@ use super::leader_epoch_cache::LeaderEpochCache;
 use super::producer_state::{ProducerBatch, ProducerStateManager};
 use super::segment::{LogSegment, OFFSET_SPAN_MAX, SegmentState};
 use crate::common::ids::Offset;
-use crate::record::RecordBatch;
+use crate::record::{BatchHeader, RecordBatch};
 
 /// Cuts the segment at the first batch that is torn, fails its checksum or has impossible offsets; rebuilds the
 /// three indexes; brings producers and epochs up to date. Returns how many bytes were cut.
@@ -101,7 +101,12 @@ fn note_producer(
 
 impl SegmentState {
     /// Index entries for a batch that lies at `position` already: one per batch that is far enough from the last.
-    fn add_recovered(&mut self, interval: u64, batch: &RecordBatch<'_>, position: u64) -> io::Result<()> {
+    pub(super) fn add_recovered(
+        &mut self,
+        interval: u64,
+        batch: &BatchHeader,
+        position: u64,
+    ) -> io::Result<()> {
         if position == 0 {
             self.note_first_timestamp(batch.max_timestamp());
         }

@@ -12,7 +12,7 @@ use super::file_records::{FileRecords, FileSlice};
 use super::fs::{Fs, corrupt};
 use super::index::{AbortedTxn, OffsetIndex, OffsetPosition, TimeIndex, TimestampOffset, TransactionIndex};
 use super::names::{
-    INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, segment_file, with_suffix,
+    CLEANED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, segment_file, with_suffix,
 };
 use super::offset_metadata::LogOffsetMetadata;
 use crate::common::ids::Offset;
@@ -154,9 +154,32 @@ impl LogSegment {
         config: &LogConfig,
         now_ms: i64,
     ) -> io::Result<Self> {
-        let path = |suffix| segment_file(dir, base_offset, suffix);
-        let index_bytes = config.segment_index_bytes.max(0) as usize;
         let preallocate = config.preallocate.then_some(config.segment_bytes.max(0) as u64);
+        Self::create_named(fs, dir, base_offset, config, now_ms, preallocate, "")
+    }
+
+    /// Creates the files of a segment that the cleaner is going to fill: `.cleaned` behind their names.
+    pub fn create_cleaned(
+        fs: &Fs,
+        dir: &Path,
+        base_offset: Offset,
+        config: &LogConfig,
+        now_ms: i64,
+    ) -> io::Result<Self> {
+        Self::create_named(fs, dir, base_offset, config, now_ms, None, CLEANED_SUFFIX)
+    }
+
+    fn create_named(
+        fs: &Fs,
+        dir: &Path,
+        base_offset: Offset,
+        config: &LogConfig,
+        now_ms: i64,
+        preallocate: Option<u64>,
+        behind: &str,
+    ) -> io::Result<Self> {
+        let path = |suffix| with_suffix(&segment_file(dir, base_offset, suffix), behind);
+        let index_bytes = config.segment_index_bytes.max(0) as usize;
         let records = FileRecords::create(fs, &path(LOG_SUFFIX), preallocate)?;
         let offset_index = OffsetIndex::create(fs, path(INDEX_SUFFIX), base_offset, index_bytes)?;
         let time_index = TimeIndex::create(fs, path(TIME_INDEX_SUFFIX), base_offset, index_bytes)?;
@@ -288,6 +311,11 @@ impl LogSegment {
             }
         }
         Ok(None)
+    }
+
+    /// A byte where a batch begins, at or before the one with `offset`.
+    pub fn position_of(&self, offset: Offset) -> io::Result<u64> {
+        Ok(self.state.lock().offset_index.lookup(offset)?.position)
     }
 
     /// Up to `size_max` bytes from the batch with `offset` on, ending before byte `position_max`. The last batch
@@ -528,16 +556,15 @@ impl LogSegment {
         state.txn_index.check_sanity()
     }
 
-    /// Renames the files to `<name><suffix>`; one that is not there is left out.
-    pub fn rename_with_suffix(&self, fs: &Fs, suffix: &str) -> io::Result<()> {
-        let rename = |path: &Path| {
-            let renamed = with_suffix(path, suffix);
-            match fs.rename(path, &renamed) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(renamed),
-                result => result.map(|()| renamed),
-            }
+    /// Renames the files from `<name><from>` to `<name><to>`, the records first; one that is not there is left
+    /// out.
+    pub fn change_suffix(&self, fs: &Fs, from: &str, to: &str) -> io::Result<()> {
+        let renamed = |path: &Path| {
+            let name = path.to_string_lossy();
+            with_suffix(Path::new(name.strip_suffix(from).unwrap_or(&name)), to)
         };
-        self.records.set_path(&rename(&self.records.path())?);
+        let rename = |path: &Path| fs.rename_if_exists(path, &renamed(path)).map(|()| renamed(path));
+        self.records.rename(renamed)?;
         let mut state = self.state.lock();
         let renamed = rename(state.offset_index.path())?;
         state.offset_index.set_path(renamed);

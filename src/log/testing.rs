@@ -85,7 +85,7 @@ impl TestLog {
             dir,
             clock: clock.clone(),
             scheduler: Arc::clone(&scheduler),
-            on_truncated: Box::new(|| {}),
+            on_truncated: Box::new(|_| {}),
         });
         let partition = TopicPartition::new("t", 0);
         Ok(Self {

@@ -27,6 +27,7 @@ use crate::common::ids::{LeaderEpoch, Offset, ProducerId, TopicId, TopicPartitio
 use crate::config::LogConfig;
 
 mod append;
+mod cleaning;
 mod high_watermark;
 mod lookup;
 mod maintenance;
@@ -35,6 +36,7 @@ mod roll;
 mod truncate;
 
 pub use append::{AppendOrigin, LogAppendInfo};
+pub use cleaning::{CleaningView, LastRecord, Replacement};
 pub use read::{FetchDataInfo, FetchIsolation};
 
 /// What all logs of a log dir share.
@@ -45,8 +47,9 @@ pub struct LogContext {
     pub clock: SharedClock,
     /// Where fsync after a roll and the removal of files are done.
     pub scheduler: Arc<Scheduler>,
-    /// Called when a recovery point may have gone back: the checkpoint must not stay ahead of it.
-    pub on_truncated: Box<dyn Fn() + Send + Sync>,
+    /// Called when a recovery point may have gone back, or a segment that may have been cleaned was cut: the
+    /// checkpoints must not stay ahead.
+    pub on_truncated: Box<dyn Fn(&UnifiedLog) + Send + Sync>,
 }
 
 /// A producer that a log knows.

@@ -10,7 +10,7 @@ keys! {
     "compression.lz4.level", Int, "9", Between(1, 17), ClusterWide, NotYet, ["compression.lz4.level"];
     "compression.type", String, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ClusterWide, Honoured, ["compression.type"];
     "compression.zstd.level", Int, "3", Between(-131072, 22), ClusterWide, Honoured, ["compression.zstd.level"];
-    "delete.retention.ms", Long, "86400000", AtLeast(0), ClusterWide, NotYet, ["log.cleaner.delete.retention.ms"];
+    "delete.retention.ms", Long, "86400000", AtLeast(0), ClusterWide, Honoured, ["log.cleaner.delete.retention.ms"];
     "file.delete.delay.ms", Long, "60000", AtLeast(0), ClusterWide, Honoured, ["log.segment.delete.delay.ms"];
     "flush.messages", Long, "9223372036854775807", AtLeast(1), ClusterWide, Honoured, ["log.flush.interval.messages"];
     "flush.ms", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured, ["log.flush.interval.ms", "log.flush.scheduler.interval.ms"];
@@ -19,7 +19,7 @@ keys! {
     "leader.replication.throttled.replicas", List, "", ThrottledReplicas, ClusterWide, NotYet, [];
     "local.retention.bytes", Long, "-2", AtLeast(-2), ClusterWide, NotYet, ["log.local.retention.bytes"];
     "local.retention.ms", Long, "-2", AtLeast(-2), ClusterWide, NotYet, ["log.local.retention.ms"];
-    "max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), ClusterWide, NotYet, ["log.cleaner.max.compaction.lag.ms"];
+    "max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), ClusterWide, Honoured, ["log.cleaner.max.compaction.lag.ms"];
     "max.message.bytes", Int, "1048588", AtLeast(0), ClusterWide, Honoured, ["message.max.bytes"];
     "message.downconversion.enable", Boolean, "true", Any, ClusterWide, Honoured, ["log.message.downconversion.enable"];
     "message.format.version", String, "3.0-IV1", MetadataVersion, ClusterWide, NoEffect, ["log.message.format.version"];
@@ -27,8 +27,8 @@ keys! {
     "message.timestamp.before.max.ms", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured, ["log.message.timestamp.before.max.ms"];
     "message.timestamp.difference.max.ms", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured, ["log.message.timestamp.difference.max.ms"];
     "message.timestamp.type", String, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), ClusterWide, Honoured, ["log.message.timestamp.type"];
-    "min.cleanable.dirty.ratio", Double, "0.5", Fraction(1.0), ClusterWide, NotYet, ["log.cleaner.min.cleanable.ratio"];
-    "min.compaction.lag.ms", Long, "0", AtLeast(0), ClusterWide, NotYet, ["log.cleaner.min.compaction.lag.ms"];
+    "min.cleanable.dirty.ratio", Double, "0.5", Fraction(1.0), ClusterWide, Honoured, ["log.cleaner.min.cleanable.ratio"];
+    "min.compaction.lag.ms", Long, "0", AtLeast(0), ClusterWide, Honoured, ["log.cleaner.min.compaction.lag.ms"];
     "min.insync.replicas", Int, "1", AtLeast(1), ClusterWide, Honoured, ["min.insync.replicas"];
     "preallocate", Boolean, "false", Any, ClusterWide, Honoured, ["log.preallocate"];
     "remote.log.copy.disable", Boolean, "false", Any, ClusterWide, NotYet, [];

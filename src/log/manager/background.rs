@@ -13,7 +13,7 @@ use crate::log::unified_log::UnifiedLog;
 const BACKGROUND_THREADS: usize = 2;
 
 impl LogManager {
-    /// Starts retention, flush, checkpoint and deletion threads.
+    /// Starts retention, flush, checkpoint and deletion threads, and those of the cleaner.
     pub fn start_background(self: &Arc<Self>) {
         let every = |interval_ms: u64, job: fn(&LogManager)| {
             let manager: Weak<LogManager> = Arc::downgrade(self);
@@ -34,6 +34,7 @@ impl LogManager {
             m.checkpoint_log_start_offsets()
         });
         every(intervals.producer_expiration, |m| m.remove_expired_producers());
+        self.cleaner.start();
         let mut threads = self.threads.lock();
         for i in 0..BACKGROUND_THREADS {
             let scheduler = Arc::clone(&self.scheduler);
@@ -47,11 +48,17 @@ impl LogManager {
         }
     }
 
-    /// Retention, once, and letting go of the files of segments nobody writes.
+    /// Retention, once, and letting go of the files of segments nobody writes. Retention of compacted logs is the
+    /// cleaner's; without a cleaner they are left as they are, as in Kafka.
     pub fn delete_old_segments(&self) {
         for log in self.all_logs() {
-            // A failing dir has been reported where it failed.
-            drop(log.delete_old_segments());
+            if !log.config().cleanup_policy.compact {
+                // A failing dir has been reported where it failed.
+                let delete = || drop(log.delete_old_segments());
+                self.cleaner
+                    .manager()
+                    .unless_cleaning(log.topic_partition(), delete);
+            }
             log.release_idle();
         }
     }
@@ -76,6 +83,7 @@ impl LogManager {
         if std::mem::replace(&mut *self.stopped.lock(), true) {
             return;
         }
+        self.cleaner.shutdown();
         self.scheduler.stop();
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {

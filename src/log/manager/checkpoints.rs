@@ -51,16 +51,7 @@ impl ManagedDir {
         if high_watermarks.len() < before {
             self.high_watermark_file.write(&high_watermarks)?;
         }
-        let mut cleaned = match self.cleaner_offsets.read() {
-            Err(e) if e.kind() == io::ErrorKind::InvalidData => return Ok(()),
-            result => result?,
-        };
-        let before = cleaned.len();
-        cleaned.retain(|partition, _| !gone.contains(partition));
-        match cleaned.len() < before {
-            true => self.cleaner_offsets.write(&cleaned),
-            false => Ok(()),
-        }
+        self.cleaner_checkpoint.remove(gone)
     }
 }
 

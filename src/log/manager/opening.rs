@@ -13,6 +13,8 @@ use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicPartition};
 use crate::config::{BrokerConfig, LogConfig};
 use crate::log::checkpoint::{MetaProperties, OffsetCheckpoint, clean_shutdown};
+use crate::log::cleaner::manager::CleanerDir;
+use crate::log::cleaner::{CleanerConfig, CleanerManager, LogCleaner};
 use crate::log::dir::{FailureChannel, LogDir};
 use crate::log::dir_lock::DirLock;
 use crate::log::error::{LogDirsError, LogError};
@@ -71,8 +73,22 @@ pub(super) fn open(
     let scheduler = Scheduler::new(Arc::clone(&clock));
     let logs: Arc<RwLock<Logs>> = Arc::default();
     let dirs = lock_dirs(&config.log_dirs, &fs, &failures, &logs, &clock, &scheduler)?;
+    let cleaner_dir = |managed: &Arc<ManagedDir>| CleanerDir {
+        dir: Arc::clone(&managed.dir),
+        checkpoint: Arc::clone(&managed.cleaner_checkpoint),
+    };
+    let cleaner_manager = CleanerManager::new(
+        Arc::clone(&logs),
+        dirs.iter().map(cleaner_dir).collect(),
+        Arc::clone(&clock),
+    );
     let manager = Arc::new(LogManager {
         dirs,
+        cleaner: LogCleaner::new(
+            Arc::new(cleaner_manager),
+            CleanerConfig::from(config),
+            Arc::clone(&clock),
+        ),
         logs,
         future_logs: RwLock::default(),
         creating: Mutex::default(),
@@ -195,6 +211,10 @@ impl LogManager {
         }
         for path in found.deleted {
             self.remove_later(&managed.dir, path, self.file_delete_delay_ms);
+        }
+        let is_there = |partition: &TopicPartition| self.logs.read().contains_key(partition);
+        if !managed.dir.is_offline() {
+            drop(managed.dir.check(managed.cleaner_checkpoint.load(is_there)));
         }
         // Offsets of partitions that are gone would be believed if one of that name were created again.
         if managed.checkpoint_recovery_points(&self.logs) {

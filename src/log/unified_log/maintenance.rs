@@ -128,11 +128,24 @@ impl UnifiedLog {
         writer: &mut Writer,
         segments: &[Arc<LogSegment>],
     ) -> Result<(), LogError> {
+        self.remove_segments_but(writer, segments, |_| false)
+    }
+
+    /// [`Self::remove_segments`], but for the snapshots of the base offsets that `keeps` names: another segment
+    /// begins there.
+    pub(super) fn remove_segments_but(
+        &self,
+        writer: &mut Writer,
+        segments: &[Arc<LogSegment>],
+        keeps: impl Fn(Offset) -> bool,
+    ) -> Result<(), LogError> {
         let dir = &self.context.dir;
         let mut snapshots: Vec<PathBuf> = Vec::new();
         for segment in segments {
-            dir.check(segment.rename_with_suffix(dir.fs(), DELETED_SUFFIX))?;
-            snapshots.extend(dir.check(writer.producers.mark_deleted(segment.base_offset()))?);
+            dir.check(segment.change_suffix(dir.fs(), "", DELETED_SUFFIX))?;
+            if !keeps(segment.base_offset()) {
+                snapshots.extend(dir.check(writer.producers.mark_deleted(segment.base_offset()))?);
+            }
         }
         let delay_ms = self.config.load().file_delete_delay_ms;
         let (dir, segments) = (Arc::clone(dir), segments.to_vec());

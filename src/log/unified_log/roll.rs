@@ -19,6 +19,15 @@ pub(super) fn random_jitter(config: &LogConfig) -> i64 {
     }
 }
 
+/// After how long a segment is rolled: a compacted one soon enough for `max.compaction.lag.ms`, as nothing in the
+/// active segment is ever cleaned.
+fn roll_ms(config: &LogConfig) -> i64 {
+    match config.cleanup_policy.compact {
+        true => config.segment_ms.min(config.max_compaction_lag_ms),
+        false => config.segment_ms,
+    }
+}
+
 impl UnifiedLog {
     /// The segment for an append: the active one, or a new one if that is full, too old, or too far from the
     /// offsets.
@@ -33,7 +42,7 @@ impl UnifiedLog {
         let config = self.config.load();
         let roll = RollParameters {
             now_ms,
-            segment_ms: config.segment_ms.saturating_sub(writer.roll_jitter_ms),
+            segment_ms: roll_ms(&config).saturating_sub(writer.roll_jitter_ms),
             segment_bytes: config.segment_bytes.max(0) as u64,
             max_timestamp: append.max_timestamp,
             last_offset: append.last_offset,
@@ -49,6 +58,11 @@ impl UnifiedLog {
     pub(super) fn active_segment(&self) -> Arc<LogSegment> {
         let view = self.view.lock();
         Arc::clone(view.segments.last().expect("an open log has an active segment"))
+    }
+
+    /// Base offset of the active segment: nothing from there on was ever cleaned.
+    pub fn active_segment_base_offset(&self) -> Offset {
+        self.active_segment().base_offset()
     }
 
     /// Begins a new segment at the end of the log, if the active one has records.

@@ -31,13 +31,14 @@ impl UnifiedLog {
         }
         tracing::info!(log = %self.partition, offset, end, "truncating log");
         let recovery_point = self.recovery_point();
+        let active = self.active_segment().base_offset();
         match offset < first {
             true => self.start_empty_at(&mut writer, offset)?,
             false => self.cut(&mut writer, offset)?,
         }
         drop(writer);
-        if offset < recovery_point {
-            (self.context.on_truncated)();
+        if offset < recovery_point || offset < active {
+            (self.context.on_truncated)(self);
         }
         Ok(true)
     }
@@ -49,7 +50,7 @@ impl UnifiedLog {
         tracing::info!(log = %self.partition, offset, "truncating log fully");
         self.start_empty_at(&mut writer, offset)?;
         drop(writer);
-        (self.context.on_truncated)();
+        (self.context.on_truncated)(self);
         Ok(())
     }
 

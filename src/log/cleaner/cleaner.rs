@@ -1,0 +1,428 @@
+//! One clean of one log, from the offset map to the swap of the last group. Kafka 3.9: `Cleaner.doClean`,
+//! `Cleaner.buildOffsetMap`, `Cleaner.cleanSegments`.
+
+use std::io;
+use std::sync::Arc;
+
+use super::config::CleanerConfig;
+use super::error::CleanError;
+use super::filter::Horizon;
+use super::groups::group_segments;
+use super::offset_map::{OffsetMap, Put};
+use super::output::{Output, remove_unused};
+use super::recopy::{Fate, Recopy, Scratch};
+use super::selection::LogToClean;
+use super::source::SegmentSource;
+use super::stats::CleanerStats;
+use super::transactions::CleanedTransactions;
+use crate::common::clock::SharedClock;
+use crate::common::ids::Offset;
+use crate::log::dir::LogDir;
+use crate::log::segment::LogSegment;
+use crate::log::unified_log::{Replacement, UnifiedLog};
+use crate::record::{
+    BatchHeader, EndTransactionMarker, RawRecords, RecordBatch, RecordBatches, RecordReader,
+};
+
+/// The least that the buffers have, whatever is configured: a batch's header must fit.
+const BUFFER_BYTES_MIN: usize = 4096;
+/// Bytes that one record of an old format may unpack to.
+const UNPACKED_BYTES_MAX: usize = 1 << 30;
+
+/// Looks up from the work: is it still wanted, and is it not too fast?
+pub trait Watch {
+    /// Called before and after each piece of work, with the bytes that were read or written for it. May take its
+    /// time.
+    fn proceed(&self, bytes: usize) -> Result<(), CleanError>;
+}
+
+/// What cleans: an offset map and buffers, which exist only during a clean.
+pub struct Cleaner {
+    clock: SharedClock,
+    map: OffsetMap,
+    buffer_bytes: usize,
+    buffer: Vec<u8>,
+    scratch: Scratch,
+}
+
+/// What belongs to one clean.
+struct Pass<'a> {
+    log: &'a UnifiedLog,
+    target: &'a LogToClean,
+    watch: &'a dyn Watch,
+    now_ms: i64,
+    /// Up to here everything is in the map.
+    end_offset: Offset,
+    transactions: CleanedTransactions,
+    stats: CleanerStats,
+}
+
+impl Pass<'_> {
+    fn dir(&self) -> &Arc<LogDir> {
+        self.log.dir()
+    }
+
+    fn check<T>(&self, result: io::Result<T>) -> Result<T, CleanError> {
+        result.map_err(|error| CleanError::from_io(self.dir(), &error))
+    }
+}
+
+impl Cleaner {
+    /// A cleaner with its share of the configured buffers.
+    pub fn new(config: &CleanerConfig, clock: SharedClock) -> Self {
+        Self {
+            clock,
+            map: OffsetMap::new(config.map_bytes(), config.load_factor),
+            buffer_bytes: config.buffer_bytes().max(BUFFER_BYTES_MIN),
+            buffer: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Cleans a log. Returns the first offset that is dirty now, and what was counted. After an error the log is
+    /// as it was, or cleaned up to some group of segments; either way nothing of it is missing.
+    pub fn clean(
+        &mut self,
+        target: &LogToClean,
+        watch: &dyn Watch,
+    ) -> Result<(Offset, CleanerStats), CleanError> {
+        self.buffer = vec![0; self.buffer_bytes];
+        let result = self.clean_with_buffers(target, watch);
+        self.map.end();
+        self.buffer = Vec::new();
+        self.scratch = Scratch::default();
+        result
+    }
+
+    fn clean_with_buffers(
+        &mut self,
+        target: &LogToClean,
+        watch: &dyn Watch,
+    ) -> Result<(Offset, CleanerStats), CleanError> {
+        let log = &*target.log;
+        tracing::info!(
+            log = %log.topic_partition(),
+            segments = target.dirty_segments().len(),
+            from = target.first_dirty_offset,
+            to = target.first_uncleanable_offset,
+            "building offset map"
+        );
+        let mut pass = Pass {
+            log,
+            target,
+            watch,
+            now_ms: self.clock.wall_ms(),
+            end_offset: target.first_dirty_offset,
+            transactions: CleanedTransactions::default(),
+            stats: CleanerStats {
+                start_ms: self.clock.monotonic_ms(),
+                ..CleanerStats::default()
+            },
+        };
+        self.build_map(&mut pass)?;
+        pass.end_offset = self.map.latest_offset() + 1;
+        if pass.end_offset <= target.first_dirty_offset {
+            return Err(CleanError::Uncleanable(format!(
+                "the offset map has no room for the {} keys of the first dirty batch: raise \
+                 log.cleaner.dedupe.buffer.size or lower log.cleaner.threads",
+                self.map.entries_max()
+            )));
+        }
+        pass.stats.map_complete_ms = self.clock.monotonic_ms();
+        pass.stats.buffer_utilization = self.map.utilization();
+        self.recopy(&mut pass)?;
+        pass.stats.end_ms = self.clock.monotonic_ms();
+        Ok((pass.end_offset, pass.stats))
+    }
+
+    /// Notes the last offset of each key in the dirty part, or in as much of it as the map takes.
+    fn build_map(&mut self, pass: &mut Pass<'_>) -> Result<(), CleanError> {
+        let (start, end) = (
+            pass.target.first_dirty_offset,
+            pass.target.first_uncleanable_offset,
+        );
+        pass.check(self.map.begin((end - start).max(0) as u64))?;
+        let mut transactions = CleanedTransactions::default();
+        transactions.add_aborted(&pass.check(pass.log.aborted_between(start, end))?);
+        let dirty = pass.target.dirty_segments();
+        for (i, segment) in dirty.iter().enumerate() {
+            let next = dirty.get(i + 1).map_or(end, |s| s.base_offset());
+            let position = pass.check(segment.position_of(start))?;
+            let mut source = SegmentSource::new(segment, position);
+            if self.map_segment(pass, &mut source, start, &mut transactions)? == Put::Full {
+                tracing::info!(
+                    log = %pass.log.topic_partition(),
+                    keys = self.map.len(),
+                    up_to = self.map.latest_offset(),
+                    "the offset map is full, the rest is for the next clean"
+                );
+                break;
+            }
+            // Offsets at the end of a segment may have gone with their records.
+            self.map.update_latest_offset(next - 1);
+            self.shrink();
+        }
+        Ok(())
+    }
+
+    fn map_segment(
+        &mut self,
+        pass: &mut Pass<'_>,
+        source: &mut SegmentSource<'_>,
+        start: Offset,
+        transactions: &mut CleanedTransactions,
+    ) -> Result<Put, CleanError> {
+        loop {
+            let bytes = source.fill(&mut self.buffer);
+            let bytes = bytes.map_err(|error| CleanError::from_io(pass.log.dir(), &error))?;
+            pass.watch.proceed(bytes.len())?;
+            if bytes.is_empty() {
+                return Ok(Put::Noted);
+            }
+            let mut batches = RecordBatches::new(bytes);
+            while let Some(batch) = batches.next() {
+                let batch = batch.map_err(|e| uncleanable(source, &e.reason))?;
+                batch.ensure_valid_crc().map_err(|e| {
+                    uncleanable(source, &format!("offset {}: {}", batch.base_offset(), e.reason))
+                })?;
+                let noted = map_batch(
+                    &mut self.map,
+                    &mut self.scratch,
+                    &batch,
+                    start,
+                    transactions,
+                    &mut pass.stats,
+                )?;
+                if noted == Put::Full {
+                    return Ok(Put::Full);
+                }
+                if batch.last_offset() >= start {
+                    self.map.update_latest_offset(batch.last_offset());
+                }
+            }
+            pass.stats.map_bytes_read += batches.valid_bytes() as u64;
+            source.consume(batches.valid_bytes());
+        }
+    }
+
+    /// Writes the log anew up to the end of the map, group by group.
+    fn recopy(&mut self, pass: &mut Pass<'_>) -> Result<(), CleanError> {
+        let target = pass.target;
+        let config = pass.log.config();
+        let segments: Vec<_> = target
+            .segments
+            .iter()
+            .filter(|s| s.base_offset() < pass.end_offset)
+            .cloned()
+            .collect();
+        let legacy_horizon = match target
+            .segments
+            .iter()
+            .rfind(|s| s.base_offset() < target.first_dirty_offset)
+        {
+            Some(clean) => pass
+                .check(clean.last_modified())?
+                .saturating_sub(config.delete_retention_ms),
+            None => 0,
+        };
+        tracing::info!(
+            log = %pass.log.topic_partition(),
+            keys = self.map.len(),
+            up_to = pass.end_offset,
+            "cleaning log"
+        );
+        for group in group_segments(&segments, &config, target.first_uncleanable_offset) {
+            self.clean_group(pass, &group, legacy_horizon)?;
+            self.shrink();
+        }
+        Ok(())
+    }
+
+    /// Makes one segment of some, usually, and swaps it in.
+    fn clean_group(
+        &mut self,
+        pass: &mut Pass<'_>,
+        group: &[Arc<LogSegment>],
+        legacy_horizon: i64,
+    ) -> Result<(), CleanError> {
+        let (first, last) = match group {
+            [first, .., last] => (first, last),
+            [only] => (only, only),
+            [] => return Ok(()),
+        };
+        let path = pass.log.open_path()?;
+        let mut output = Output::new(
+            Arc::clone(pass.dir()),
+            path,
+            pass.log.config(),
+            first.base_offset(),
+            pass.now_ms,
+            self.buffer_bytes,
+        );
+        let last_records = pass.log.last_records_of_active_producers();
+        for (i, segment) in group.iter().enumerate() {
+            let end = match group.get(i + 1) {
+                Some(next) => next.base_offset(),
+                None => pass.check(segment.read_next_offset())?,
+            };
+            let aborted = pass.check(pass.log.aborted_between(segment.base_offset(), end))?;
+            pass.transactions.add_aborted(&aborted);
+            let horizon = Horizon {
+                now_ms: pass.now_ms,
+                delete_retention_ms: pass.log.config().delete_retention_ms,
+                retain_legacy_tombstones: pass.check(segment.last_modified())? > legacy_horizon,
+            };
+            let mut recopy = Recopy {
+                map: &self.map,
+                horizon,
+                last_records: &last_records,
+                transactions: &mut pass.transactions,
+                verified: pass.target.first_dirty_offset..pass.end_offset,
+                scratch: &mut self.scratch,
+                stats: &mut pass.stats,
+            };
+            clean_into(
+                segment,
+                pass.log.dir(),
+                &mut self.buffer,
+                &mut recopy,
+                &mut output,
+                pass.watch,
+            )?;
+        }
+        pass.stats.bytes_written += output.bytes_written();
+        let modified = pass.check(last.last_modified())?;
+        let new = pass.check(output.finish(modified))?;
+        let (dir, truncations) = (pass.dir(), pass.target.truncations);
+        let swappable = pass.watch.proceed(0);
+        if let Err(error) = swappable {
+            remove_unused(dir, &new);
+            return Err(error);
+        }
+        match pass.log.replace_segments(new, group, truncations)? {
+            Replacement::Done => Ok(()),
+            Replacement::Outdated(unused) => {
+                remove_unused(dir, &unused);
+                Err(CleanError::Aborted)
+            }
+            Replacement::Failed(unused, error) => {
+                remove_unused(dir, &unused);
+                Err(CleanError::from_io(dir, &error))
+            }
+        }
+    }
+
+    /// Gives back what an unusually large batch has needed.
+    fn shrink(&mut self) {
+        self.buffer.truncate(self.buffer_bytes);
+        self.buffer.shrink_to(self.buffer_bytes);
+        self.scratch.shrink(self.buffer_bytes);
+    }
+}
+
+fn uncleanable(source: &SegmentSource<'_>, reason: &str) -> CleanError {
+    CleanError::Uncleanable(source.corrupt(reason).to_string())
+}
+
+/// Notes the keys of a batch, unless it holds markers or was aborted. [`Put::Full`] if not all of them fit.
+fn map_batch(
+    map: &mut OffsetMap,
+    scratch: &mut Scratch,
+    batch: &RecordBatch<'_>,
+    start: Offset,
+    transactions: &mut CleanedTransactions,
+    stats: &mut CleanerStats,
+) -> Result<Put, CleanError> {
+    if batch.is_control_batch() {
+        let marker = EndTransactionMarker::read(batch, batch.records())?;
+        let _ = transactions.on_control_batch(batch, marker.map(|(marker, _)| marker.control_type));
+        stats.map_messages_read += 1;
+        return Ok(Put::Noted);
+    }
+    if transactions.on_batch(batch) {
+        stats.map_messages_read += batch.count().unwrap_or(0).max(0) as u64;
+        return Ok(Put::Noted);
+    }
+    let mut note = |offset: Offset, key: Option<&[u8]>| {
+        stats.map_messages_read += 1;
+        match key {
+            Some(key) if offset >= start => map.put(key, offset),
+            _ => Put::Noted,
+        }
+    };
+    if batch.magic() < 2 {
+        let mut records = RecordReader::new(batch, UNPACKED_BYTES_MAX)?;
+        while let Some(record) = records.next()? {
+            if note(record.offset, record.key) == Put::Full {
+                return Ok(Put::Full);
+            }
+        }
+        return Ok(Put::Noted);
+    }
+    let records = scratch.plain(batch)?;
+    for record in RawRecords::new(batch.count().unwrap_or(0), records) {
+        let record = record?;
+        if note(batch.base_offset() + i64::from(record.offset_delta), record.key) == Put::Full {
+            return Ok(Put::Full);
+        }
+    }
+    Ok(Put::Noted)
+}
+
+/// Reads a segment and hands on what survives. Neighbouring batches that stay as they are go as one piece.
+fn clean_into(
+    segment: &LogSegment,
+    dir: &LogDir,
+    buffer: &mut Vec<u8>,
+    recopy: &mut Recopy<'_>,
+    output: &mut Output,
+    watch: &dyn Watch,
+) -> Result<(), CleanError> {
+    let check = |result: io::Result<()>| result.map_err(|error| CleanError::from_io(dir, &error));
+    let mut source = SegmentSource::new(segment, 0);
+    let mut run_headers: Vec<BatchHeader> = Vec::new();
+    loop {
+        let bytes = source
+            .fill(buffer)
+            .map_err(|error| CleanError::from_io(dir, &error))?;
+        let before = output.bytes_written();
+        watch.proceed(bytes.len())?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut batches = RecordBatches::new(bytes);
+        let mut run = 0..0;
+        while let Some(batch) = batches.next() {
+            let batch = batch.map_err(|e| uncleanable(&source, &e.reason))?;
+            let end = batches.valid_bytes();
+            let (fate, aborted) = recopy.decide(&batch)?;
+            let stays = matches!(fate, Fate::Verbatim);
+            if stays {
+                run_headers.push(batch.header());
+                run.end = end;
+            }
+            if !stays || aborted.is_some() {
+                check(output.write(&bytes[run], &run_headers))?;
+                run_headers.clear();
+                run = end..end;
+            }
+            match fate {
+                Fate::Dropped | Fate::Verbatim => {}
+                Fate::Rewritten(header, records) => check(output.write_batch(&header, records))?,
+                Fate::RewrittenMessage(message) => {
+                    let parsed = RecordBatch::parse(message).ok().flatten();
+                    let parsed =
+                        parsed.ok_or_else(|| uncleanable(&source, "a message cannot be written anew"))?;
+                    check(output.write(message, &[parsed.header()]))?;
+                }
+            }
+            if let Some(transaction) = aborted {
+                check(output.note_aborted(&transaction))?;
+            }
+        }
+        check(output.write(&bytes[run], &run_headers))?;
+        run_headers.clear();
+        source.consume(batches.valid_bytes());
+        watch.proceed((output.bytes_written() - before) as usize)?;
+    }
+}

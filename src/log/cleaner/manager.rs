@@ -1,0 +1,368 @@
+//! Which log is cleaned next, and what is remembered of all of them. Kafka 3.9: `LogCleanerManager`, and the body of
+//! `CleanerThread`.
+//!
+//! Lock order: nothing here is held while a log is read or written, but for `selecting`, under which one thread at
+//! a time looks at every compacted log.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::checkpoint::CleanerCheckpoint;
+use super::cleaner::{Cleaner, Watch};
+use super::error::CleanError;
+use super::quarantine::{Quarantine, Quarantined};
+use super::selection::LogToClean;
+use super::states::{CleaningStates, Paused};
+use super::stats::{CleanerStats, PreCleanStats};
+use crate::common::clock::SharedClock;
+use crate::common::ids::{Offset, TopicPartition};
+use crate::log::dir::LogDir;
+use crate::log::manager::Logs;
+use crate::log::unified_log::UnifiedLog;
+
+/// A log dir with what the cleaner keeps in it.
+pub struct CleanerDir {
+    /// The dir.
+    pub dir: Arc<LogDir>,
+    /// `cleaner-offset-checkpoint`.
+    pub checkpoint: Arc<CleanerCheckpoint>,
+}
+
+/// What one round of a thread has done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Round {
+    /// A log was cleaned to the end: there may be another one.
+    pub cleaned: bool,
+    /// What was counted if so.
+    pub stats: Option<CleanerStats>,
+    /// What was found out when the log was chosen.
+    pub pre_clean: Option<PreCleanStats>,
+}
+
+/// Chooses logs, guards them, remembers how far they are clean.
+pub struct CleanerManager {
+    logs: Arc<RwLock<Logs>>,
+    dirs: Vec<CleanerDir>,
+    clock: SharedClock,
+    states: Arc<CleaningStates>,
+    quarantine: Mutex<Quarantine>,
+    selecting: Mutex<()>,
+    /// Bits of an `f64`: the ratio of the dirtiest log when a thread last looked.
+    dirtiest_ratio: AtomicU64,
+    /// When a thread last looked, by the monotonic clock.
+    last_run_ms: AtomicI64,
+}
+
+/// What a clean looks up to between two pieces of work.
+struct Aborts<'a> {
+    manager: &'a CleanerManager,
+    log: &'a UnifiedLog,
+    truncations: u64,
+    thread: &'a dyn Watch,
+}
+
+impl Watch for Aborts<'_> {
+    fn proceed(&self, bytes: usize) -> Result<(), CleanError> {
+        self.check()?;
+        self.thread.proceed(bytes)?;
+        self.check()
+    }
+}
+
+impl Aborts<'_> {
+    fn check(&self) -> Result<(), CleanError> {
+        let partition = self.log.topic_partition();
+        match self.manager.states.is_aborted(partition) || self.log.is_outdated(self.truncations) {
+            true => Err(CleanError::Aborted),
+            false => Ok(()),
+        }
+    }
+}
+
+impl CleanerManager {
+    /// A manager of the logs in these dirs.
+    pub(in crate::log) fn new(logs: Arc<RwLock<Logs>>, dirs: Vec<CleanerDir>, clock: SharedClock) -> Self {
+        let last_run_ms = AtomicI64::new(clock.monotonic_ms());
+        Self {
+            logs,
+            dirs,
+            clock,
+            states: Arc::default(),
+            quarantine: Mutex::default(),
+            selecting: Mutex::default(),
+            dirtiest_ratio: AtomicU64::new(0),
+            last_run_ms,
+        }
+    }
+
+    /// Cleans the filthiest log, if one is filthy enough, and applies the retention of compacted logs: one round of
+    /// a cleaner thread. `thread` throttles it and may end it.
+    pub fn clean_once(&self, cleaner: &mut Cleaner, thread_id: usize, thread: &dyn Watch) -> Round {
+        let mut round = Round::default();
+        if let Some((target, pre_clean)) = self.grab_filthiest_log() {
+            round.pre_clean = Some(pre_clean);
+            let partition = target.log.topic_partition().clone();
+            let cleaned = self.clean_log(cleaner, &target, thread);
+            if let Some((end, stats)) = self.done_cleaning(&target, cleaned) {
+                stats.log(thread_id, &partition, target.first_dirty_offset, end, &pre_clean);
+                round.cleaned = true;
+                round.stats = Some(stats);
+            }
+            self.states.end(&partition);
+        }
+        self.delete_old_segments(thread);
+        self.forget_deleted();
+        round
+    }
+
+    /// The log that needs it most, taken for the caller.
+    fn grab_filthiest_log(&self) -> Option<(LogToClean, PreCleanStats)> {
+        let _selecting = self.selecting.lock();
+        let now_ms = self.clock.wall_ms();
+        self.last_run_ms
+            .store(self.clock.monotonic_ms(), Ordering::Relaxed);
+        let mut pre_clean = PreCleanStats::default();
+        let mut dirtiest = 0.0f64;
+        let mut due: Vec<LogToClean> = Vec::new();
+        for log in self.compacted_logs() {
+            let Some(target) = self.look_at(&log, now_ms) else {
+                continue;
+            };
+            if target.compaction_delay_ms > 0 {
+                pre_clean.delayed_partitions += 1;
+                pre_clean.max_compaction_delay_ms =
+                    pre_clean.max_compaction_delay_ms.max(target.compaction_delay_ms);
+            }
+            dirtiest = dirtiest.max(target.cleanable_ratio());
+            if target.is_due() {
+                due.push(target);
+            }
+        }
+        self.dirtiest_ratio.store(dirtiest.to_bits(), Ordering::Relaxed);
+        pre_clean.cleanable_partitions = due.len();
+        let filthiest = due
+            .into_iter()
+            .max_by(|a, b| a.cleanable_ratio().total_cmp(&b.cleanable_ratio()))?;
+        // It may have been paused since it was looked at.
+        let taken = self.states.try_begin(filthiest.log.topic_partition());
+        taken.then_some((filthiest, pre_clean))
+    }
+
+    fn compacted_logs(&self) -> Vec<Arc<UnifiedLog>> {
+        let logs = self.logs.read();
+        let compacted = logs.values().filter(|log| log.config().cleanup_policy.compact);
+        compacted.cloned().collect()
+    }
+
+    /// What could be cleaned of a log, unless it is to be left alone.
+    fn look_at(&self, log: &Arc<UnifiedLog>, now_ms: i64) -> Option<LogToClean> {
+        let partition = log.topic_partition();
+        let is_left_alone = log.dir().is_offline()
+            || self.states.is_taken(partition)
+            || self.quarantine.lock().holds(partition, self.clock.monotonic_ms());
+        if is_left_alone {
+            return None;
+        }
+        let checkpoint = self.checkpoint_of(log)?;
+        match LogToClean::new(log, checkpoint.get(partition), now_ms) {
+            Ok(target) => {
+                if target.resets_checkpoint {
+                    drop(
+                        log.dir()
+                            .check(checkpoint.update(partition, target.first_dirty_offset)),
+                    );
+                }
+                Some(target)
+            }
+            Err(error) => {
+                if let CleanError::Uncleanable(reason) = CleanError::from_io(log.dir(), &error) {
+                    self.add_to_quarantine(log, reason);
+                }
+                None
+            }
+        }
+    }
+
+    /// Cleans; whatever goes wrong, down to a panic, is this log's error.
+    fn clean_log(
+        &self,
+        cleaner: &mut Cleaner,
+        target: &LogToClean,
+        thread: &dyn Watch,
+    ) -> Result<(Offset, CleanerStats), CleanError> {
+        let watch = Aborts {
+            manager: self,
+            log: &target.log,
+            truncations: target.truncations,
+            thread,
+        };
+        let cleaned = catch_unwind(AssertUnwindSafe(|| cleaner.clean(target, &watch)));
+        let cleaned = cleaned.unwrap_or_else(|_| {
+            Err(CleanError::Uncleanable(
+                "the cleaner panicked, which is a bug of it".to_owned(),
+            ))
+        });
+        match cleaned {
+            // What was found may be due to a truncation, or to a deletion, in the midst of the reading.
+            Err(CleanError::Uncleanable(_)) if watch.check().is_err() => Err(CleanError::Aborted),
+            Err(CleanError::Uncleanable(_)) if target.log.open_path().is_err() => Err(CleanError::Aborted),
+            result => result,
+        }
+    }
+
+    /// Notes the outcome of a clean; its end and what was counted if it came to its end.
+    fn done_cleaning(
+        &self,
+        target: &LogToClean,
+        cleaned: Result<(Offset, CleanerStats), CleanError>,
+    ) -> Option<(Offset, CleanerStats)> {
+        let partition = target.log.topic_partition();
+        match cleaned {
+            Ok((end, stats)) => {
+                if let Some(checkpoint) = self.checkpoint_of(&target.log) {
+                    let dir = target.log.dir();
+                    // After a truncation the checkpoint must not jump ahead of it again.
+                    if !target.log.is_outdated(target.truncations) {
+                        drop(dir.check(checkpoint.update(partition, end)));
+                    }
+                }
+                if self.quarantine.lock().remove(partition) {
+                    tracing::info!(log = %partition, "a log that could not be cleaned is clean");
+                }
+                return Some((end, stats));
+            }
+            Err(CleanError::Aborted) => tracing::info!(log = %partition, "cleaning aborted"),
+            Err(CleanError::Uncleanable(reason)) => self.add_to_quarantine(&target.log, reason),
+            // That has been logged where the dir went offline.
+            Err(CleanError::Storage(error)) => tracing::debug!(log = %partition, %error, "cleaning ended"),
+        }
+        None
+    }
+
+    fn add_to_quarantine(&self, log: &UnifiedLog, reason: String) {
+        let (partition, dir) = (log.topic_partition(), log.dir().path().to_owned());
+        let now_ms = self.clock.monotonic_ms();
+        let retry_in_ms = self.quarantine.lock().add(partition, dir, reason.clone(), now_ms);
+        tracing::warn!(
+            log = %partition, reason, retry_in_ms,
+            "cannot clean log; it stays as it is, a changed configuration of its topic has it tried again at once"
+        );
+    }
+
+    /// Retention of logs that are compacted; those that are not are the log manager's.
+    fn delete_old_segments(&self, thread: &dyn Watch) {
+        for log in self.compacted_logs() {
+            if thread.proceed(0).is_err() {
+                return;
+            }
+            if self.states.try_begin(log.topic_partition()) {
+                // A failing dir has been reported where it failed.
+                drop(log.delete_old_segments());
+                self.states.end(log.topic_partition());
+            }
+        }
+    }
+
+    fn forget_deleted(&self) {
+        let logs = self.logs.read();
+        self.quarantine
+            .lock()
+            .retain(|partition| logs.contains_key(partition));
+    }
+
+    fn checkpoint_of(&self, log: &UnifiedLog) -> Option<&Arc<CleanerCheckpoint>> {
+        let dir = self.dirs.iter().find(|dir| Arc::ptr_eq(&dir.dir, log.dir()));
+        dir.map(|dir| &dir.checkpoint)
+    }
+
+    /// Keeps the cleaner away from a partition; returns when no thread is at it.
+    pub fn abort_and_pause(&self, partition: &TopicPartition) -> Paused {
+        self.states.abort_and_pause(partition)
+    }
+
+    /// Work that must not meet the cleaner on a log that is not compacted: retention. `None` if the cleaner is
+    /// still at it, as after a change of policy.
+    pub fn unless_cleaning<T>(&self, partition: &TopicPartition, work: impl FnOnce() -> T) -> Option<T> {
+        self.states.try_begin(partition).then(|| {
+            let result = work();
+            self.states.end(partition);
+            result
+        })
+    }
+
+    /// A topic's configuration has changed: a log that is no longer compacted is let go of, one that could not be
+    /// cleaned is tried again.
+    pub fn on_topic_config_change(&self, topic: &str, still_compacted: bool) {
+        self.quarantine
+            .lock()
+            .retry_topic(topic, self.clock.monotonic_ms());
+        if !still_compacted {
+            let logs = self.logs.read();
+            let of_topic = logs.keys().filter(|partition| &*partition.topic == topic);
+            of_topic.for_each(|partition| self.states.abort(partition));
+        }
+    }
+
+    /// Takes a partition's checkpoint along to another log dir.
+    pub fn alter_checkpoint_dir(&self, partition: &TopicPartition, from: &Path, to: &Path) {
+        let find = |path: &Path| self.dirs.iter().find(|dir| dir.dir.path() == path);
+        let (Some(from), Some(to)) = (find(from), find(to)) else {
+            return;
+        };
+        if let Some(offset) = from.checkpoint.get(partition) {
+            let removed = from.checkpoint.remove(std::slice::from_ref(partition));
+            drop(from.dir.check(removed));
+            drop(to.dir.check(to.checkpoint.update(partition, offset)));
+        }
+        self.quarantine
+            .lock()
+            .move_to(partition, to.dir.path().to_owned());
+    }
+
+    /// First dirty offset of a partition, if it was ever cleaned.
+    pub fn checkpointed(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.dirs.iter().find_map(|dir| dir.checkpoint.get(partition))
+    }
+
+    /// The partitions that cannot be cleaned, and why.
+    pub fn uncleanable_partitions(&self) -> Vec<(TopicPartition, Quarantined)> {
+        let quarantine = self.quarantine.lock();
+        let mut all: Vec<_> = quarantine.iter().map(|(p, q)| (p.clone(), q.clone())).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// Bytes in a log dir that would be cleaned if they could be.
+    pub fn uncleanable_bytes(&self, dir: &Path) -> u64 {
+        let now_ms = self.clock.wall_ms();
+        let bytes = |partition: &TopicPartition| {
+            let log = self.logs.read().get(partition).cloned()?;
+            let checkpointed = self.checkpoint_of(&log)?.get(partition);
+            Some(LogToClean::new(&log, checkpointed, now_ms).ok()?.cleanable_bytes)
+        };
+        let uncleanable = self.uncleanable_partitions();
+        let here = uncleanable
+            .iter()
+            .filter(|(_, quarantined)| quarantined.dir == dir);
+        here.filter_map(|(partition, _)| bytes(partition)).sum()
+    }
+
+    /// Dirty ratio of the dirtiest log, when a thread last looked.
+    pub fn dirtiest_ratio(&self) -> f64 {
+        f64::from_bits(self.dirtiest_ratio.load(Ordering::Relaxed))
+    }
+
+    /// Milliseconds since a thread last looked.
+    pub fn time_since_last_run_ms(&self) -> i64 {
+        self.clock.monotonic_ms() - self.last_run_ms.load(Ordering::Relaxed)
+    }
+
+    /// The log dirs.
+    pub fn dirs(&self) -> &[CleanerDir] {
+        &self.dirs
+    }
+}

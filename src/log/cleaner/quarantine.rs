@@ -1,0 +1,110 @@
+//! Partitions that could not be cleaned, and why. Kafka 3.9 marks them uncleanable until the broker restarts; here
+//! they are tried again after a while, and at once when their topic's configuration changes (KAFKA-19895).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use crate::common::ids::TopicPartition;
+
+/// Pause after the first failure; it doubles with each further one.
+const RETRY_MS_MIN: i64 = 60_000;
+/// The longest pause.
+const RETRY_MS_MAX: i64 = 60 * 60_000;
+
+/// A partition that could not be cleaned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Its log dir.
+    pub dir: PathBuf,
+    /// Why, for people.
+    pub reason: String,
+    /// How often in a row.
+    pub failures: u32,
+    /// When it is tried again, by the monotonic clock.
+    pub retry_at_ms: i64,
+}
+
+/// All such partitions.
+#[derive(Default)]
+pub struct Quarantine {
+    partitions: HashMap<TopicPartition, Quarantined>,
+}
+
+impl Quarantine {
+    /// Notes a failure; how long the partition is left alone.
+    pub fn add(&mut self, partition: &TopicPartition, dir: PathBuf, reason: String, now_ms: i64) -> i64 {
+        let failures = self.partitions.get(partition).map_or(0, |q| q.failures) + 1;
+        let pause_ms = RETRY_MS_MIN
+            .saturating_mul(1 << (failures - 1).min(16))
+            .min(RETRY_MS_MAX);
+        let quarantined = Quarantined {
+            dir,
+            reason,
+            failures,
+            retry_at_ms: now_ms.saturating_add(pause_ms),
+        };
+        self.partitions.insert(partition.clone(), quarantined);
+        pause_ms
+    }
+
+    /// Whether a partition is to be left alone now.
+    pub fn holds(&self, partition: &TopicPartition, now_ms: i64) -> bool {
+        self.partitions
+            .get(partition)
+            .is_some_and(|q| now_ms < q.retry_at_ms)
+    }
+
+    /// A partition was cleaned after all; true if it was in quarantine.
+    pub fn remove(&mut self, partition: &TopicPartition) -> bool {
+        self.partitions.remove(partition).is_some()
+    }
+
+    /// Has the partitions of a topic tried again at once.
+    pub fn retry_topic(&mut self, topic: &str, now_ms: i64) {
+        for (partition, quarantined) in &mut self.partitions {
+            if &*partition.topic == topic {
+                quarantined.retry_at_ms = now_ms;
+                quarantined.failures = 0;
+            }
+        }
+    }
+
+    /// Forgets partitions that are no more.
+    pub fn retain(&mut self, is_there: impl Fn(&TopicPartition) -> bool) {
+        self.partitions.retain(|partition, _| is_there(partition));
+    }
+
+    /// A partition was moved to another dir.
+    pub fn move_to(&mut self, partition: &TopicPartition, dir: PathBuf) {
+        if let Some(quarantined) = self.partitions.get_mut(partition) {
+            quarantined.dir = dir;
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&TopicPartition, &Quarantined)> {
+        self.partitions.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_a_changed_configuration_ends_them() {
+        let mut quarantine = Quarantine::default();
+        let partition = TopicPartition::new("t", 0);
+        let mut add = |now| quarantine.add(&partition, "/d".into(), "broken".into(), now);
+        let pauses: Vec<_> = (0..8).map(|_| add(0) / 60_000).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert!(quarantine.holds(&partition, 59 * 60_000) && !quarantine.holds(&partition, 60 * 60_000));
+        quarantine.retry_topic("other", 5);
+        assert!(quarantine.holds(&partition, 5));
+        quarantine.retry_topic("t", 5);
+        assert!(!quarantine.holds(&partition, 5));
+        assert_eq!(quarantine.add(&partition, "/d".into(), "still".into(), 5), 60_000);
+        quarantine.retain(|_| false);
+        assert_eq!(quarantine.iter().count(), 0);
+    }
+}

@@ -1,0 +1,310 @@
+//! What becomes of one batch: it goes, stays as it is, or is written anew with fewer records. Kafka 3.9:
+//! `MemoryRecords.filterTo`.
+
+use std::collections::HashMap;
+
+use super::error::CleanError;
+use super::filter::{BatchRetention, Horizon, batch_retention, retains_record};
+use super::offset_map::OffsetMap;
+use super::stats::CleanerStats;
+use super::transactions::CleanedTransactions;
+use crate::common::ids::{Offset, ProducerId};
+use crate::config::TimestampType;
+use crate::log::index::AbortedTxn;
+use crate::log::unified_log::LastRecord;
+use crate::record::{
+    BatchHeader, EndTransactionMarker, RawRecords, RecordBatch, RecordError, Survivors, retain_messages,
+};
+
+/// Bytes that a batch may unpack to.
+const UNPACKED_BYTES_MAX: usize = 1 << 30;
+
+/// Buffers that are used again for batch after batch.
+#[derive(Default)]
+pub struct Scratch {
+    /// A batch's records, unpacked.
+    unpacked: Vec<u8>,
+    /// Those that stay.
+    survivors: Vec<u8>,
+    /// Those that stay, as they are stored.
+    packed: Vec<u8>,
+}
+
+impl Scratch {
+    /// The records of a batch of format 2, unpacked if need be.
+    pub fn plain<'a>(&'a mut self, batch: &RecordBatch<'a>) -> Result<&'a [u8], RecordError> {
+        plain(batch, &mut self.unpacked)
+    }
+
+    /// Gives back what was needed for an unusually large batch.
+    pub fn shrink(&mut self, bytes: usize) {
+        for buffer in [&mut self.unpacked, &mut self.survivors, &mut self.packed] {
+            buffer.clear();
+            buffer.shrink_to(bytes);
+        }
+    }
+}
+
+fn plain<'a>(batch: &RecordBatch<'a>, unpacked: &'a mut Vec<u8>) -> Result<&'a [u8], RecordError> {
+    if !batch.is_compressed() {
+        return Ok(batch.records());
+    }
+    unpacked.clear();
+    let compression = batch.compression()?;
+    compression.decompress_into(batch.magic(), batch.records(), UNPACKED_BYTES_MAX, unpacked)?;
+    Ok(unpacked)
+}
+
+/// What becomes of a batch.
+#[derive(Debug)]
+pub enum Fate<'a> {
+    /// It goes.
+    Dropped,
+    /// It stays as it is.
+    Verbatim,
+    /// It stays with this header and these records.
+    Rewritten(BatchHeader, &'a [u8]),
+    /// A message of format 0 or 1 that stays in this form.
+    RewrittenMessage(&'a [u8]),
+}
+
+/// Decides batch by batch, from the start of a group of segments on.
+pub struct Recopy<'a> {
+    /// The last offset of each key in `verified`.
+    pub map: &'a OffsetMap,
+    /// The time.
+    pub horizon: Horizon,
+    /// What each active producer wrote last.
+    pub last_records: &'a HashMap<ProducerId, LastRecord>,
+    /// Where the walk is with regard to transactions.
+    pub transactions: &'a mut CleanedTransactions,
+    /// The offsets whose batches had their checksum looked at when the map was built.
+    pub verified: std::ops::Range<Offset>,
+    /// Buffers.
+    pub scratch: &'a mut Scratch,
+    /// What is counted.
+    pub stats: &'a mut CleanerStats,
+}
+
+/// What was found out about the records of a batch.
+struct Sifted {
+    read: i32,
+    retained: i32,
+    max_timestamp: i64,
+    has_tombstone: bool,
+}
+
+impl Recopy<'_> {
+    /// The fate of the next batch, and the entry for the transaction index if it is an abort marker that needs one.
+    pub fn decide(&mut self, batch: &RecordBatch<'_>) -> Result<(Fate<'_>, Option<AbortedTxn>), CleanError> {
+        self.stats.bytes_read += batch.size_in_bytes() as u64;
+        let (can_discard, aborted) = self.pass(batch)?;
+        let (retention, discards_records) =
+            batch_retention(batch, can_discard, &self.horizon, self.last_records);
+        if retention == BatchRetention::Delete {
+            self.verify(batch)?;
+            return Ok((Fate::Dropped, aborted));
+        }
+        let fate = match batch.magic() {
+            0 | 1 => self.decide_message(batch)?,
+            _ => {
+                let spent_marker = can_discard && batch.is_control_batch();
+                self.decide_batch(batch, retention, discards_records, spent_marker)?
+            }
+        };
+        Ok((fate, aborted))
+    }
+
+    /// Tells the transactions of the batch.
+    fn pass(&mut self, batch: &RecordBatch<'_>) -> Result<(bool, Option<AbortedTxn>), CleanError> {
+        if !batch.is_control_batch() {
+            return Ok((self.transactions.on_batch(batch), None));
+        }
+        let marker = EndTransactionMarker::read(batch, batch.records())?;
+        let verdict = self
+            .transactions
+            .on_control_batch(batch, marker.map(|(marker, _)| marker.control_type));
+        Ok((verdict.can_discard, verdict.aborted))
+    }
+
+    /// Nothing is removed or summed anew on the word of a batch that is not what was written.
+    fn verify(&self, batch: &RecordBatch<'_>) -> Result<(), CleanError> {
+        if self.verified.contains(&batch.base_offset()) && self.verified.contains(&batch.last_offset()) {
+            return Ok(());
+        }
+        batch.ensure_valid_crc().map_err(|e| {
+            CleanError::Uncleanable(format!("batch at offset {}: {}", batch.base_offset(), e.reason))
+        })
+    }
+
+    fn decide_batch(
+        &mut self,
+        batch: &RecordBatch<'_>,
+        retention: BatchRetention,
+        discards_records: bool,
+        spent_marker: bool,
+    ) -> Result<Fate<'_>, CleanError> {
+        let sifted = self.sift(batch, discards_records)?;
+        self.stats.messages_read += sifted.read as u64;
+        self.stats.messages_written += sifted.retained as u64;
+        if sifted.retained == 0 {
+            self.verify(batch)?;
+            return Ok(match retention {
+                BatchRetention::RetainEmpty => Fate::Rewritten(batch.emptied(), &[]),
+                _ => Fate::Dropped,
+            });
+        }
+        let needs_horizon = (sifted.has_tombstone || spent_marker) && batch.delete_horizon_ms().is_none();
+        if sifted.retained == sifted.read && !needs_horizon {
+            return Ok(Fate::Verbatim);
+        }
+        self.verify(batch)?;
+        let horizon = needs_horizon.then(|| self.horizon.for_new_tombstones());
+        let (header, records) = self.rebuild(batch, &sifted, horizon)?;
+        Ok(Fate::Rewritten(header, records))
+    }
+
+    /// Looks at the records. Those that stay are copied, as whole ranges, to the scratch; unless all do and none
+    /// is a tombstone.
+    fn sift(&mut self, batch: &RecordBatch<'_>, discards_records: bool) -> Result<Sifted, CleanError> {
+        let Scratch {
+            unpacked, survivors, ..
+        } = &mut *self.scratch;
+        survivors.clear();
+        let records = plain(batch, unpacked)?;
+        let retains_tombstones = self.horizon.retains_tombstones(batch);
+        let mut sifted = Sifted {
+            read: 0,
+            retained: 0,
+            max_timestamp: i64::MIN,
+            has_tombstone: false,
+        };
+        // Where the current run of records that stay begins, and where the walk is.
+        let (mut run, mut position) = (0, 0);
+        for record in RawRecords::new(batch.count().unwrap_or(0), records) {
+            let record = record?;
+            sifted.read += 1;
+            let offset = batch.base_offset() + i64::from(record.offset_delta);
+            let retained = !discards_records
+                && (batch.is_control_batch()
+                    || retains(
+                        self.map,
+                        self.stats,
+                        offset,
+                        record.key,
+                        record.has_value,
+                        retains_tombstones,
+                    ));
+            let start = position;
+            position += record.bytes.len();
+            if retained {
+                sifted.retained += 1;
+                sifted.has_tombstone |= !record.has_value;
+                let timestamp = batch.base_timestamp().wrapping_add(record.timestamp_delta);
+                sifted.max_timestamp = sifted.max_timestamp.max(timestamp);
+            } else {
+                survivors.extend_from_slice(&records[run..start]);
+                run = position;
+            }
+        }
+        survivors.extend_from_slice(match run {
+            0 if sifted.retained == sifted.read && !batch.is_control_batch() && !sifted.has_tombstone => &[],
+            _ => &records[run..],
+        });
+        Ok(sifted)
+    }
+
+    /// The batch with the survivors, packed as it was.
+    fn rebuild(
+        &mut self,
+        batch: &RecordBatch<'_>,
+        sifted: &Sifted,
+        horizon: Option<i64>,
+    ) -> Result<(BatchHeader, &[u8]), CleanError> {
+        let Scratch {
+            unpacked,
+            survivors,
+            packed,
+        } = &mut *self.scratch;
+        if let Some(horizon) = horizon {
+            // Deltas count from the base timestamp, whose place the horizon takes.
+            unpacked.clear();
+            let moved_by = batch.base_timestamp().wrapping_sub(horizon);
+            for record in RawRecords::new(sifted.retained, survivors) {
+                let record = record?;
+                let delta = match batch.timestamp_type() {
+                    TimestampType::CreateTime => record.timestamp_delta.wrapping_add(moved_by),
+                    TimestampType::LogAppendTime => batch.max_timestamp().wrapping_sub(horizon),
+                };
+                record.put_with_timestamp_delta(delta, unpacked);
+            }
+            std::mem::swap(unpacked, survivors);
+        }
+        let records: &[u8] = match batch.is_compressed() {
+            false => survivors,
+            true => {
+                *packed =
+                    batch
+                        .compression()
+                        .map_err(RecordError::from)?
+                        .compress(None, batch.magic(), survivors);
+                packed
+            }
+        };
+        let header = batch.with_survivors(&Survivors {
+            records,
+            count: sifted.retained,
+            max_timestamp: sifted.max_timestamp,
+            delete_horizon_ms: horizon,
+        });
+        Ok((header, records))
+    }
+
+    fn decide_message(&mut self, batch: &RecordBatch<'_>) -> Result<Fate<'_>, CleanError> {
+        let retains_tombstones = self.horizon.retains_tombstones(batch);
+        let (map, stats) = (self.map, &mut *self.stats);
+        let result = retain_messages(batch, UNPACKED_BYTES_MAX, |record| {
+            retains(
+                map,
+                stats,
+                record.offset,
+                record.key,
+                record.value.is_some(),
+                retains_tombstones,
+            )
+        })?;
+        self.stats.messages_read += result.read as u64;
+        self.stats.messages_written += result.retained as u64;
+        if result.retained == result.read && result.read > 0 {
+            return Ok(Fate::Verbatim);
+        }
+        self.verify(batch)?;
+        Ok(match result.rewritten {
+            None => Fate::Dropped,
+            Some(message) => {
+                self.scratch.packed = message;
+                Fate::RewrittenMessage(&self.scratch.packed)
+            }
+        })
+    }
+}
+
+/// Whether a record of data stays.
+#[inline]
+fn retains(
+    map: &OffsetMap,
+    stats: &mut CleanerStats,
+    offset: Offset,
+    key: Option<&[u8]>,
+    has_value: bool,
+    retains_tombstones: bool,
+) -> bool {
+    if offset > map.latest_offset() {
+        return true;
+    }
+    let Some(key) = key else {
+        stats.invalid_messages_read += 1;
+        return false;
+    };
+    retains_record(offset, has_value, retains_tombstones, map.get(key))
+}

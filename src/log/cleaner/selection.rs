@@ -1,0 +1,173 @@
+//! Which part of a log may be cleaned, and how badly it needs to be. Kafka 3.9: `LogCleanerManager.cleanableOffsets`,
+//! `maxCompactionDelay`, `LogToClean`.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::common::ids::Offset;
+use crate::log::segment::LogSegment;
+use crate::log::unified_log::{CleaningView, UnifiedLog};
+
+/// A log with what may be cleaned of it.
+#[derive(Clone)]
+pub struct LogToClean {
+    /// The log.
+    pub log: Arc<UnifiedLog>,
+    /// All its segments when it was looked at.
+    pub segments: Vec<Arc<LogSegment>>,
+    /// From here on it was never cleaned.
+    pub first_dirty_offset: Offset,
+    /// From here on it may not be cleaned; the base offset of a segment, or the first dirty offset.
+    pub first_uncleanable_offset: Offset,
+    /// The checkpoint was of no use: the first dirty offset is to be written there.
+    pub resets_checkpoint: bool,
+    /// By how much it is beyond `max.compaction.lag.ms`; 0 if it is not.
+    pub compaction_delay_ms: i64,
+    /// Bytes in front of the first dirty segment.
+    pub clean_bytes: u64,
+    /// Bytes between the two offsets.
+    pub cleanable_bytes: u64,
+    /// How often the log had been cut.
+    pub truncations: u64,
+}
+
+impl LogToClean {
+    /// Looks at a log whose checkpoint says `checkpointed`.
+    pub fn new(log: &Arc<UnifiedLog>, checkpointed: Option<Offset>, now_ms: i64) -> io::Result<Self> {
+        let view = log.cleaning_view();
+        let (first_dirty_offset, resets_checkpoint) = first_dirty_offset(log, &view, checkpointed);
+        let config = log.config();
+        let inactive = &view.segments[..view.segments.len().saturating_sub(1)];
+        let active = view
+            .segments
+            .last()
+            .map_or(first_dirty_offset, |s| s.base_offset());
+        let dirty = match first_dirty_offset < active {
+            true => &inactive[floor(inactive, first_dirty_offset)..],
+            false => &[],
+        };
+        let first_uncleanable_offset = first_uncleanable_offset(
+            &view,
+            dirty,
+            first_dirty_offset,
+            config.min_compaction_lag_ms,
+            now_ms,
+        )?;
+        let compaction_delay_ms = compaction_delay(dirty, config.max_compaction_lag_ms, now_ms)?;
+        let size = |segments: &[Arc<LogSegment>]| segments.iter().map(|s| s.size()).sum();
+        // A segment that was cleaned in part, because the map was full, counts on both sides.
+        let clean = view
+            .segments
+            .partition_point(|s| s.base_offset() < first_dirty_offset);
+        let start = floor(&view.segments, first_dirty_offset);
+        let end = view
+            .segments
+            .partition_point(|s| s.base_offset() < first_uncleanable_offset);
+        Ok(Self {
+            log: Arc::clone(log),
+            first_dirty_offset,
+            first_uncleanable_offset,
+            resets_checkpoint,
+            compaction_delay_ms,
+            clean_bytes: size(&view.segments[..clean]),
+            cleanable_bytes: size(&view.segments[start.min(end)..end]),
+            truncations: view.truncations,
+            segments: view.segments,
+        })
+    }
+
+    /// The segments that the offset map is built from.
+    pub fn dirty_segments(&self) -> &[Arc<LogSegment>] {
+        let end = self
+            .segments
+            .partition_point(|s| s.base_offset() < self.first_uncleanable_offset);
+        let start = floor(&self.segments, self.first_dirty_offset).min(end);
+        &self.segments[start..end]
+    }
+
+    /// How much of what is or could be clean is not.
+    pub fn cleanable_ratio(&self) -> f64 {
+        match self.clean_bytes + self.cleanable_bytes {
+            0 => 0.0,
+            total => self.cleanable_bytes as f64 / total as f64,
+        }
+    }
+
+    /// Whether it is to be cleaned at all.
+    pub fn is_due(&self) -> bool {
+        self.cleanable_bytes > 0
+            && (self.compaction_delay_ms > 0
+                || self.cleanable_ratio() > self.log.config().min_cleanable_dirty_ratio)
+    }
+}
+
+/// Index of the segment that `offset` belongs to; 0 if it lies before the first.
+fn floor(segments: &[Arc<LogSegment>], offset: Offset) -> usize {
+    segments
+        .partition_point(|s| s.base_offset() <= offset)
+        .saturating_sub(1)
+}
+
+/// Where the last clean ended, unless the log is not what it was then.
+fn first_dirty_offset(log: &UnifiedLog, view: &CleaningView, checkpointed: Option<Offset>) -> (Offset, bool) {
+    let (start, end) = (view.log_start_offset, view.log_end_offset);
+    match checkpointed {
+        None => (start, false),
+        Some(offset) if (start..=end).contains(&offset) => (offset, false),
+        Some(offset) => {
+            // Retention overtakes the cleaner of a log with both policies all the time.
+            if offset > end || !log.config().cleanup_policy.delete {
+                tracing::warn!(
+                    log = %log.topic_partition(), checkpointed = offset, start, end,
+                    "the cleaner's checkpoint lies outside the log, cleaning it from its start"
+                );
+            }
+            (start, true)
+        }
+    }
+}
+
+/// Nothing is cleaned that is in the active segment, beyond the last stable offset (and so the high watermark), or
+/// in a segment with a record younger than `min.compaction.lag.ms` (trap 57).
+fn first_uncleanable_offset(
+    view: &CleaningView,
+    dirty: &[Arc<LogSegment>],
+    first_dirty_offset: Offset,
+    min_compaction_lag_ms: i64,
+    now_ms: i64,
+) -> io::Result<Offset> {
+    let active = view
+        .segments
+        .last()
+        .map_or(first_dirty_offset, |s| s.base_offset());
+    let mut bound = active.min(view.last_stable_offset);
+    if min_compaction_lag_ms > 0 {
+        let newest_max = now_ms.saturating_sub(min_compaction_lag_ms);
+        for segment in dirty {
+            if segment.largest_timestamp()? > newest_max {
+                bound = bound.min(segment.base_offset());
+                break;
+            }
+        }
+    }
+    // A segment is cleaned whole or not at all.
+    let segment = view.segments.get(floor(&view.segments, bound));
+    let whole = segment.map_or(bound, |s| s.base_offset().min(bound));
+    Ok(whole.max(first_dirty_offset))
+}
+
+/// By how much the oldest dirty record has waited longer than `max.compaction.lag.ms`.
+fn compaction_delay(dirty: &[Arc<LogSegment>], max_compaction_lag_ms: i64, now_ms: i64) -> io::Result<i64> {
+    if max_compaction_lag_ms == i64::MAX {
+        return Ok(0);
+    }
+    let clean_until = now_ms.saturating_sub(max_compaction_lag_ms.max(0));
+    let mut delay = 0;
+    for segment in dirty {
+        let first = segment.first_timestamp()?;
+        if first > 0 {
+            delay = delay.max(clean_until.saturating_sub(first));
+        }
+    }
+    Ok(delay)
+}

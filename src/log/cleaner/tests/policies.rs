@@ -1,0 +1,179 @@
+//! What is chosen, when, and who may come between.
+
+use super::*;
+
+const DELETE_TOO: CleanupPolicy = CleanupPolicy {
+    delete: true,
+    compact: true,
+};
+
+fn filled(config: LogConfig) -> Cleaning {
+    let cleaning = Cleaning::new(config);
+    for i in 0..20u8 {
+        cleaning.put(&[i % 4], Some(&[i]));
+    }
+    cleaning.test.commit();
+    cleaning.test.log.roll().unwrap();
+    cleaning
+}
+
+#[test]
+fn a_log_that_is_not_dirty_enough_waits_for_the_lag() {
+    let mut cleaning = filled(LogConfig {
+        min_cleanable_dirty_ratio: 0.5,
+        ..compacted()
+    });
+    assert!(cleaning.clean().cleaned);
+    cleaning.put(b"\0", Some(b"new"));
+    assert!(!cleaning.roll_and_clean().cleaned);
+    let ratio = cleaning.manager.dirtiest_ratio();
+    assert!((0.1..0.5).contains(&ratio), "{ratio}");
+    let config = LogConfig {
+        min_cleanable_dirty_ratio: 0.5,
+        max_compaction_lag_ms: 5000,
+        ..compacted()
+    };
+    cleaning.test.log.update_config(Arc::new(config));
+    cleaning.test.clock.advance(5000);
+    assert!(!cleaning.clean().cleaned);
+    cleaning.test.clock.advance(700);
+    let round = cleaning.clean();
+    assert!(round.cleaned);
+    let pre_clean = round.pre_clean.unwrap();
+    assert_eq!(
+        (pre_clean.max_compaction_delay_ms, pre_clean.delayed_partitions),
+        (700, 1)
+    );
+}
+
+#[test]
+fn young_records_are_left_alone() {
+    let mut cleaning = filled(LogConfig {
+        min_compaction_lag_ms: 1000,
+        ..compacted()
+    });
+    assert!(!cleaning.clean().cleaned);
+    cleaning.test.clock.advance(900);
+    cleaning.put(b"\0", Some(b"young"));
+    cleaning.test.commit();
+    cleaning.test.log.roll().unwrap();
+    cleaning.test.clock.advance(100);
+    assert!(cleaning.clean().cleaned);
+    assert_eq!(cleaning.offsets(), [16, 17, 18, 19, 20]);
+    assert!(!cleaning.clean().cleaned);
+    cleaning.test.clock.advance(900);
+    assert!(cleaning.clean().cleaned);
+    assert_eq!(cleaning.offsets(), [17, 18, 19, 20]);
+}
+
+#[test]
+fn a_log_with_both_policies_is_cleaned_and_deleted() {
+    let mut cleaning = filled(LogConfig {
+        cleanup_policy: DELETE_TOO,
+        retention_ms: 10_000,
+        ..compacted()
+    });
+    assert!(cleaning.clean().cleaned);
+    assert_eq!(cleaning.offsets(), [16, 17, 18, 19]);
+    cleaning.test.clock.advance(10_001);
+    cleaning.put(b"\0", Some(b"new"));
+    cleaning.test.commit();
+    cleaning.clean();
+    assert_eq!(cleaning.offsets(), [20]);
+    assert_eq!(cleaning.test.log.log_start_offset(), 20);
+    // The checkpoint follows the start.
+    cleaning.put(b"\0", Some(b"newer"));
+    assert!(cleaning.roll_and_clean().cleaned);
+    assert_eq!(cleaning.offsets(), [21]);
+}
+
+#[test]
+fn a_checkpoint_beyond_the_end_is_not_believed() {
+    let mut cleaning = filled(compacted());
+    assert!(cleaning.clean().cleaned);
+    cleaning.test.log.truncate_to(17).unwrap();
+    assert_eq!(cleaning.offsets(), [16]);
+    cleaning.put(b"\0", Some(b"again"));
+    assert!(cleaning.roll_and_clean().cleaned);
+    assert_eq!(cleaning.offsets(), [17]);
+}
+
+/// Does something to the log at the n-th look up from the work.
+struct At<'a> {
+    calls: std::cell::Cell<usize>,
+    action: &'a dyn Fn(),
+}
+
+impl Watch for At<'_> {
+    fn proceed(&self, _bytes: usize) -> Result<(), CleanError> {
+        let left = self.calls.get().checked_sub(1);
+        self.calls.set(left.unwrap_or(usize::MAX));
+        if left == Some(0) {
+            (self.action)();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_truncation_at_any_moment_wins() {
+    let mut aborted = 0;
+    for n in 1.. {
+        let mut cleaning = filled(LogConfig {
+            segment_bytes: 300,
+            ..compacted()
+        });
+        let log = cleaning.test.log.clone();
+        // As the log manager does it.
+        let checkpoint = Arc::clone(&cleaning.manager.dirs()[0].checkpoint);
+        let truncate = || {
+            assert!(log.truncate_to(10).unwrap());
+            let active = log.active_segment_base_offset();
+            checkpoint.truncate(log.topic_partition(), active).unwrap();
+        };
+        let watch = At {
+            calls: n.into(),
+            action: &truncate,
+        };
+        let round = cleaning.manager.clean_once(&mut cleaning.cleaner, 0, &watch);
+        assert_eq!(cleaning.quarantine_reason(), None);
+        assert!(
+            cleaning.unfinished_files().is_empty(),
+            "{:?}",
+            cleaning.test.files()
+        );
+        if log.log_end_offset() > 10 {
+            // The clean was over before.
+            break;
+        }
+        aborted += usize::from(!round.cleaned);
+        assert!(cleaning.offsets().iter().all(|offset| *offset < 10), "step {n}");
+        // The offsets are used again, by other records.
+        for i in 0..10u8 {
+            cleaning.put(&[i % 4], Some(b"other"));
+        }
+        let round = cleaning.roll_and_clean();
+        assert!(round.cleaned, "step {n}");
+        assert_eq!(cleaning.offsets(), [16, 17, 18, 19], "step {n}");
+    }
+    assert!(aborted > 10, "{aborted}");
+}
+
+#[test]
+fn a_paused_or_aborted_partition_is_left_alone() {
+    let mut cleaning = filled(compacted());
+    let partition = TopicPartition::new("t", 0);
+    let paused = cleaning.manager.abort_and_pause(&partition);
+    assert!(!cleaning.clean().cleaned);
+    drop(paused);
+    let manager = &cleaning.manager;
+    let abort = || manager.on_topic_config_change("t", false);
+    let watch = At {
+        calls: 3.into(),
+        action: &abort,
+    };
+    assert!(!manager.clean_once(&mut cleaning.cleaner, 0, &watch).cleaned);
+    assert!(cleaning.unfinished_files().is_empty());
+    assert_eq!(cleaning.quarantine_reason(), None);
+    assert!(cleaning.clean().cleaned);
+}

@@ -1,0 +1,248 @@
+//! The cleaner's threads: a loop around [`CleanerManager::clean_once`], and how threads come and go with the
+//! configuration. Kafka 3.9: `LogCleaner`, `CleanerThread`.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::cleaner::{Cleaner, Watch};
+use super::config::CleanerConfig;
+use super::error::CleanError;
+use super::manager::CleanerManager;
+use super::stats::{CleanerStats, PreCleanStats};
+use super::throttler::Throttler;
+use crate::common::clock::SharedClock;
+
+/// The longest a throttled thread sleeps before it looks whether it is still wanted.
+const THROTTLE_NAP: Duration = Duration::from_millis(100);
+
+#[derive(Default)]
+struct Signal {
+    stopped: bool,
+    /// There may be something to do.
+    awake: bool,
+}
+
+/// Ends a thread, or its sleep.
+#[derive(Default)]
+struct Bell {
+    signal: Mutex<Signal>,
+    rung: Condvar,
+}
+
+impl Bell {
+    fn stop(&self) {
+        self.signal.lock().stopped = true;
+        self.rung.notify_all();
+    }
+
+    fn wake(&self) {
+        self.signal.lock().awake = true;
+        self.rung.notify_all();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.signal.lock().stopped
+    }
+
+    /// Sleeps until the time is over or somebody rings.
+    fn sleep(&self, time: Duration) {
+        let mut signal = self.signal.lock();
+        if !signal.stopped && !signal.awake {
+            self.rung.wait_for(&mut signal, time);
+        }
+        signal.awake = false;
+    }
+}
+
+/// What a thread last did.
+#[derive(Default)]
+struct LastRound {
+    stats: CleanerStats,
+    pre_clean: PreCleanStats,
+}
+
+struct CleanerThread {
+    bell: Arc<Bell>,
+    last: Arc<Mutex<LastRound>>,
+    handle: JoinHandle<()>,
+}
+
+/// What threads share.
+struct Shared {
+    manager: Arc<CleanerManager>,
+    throttler: Throttler,
+    clock: SharedClock,
+}
+
+/// One thread's view of whether to go on, and how fast.
+struct ThreadWatch<'a> {
+    shared: &'a Shared,
+    bell: &'a Bell,
+}
+
+impl Watch for ThreadWatch<'_> {
+    fn proceed(&self, bytes: usize) -> Result<(), CleanError> {
+        let now = self.shared.clock.monotonic_ms();
+        let pause = self.shared.throttler.observe(bytes, now);
+        let nap = Duration::from_millis(pause.max(0) as u64);
+        if !nap.is_zero() {
+            std::thread::sleep(nap.min(THROTTLE_NAP));
+            let mut left = nap.saturating_sub(THROTTLE_NAP);
+            while !left.is_zero() && !self.bell.is_stopped() {
+                std::thread::sleep(left.min(THROTTLE_NAP));
+                left = left.saturating_sub(THROTTLE_NAP);
+            }
+        }
+        match self.bell.is_stopped() {
+            true => Err(CleanError::Aborted),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The cleaner of one broker.
+pub struct LogCleaner {
+    shared: Arc<Shared>,
+    config: Mutex<CleanerConfig>,
+    threads: Mutex<Vec<CleanerThread>>,
+}
+
+impl LogCleaner {
+    /// A cleaner without threads.
+    pub fn new(manager: Arc<CleanerManager>, config: CleanerConfig, clock: SharedClock) -> Self {
+        let throttler = Throttler::new(config.io_max_bytes_per_second, clock.monotonic_ms());
+        Self {
+            shared: Arc::new(Shared {
+                manager,
+                throttler,
+                clock,
+            }),
+            config: Mutex::new(config),
+            threads: Mutex::default(),
+        }
+    }
+
+    /// What it cleans.
+    pub fn manager(&self) -> &Arc<CleanerManager> {
+        &self.shared.manager
+    }
+
+    /// Whether `log.cleaner.enable` is set.
+    pub fn is_enabled(&self) -> bool {
+        self.config.lock().enable
+    }
+
+    /// Starts the threads, unless the cleaner is switched off.
+    pub fn start(&self) {
+        // Before the configuration is looked at: whoever switches it off then finds the threads.
+        let mut threads = self.threads.lock();
+        let config = self.config.lock().clone();
+        if !config.enable {
+            return;
+        }
+        for id in 0..config.threads {
+            match spawn(id, &self.shared, &config) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => tracing::error!(%error, "cannot start a cleaner thread"),
+            }
+        }
+        tracing::info!(threads = threads.len(), "started the log cleaner");
+    }
+
+    /// Ends the threads, and with them what they are at; returns when they are gone.
+    pub fn stop(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        threads.iter().for_each(|thread| thread.bell.stop());
+        for thread in threads {
+            if thread.handle.join().is_err() {
+                tracing::error!("a cleaner thread panicked");
+            }
+        }
+    }
+
+    /// [`Self::stop`] for good.
+    pub fn shutdown(&self) {
+        self.config.lock().enable = false;
+        self.stop();
+    }
+
+    /// Puts another configuration in force. Threads end and are started anew, with their share of the buffers, if
+    /// it is about them.
+    pub fn reconfigure(&self, config: CleanerConfig) {
+        let before = {
+            let mut current = self.config.lock();
+            let config = CleanerConfig {
+                enable: current.enable,
+                ..config
+            };
+            if *current == config {
+                return;
+            }
+            std::mem::replace(&mut *current, config)
+        };
+        let now = self.config.lock().clone();
+        tracing::info!(?now, "the log cleaner has another configuration");
+        self.shared.throttler.set_rate(now.io_max_bytes_per_second);
+        let only_the_rate = CleanerConfig {
+            io_max_bytes_per_second: now.io_max_bytes_per_second,
+            ..before
+        };
+        if only_the_rate != now && !self.threads.lock().is_empty() {
+            self.stop();
+            self.start();
+        }
+    }
+
+    /// Has sleeping threads look whether there is something to do.
+    pub fn wake(&self) {
+        self.threads.lock().iter().for_each(|thread| thread.bell.wake());
+    }
+
+    /// What each thread counted in its last clean, and when it last chose a log.
+    pub fn last_rounds(&self) -> Vec<(CleanerStats, PreCleanStats)> {
+        let threads = self.threads.lock();
+        let last = threads.iter().map(|thread| {
+            let last = thread.last.lock();
+            (last.stats.clone(), last.pre_clean)
+        });
+        last.collect()
+    }
+
+    /// Threads that ended without being told to.
+    pub fn dead_threads(&self) -> usize {
+        let threads = self.threads.lock();
+        threads
+            .iter()
+            .filter(|thread| thread.handle.is_finished())
+            .count()
+    }
+}
+
+fn spawn(id: usize, shared: &Arc<Shared>, config: &CleanerConfig) -> std::io::Result<CleanerThread> {
+    let (bell, last): (Arc<Bell>, Arc<Mutex<LastRound>>) = Default::default();
+    let backoff = Duration::from_millis(config.backoff_ms);
+    let mut cleaner = Cleaner::new(config, Arc::clone(&shared.clock));
+    let (shared, thread_bell, thread_last) = (Arc::clone(shared), Arc::clone(&bell), Arc::clone(&last));
+    let handle = std::thread::Builder::new()
+        .name(format!("log-cleaner-{id}"))
+        .spawn(move || {
+            let watch = ThreadWatch {
+                shared: &shared,
+                bell: &thread_bell,
+            };
+            while !thread_bell.is_stopped() {
+                let round = shared.manager.clean_once(&mut cleaner, id, &watch);
+                let mut last = thread_last.lock();
+                last.stats = round.stats.unwrap_or_else(|| last.stats.clone());
+                last.pre_clean = round.pre_clean.unwrap_or(last.pre_clean);
+                drop(last);
+                if !round.cleaned {
+                    thread_bell.sleep(backoff);
+                }
+            }
+        })?;
+    Ok(CleanerThread { bell, last, handle })
+}
