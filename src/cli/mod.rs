@@ -4,6 +4,7 @@
 
 mod broker;
 mod cluster;
+mod dump_log;
 mod signals;
 mod zk;
 
@@ -26,6 +27,8 @@ enum Command {
     Broker(broker::Arguments),
     /// Run several brokers in one process, for tests and for looking around.
     Cluster(cluster::Arguments),
+    /// Print what is in the files of a log dir; the flags are those of Kafka's kafka-dump-log.
+    DumpLog(dump_log::Arguments),
     /// Look at the cluster's znodes.
     Zk(zk::Arguments),
 }
@@ -39,6 +42,7 @@ impl Cli {
             match self.command {
                 Command::Broker(arguments) => broker::run(arguments).await,
                 Command::Cluster(arguments) => cluster::run(arguments).await,
+                Command::DumpLog(arguments) => dump_log::run(&arguments),
                 Command::Zk(arguments) => zk::run(arguments).await,
             }
         });

@@ -86,6 +86,17 @@ impl Compression {
         self as i16
     }
 
+    /// The codec's name in configurations and in Kafka's tools.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+
     /// What a batch that came compressed with `source` is stored with under `compression.type`.
     pub fn target(compression_type: CompressionType, source: Self) -> Self {
         match compression_type {

@@ -195,6 +195,20 @@ impl<'a> RecordReader<'a> {
         })
     }
 
+    /// The checksum that the next record has to itself: each message of formats 0 and 1 has one.
+    pub fn next_message_crc(&self) -> Option<u32> {
+        match &self.source {
+            Source::Plain(_) | Source::Packed { .. } => None,
+            Source::Message(_) => Some(self.batch.crc()),
+            Source::Wrapped {
+                messages, position, ..
+            } => {
+                let message = BatchHeader::parse(messages.get(*position..)?).ok()??;
+                Some(message.crc())
+            }
+        }
+    }
+
     /// The next record; `None` after the last one, if nothing but the promised number of records was there.
     #[expect(
         clippy::should_implement_trait,

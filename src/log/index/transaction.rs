@@ -37,6 +37,11 @@ pub struct AbortedTxn {
 }
 
 impl AbortedTxn {
+    /// Bytes of an entry.
+    pub const SIZE: usize = ENTRY_SIZE;
+    /// The version of an entry's layout; there is no other.
+    pub const VERSION: i16 = VERSION;
+
     fn encode(&self) -> [u8; ENTRY_SIZE] {
         let mut entry = [0; ENTRY_SIZE];
         entry[..2].copy_from_slice(&VERSION.to_be_bytes());
@@ -47,8 +52,8 @@ impl AbortedTxn {
         entry
     }
 
-    /// `None` for a version that does not exist.
-    fn decode(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
+    /// Reads an entry; `None` for a version that does not exist.
+    pub fn decode(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
         let (version, rest) = entry.split_at(2);
         let (fields, _) = rest.as_chunks::<8>();
         let [producer_id, first_offset, last_offset, last_stable_offset] = fields else {

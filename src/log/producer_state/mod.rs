@@ -28,5 +28,5 @@ mod snapshot;
 mod state;
 
 pub use entry::{BatchMetadata, ProducerStateEntry};
-pub use snapshot::CorruptSnapshot;
+pub use snapshot::{CorruptSnapshot, decode as read_snapshot};
 pub use state::{AppendDecision, CompletedTxn, ProducerBatch, ProducerStateError, ProducerStateManager};

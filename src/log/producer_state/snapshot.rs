@@ -57,7 +57,7 @@ pub(super) fn encode<'a>(producers: impl Iterator<Item = (ProducerId, &'a Produc
 }
 
 /// The producers in a snapshot file.
-pub(super) fn decode(bytes: &[u8]) -> Result<Vec<(ProducerId, ProducerStateEntry)>, CorruptSnapshot> {
+pub fn decode(bytes: &[u8]) -> Result<Vec<(ProducerId, ProducerStateEntry)>, CorruptSnapshot> {
     let mut fields = Fields(bytes);
     let (Some(version), Some(crc), Some(count)) = (
         fields.take().map(i16::from_be_bytes),

@@ -1,0 +1,63 @@
+//! The fields that keys and values are made of: big-endian numbers, strings behind an i16 length, bytes behind an
+//! i32 length, arrays behind an i32 count; length -1 is null. `None` from here means that the bytes end too soon.
+
+/// Takes fields off the front.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*field)
+    }
+
+    pub(super) fn i16(&mut self) -> Option<i16> {
+        self.take().map(i16::from_be_bytes)
+    }
+
+    pub(super) fn i32(&mut self) -> Option<i32> {
+        self.take().map(i32::from_be_bytes)
+    }
+
+    pub(super) fn i64(&mut self) -> Option<i64> {
+        self.take().map(i64::from_be_bytes)
+    }
+
+    /// `length` bytes; the inner `None` stands for null.
+    fn bytes_of(&mut self, length: i32) -> Option<Option<&'a [u8]>> {
+        match length {
+            -1 => Some(None),
+            length => self.0.split_off(..usize::try_from(length).ok()?).map(Some),
+        }
+    }
+
+    pub(super) fn nullable_bytes(&mut self) -> Option<Option<&'a [u8]>> {
+        let length = self.i32()?;
+        self.bytes_of(length)
+    }
+
+    pub(super) fn nullable_string(&mut self) -> Option<Option<&'a str>> {
+        let length = self.i16()?;
+        match self.bytes_of(length.into())? {
+            Some(bytes) => std::str::from_utf8(bytes).ok().map(Some),
+            None => Some(None),
+        }
+    }
+
+    pub(super) fn string(&mut self) -> Option<&'a str> {
+        self.nullable_string()?
+    }
+
+    /// How many elements an array claims to have; 0 for null.
+    pub(super) fn nullable_count(&mut self) -> Option<usize> {
+        match self.i32()? {
+            -1 => Some(0),
+            count => usize::try_from(count).ok(),
+        }
+    }
+
+    /// How many elements an array claims to have.
+    pub(super) fn count(&mut self) -> Option<usize> {
+        self.i32()?.try_into().ok()
+    }
+}

@@ -1,0 +1,106 @@
+//! The subcommand: each file in its turn. Kafka 3.9: `DumpLogSegments.main`.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::error::ErrorKind;
+
+use super::arguments::Arguments;
+use super::report::{Report, Stop};
+use super::{checkpoint, index, log, snapshot, time_index, transaction_index};
+
+/// Bytes gathered before they are written.
+const OUTPUT_BYTES: usize = 64 * 1024;
+
+/// Dumps the files that the command line names to standard output.
+pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(refusal) = arguments.refusal() {
+        clap::Error::raw(ErrorKind::InvalidValue, format!("{refusal}\n")).exit();
+    }
+    let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
+    let mut err = BufWriter::new(io::stderr().lock());
+    match dump(arguments, &mut out, &mut err) {
+        Ok(0) => Ok(()),
+        Ok(1) => bail!("1 problem in the files"),
+        Ok(problems) => bail!("{problems} problems in the files"),
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Dumps the files. Returns how many problems they have; an error is one of `out` or `err`.
+pub(super) fn dump(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<usize> {
+    let mut report = Report::new(out, err, arguments.json);
+    // As Java splits a list: what is empty at its end does not count.
+    let named = arguments.files.iter().rposition(|file| !file.is_empty());
+    for file in arguments.files.iter().take(named.map_or(0, |last| last + 1)) {
+        let file = normalized(file);
+        let path = PathBuf::from(&file);
+        report.begin(&file, &absolute(&file))?;
+        if let Err(stop) = dump_file(&path, arguments, &mut report) {
+            report.stop(stop)?;
+        }
+    }
+    report.finish()
+}
+
+fn dump_file(path: &Path, arguments: &Arguments, report: &mut Report<'_>) -> Result<(), Stop> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match name.rfind('.').map(|dot| &name[dot..]) {
+        Some(".log") => log::dump(path, arguments, report),
+        Some(".index") => index::dump(path, arguments, report),
+        Some(".timeindex") => time_index::dump(path, arguments, report),
+        Some(".txnindex") => transaction_index::dump(path, report),
+        Some(".snapshot") => snapshot::dump(path, report),
+        _ if checkpoint::is_checkpoint(&name) => checkpoint::dump(path, &name, report),
+        _ => {
+            let remark = format!("Ignoring unknown file {}", report.file());
+            Ok(report.remark(remark)?)
+        }
+    }
+}
+
+/// The base offset in the name of a segment's file.
+pub(super) fn base_offset_of(path: &Path) -> Result<i64, Stop> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let digits = name.split('.').next().unwrap_or_default();
+    digits
+        .parse()
+        .map_err(|_| Stop::unreadable("its name does not start with an offset"))
+}
+
+/// The file with another ending beside this one.
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split('.').next().unwrap_or_default();
+    path.with_file_name(format!("{stem}{suffix}"))
+}
+
+/// The whole of a small file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Stop> {
+    std::fs::read(path).map_err(|error| Stop::unreadable(format!("{}: {error}", path.display())))
+}
+
+/// A path as Java's `File` keeps it: slashes in a row are one, and none is at the end.
+fn normalized(file: &str) -> String {
+    let mut kept = String::with_capacity(file.len());
+    for c in file.chars() {
+        if c != '/' || !kept.ends_with('/') {
+            kept.push(c);
+        }
+    }
+    if kept.len() > 1 && kept.ends_with('/') {
+        kept.pop();
+    }
+    kept
+}
+
+/// Java's `File.getAbsolutePath`: nothing is resolved, the working directory is put in front.
+fn absolute(file: &str) -> String {
+    match std::env::current_dir() {
+        Ok(dir) if !file.starts_with('/') => format!("{}/{file}", dir.display()),
+        _ => file.to_owned(),
+    }
+}
