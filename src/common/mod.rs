@@ -4,4 +4,5 @@ pub mod clock;
 pub mod error;
 pub mod ids;
 pub mod leader_and_isr;
+pub mod parallel;
 pub mod topic_name;

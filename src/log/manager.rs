@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
@@ -50,6 +51,8 @@ struct ManagedDir {
     high_watermarks: Mutex<HashMap<TopicPartition, Offset>>,
     /// Orders the writers of the other checkpoints.
     checkpointing: Mutex<()>,
+    /// Logs have been created since the dir was fsynced last.
+    sync_is_due: AtomicBool,
 }
 
 /// Intervals of the background jobs, in milliseconds.
@@ -119,12 +122,22 @@ impl LogManager {
         is_new: bool,
         config: LogConfig,
     ) -> Result<Arc<UnifiedLog>, LogError> {
+        let log = self.get_or_create(partition, is_new, config)?;
+        // Takes an fsync, for which many partitions need not queue up.
+        if let Some(id) = topic_id.filter(|id| !id.is_nil()) {
+            log.assign_topic_id(id)?;
+        }
+        Ok(log)
+    }
+
+    fn get_or_create(
+        &self,
+        partition: &TopicPartition,
+        is_new: bool,
+        config: LogConfig,
+    ) -> Result<Arc<UnifiedLog>, LogError> {
         let _creating = self.creating.lock();
-        let topic_id = topic_id.filter(|id| !id.is_nil());
         if let Some(log) = self.get_log(partition) {
-            if let Some(id) = topic_id {
-                log.assign_topic_id(id)?;
-            }
             return Ok(log);
         }
         if !is_new && let Some(offline) = self.dirs.iter().find(|d| d.dir.is_offline()) {
@@ -132,9 +145,6 @@ impl LogManager {
         }
         let dir = self.dir_for_new_log()?;
         let log = self.create_log(dir, partition, config)?;
-        if let Some(id) = topic_id {
-            log.assign_topic_id(id)?;
-        }
         self.logs.write().insert(partition.clone(), Arc::clone(&log));
         tracing::info!(log = %partition, dir = %dir.dir.path().display(), "created log");
         Ok(log)
@@ -143,8 +153,11 @@ impl LogManager {
     /// The live dir with the fewest logs.
     fn dir_for_new_log(&self) -> Result<&Arc<ManagedDir>, LogError> {
         let logs = self.logs.read();
-        let live = self.dirs.iter().filter(|d| !d.dir.is_offline());
-        let fewest = live.min_by_key(|d| {
+        let live: Vec<_> = self.dirs.iter().filter(|d| !d.dir.is_offline()).collect();
+        if let [only] = live[..] {
+            return Ok(only);
+        }
+        let fewest = live.into_iter().min_by_key(|d| {
             let is_here = |log: &&Arc<UnifiedLog>| Arc::ptr_eq(log.log_dir(), &d.dir);
             logs.values().filter(is_here).count()
         });
@@ -169,10 +182,15 @@ impl LogManager {
             now_ms: self.clock.wall_ms(),
         });
         let loaded = dir.check(loaded)?;
-        let synced = Arc::clone(dir);
-        self.scheduler.schedule(0, move || {
-            drop(synced.check(synced.fs().sync_dir(synced.path())));
-        });
+        // One fsync serves all logs that are created until it begins.
+        if !managed.sync_is_due.swap(true, Ordering::AcqRel) {
+            let managed = Arc::clone(managed);
+            self.scheduler.schedule(0, move || {
+                managed.sync_is_due.store(false, Ordering::Release);
+                let dir = &managed.dir;
+                drop(dir.check(dir.fs().sync_dir(dir.path())));
+            });
+        }
         let context = Arc::clone(&managed.context);
         Ok(UnifiedLog::new(
             context,
@@ -312,6 +330,7 @@ impl ManagedDir {
             cleaner_checkpoint: Arc::new(CleanerCheckpoint::new(file(CLEANER_OFFSET_FILE))),
             high_watermarks: Mutex::default(),
             checkpointing: Mutex::default(),
+            sync_is_due: AtomicBool::new(false),
             lock: Mutex::new(lock),
             context: Arc::new(LogContext {
                 dir: Arc::clone(&dir),

@@ -13,9 +13,13 @@ use super::hooks::LeadershipChange;
 use super::manager::{HostedPartition, ReplicaManager};
 use crate::cluster::{LeadershipDecision, Partition, error_code};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{BrokerId, ControllerEpoch, TopicId, TopicPartition};
+use crate::common::ids::{BrokerId, ControllerEpoch, LeaderEpoch, TopicId, TopicPartition};
+use crate::common::parallel;
 use crate::log::{LogError, UnifiedLog};
 use crate::network::BrokerAddress;
+
+/// Partitions that change their roles at the same time.
+const THREADS: usize = 16;
 
 /// A LeaderAndIsr request, whatever its version.
 #[derive(Clone, Debug)]
@@ -75,12 +79,27 @@ impl ReplicaManager {
             }
         }
         let mut change = LeadershipChange::default();
-        for index in to_lead {
-            codes[index] = self.make_leader(&update.partitions[index], &mut change);
+        let name = |index: usize| &update.partitions[index].topic_partition;
+        self.fetchers.remove(to_lead.iter().map(|&index| name(index)));
+        let led = self.at_once(&to_lead, |index| self.make_leader(&update.partitions[index]));
+        for (index, result) in to_lead.into_iter().zip(led) {
+            match result {
+                Ok(Some(epoch)) => change.leaders.push((name(index).clone(), epoch)),
+                Ok(None) => {}
+                Err(code) => codes[index] = code,
+            }
         }
         let mut assignments = Vec::new();
-        for index in to_follow {
-            codes[index] = self.make_follower(&update.partitions[index], &mut change, &mut assignments);
+        let following = self.at_once(&to_follow, |index| self.make_follower(&update.partitions[index]));
+        for (index, result) in to_follow.into_iter().zip(following) {
+            match result {
+                Ok(Some(assignment)) => {
+                    change.followers.push((name(index).clone(), assignment.epoch));
+                    assignments.push(assignment);
+                }
+                Ok(None) => {}
+                Err(code) => codes[index] = code,
+            }
         }
         self.fetchers.assign(self, assignments);
         self.start_high_watermark_checkpoint();
@@ -130,35 +149,37 @@ impl ReplicaManager {
         Err(ErrorCode::StaleControllerEpoch)
     }
 
-    fn make_leader(&self, update: &PartitionUpdate, change: &mut LeadershipChange) -> ErrorCode {
+    /// Does the same for many partitions, which are independent of each other: what takes time is fsync, and many take
+    /// hardly more of it than one.
+    fn at_once<R: Send>(&self, partitions: &[usize], work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+        let runtime = tokio::runtime::Handle::current();
+        parallel::map(partitions, THREADS, |&index| {
+            let _entered = runtime.enter();
+            work(index)
+        })
+    }
+
+    /// The epoch in which this broker leads now; nothing if it did already. Its fetcher has been stopped.
+    fn make_leader(&self, update: &PartitionUpdate) -> Result<Option<LeaderEpoch>, ErrorCode> {
         let name = &update.topic_partition;
-        self.fetchers.remove([name]);
         let led = self.log_for(update).and_then(|log| {
             let partition = self.host(name);
             let image = self.metadata.image();
             let effects = partition.become_leader(&update.decision, log, self.clock.monotonic_ms(), &image)?;
-            if let Some(effects) = effects {
+            Ok(effects.map(|effects| {
                 self.apply(&partition, effects);
                 let epoch = update.decision.leader_and_isr.leader_epoch;
-                change.leaders.push((name.clone(), epoch));
                 tracing::info!(partition = %name, epoch, isr = ?update.decision.leader_and_isr.isr, "leading");
-            }
-            Ok(())
+                epoch
+            }))
         });
-        led.map_or_else(|error| self.failed(name, &error), |()| ErrorCode::None)
+        led.map_err(|error| self.failed(name, &error))
     }
 
-    fn make_follower(
-        &self,
-        update: &PartitionUpdate,
-        change: &mut LeadershipChange,
-        assignments: &mut Vec<FetchAssignment>,
-    ) -> ErrorCode {
+    /// What is to be fetched now; nothing if it was already.
+    fn make_follower(&self, update: &PartitionUpdate) -> Result<Option<FetchAssignment>, ErrorCode> {
         let name = &update.topic_partition;
-        let log = match self.log_for(update) {
-            Ok(log) => log,
-            Err(error) => return self.failed(name, &error),
-        };
+        let log = self.log_for(update).map_err(|error| self.failed(name, &error))?;
         let partition = self.host(name);
         let LeadershipDecision { leader_and_isr, .. } = &update.decision;
         let Some(leader) = self.address_of(leader_and_isr.leader) else {
@@ -166,21 +187,20 @@ impl ReplicaManager {
             // that the same decision can be sent again when the leader is back (traps 13 and 31).
             tracing::warn!(partition = %name, leader = leader_and_isr.leader, "cannot follow a leader that is not alive");
             partition.set_log(log);
-            return ErrorCode::None;
+            return Ok(None);
         };
         let epoch = leader_and_isr.leader_epoch;
-        if partition.become_follower(&update.decision, log) == Some(true) {
-            self.wake_waiting(name);
-            change.followers.push((name.clone(), epoch));
-            tracing::info!(partition = %name, epoch, leader = leader.id, "following");
-            assignments.push(FetchAssignment {
-                partition,
-                topic_id: update.topic_id,
-                leader,
-                epoch,
-            });
+        if partition.become_follower(&update.decision, log) != Some(true) {
+            return Ok(None);
         }
-        ErrorCode::None
+        self.wake_waiting(name);
+        tracing::info!(partition = %name, epoch, leader = leader.id, "following");
+        Ok(Some(FetchAssignment {
+            partition,
+            topic_id: update.topic_id,
+            leader,
+            epoch,
+        }))
     }
 
     /// The log, created if necessary, with the high watermark that was checkpointed (trap 56: clamped to the log).

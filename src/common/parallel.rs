@@ -1,0 +1,52 @@
+//! The same work for many items on several threads, for work that waits: file systems serve many fsyncs at once in the time
+//! of one.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use parking_lot::Mutex;
+
+/// Does `work` for each item on up to `threads` threads, this one among them; the results in the order of the items.
+/// A panic in `work` is passed on.
+pub fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    let take_turns = || {
+        while let Some((i, item)) = {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            items.get(i).map(|item| (i, item))
+        } {
+            let result = work(item);
+            results.lock().push((i, result));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(items.len()) {
+            scope.spawn(take_turns);
+        }
+        take_turns();
+    });
+    let mut results = results.into_inner();
+    results.sort_unstable_by_key(|(i, _)| *i);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn results_are_in_the_order_of_the_items_and_threads_work_at_once() {
+        assert_eq!(map(&[0_u8; 0], 8, |byte| *byte), [0; 0]);
+        let items: Vec<usize> = (0..1000).collect();
+        assert_eq!(
+            map(&items, 7, |i| i * 2),
+            items.iter().map(|i| i * 2).collect::<Vec<_>>()
+        );
+        // Passed only if four are in it at the same time.
+        let barrier = Barrier::new(4);
+        map(&items[..4], 4, |_| barrier.wait().is_leader());
+    }
+}
