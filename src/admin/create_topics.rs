@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _};
 use tracing::{debug, info};
 
 use super::assignment::{Start, assign_replicas};
@@ -19,6 +20,9 @@ use crate::config::LogConfig;
 use crate::zk::paths::{self, ConfigEntityType};
 use crate::zk::znode::TopicAssignment;
 use crate::zk::{CreateMode, ZkError, cluster};
+
+/// How many topics of one request are written at the same time.
+const TOPICS_AT_ONCE: usize = 256;
 
 /// A topic somebody wishes for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,27 +75,16 @@ impl AdminManager {
         timeout: Duration,
         validate_only: bool,
     ) -> Vec<CreateTopicOutcome> {
-        let mut outcomes = Vec::with_capacity(topics.len());
-        for topic in topics {
-            let (topic_result, error) = match self.create_topic(topic, validate_only).await {
-                Ok(created) => (Some(created), None),
-                Err(error) => {
-                    // Several brokers creating one topic on demand is nothing special.
-                    match error.code {
-                        ErrorCode::TopicAlreadyExists => {
-                            debug!(topic = topic.name, %error, "topic not created")
-                        }
-                        _ => info!(topic = topic.name, %error, "topic not created"),
-                    }
-                    (None, Some(error))
-                }
-            };
-            outcomes.push(CreateTopicOutcome {
-                name: topic.name.clone(),
-                topic: topic_result,
-                error,
-            });
-        }
+        // Together, so that the controller finds many at once; but names that may collide see each other one by one.
+        let at_once = match topics.iter().any(|topic| topic_name::can_collide(&topic.name)) {
+            true => 1,
+            false => TOPICS_AT_ONCE,
+        };
+        let creations: Vec<_> = topics
+            .iter()
+            .map(|topic| self.outcome_of(topic, validate_only))
+            .collect();
+        let mut outcomes: Vec<_> = stream::iter(creations).buffered(at_once).collect().await;
         if validate_only {
             return outcomes;
         }
@@ -111,6 +104,26 @@ impl AdminManager {
             }
         }
         outcomes
+    }
+
+    async fn outcome_of(&self, topic: &NewTopic, validate_only: bool) -> CreateTopicOutcome {
+        let result = self.create_topic(topic, validate_only).await;
+        if let Err(error) = &result {
+            // Several brokers creating one topic on demand is nothing special.
+            match error.code {
+                ErrorCode::TopicAlreadyExists => debug!(topic = topic.name, %error, "topic not created"),
+                _ => info!(topic = topic.name, %error, "topic not created"),
+            }
+        }
+        let (topic_result, error) = match result {
+            Ok(created) => (Some(created), None),
+            Err(error) => (None, Some(error)),
+        };
+        CreateTopicOutcome {
+            name: topic.name.clone(),
+            topic: topic_result,
+            error,
+        }
     }
 
     async fn create_topic(&self, topic: &NewTopic, validate_only: bool) -> Result<CreatedTopic, AdminError> {
