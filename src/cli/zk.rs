@@ -1,8 +1,8 @@
-//! `barnabas zk dump`: the cluster's znodes, decoded.
+//! `barnabas zk dump|check`: the cluster's znodes, decoded; what is broken in them.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::zk::{ZkOptions, ZkSession, dump};
+use crate::zk::{ZkOptions, ZkSession, check, dump};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -13,20 +13,44 @@ pub(super) struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Print every znode, one line each: path, version, owner if it is ephemeral, data.
-    Dump {
-        /// zookeeper.connect, with the cluster's chroot.
-        #[arg(long, value_name = "HOST:PORT/CHROOT")]
-        zookeeper: String,
-    },
+    Dump(Where),
+    /// Name each znode that breaks its schema or contradicts another, one line each; exit status 1 if there are any.
+    /// What is only passing, because the cluster is at work, is not named.
+    Check(Where),
+}
+
+#[derive(clap::Args)]
+struct Where {
+    /// zookeeper.connect, with the cluster's chroot.
+    #[arg(long, value_name = "HOST:PORT/CHROOT")]
+    zookeeper: String,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<()> {
-    let Command::Dump { zookeeper } = arguments.command;
+    let (Command::Dump(Where { zookeeper }) | Command::Check(Where { zookeeper })) = &arguments.command;
     let context = || format!("ZooKeeper at {zookeeper}");
-    let session = ZkSession::connect(ZkOptions::for_tool(&zookeeper))
+    let session = ZkSession::connect(ZkOptions::for_tool(zookeeper))
         .await
         .with_context(context)?;
-    let result = dump::dump(&session, &mut std::io::stdout().lock()).await;
+    let result = match arguments.command {
+        Command::Dump(_) => dump::dump(&session, &mut std::io::stdout().lock())
+            .await
+            .map_err(anyhow::Error::from)
+            .map(drop),
+        Command::Check(_) => report(&session).await,
+    };
     session.close().await;
-    result.with_context(context).map(drop)
+    result.with_context(context)
+}
+
+async fn report(session: &ZkSession) -> Result<()> {
+    let findings = check::check(session).await?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => Ok(()),
+        1 => bail!("1 znode is broken or contradicts another"),
+        count => bail!("{count} znodes are broken or contradict others"),
+    }
 }

@@ -8,6 +8,7 @@
 //! What is not here: who is elected, what a controller writes, when a configuration counts. And no ACLs yet: every
 //! znode is open, as Kafka has it without `zookeeper.set.acl`.
 
+pub mod check;
 pub mod cluster;
 pub mod dump;
 pub mod memory;
