@@ -19,11 +19,7 @@ pub fn handle(
     context: &RequestContext,
     request: &ApiVersionsRequest,
 ) -> (ApiVersionsResponse, i16) {
-    answer(
-        api.features_epoch.load(std::sync::atomic::Ordering::Relaxed),
-        context.api_version,
-        request,
-    )
+    answer(*api.features_epoch.borrow(), context.api_version, request)
 }
 
 fn answer(features_epoch: i64, version: i16, request: &ApiVersionsRequest) -> (ApiVersionsResponse, i16) {

@@ -62,6 +62,7 @@ impl RequestHandler for Api {
             Request::DeleteGroups(r) => caller.send(&delete_groups::handle(self, context, r).await),
             Request::OffsetDelete(r) => caller.send(&offset_delete::handle(self, context, r).await),
             Request::InitProducerId(r) => caller.send(&init_producer_id::handle(self, context, r).await),
+            Request::UpdateFeatures(r) => caller.send(&update_features::handle(self, context, r).await),
             Request::DescribeCluster(r) => caller.send(&describe_cluster::handle(self, context, r).await),
             Request::ApiVersions(r) => {
                 let (response, version) = api_versions::handle(self, context, &r);
@@ -98,7 +99,6 @@ impl RequestHandler for Api {
                 caller.send(&planned::describe_user_scram_credentials())
             }
             Request::AlterUserScramCredentials(r) => caller.send(&planned::alter_user_scram_credentials(r)),
-            Request::UpdateFeatures(_) => caller.send(&planned::update_features()),
             Request::DescribeProducers(r) => caller.send(&planned::describe_producers(r)),
             Request::DescribeTransactions(r) => caller.send(&planned::describe_transactions(r)),
             Request::ListTransactions(_) => caller.send(&planned::list_transactions()),

@@ -40,10 +40,12 @@ mod replication_tests;
 pub mod stop_replica;
 mod switched_off;
 pub mod sync_group;
+pub mod update_features;
 pub mod update_metadata;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+
+use tokio::sync::watch;
 
 use crate::admin::AdminManager;
 use crate::common::clock::SharedClock;
@@ -77,7 +79,7 @@ pub struct Api {
     /// Topics and configurations.
     pub admin: Arc<AdminManager>,
     /// zkVersion of `/feature`, -1 while unknown; whoever watches the znode keeps it up to date.
-    pub features_epoch: Arc<AtomicI64>,
+    pub features_epoch: watch::Receiver<i64>,
     /// ZooKeeper.
     pub zk: Arc<dyn ZkStore>,
 }

@@ -143,10 +143,6 @@ pub(super) fn alter_user_scram_credentials(
     AlterUserScramCredentialsResponse::default().with_results(results.collect())
 }
 
-pub(super) fn update_features() -> UpdateFeaturesResponse {
-    UpdateFeaturesResponse::default().with_error_code(UNSUPPORTED)
-}
-
 pub(super) fn describe_producers(request: DescribeProducersRequest) -> DescribeProducersResponse {
     use describe_producers_response::{PartitionResponse, TopicResponse};
     let topics = request.topics.into_iter().map(|topic| {

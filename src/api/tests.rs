@@ -169,10 +169,6 @@ fn what_is_planned_says_so_wherever_there_is_room() {
         &[1],
         errors_in::<AlterUserScramCredentialsRequest>(&response, code),
     );
-    errors(
-        &[1; 2],
-        errors_in::<UpdateFeaturesRequest>(&planned::update_features(), code),
-    );
 
     let topic = describe_producers_request::TopicRequest::default()
         .with_name(t().into())

@@ -1,9 +1,9 @@
 //! Follows `/feature`: ApiVersions tells clients the version of this znode. Kafka 3.9: `FinalizedFeatureChangeListener`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -12,12 +12,12 @@ use crate::zk::{WatchKind, ZkStore, paths};
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Keeps `epoch` at the znode's version (-1 while there is none) until told to stop.
-pub(super) async fn follow(zk: Arc<dyn ZkStore>, epoch: Arc<AtomicI64>, stop: CancellationToken) {
+pub(super) async fn follow(zk: Arc<dyn ZkStore>, epoch: watch::Sender<i64>, stop: CancellationToken) {
     let mut events = zk.subscribe();
     let following = async {
         loop {
             match zk.exists(paths::FEATURE, true).await {
-                Ok(stat) => epoch.store(stat.map_or(-1, |s| i64::from(s.version)), Ordering::Relaxed),
+                Ok(stat) => drop(epoch.send_replace(stat.map_or(-1, |s| i64::from(s.version)))),
                 Err(error) => {
                     warn!(%error, path = paths::FEATURE, "cannot read");
                     tokio::time::sleep(RETRY_PAUSE).await;

@@ -1,11 +1,11 @@
 //! The start of a broker, step by step in Kafka's order: ZooKeeper, identity, logs, listeners, replicas, registration,
 //! controller, coordinators, service. Kafka 3.9: `KafkaServer.startup`.
 
-use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -146,7 +146,9 @@ async fn start_on(
     }));
     replicas.start();
 
-    let controller = register_and_elect(&base, advertised(&config, &endpoints)).await?;
+    let features_epoch = follow_features(&base);
+    let endpoints_to_register = advertised(&config, &endpoints);
+    let controller = register_and_elect(&base, endpoints_to_register, features_epoch.clone()).await?;
     controller_slot
         .set(controller.clone())
         .unwrap_or_else(|_| unreachable!("set once"));
@@ -156,7 +158,7 @@ async fn start_on(
         configs: configs.clone(),
         controller: controller.clone(),
     };
-    let features_epoch = follow_zookeeper(&base, &configs, hooks);
+    follow_configs(&base, &configs, hooks);
 
     let blocks = ControllerBlocks::new(&config, metadata.clone(), broker_epoch);
     let api = Arc::new(Api {
@@ -191,18 +193,17 @@ async fn start_on(
     })
 }
 
-/// Starts the tasks that apply what others write to ZooKeeper; returns where the version of `/feature` is kept.
-fn follow_zookeeper(base: &Foundation, configs: &Arc<DynamicConfigs>, hooks: ConfigHooks) -> Arc<AtomicI64> {
-    let (zk, stop) = (&base.zk, &base.stop);
+/// Starts the task that applies the configurations that others write to ZooKeeper.
+fn follow_configs(base: &Foundation, configs: &Arc<DynamicConfigs>, hooks: ConfigHooks) {
     let hooks = vec![Arc::new(hooks) as _];
-    let changes = ConfigChangeListener::new(zk.clone(), configs.clone(), base.clock.clone(), hooks);
-    tokio::spawn(changes.run(stop.child_token()));
-    let features_epoch = Arc::new(AtomicI64::new(-1));
-    tokio::spawn(features::follow(
-        zk.clone(),
-        features_epoch.clone(),
-        stop.child_token(),
-    ));
+    let changes = ConfigChangeListener::new(base.zk.clone(), configs.clone(), base.clock.clone(), hooks);
+    tokio::spawn(changes.run(base.stop.child_token()));
+}
+
+/// Starts the task that follows `/feature`; what it returns is the version of the znode.
+fn follow_features(base: &Foundation) -> watch::Receiver<i64> {
+    let (epoch, features_epoch) = watch::channel(-1);
+    tokio::spawn(features::follow(base.zk.clone(), epoch, base.stop.child_token()));
     features_epoch
 }
 
@@ -210,6 +211,7 @@ fn follow_zookeeper(base: &Foundation, configs: &Arc<DynamicConfigs>, hooks: Con
 async fn register_and_elect(
     base: &Foundation,
     endpoints: Vec<Endpoint>,
+    features_epoch: watch::Receiver<i64>,
 ) -> Result<ControllerHandle, StartError> {
     let Foundation {
         config, zk, clock, ..
@@ -225,6 +227,7 @@ async fn register_and_elect(
         broker_epoch,
         register: register_again(registration, zk.clone(), info, clock.clone()),
         metrics: base.metrics.clone(),
+        features_epoch,
         shutdown: base.stop.child_token(),
     }))
 }

@@ -13,6 +13,10 @@ use crate::common::ids::{
 use crate::common::leader_and_isr::{LeaderIsrAndControllerEpoch, ReplicaAssignment};
 use crate::metadata::BrokerMetadata;
 
+mod counts;
+
+pub use counts::{DeletionCounts, PartitionCounts};
+
 /// A registered broker, whether it is shutting down or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveBroker {
@@ -64,6 +68,7 @@ pub struct ControllerContext {
     pub shutting_down: BTreeSet<BrokerId>,
     topics: BTreeMap<TopicName, Topic>,
     topic_names: HashMap<TopicId, TopicName>,
+    counts: PartitionCounts,
     replicas_on_offline_dirs: BTreeMap<BrokerId, BTreeSet<TopicPartition>>,
     /// Partitions with adding or removing replicas.
     pub partitions_being_reassigned: BTreeSet<TopicPartition>,
@@ -167,6 +172,9 @@ impl ControllerContext {
     pub fn remove_topic(&mut self, topic: &str) {
         if let Some(removed) = self.topics.remove(topic) {
             self.topic_names.remove(&removed.id);
+            for partition in removed.partitions.values() {
+                self.counts.subtract(PartitionCounts::of(partition));
+            }
         }
         self.topics_to_be_deleted.remove(topic);
         self.topics_with_deletion_started.remove(topic);
@@ -212,11 +220,14 @@ impl ControllerContext {
             .get(&partition.partition)
     }
 
-    fn partition_mut(&mut self, partition: &TopicPartition) -> Option<&mut Partition> {
-        self.topics
-            .get_mut(&*partition.topic)?
-            .partitions
-            .get_mut(&partition.partition)
+    /// Changes a partition, and what is counted about it. Unknown partitions are ignored.
+    fn change(&mut self, partition: &TopicPartition, change: impl FnOnce(&mut Partition)) {
+        let topic = self.topics.get_mut(&*partition.topic);
+        if let Some(found) = topic.and_then(|topic| topic.partitions.get_mut(&partition.partition)) {
+            self.counts.subtract(PartitionCounts::of(found));
+            change(found);
+            self.counts.add(PartitionCounts::of(found));
+        }
     }
 
     fn partitions(&self) -> impl Iterator<Item = (TopicPartition, &Partition)> {
@@ -275,11 +286,8 @@ impl ControllerContext {
     /// Sets the assignment of a partition, adding it to its topic if it is new.
     pub fn set_assignment(&mut self, partition: &TopicPartition, assignment: ReplicaAssignment) {
         let topic = self.topics.entry(partition.topic.clone()).or_default();
-        topic
-            .partitions
-            .entry(partition.partition)
-            .or_default()
-            .assignment = assignment;
+        topic.partitions.entry(partition.partition).or_default();
+        self.change(partition, |partition| partition.assignment = assignment);
     }
 
     /// Leader and ISR, once the partition has them.
@@ -294,9 +302,7 @@ impl ControllerContext {
 
     /// Notes leader and ISR as they stand in ZooKeeper. Unknown partitions are ignored.
     pub fn set_leadership(&mut self, partition: &TopicPartition, leadership: LeaderIsrAndControllerEpoch) {
-        if let Some(partition) = self.partition_mut(partition) {
-            partition.leadership = Some(leadership);
-        }
+        self.change(partition, |partition| partition.leadership = Some(leadership));
     }
 
     /// The leader epoch for a StopReplica: -2 while the topic is being deleted, -1 if unknown (trap 25).
@@ -316,9 +322,7 @@ impl ControllerContext {
 
     /// Sets the state of a partition. Unknown partitions are ignored.
     pub fn set_partition_state(&mut self, partition: &TopicPartition, state: PartitionState) {
-        if let Some(partition) = self.partition_mut(partition) {
-            partition.state = state;
-        }
+        self.change(partition, |partition| partition.state = state);
     }
 
     /// Partitions in one of these states whose topics are not queued for deletion.
@@ -370,13 +374,12 @@ impl ControllerContext {
 
     /// Sets the state of a replica; a non-existent one is forgotten. Unknown partitions are ignored.
     pub fn set_replica_state(&mut self, replica: &PartitionAndReplica, state: ReplicaState) {
-        let Some(partition) = self.partition_mut(&replica.partition) else {
-            return;
-        };
-        match state {
-            ReplicaState::NonExistent => partition.replica_states.remove(&replica.replica),
-            _ => partition.replica_states.insert(replica.replica, state),
-        };
+        self.change(&replica.partition, |partition| {
+            match state {
+                ReplicaState::NonExistent => partition.replica_states.remove(&replica.replica),
+                _ => partition.replica_states.insert(replica.replica, state),
+            };
+        });
     }
 
     /// Every replica of these partitions.

@@ -175,5 +175,6 @@ impl Controller {
         self.channels.remove_all();
         self.zk.set_guard(None);
         self.context = ControllerContext::default();
+        self.metrics.show(&self.context);
     }
 }

@@ -4,10 +4,13 @@
 //! session does with all that wait in the queue (trap 28), tells the caller that this is not the controller.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::metrics::ControllerState;
 use super::reassignment::{ListReassignmentsResult, ReassignmentResult, TargetReplicas};
+use super::update_features::{FeatureResults, FeatureUpdate};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, ProducerId, TopicName, TopicPartition};
 use crate::protocol::messages::{
@@ -146,6 +149,15 @@ pub enum ControllerEvent {
         /// By partition.
         reply: Reply<ReassignmentResult>,
     },
+    /// UpdateFeatures.
+    UpdateFeatures {
+        /// What is to change.
+        updates: Vec<FeatureUpdate>,
+        /// How long this broker may take to hear of the change.
+        patience: Duration,
+        /// By feature.
+        reply: Reply<FeatureResults>,
+    },
     /// ListPartitionReassignments.
     ListReassignments {
         /// `None`: all partitions.
@@ -183,7 +195,35 @@ impl ControllerEvent {
             Self::AllocateProducerIds { .. } => "AllocateProducerIds",
             Self::ElectLeaders { .. } => "ElectLeaders",
             Self::ApiReassignment { .. } => "ApiReassignment",
+            Self::UpdateFeatures { .. } => "UpdateFeatures",
             Self::ListReassignments { .. } => "ListReassignments",
+        }
+    }
+
+    /// What a controller is busy with that carries it out, for metrics.
+    pub fn state(&self) -> ControllerState {
+        use ControllerState as S;
+        match self {
+            Self::Startup
+            | Self::ControllerChange
+            | Self::Reelect
+            | Self::RegisterBrokerAndReelect
+            | Self::Expire => S::ControllerChange,
+            Self::BrokerChange | Self::BrokerModification(_) => S::BrokerChange,
+            Self::TopicChange | Self::PartitionModification(_) => S::TopicChange,
+            Self::TopicDeletion | Self::DeletionStopReplicaResponse { .. } => S::TopicDeletion,
+            Self::IsrChangeNotification | Self::AlterPartition { .. } => S::IsrChange,
+            Self::LogDirEventNotification => S::LogDirChange,
+            Self::ZnodeReassignment | Self::ApiReassignment { .. } => S::AlterPartitionReassignment,
+            Self::ZnodePreferredElection | Self::ElectLeaders { .. } => S::ManualLeaderBalance,
+            Self::AutoPreferredReplicaElection => S::AutoLeaderBalance,
+            Self::TopicUncleanElectionEnabled(_) => S::TopicUncleanLeaderElectionEnable,
+            Self::LeaderAndIsrResponse { .. } => S::LeaderAndIsrResponseReceived,
+            Self::UpdateMetadataResponse { .. } => S::UpdateMetadataResponseReceived,
+            Self::ControlledShutdown { .. } => S::ControlledShutdown,
+            Self::AllocateProducerIds { .. } => S::Idle,
+            Self::UpdateFeatures { .. } => S::UpdateFeatures,
+            Self::ListReassignments { .. } => S::ListPartitionReassignment,
         }
     }
 }

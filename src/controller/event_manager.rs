@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::event::ControllerEvent;
@@ -22,22 +23,37 @@ pub struct EventQueue {
     inner: Arc<Inner>,
 }
 
+struct Queued {
+    event: ControllerEvent,
+    since: Instant,
+}
+
+impl Queued {
+    fn now(event: ControllerEvent) -> Self {
+        let since = Instant::now();
+        Self { event, since }
+    }
+}
+
 #[derive(Default)]
 struct Inner {
-    events: Mutex<VecDeque<ControllerEvent>>,
+    events: Mutex<VecDeque<Queued>>,
     ready: Notify,
 }
 
 impl EventQueue {
     /// Puts an event behind all others.
     pub fn put(&self, event: ControllerEvent) {
-        self.inner.events.lock().push_back(event);
+        self.inner.events.lock().push_back(Queued::now(event));
         self.inner.ready.notify_one();
     }
 
     /// Puts an event in the place of all others, which are dropped unanswered.
     pub fn clear_and_put(&self, event: ControllerEvent) {
-        let dropped = std::mem::replace(&mut *self.inner.events.lock(), VecDeque::from([event]));
+        let dropped = std::mem::replace(
+            &mut *self.inner.events.lock(),
+            VecDeque::from([Queued::now(event)]),
+        );
         self.inner.ready.notify_one();
         drop(dropped);
     }
@@ -67,12 +83,12 @@ impl EventQueue {
         self.len() == 0
     }
 
-    /// Waits for the next event. For one consumer.
-    pub async fn next(&self) -> ControllerEvent {
+    /// Waits for the next event, and says how long it has waited. For one consumer.
+    pub async fn next(&self) -> (ControllerEvent, Duration) {
         loop {
-            let event = self.inner.events.lock().pop_front();
-            match event {
-                Some(event) => return event,
+            let queued = self.inner.events.lock().pop_front();
+            match queued {
+                Some(queued) => return (queued.event, queued.since.elapsed()),
                 None => self.inner.ready.notified().await,
             }
         }
@@ -86,8 +102,8 @@ pub(super) async fn run(mut controller: Controller, queue: EventQueue, shutdown:
             biased;
             () = shutdown.cancelled() => break,
             () = async {
-                let event = queue.next().await;
-                controller.process(event).await;
+                let (event, waited) = queue.next().await;
+                controller.process(event, waited).await;
             } => {}
         }
     }
@@ -205,7 +221,7 @@ mod tests {
         queue.put(ControllerEvent::BrokerChange);
         queue.clear_and_put(ControllerEvent::Expire);
         assert!(answer.await.is_err());
-        assert!(matches!(queue.next().await, ControllerEvent::Expire));
+        assert!(matches!(queue.next().await.0, ControllerEvent::Expire));
         assert!(queue.is_empty());
     }
 }

@@ -39,14 +39,16 @@ impl Controller {
         Ok(())
     }
 
-    /// Creates `/feature`, or enables what an old broker disabled. Other brokers stop when it is missing.
+    /// Creates `/feature`, or enables what an old broker disabled, and waits until this broker's own cache has seen it.
+    /// Other brokers stop when it is missing.
     async fn enable_feature_versioning(&mut self) -> Result<(), ControllerError> {
-        let enabled = FeatureZnode::enabled().encode();
+        let enabled = FeatureZnode::enabled();
+        let patience = Duration::from_millis(self.config.zookeeper_connection_timeout_ms);
         match self.zk.store().get(paths::FEATURE, false).await? {
-            None => self.zk.create_or_set(paths::FEATURE, enabled).await,
+            None => self.write_features(&enabled, patience).await,
             Some((data, _)) => match FeatureZnode::decode(&data) {
                 Ok(feature) if feature.status == FeatureStatus::Disabled => {
-                    self.zk.create_or_set(paths::FEATURE, enabled).await
+                    self.write_features(&enabled, patience).await
                 }
                 Ok(_) => Ok(()),
                 Err(error) => {

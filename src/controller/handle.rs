@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::event::{ControllerEvent, ElectionResults, ElectionType, Reply};
 use super::event_manager::EventQueue;
 use super::reassignment::{ListReassignmentsResult, ReassignmentResult, TargetReplicas};
+use super::update_features::{FeatureResults, FeatureUpdate};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ProducerId, TopicName, TopicPartition};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
@@ -197,6 +199,22 @@ impl ControllerHandle {
     ) -> Result<ListReassignmentsResult, ErrorCode> {
         let answer = self
             .ask(|reply| ControllerEvent::ListReassignments { partitions, reply })
+            .await;
+        answer.ok_or(ErrorCode::NotController)
+    }
+
+    /// UpdateFeatures. `patience` is how long the controller's broker may take to hear of the change.
+    pub async fn update_features(
+        &self,
+        updates: Vec<FeatureUpdate>,
+        patience: Duration,
+    ) -> Result<FeatureResults, ErrorCode> {
+        let answer = self
+            .ask(|reply| ControllerEvent::UpdateFeatures {
+                updates,
+                patience,
+                reply,
+            })
             .await;
         answer.ok_or(ErrorCode::NotController)
     }

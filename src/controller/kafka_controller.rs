@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -14,6 +16,7 @@ use super::context::ControllerContext;
 use super::event::ControllerEvent;
 use super::event_manager::{self, EventQueue};
 use super::handle::{ControllerHandle, ControllerStatus};
+use super::metrics::ControllerMetrics;
 use super::zk_client::ControllerZkClient;
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
@@ -34,6 +37,9 @@ pub enum ControllerError {
     /// ZooKeeper failed.
     #[error(transparent)]
     Zk(#[from] ZkError),
+    /// This broker does not hear of its own change of `/feature`.
+    #[error("version {0} of /feature has not come back in time")]
+    FeaturesNotSeen(i64),
     /// All 2^63 of them.
     #[error("there are no producer ids left")]
     ProducerIdsExhausted,
@@ -66,6 +72,8 @@ pub struct ControllerSetup {
     pub register: RegisterBroker,
     /// Where its figures go.
     pub metrics: Registry,
+    /// The version of `/feature` that this broker's cache has seen; -1 for none.
+    pub features_epoch: watch::Receiver<i64>,
     /// Ends the controller.
     pub shutdown: CancellationToken,
 }
@@ -80,6 +88,8 @@ pub struct Controller {
     pub(super) clock: SharedClock,
     pub(super) status: Arc<ControllerStatus>,
     pub(super) rebalance_timer: Option<JoinHandle<()>>,
+    pub(super) features_epoch: watch::Receiver<i64>,
+    pub(super) metrics: ControllerMetrics,
     register: RegisterBroker,
 }
 
@@ -116,6 +126,8 @@ impl Controller {
             clock: setup.clock,
             status: status.clone(),
             rebalance_timer: None,
+            features_epoch: setup.features_epoch,
+            metrics: ControllerMetrics::new(&setup.metrics, &status, &events),
             register: setup.register,
             config: setup.config,
         };
@@ -143,9 +155,15 @@ impl Controller {
         self.config.broker_id
     }
 
-    /// Carries out one event. Whatever comes of it, the next one can follow.
-    pub(super) async fn process(&mut self, event: ControllerEvent) {
-        let name = event.name();
+    /// Carries out one event that has `waited` in the queue. Whatever comes of it, the next one can follow.
+    pub(super) async fn process(&mut self, event: ControllerEvent, waited: Duration) {
+        let (name, state, begun) = (event.name(), event.state(), Instant::now());
+        self.metrics.begin(state, waited);
+        self.carry_out(name, event).await;
+        self.metrics.end(state, begun.elapsed(), &self.context);
+    }
+
+    async fn carry_out(&mut self, name: &'static str, event: ControllerEvent) {
         let mut result = self.dispatch(event).await;
         if matches!(result, Err(ControllerError::Moved)) {
             info!(event = name, "another broker has become the controller");
@@ -222,6 +240,11 @@ impl Controller {
                 reply,
             } => self.process_elect_leaders(partitions, election, reply).await,
             E::ApiReassignment { targets, reply } => self.process_api_reassignment(targets, reply).await,
+            E::UpdateFeatures {
+                updates,
+                patience,
+                reply,
+            } => self.process_update_features(updates, patience, reply).await,
             E::ListReassignments { partitions, reply } => {
                 self.process_list_reassignments(partitions, reply);
                 Ok(())

@@ -1,5 +1,5 @@
-//! L5. The controller of a ZooKeeper-mode cluster. Imports `common`, `config`, `protocol`, `zk`, `network`,
-//! `metadata`; knows nothing of logs, sockets or replicas. Kafka 3.9: `KafkaController`.
+//! L5. The controller of a ZooKeeper-mode cluster. Imports `common`, `config`, `metrics`, `protocol`, `zk`,
+//! `network`, `metadata`; knows nothing of logs, sockets or replicas. Kafka 3.9: `KafkaController`.
 //!
 //! Everything that can happen is one [`event::ControllerEvent`]; one task takes them out of one queue, one after the
 //! other ([`event_manager`]), and only that task touches the [`context`]. So nothing in here is locked, and what an
@@ -28,11 +28,13 @@ mod broker_change;
 mod controlled_shutdown;
 mod elector;
 mod failover;
+mod metrics;
 mod notifications;
 mod preferred_leader;
 mod producer_ids;
 mod topic_change;
 mod topic_deletion;
+mod update_features;
 
 #[cfg(test)]
 mod tests;
@@ -40,3 +42,5 @@ mod tests;
 pub use event::{ElectionResults, ElectionType};
 pub use handle::ControllerHandle;
 pub use kafka_controller::{Controller, ControllerSetup, RegisterBroker};
+pub use metrics::ControllerState;
+pub use update_features::{FeatureResults, FeatureUpdate, FeatureUpgrade};

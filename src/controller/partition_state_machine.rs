@@ -296,6 +296,7 @@ impl Controller {
         };
         let result = elect(strategy, candidates);
         if result.unclean {
+            self.metrics.unclean_elections.mark(1);
             info!(target: "state.change", controller_epoch = self.context.epoch, %partition,
                 old_isr = ?state.isr, "elects a leader that is out of sync, records may be lost");
         }

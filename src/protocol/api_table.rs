@@ -152,7 +152,7 @@ api_table! {
     DescribeUserScramCredentials(DescribeUserScramCredentialsRequest) = 50, 0..=0, Planned;
     AlterUserScramCredentials(AlterUserScramCredentialsRequest) = 51, 0..=0, Planned;
     AlterPartition(AlterPartitionRequest) = 56, 0..=3, Built;
-    UpdateFeatures(UpdateFeaturesRequest) = 57, 0..=1, Planned;
+    UpdateFeatures(UpdateFeaturesRequest) = 57, 0..=1, Built;
     Envelope(EnvelopeRequest) = 58, 0..=0, Built;
     DescribeCluster(DescribeClusterRequest) = 60, 0..=1, Built;
     DescribeProducers(DescribeProducersRequest) = 61, 0..=0, Planned;

@@ -165,6 +165,7 @@ fn answer_stop_replica(
 pub struct TestBroker {
     pub session: Arc<MemorySession>,
     pub handle: ControllerHandle,
+    pub metrics: Registry,
     /// While false, the broker neither reads nor writes nor hears anything of ZooKeeper, like a stopped process.
     pub running: watch::Sender<bool>,
 }
@@ -247,6 +248,7 @@ impl Cluster {
         let running = watch::Sender::new(true);
         let store: Arc<dyn ZkStore> = Arc::new(GatedStore::new(session.clone(), &running));
         let to_register = store.clone();
+        let metrics = Registry::default();
         let setup = ControllerSetup {
             config: Arc::new(config),
             zk: store,
@@ -256,7 +258,9 @@ impl Cluster {
                 let store = to_register.clone();
                 async move { register(&*store, id).await }.boxed()
             }),
-            metrics: Registry::default(),
+            metrics: metrics.clone(),
+            // No cache follows /feature here: it has always seen everything.
+            features_epoch: watch::channel(i64::MAX).1,
             shutdown: CancellationToken::new(),
         };
         let wire = self.wire.clone();
@@ -273,6 +277,7 @@ impl Cluster {
             TestBroker {
                 session,
                 handle,
+                metrics,
                 running,
             },
         );

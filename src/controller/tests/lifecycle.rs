@@ -8,7 +8,7 @@ use super::super::channel_manager::ControlRequest;
 use super::super::event::ElectionType;
 use super::cluster::Cluster;
 use crate::common::error::ErrorCode;
-use crate::common::ids::TopicPartition;
+use crate::common::ids::{BrokerId, TopicPartition};
 use crate::common::leader_and_isr::LeaderRecoveryState;
 use crate::zk::znode::{isr_change, log_dir_event};
 use crate::zk::{CreateMode, ZkStore as _, paths};
@@ -360,4 +360,38 @@ async fn a_broker_that_leaves_hands_over_what_it_can() {
     let epoch = cluster.handle(1).broker_epoch();
     let remaining = controller.controlled_shutdown(1, epoch).await;
     assert_eq!(remaining, Ok(vec![TopicPartition::new("shared", 0)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_tell_the_state_of_the_cluster_on_the_controller_alone() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2], &[2, 1], &[1]]).await;
+    cluster.create_topic("d", &[&[1, 0]]).await;
+    cluster.kill_broker(1).await;
+    cluster.delete_topic("d").await;
+    let of = |broker: BrokerId| cluster.brokers[&broker].metrics.exposition();
+    let (controller, other) = (of(0), of(2));
+    for (figure, value) in [
+        ("activecontrollercount", 1),
+        ("controllerstate", 0),
+        ("globaltopiccount", 2),
+        ("globalpartitioncount", 4),
+        // t-2 has no other replica.
+        ("offlinepartitionscount", 1),
+        // t-0 and t-2; d-0 is to be deleted.
+        ("preferredreplicaimbalancecount", 2),
+        ("topicstodeletecount", 1),
+        // Broker 0 has deleted its own.
+        ("replicastodeletecount", 1),
+        ("topicsineligibletodeletecount", 1),
+        // It is tried again after every answer.
+        ("replicasineligibletodeletecount", 0),
+        ("activebrokercount", 2),
+    ] {
+        let sample = |value| format!("\nkafka_controller_kafkacontroller_{figure} {value}\n");
+        assert!(controller.contains(&sample(value)), "{figure} in {controller}");
+        assert!(other.contains(&sample(0)), "{figure} in {other}");
+    }
+    let elections = "\nkafka_controller_controllerstats_leaderelectionrateandtimems_count";
+    assert!(!controller.contains(&format!("{elections} 0\n")) && controller.contains(elections));
 }

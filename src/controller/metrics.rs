@@ -1,0 +1,160 @@
+//! What is to be known about the controller, under Kafka's metric names. Kafka 3.9: the gauges of `KafkaController` and
+//! `ControllerEventManager`, `ControllerStats`, `ControllerState`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::context::ControllerContext;
+use super::event_manager::EventQueue;
+use super::handle::ControllerStatus;
+use crate::metrics::{Meter, MetricName, Registry, Timer};
+
+/// What a controller is busy with; the numbers are Kafka's, shown as `ControllerState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "Kafka's own names")]
+#[repr(usize)]
+pub enum ControllerState {
+    Idle = 0,
+    ControllerChange = 1,
+    BrokerChange = 2,
+    TopicChange = 3,
+    TopicDeletion = 4,
+    AlterPartitionReassignment = 5,
+    AutoLeaderBalance = 6,
+    ManualLeaderBalance = 7,
+    ControlledShutdown = 8,
+    IsrChange = 9,
+    LeaderAndIsrResponseReceived = 10,
+    LogDirChange = 11,
+    ControllerShutdown = 12,
+    UncleanLeaderElectionEnable = 13,
+    TopicUncleanLeaderElectionEnable = 14,
+    ListPartitionReassignment = 15,
+    UpdateMetadataResponseReceived = 16,
+    UpdateFeatures = 17,
+}
+
+/// The timer of each state, in the order of the states' numbers; two have names of their own, two have no timer.
+const TIMERS: [Option<&str>; 18] = [
+    None,
+    Some("ControllerChangeRateAndTimeMs"),
+    Some("LeaderElectionRateAndTimeMs"),
+    Some("TopicChangeRateAndTimeMs"),
+    Some("TopicDeletionRateAndTimeMs"),
+    Some("PartitionReassignmentRateAndTimeMs"),
+    Some("AutoLeaderBalanceRateAndTimeMs"),
+    Some("ManualLeaderBalanceRateAndTimeMs"),
+    Some("ControlledShutdownRateAndTimeMs"),
+    Some("IsrChangeRateAndTimeMs"),
+    Some("LeaderAndIsrResponseReceivedRateAndTimeMs"),
+    Some("LogDirChangeRateAndTimeMs"),
+    Some("ControllerShutdownRateAndTimeMs"),
+    Some("UncleanLeaderElectionEnableRateAndTimeMs"),
+    Some("TopicUncleanLeaderElectionEnableRateAndTimeMs"),
+    Some("ListPartitionReassignmentRateAndTimeMs"),
+    None,
+    Some("UpdateFeaturesRateAndTimeMs"),
+];
+
+/// The gauges about the cluster that a controller has; 0 on a broker that is none. The position is that of the figure.
+const GAUGES: [&str; 9] = [
+    "OfflinePartitionsCount",
+    "PreferredReplicaImbalanceCount",
+    "GlobalTopicCount",
+    "GlobalPartitionCount",
+    "TopicsToDeleteCount",
+    "ReplicasToDeleteCount",
+    "TopicsIneligibleToDeleteCount",
+    "ReplicasIneligibleToDeleteCount",
+    "ActiveBrokerCount",
+];
+
+/// What Kafka shows, and what cannot be anything else in a cluster that stays with ZooKeeper.
+const CONSTANTS: [(&str, f64); 2] = [("FencedBrokerCount", 0.0), ("ZkMigrationState", 4.0)];
+
+/// The controller's metrics. The gauges show what the last event left.
+pub(super) struct ControllerMetrics {
+    state: Arc<AtomicUsize>,
+    figures: Arc<[AtomicUsize; GAUGES.len()]>,
+    timers: [Option<Arc<Timer>>; TIMERS.len()],
+    queue_time: Arc<Timer>,
+    /// `UncleanLeaderElectionsPerSec`: elections that may have lost records.
+    pub(super) unclean_elections: Arc<Meter>,
+}
+
+fn name(name: &str) -> MetricName {
+    MetricName::new("kafka.controller", "KafkaController", name)
+}
+
+fn stats(name: &str) -> MetricName {
+    MetricName::new("kafka.controller", "ControllerStats", name)
+}
+
+impl ControllerMetrics {
+    pub(super) fn new(registry: &Registry, status: &Arc<ControllerStatus>, events: &EventQueue) -> Self {
+        let state = Arc::new(AtomicUsize::new(ControllerState::Idle as usize));
+        let figures: Arc<[AtomicUsize; GAUGES.len()]> = Arc::default();
+        let shown = state.clone();
+        registry.gauge(name("ControllerState"), move || {
+            shown.load(Ordering::Relaxed) as f64
+        });
+        let status = status.clone();
+        registry.gauge(name("ActiveControllerCount"), move || {
+            f64::from(u8::from(status.is_active()))
+        });
+        for (i, gauge) in GAUGES.iter().enumerate() {
+            let figures = figures.clone();
+            registry.gauge(name(gauge), move || figures[i].load(Ordering::Relaxed) as f64);
+        }
+        for (constant, value) in CONSTANTS {
+            registry.gauge(name(constant), move || value);
+        }
+        let events = events.clone();
+        let queue = |name| MetricName::new("kafka.controller", "ControllerEventManager", name);
+        registry.gauge(queue("EventQueueSize"), move || events.len() as f64);
+        Self {
+            state,
+            figures,
+            timers: TIMERS.map(|timer| timer.map(|timer| registry.timer(stats(timer)))),
+            queue_time: registry.timer(queue("EventQueueTimeMs")),
+            unclean_elections: registry.meter(stats("UncleanLeaderElectionsPerSec")),
+        }
+    }
+
+    /// An event is being carried out that has waited in the queue.
+    pub(super) fn begin(&self, state: ControllerState, waited: Duration) {
+        self.queue_time.update(waited);
+        self.state.store(state as usize, Ordering::Relaxed);
+    }
+
+    /// It has been, in this time, and left the cluster like this.
+    pub(super) fn end(&self, state: ControllerState, took: Duration, context: &ControllerContext) {
+        self.state
+            .store(ControllerState::Idle as usize, Ordering::Relaxed);
+        if let Some(timer) = &self.timers[state as usize] {
+            timer.update(took);
+        }
+        self.show(context);
+    }
+
+    /// Shows what the context has; all zeros once it is empty.
+    pub(super) fn show(&self, context: &ControllerContext) {
+        let partitions = context.partition_counts();
+        let deletion = context.deletion_counts();
+        let figures = [
+            partitions.offline,
+            partitions.imbalanced,
+            context.topic_count(),
+            partitions.with_state,
+            deletion.topics,
+            deletion.replicas,
+            deletion.ineligible_topics,
+            deletion.ineligible_replicas,
+            context.live_or_shutting_down_brokers().count(),
+        ];
+        for (shown, figure) in self.figures.iter().zip(figures) {
+            shown.store(figure, Ordering::Relaxed);
+        }
+    }
+}
