@@ -12,7 +12,7 @@ use super::error::AdminError;
 use super::manager::AdminManager;
 use crate::common::error::ErrorCode;
 use crate::config::LogConfig;
-use crate::config::definition::{ConfigKey, ConfigType, UpdateMode, broker_key, topic_key};
+use crate::config::definition::{ConfigKey, ConfigType, UpdateMode, dynamic_broker_key, topic_key};
 use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
 
 /// What to do with one key.
@@ -199,7 +199,7 @@ impl AdminManager {
         validate_only: bool,
     ) -> Result<(), AdminError> {
         let present = entity_config::read(&*self.zk, ConfigEntityType::Brokers, name).await?;
-        let overrides = alteration.apply(present, broker_key)?;
+        let overrides = alteration.apply(present, dynamic_broker_key)?;
         for key in alteration.keys() {
             if overrides.contains_key(key) {
                 require_alterable(key, scope)?;
@@ -223,7 +223,7 @@ impl AdminManager {
 
 /// Kafka answers INVALID_REQUEST to all of these (KAFKA-13609).
 fn require_alterable(name: &str, scope: UpdateMode) -> Result<(), AdminError> {
-    let reason = match broker_key(name) {
+    let reason = match dynamic_broker_key(name) {
         None => "brokers have no such configuration",
         Some(key) if key.update == UpdateMode::ReadOnly => "can be changed in the broker's file only",
         Some(key) if key.update == UpdateMode::PerBroker && scope == UpdateMode::ClusterWide => {

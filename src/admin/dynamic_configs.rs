@@ -14,7 +14,9 @@ use tracing::warn;
 
 use super::entity_config::{self, Overrides};
 use crate::common::ids::TopicName;
-use crate::config::definition::{ConfigKey, Support, UpdateMode, broker_key, broker_synonyms, topic_keys};
+use crate::config::definition::{
+    ConfigKey, Support, UpdateMode, broker_key, broker_synonyms, dynamic_broker_key, topic_keys,
+};
 use crate::config::{BrokerConfig, ConfigError, LogConfig, Origin, Properties};
 use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
 use crate::zk::{ZkError, ZkStore, cluster};
@@ -55,7 +57,8 @@ pub fn is_reconfigurable(key: &ConfigKey) -> bool {
     let is_inherited = |topic_key: &ConfigKey| {
         topic_key.support == Support::Honoured && topic_key.inherits.contains(&key.name)
     };
-    key.update != UpdateMode::ReadOnly && topic_keys().iter().any(is_inherited)
+    let is_dynamic_only = broker_key(key.name).is_none();
+    key.update != UpdateMode::ReadOnly && (is_dynamic_only || topic_keys().iter().any(is_inherited))
 }
 
 impl DynamicConfigs {
@@ -127,7 +130,7 @@ impl DynamicConfigs {
         *layer = overrides;
         for (key, _) in layer
             .iter()
-            .filter(|(key, _)| !broker_key(key).is_some_and(is_reconfigurable))
+            .filter(|(key, _)| !dynamic_broker_key(key).is_some_and(is_reconfigurable))
         {
             warn!(
                 key,
@@ -161,7 +164,7 @@ impl DynamicConfigs {
     pub(super) fn effective(&self, layers: &BrokerLayers) -> Properties {
         let mut properties = self.started_with.originals.clone();
         for (key, value) in layers.default.iter().chain(&layers.broker) {
-            if !broker_key(key).is_some_and(is_reconfigurable) {
+            if !dynamic_broker_key(key).is_some_and(is_reconfigurable) {
                 continue;
             }
             for synonym in broker_synonyms(key) {

@@ -44,6 +44,11 @@ impl RequestHandler for Api {
             }
             Request::CreateTopics(r) => caller.send(&create_topics::handle(self, context, r).await),
             Request::DeleteTopics(r) => caller.send(&delete_topics::handle(self, context, r).await),
+            Request::DeleteRecords(r) => caller.send(&delete_records::handle(self, context, r).await),
+            Request::AlterReplicaLogDirs(r) => {
+                caller.send(&alter_replica_log_dirs::handle(self, context, r).await)
+            }
+            Request::DescribeLogDirs(r) => caller.send(&describe_log_dirs::handle(self, context, r).await),
             Request::CreatePartitions(r) => caller.send(&create_partitions::handle(self, context, r).await),
             Request::DescribeConfigs(r) => caller.send(&describe_configs::handle(self, context, r).await),
             Request::AlterConfigs(r) => caller.send(&alter_configs::handle(self, context, r).await),
@@ -85,14 +90,11 @@ impl RequestHandler for Api {
             // Nobody forwards where there is no KRaft controller to forward to.
             Request::Envelope(_) => Reply::Close,
 
-            Request::DeleteRecords(r) => caller.send(&planned::delete_records(r)),
             Request::AddPartitionsToTxn(r) => caller.send(&planned::add_partitions_to_txn(r)),
             Request::AddOffsetsToTxn(_) => caller.send(&planned::add_offsets_to_txn()),
             Request::EndTxn(_) => caller.send(&planned::end_txn()),
             Request::WriteTxnMarkers(r) => caller.send(&planned::write_txn_markers(r)),
             Request::TxnOffsetCommit(r) => caller.send(&planned::txn_offset_commit(r)),
-            Request::AlterReplicaLogDirs(r) => caller.send(&planned::alter_replica_log_dirs(r)),
-            Request::DescribeLogDirs(_) => caller.send(&planned::describe_log_dirs()),
             Request::DescribeClientQuotas(_) => caller.send(&planned::describe_client_quotas()),
             Request::AlterClientQuotas(r) => caller.send(&planned::alter_client_quotas(r)),
             Request::DescribeUserScramCredentials(_) => {

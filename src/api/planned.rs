@@ -7,22 +7,6 @@ use crate::protocol::messages::*;
 
 const UNSUPPORTED: i16 = ErrorCode::UnsupportedVersion as i16;
 
-pub(super) fn delete_records(request: DeleteRecordsRequest) -> DeleteRecordsResponse {
-    use delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
-    let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|partition| {
-            DeleteRecordsPartitionResult::default()
-                .with_partition_index(partition.partition_index)
-                .with_low_watermark(-1)
-                .with_error_code(UNSUPPORTED)
-        });
-        DeleteRecordsTopicResult::default()
-            .with_name(topic.name)
-            .with_partitions(partitions.collect())
-    });
-    DeleteRecordsResponse::default().with_topics(topics.collect())
-}
-
 pub(super) fn add_partitions_to_txn(request: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
     use add_partitions_to_txn_response::{AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult};
     let topics = request.v3_and_below_topics.into_iter().map(|topic| {
@@ -82,26 +66,6 @@ pub(super) fn txn_offset_commit(request: TxnOffsetCommitRequest) -> TxnOffsetCom
             .with_partitions(partitions.collect())
     });
     TxnOffsetCommitResponse::default().with_topics(topics.collect())
-}
-
-pub(super) fn alter_replica_log_dirs(request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
-    use alter_replica_log_dirs_response::{AlterReplicaLogDirPartitionResult, AlterReplicaLogDirTopicResult};
-    let topics = request.dirs.into_iter().flat_map(|dir| dir.topics);
-    let results = topics.map(|topic| {
-        let partitions = topic.partitions.iter().map(|&index| {
-            AlterReplicaLogDirPartitionResult::default()
-                .with_partition_index(index)
-                .with_error_code(UNSUPPORTED)
-        });
-        AlterReplicaLogDirTopicResult::default()
-            .with_topic_name(topic.name)
-            .with_partitions(partitions.collect())
-    });
-    AlterReplicaLogDirsResponse::default().with_results(results.collect())
-}
-
-pub(super) fn describe_log_dirs() -> DescribeLogDirsResponse {
-    DescribeLogDirsResponse::default().with_error_code(UNSUPPORTED)
 }
 
 pub(super) fn describe_client_quotas() -> DescribeClientQuotasResponse {

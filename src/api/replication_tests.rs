@@ -2,6 +2,7 @@
 
 mod cluster;
 mod controller;
+mod deleting;
 mod failover;
 mod orders;
 mod reading;

@@ -92,15 +92,6 @@ fn what_is_planned_says_so_wherever_there_is_room() {
     let code = ErrorCode::UnsupportedVersion;
     let t = || wire_text("t");
 
-    use delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-    let partitions = vec![DeleteRecordsPartition::default(); 2];
-    let topic = DeleteRecordsTopic::default()
-        .with_name(t().into())
-        .with_partitions(partitions);
-    let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
-    let response = planned::delete_records(request);
-    errors(&[2; 3], errors_in::<DeleteRecordsRequest>(&response, code));
-
     use add_partitions_to_txn_request::AddPartitionsToTxnTopic;
     let topic = AddPartitionsToTxnTopic::default()
         .with_name(t().into())
@@ -136,20 +127,6 @@ fn what_is_planned_says_so_wherever_there_is_room() {
     let request = TxnOffsetCommitRequest::default().with_topics(vec![topic]);
     let response = planned::txn_offset_commit(request);
     errors(&[1; 5], errors_in::<TxnOffsetCommitRequest>(&response, code));
-
-    use alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
-    let topic = AlterReplicaLogDirTopic::default()
-        .with_name(t().into())
-        .with_partitions(vec![1]);
-    let dir = AlterReplicaLogDir::default().with_topics(vec![topic]);
-    let response =
-        planned::alter_replica_log_dirs(AlterReplicaLogDirsRequest::default().with_dirs(vec![dir]));
-    errors(&[1; 3], errors_in::<AlterReplicaLogDirsRequest>(&response, code));
-    let response = planned::describe_log_dirs();
-    errors(
-        &[0, 0, 0, 1, 1],
-        errors_in::<DescribeLogDirsRequest>(&response, code),
-    );
 
     let response = planned::describe_client_quotas();
     errors(&[1; 2], errors_in::<DescribeClientQuotasRequest>(&response, code));

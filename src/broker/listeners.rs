@@ -14,7 +14,7 @@ use crate::controller::ControllerHandle;
 use crate::coordinator::group::{GROUP_METADATA_TOPIC, GroupCoordinator};
 use crate::log::LogManager;
 use crate::log::cleaner::CleanerConfig;
-use crate::replica::{LeadershipChange, ReplicaListener};
+use crate::replica::{LeadershipChange, ReplicaListener, ReplicaManager};
 use crate::zk::znode::log_dir_event;
 use crate::zk::{CreateMode, ZkStore, paths};
 
@@ -69,6 +69,7 @@ impl ReplicaListener for ReplicaHooks {
 pub(super) struct ConfigHooks {
     pub(super) log_manager: Arc<LogManager>,
     pub(super) configs: Arc<DynamicConfigs>,
+    pub(super) replicas: Arc<ReplicaManager>,
     pub(super) controller: ControllerHandle,
 }
 
@@ -80,7 +81,8 @@ impl ConfigListener for ConfigHooks {
         }
     }
 
-    fn on_broker_config_change(&self, _config: &BrokerConfig) {
+    fn on_broker_config_change(&self, config: &BrokerConfig) {
+        self.replicas.reconfigure(config);
         // Threads that end are waited for, so not on this task; whichever change is handled last finds the latest.
         let (log_manager, configs) = (self.log_manager.clone(), self.configs.clone());
         tokio::task::spawn_blocking(move || {

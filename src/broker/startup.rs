@@ -144,6 +144,7 @@ async fn start_on(
         zk: zk.clone(),
         failed: failed.clone(),
     }));
+    replicas.reconfigure(&configs.current());
     replicas.start();
 
     let features_epoch = follow_features(&base);
@@ -156,6 +157,7 @@ async fn start_on(
     let hooks = ConfigHooks {
         log_manager: log_manager.clone(),
         configs: configs.clone(),
+        replicas: replicas.clone(),
         controller: controller.clone(),
     };
     follow_configs(&base, &configs, hooks);

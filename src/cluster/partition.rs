@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+mod future;
+
 use super::isr_state::IsrProposal;
 use super::partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
 use super::read::{FollowerFetch, ReadInfo, ReadRequest, diverging_epoch, error_code};
@@ -26,6 +28,8 @@ pub struct Effects {
     pub log_end_advanced: bool,
     /// Fetches of consumers and produce requests with acks=all may be complete.
     pub high_watermark_advanced: bool,
+    /// Requests to delete records may be complete.
+    pub log_start_moved: bool,
     /// The controller is to be asked for another ISR.
     pub alter_partition: Option<IsrProposal>,
 }
@@ -39,6 +43,8 @@ pub struct Partition {
 struct Inner {
     state: PartitionState,
     log: Option<Arc<UnifiedLog>>,
+    /// The copy that is to replace the log, in another log dir.
+    future_log: Option<Arc<UnifiedLog>>,
 }
 
 impl Partition {
@@ -51,7 +57,11 @@ impl Partition {
         let state = PartitionState::new(local_broker, replica_lag_time_max_ms);
         Self {
             topic_partition,
-            inner: Mutex::new(Inner { state, log: None }),
+            inner: Mutex::new(Inner {
+                state,
+                log: None,
+                future_log: None,
+            }),
         }
     }
 
@@ -86,15 +96,17 @@ impl Partition {
         self.inner.lock().leader_log().cloned()
     }
 
-    /// Gives the partition its log without giving it a role: its leader is not alive (trap 13).
+    /// Gives the partition its log without giving it a role: its leader is not alive (trap 13). A partition that
+    /// has a log keeps it, here as below: the one that the caller found may have been replaced meanwhile.
     pub fn set_log(&self, log: Arc<UnifiedLog>) {
-        self.inner.lock().log = Some(log);
+        self.inner.lock().log.get_or_insert(log);
     }
 
     /// Forgets role and log: the replica is deleted, or its log dir has failed.
     pub fn clear(&self) {
         let mut inner = self.inner.lock();
         inner.log = None;
+        inner.future_log = None;
         inner.state.resign();
     }
 
@@ -111,6 +123,7 @@ impl Partition {
         if inner.state.is_outdated(decision) {
             return Ok(None);
         }
+        let log = inner.log.clone().unwrap_or(log);
         let log_end_offset = log.log_end_offset();
         if inner.state.is_new_leader_epoch(decision) {
             log.assign_epoch_start_offset(decision.leader_and_isr.leader_epoch, log_end_offset)?;
@@ -131,7 +144,7 @@ impl Partition {
             return None;
         }
         let is_new_epoch = inner.state.is_new_leader_epoch(decision);
-        inner.log = Some(log);
+        inner.log.get_or_insert(log);
         inner.state.become_follower(decision);
         Some(is_new_epoch)
     }
@@ -160,7 +173,7 @@ impl Partition {
         let effects = Effects {
             log_end_advanced: !info.duplicate,
             high_watermark_advanced: inner.advance_high_watermark(now_ms, image),
-            alter_partition: None,
+            ..Effects::default()
         };
         Ok((info, epoch, effects))
     }
@@ -314,6 +327,36 @@ impl Partition {
         inner.log.as_deref().map(work)
     }
 
+    /// Moves the start of the log to `offset`, or to the high watermark for -1. Returns the offset that was meant,
+    /// and the low watermark: once that has come so far, no live replica has the records any more.
+    pub fn delete_records(
+        &self,
+        offset: Offset,
+        image: &MetadataImage,
+    ) -> Result<(Offset, Offset), ErrorCode> {
+        const HIGH_WATERMARK: Offset = -1;
+        let inner = self.inner.lock();
+        let log = inner.leader_log()?;
+        if !log.config().cleanup_policy.delete {
+            return Err(ErrorCode::PolicyViolation);
+        }
+        let offset = match offset {
+            HIGH_WATERMARK => log.high_watermark(),
+            offset => offset,
+        };
+        if offset < 0 {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        log.maybe_increment_log_start_offset(offset)
+            .map_err(|error| error_code(&error))?;
+        Ok((offset, inner.low_watermark(image)?))
+    }
+
+    /// The smallest log start offset of all live replicas, the copy in another log dir included.
+    pub fn low_watermark(&self, image: &MetadataImage) -> Result<Offset, ErrorCode> {
+        self.inner.lock().low_watermark(image)
+    }
+
     /// Asks for a smaller ISR if followers have fallen behind.
     pub fn maybe_shrink_isr(&self, now_ms: i64) -> Option<IsrProposal> {
         let mut inner = self.inner.lock();
@@ -388,7 +431,7 @@ impl Inner {
         now_ms: i64,
         image: &MetadataImage,
     ) -> Effects {
-        self.state.on_follower_fetch(
+        let log_start_moved = self.state.on_follower_fetch(
             follower.broker_id,
             fetch_offset,
             follower.log_start_offset,
@@ -407,8 +450,16 @@ impl Inner {
         Effects {
             log_end_advanced: false,
             high_watermark_advanced,
+            log_start_moved,
             alter_partition,
         }
+    }
+
+    fn low_watermark(&self, image: &MetadataImage) -> Result<Offset, ErrorCode> {
+        let own = self.leader_log()?.log_start_offset();
+        let copy = self.future_log.as_ref().map(|log| log.log_start_offset());
+        let low_watermark = self.state.low_watermark(own, &|id| image.is_alive(id));
+        Ok(copy.map_or(low_watermark, |start| start.min(low_watermark)))
     }
 
     /// True if the high watermark moved.

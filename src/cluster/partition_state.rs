@@ -231,7 +231,14 @@ impl PartitionState {
         self.assignment = decision.assignment.clone();
     }
 
-    /// Takes note of a fetch by one of our followers.
+    /// The smallest log start offset of the leader, which is `local`, and its live followers; below 0 if one of these
+    /// has not been heard of.
+    pub fn low_watermark(&self, local: Offset, is_alive: &dyn Fn(BrokerId) -> bool) -> Offset {
+        let live = self.remote_replicas.iter().filter(|r| is_alive(r.broker_id()));
+        live.map(Replica::log_start_offset).fold(local, Offset::min)
+    }
+
+    /// Takes note of a fetch by one of our followers; true if its log starts elsewhere than before.
     pub fn on_follower_fetch(
         &mut self,
         follower: BrokerId,
@@ -239,14 +246,17 @@ impl PartitionState {
         log_start_offset: Offset,
         leader_log_end_offset: Offset,
         now_ms: i64,
-    ) {
+    ) -> bool {
         let known = self
             .remote_replicas
             .iter_mut()
             .find(|r| r.broker_id() == follower);
-        if let Some(replica) = known {
-            replica.on_fetch(fetch_offset, log_start_offset, leader_log_end_offset, now_ms);
-        }
+        let Some(replica) = known else {
+            return false;
+        };
+        let before = replica.log_start_offset();
+        replica.on_fetch(fetch_offset, log_start_offset, leader_log_end_offset, now_ms);
+        before != log_start_offset
     }
 
     /// Whether a broker is one of our followers.

@@ -120,6 +120,11 @@ pub struct BrokerConfig {
     pub replica_lag_time_max_ms: u64,
     pub replica_socket_timeout_ms: u64,
     pub replica_high_watermark_checkpoint_interval_ms: u64,
+    /// As many as there are log dirs unless set.
+    pub num_replica_alter_log_dirs_threads: Option<usize>,
+    pub alter_log_dirs_replication_quota_window_num: usize,
+    pub alter_log_dirs_replication_quota_window_size_seconds: u64,
+    pub replica_alter_log_dirs_io_max_bytes_per_second: u64,
 
     pub num_recovery_threads_per_data_dir: usize,
     pub log_flush_offset_checkpoint_interval_ms: u64,

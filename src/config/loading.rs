@@ -69,7 +69,9 @@ impl BrokerConfig {
             num_replica_fetchers replica_fetch_max_bytes replica_fetch_min_bytes
             replica_fetch_response_max_bytes replica_fetch_wait_max_ms replica_fetch_backoff_ms
             replica_lag_time_max_ms replica_socket_timeout_ms
-            replica_high_watermark_checkpoint_interval_ms
+            replica_high_watermark_checkpoint_interval_ms num_replica_alter_log_dirs_threads
+            alter_log_dirs_replication_quota_window_num alter_log_dirs_replication_quota_window_size_seconds
+            replica_alter_log_dirs_io_max_bytes_per_second
             num_recovery_threads_per_data_dir log_flush_offset_checkpoint_interval_ms
             log_flush_start_offset_checkpoint_interval_ms log_flush_scheduler_interval_ms
             log_retention_check_interval_ms log_initial_task_delay_ms

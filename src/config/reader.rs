@@ -1,6 +1,6 @@
 //! Typed access to properties through the table of keys. Kafka 3.9: `AbstractConfig`.
 
-use super::definition::{ConfigKey, Value, broker_key};
+use super::definition::{ConfigKey, Value, dynamic_broker_key};
 use super::error::ConfigError;
 use super::properties::Properties;
 
@@ -21,7 +21,7 @@ impl<'a> Reader<'a> {
 
     /// The value as the field that asks for it wants it.
     pub(super) fn read<T: FromValue>(&self, name: &str) -> Result<T, ConfigError> {
-        let key = broker_key(name).unwrap_or_else(|| panic!("{name} is not in the table of keys"));
+        let key = dynamic_broker_key(name).unwrap_or_else(|| panic!("{name} is not in the table of keys"));
         let text = self.properties.get(name).or(key.default);
         let value = text.map(|text| key.parse(text)).transpose();
         value

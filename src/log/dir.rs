@@ -38,6 +38,15 @@ impl FailureChannel {
     }
 }
 
+/// The space of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total_bytes: i64,
+    /// What an ordinary process may still write.
+    pub usable_bytes: i64,
+}
+
 /// A log dir that the broker uses.
 pub struct LogDir {
     path: PathBuf,
@@ -61,6 +70,21 @@ impl LogDir {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its absolute path, by which tools know it.
+    pub fn absolute_path(&self) -> PathBuf {
+        std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone())
+    }
+
+    /// Size and free space of its file system.
+    pub fn space(&self) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(&self.path)?;
+        let bytes = |blocks: u64| i64::try_from(blocks.saturating_mul(found.f_frsize)).unwrap_or(i64::MAX);
+        Ok(Space {
+            total_bytes: bytes(found.f_blocks),
+            usable_bytes: bytes(found.f_bavail),
+        })
     }
 
     /// The file calls to be used in it.

@@ -17,6 +17,7 @@ use super::checkpoint::offset::{
 };
 use super::cleaner::LogCleaner;
 use super::cleaner::checkpoint::CleanerCheckpoint;
+use super::cleaner::states::Paused;
 use super::dir::{FailureChannel, LogDir};
 use super::dir_lock::DirLock;
 use super::error::{LogDirsError, LogError};
@@ -31,6 +32,7 @@ use crate::metrics::Registry;
 
 mod background;
 mod checkpoints;
+mod future;
 mod metrics;
 mod opening;
 
@@ -39,6 +41,8 @@ pub(in crate::log) type Logs = HashMap<TopicPartition, Arc<UnifiedLog>>;
 /// A log dir with what the manager keeps for it.
 struct ManagedDir {
     dir: Arc<LogDir>,
+    /// The logs of all dirs, those in this one among them.
+    logs: LogTables,
     /// What its logs are given.
     context: Arc<LogContext>,
     /// Let go of when the dir fails, or the manager shuts down.
@@ -55,6 +59,14 @@ struct ManagedDir {
     sync_is_due: AtomicBool,
 }
 
+/// The logs of all dirs. A dir has at most one of them for each partition.
+#[derive(Clone, Default)]
+struct LogTables {
+    current: Arc<RwLock<Logs>>,
+    /// Copies that are to replace a log of another dir (`-future`).
+    future: Arc<RwLock<Logs>>,
+}
+
 /// Intervals of the background jobs, in milliseconds.
 struct Intervals {
     initial_delay: u64,
@@ -68,9 +80,11 @@ struct Intervals {
 /// The log directories of one broker.
 pub struct LogManager {
     dirs: Vec<Arc<ManagedDir>>,
-    logs: Arc<RwLock<Logs>>,
-    /// Copies that are to replace a log of another dir (`-future`).
-    future_logs: RwLock<Logs>,
+    logs: LogTables,
+    /// Where a partition's log is to be, now or once it is created.
+    preferred_dirs: Mutex<HashMap<TopicPartition, Arc<ManagedDir>>>,
+    /// Partitions whose log is being copied: what was copied must not be cleaned in the copy's absence.
+    moving: Mutex<HashMap<TopicPartition, Paused>>,
     /// Held while a log is created or deleted, so that a partition has one directory only.
     creating: Mutex<()>,
     failures: Arc<FailureChannel>,
@@ -104,17 +118,17 @@ impl LogManager {
 
     /// The log of a partition, if there is one in a dir that works.
     pub fn get_log(&self, partition: &TopicPartition) -> Option<Arc<UnifiedLog>> {
-        self.logs.read().get(partition).cloned()
+        self.logs.current.read().get(partition).cloned()
     }
 
     /// Every log, in no particular order.
     pub fn all_logs(&self) -> Vec<Arc<UnifiedLog>> {
-        self.logs.read().values().cloned().collect()
+        self.logs.current.read().values().cloned().collect()
     }
 
-    /// The partition's log, created in the dir with the fewest logs if there is none. `is_new` is the controller's
-    /// word that no replica existed here before; without it nothing is created while a dir is offline, since the
-    /// log may lie there (trap 15).
+    /// The partition's log, created if there is none: in the dir it is meant for, or else in the one with the fewest
+    /// logs. `is_new` is the controller's word that no replica existed here before; without it nothing is created
+    /// while a dir is offline, since the log may lie there (trap 15).
     pub fn get_or_create_log(
         &self,
         partition: &TopicPartition,
@@ -140,39 +154,54 @@ impl LogManager {
         if let Some(log) = self.get_log(partition) {
             return Ok(log);
         }
-        if !is_new && let Some(offline) = self.dirs.iter().find(|d| d.dir.is_offline()) {
-            offline.dir.ensure_online()?;
+        if !is_new {
+            self.ensure_all_online()?;
         }
-        let dir = self.dir_for_new_log()?;
-        let log = self.create_log(dir, partition, config)?;
-        self.logs.write().insert(partition.clone(), Arc::clone(&log));
+        let dir = self.dir_for_new_log(partition)?;
+        let log = self.create_log(&dir, &partition.to_string(), partition, config)?;
+        self.logs
+            .current
+            .write()
+            .insert(partition.clone(), Arc::clone(&log));
+        self.preferred_dirs.lock().remove(partition);
         tracing::info!(log = %partition, dir = %dir.dir.path().display(), "created log");
         Ok(log)
     }
 
-    /// The live dir with the fewest logs.
-    fn dir_for_new_log(&self) -> Result<&Arc<ManagedDir>, LogError> {
-        let logs = self.logs.read();
+    /// An error if any dir is offline: what is not found may lie there.
+    fn ensure_all_online(&self) -> Result<(), LogError> {
+        self.dirs.iter().try_for_each(|d| d.dir.ensure_online())
+    }
+
+    /// The dir that was asked for, or the live one with the fewest logs.
+    fn dir_for_new_log(&self, partition: &TopicPartition) -> Result<Arc<ManagedDir>, LogError> {
+        if let Some(preferred) = self.preferred_dirs.lock().get(partition) {
+            preferred.dir.ensure_online()?;
+            return Ok(Arc::clone(preferred));
+        }
+        let logs = self.logs.current.read();
         let live: Vec<_> = self.dirs.iter().filter(|d| !d.dir.is_offline()).collect();
         if let [only] = live[..] {
-            return Ok(only);
+            return Ok(Arc::clone(only));
         }
         let fewest = live.into_iter().min_by_key(|d| {
             let is_here = |log: &&Arc<UnifiedLog>| Arc::ptr_eq(log.log_dir(), &d.dir);
             logs.values().filter(is_here).count()
         });
-        fewest.ok_or_else(|| self.dirs[0].dir.error("no log dir is online"))
+        let fewest = fewest.ok_or_else(|| self.dirs[0].dir.error("no log dir is online"));
+        fewest.map(Arc::clone)
     }
 
     fn create_log(
         &self,
         managed: &Arc<ManagedDir>,
+        name: &str,
         partition: &TopicPartition,
         config: LogConfig,
     ) -> Result<Arc<UnifiedLog>, LogError> {
         let dir = &managed.dir;
         let loaded = load(&LoadParameters {
-            dir: &dir.path().join(partition.to_string()),
+            dir: &dir.path().join(name),
             fs: dir.fs(),
             config: &config,
             had_clean_shutdown: true,
@@ -201,7 +230,7 @@ impl LogManager {
     }
 
     /// Renames the directory to `-delete`, drops it from the checkpoints; the files go after
-    /// `file.delete.delay.ms`. Nothing happens if there is no such log.
+    /// `file.delete.delay.ms`. A copy under way goes too. Nothing happens if there is no such log.
     pub fn delete_log(&self, partition: &TopicPartition) -> Result<(), LogError> {
         self.delete_logs(std::slice::from_ref(partition))
     }
@@ -213,15 +242,18 @@ impl LogManager {
         for partition in partitions {
             // No cleaner may write into the directory of a partition that is made anew under this name.
             let _paused = self.cleaner.manager().abort_and_pause(partition);
-            let Some(log) = self.logs.write().remove(partition) else {
-                continue;
-            };
-            if let Err(error) = self.move_away(&log) {
-                result = result.and(Err(error));
+            self.moving.lock().remove(partition);
+            for logs in [&self.logs.future, &self.logs.current] {
+                let Some(log) = logs.write().remove(partition) else {
+                    continue;
+                };
+                if let Err(error) = self.move_away(&log) {
+                    result = result.and(Err(error));
+                }
             }
         }
         for managed in self.dirs.iter().filter(|d| !d.dir.is_offline()) {
-            let forgotten = managed.forget_checkpoints(&self.logs, partitions);
+            let forgotten = managed.forget_checkpoints(partitions);
             result = result.and(managed.dir.check(forgotten));
         }
         result
@@ -251,7 +283,7 @@ impl LogManager {
     pub fn update_topic_config(&self, topic: &str, config: LogConfig) {
         let config = Arc::new(config);
         let is_compacted = config.cleanup_policy.compact;
-        for logs in [&self.logs, &self.future_logs] {
+        for logs in [&self.logs.current, &self.logs.future] {
             let of_topic: Vec<_> = logs
                 .read()
                 .values()
@@ -281,7 +313,7 @@ impl LogManager {
     /// their locks freed.
     pub fn take_failed_dirs(&self) -> Vec<PathBuf> {
         let failed = self.failures.take();
-        for logs in [&self.logs, &self.future_logs] {
+        for logs in [&self.logs.current, &self.logs.future] {
             let gone: Vec<_> = {
                 let mut logs = logs.write();
                 let on_failed = |log: &UnifiedLog| failed.iter().any(|dir| dir == log.log_dir().path());
@@ -291,6 +323,10 @@ impl LogManager {
             };
             gone.iter().for_each(|log| log.abandon());
         }
+        let copies = self.logs.future.read();
+        self.moving
+            .lock()
+            .retain(|partition, _| copies.contains_key(partition));
         for managed in &self.dirs {
             if failed.iter().any(|dir| dir == managed.dir.path()) {
                 managed.lock.lock().take();
@@ -306,7 +342,7 @@ impl LogManager {
 
     /// Partitions whose log lies in a dir.
     pub fn partitions_in(&self, log_dir: &Path) -> Vec<TopicPartition> {
-        let logs = self.logs.read();
+        let logs = self.logs.current.read();
         let here = logs.iter().filter(|(_, log)| log.log_dir().path() == log_dir);
         here.map(|(partition, _)| partition.clone()).collect()
     }
@@ -317,7 +353,7 @@ impl ManagedDir {
     fn new(
         dir: Arc<LogDir>,
         lock: Option<DirLock>,
-        logs: &Arc<RwLock<Logs>>,
+        logs: &LogTables,
         clock: &SharedClock,
         scheduler: &Arc<Scheduler>,
     ) -> Arc<Self> {
@@ -331,16 +367,17 @@ impl ManagedDir {
             high_watermarks: Mutex::default(),
             checkpointing: Mutex::default(),
             sync_is_due: AtomicBool::new(false),
+            logs: logs.clone(),
             lock: Mutex::new(lock),
             context: Arc::new(LogContext {
                 dir: Arc::clone(&dir),
                 clock: Arc::clone(clock),
                 scheduler: Arc::clone(scheduler),
                 on_truncated: {
-                    let (me, logs) = (Weak::clone(me), Arc::downgrade(logs));
+                    let me = Weak::clone(me);
                     Box::new(move |log| {
-                        if let (Some(me), Some(logs)) = (me.upgrade(), logs.upgrade()) {
-                            me.checkpoint_recovery_points(&logs);
+                        if let Some(me) = me.upgrade() {
+                            me.checkpoint_recovery_points();
                             let active = log.active_segment_base_offset();
                             let truncated = me.cleaner_checkpoint.truncate(log.topic_partition(), active);
                             drop(me.dir.check(truncated));

@@ -16,7 +16,8 @@
 //! | `cleaner-offset-checkpoint` | the same: cleaned up to here | [`cleaner`], after each clean; when a log is cut or deleted | at once ¹ |
 //! | `TOPIC-N` | directory of partition N | [`manager`], when the replica is created | in the background |
 //! | `TOPIC-N.HEX-delete` | a deleted partition; removed after `file.delete.delay.ms` | [`manager`] | at once |
-//! | `TOPIC-N.HEX-future`, `-stray` | a replica on its way to another dir; one the cluster does not know | | |
+//! | `TOPIC-N.HEX-future` | a copy that is to replace the log of another dir | [`manager`] for the replica layer, which fills it | before it takes that log's place |
+//! | `TOPIC-N.HEX-stray` | a replica that the cluster does not know | | |
 //!
 //! # In a partition's directory
 //!
@@ -66,6 +67,7 @@ pub mod unified_log;
 pub(crate) mod testing;
 
 pub use checkpoint::meta_properties::{MetaProperties, MetaPropertiesEnsemble, MetaPropertiesError};
+pub use dir::LogDir;
 pub use error::{AppendError, LogDirsError, LogError};
 pub use file_records::FileSlice;
 pub use manager::LogManager;

@@ -99,8 +99,19 @@ pub fn parse_partition_dir(name: &str) -> Option<(TopicPartition, PartitionDirKi
     Some((TopicPartition::new(topic, partition.parse().ok()?), kind))
 }
 
-/// A fresh name for a partition's directory that is being deleted, moved or set aside. The topic is cut so that
-/// the name fits.
+/// A fresh name for the copy of a partition's directory in another log dir; `None` if the topic's name is too long
+/// for that. Nothing is cut here: the name must give the topic back after a restart (KAFKA-4893).
+pub fn future_partition_dir(partition: &TopicPartition) -> Option<String> {
+    let name = format!(
+        "{partition}.{}{}",
+        Uuid::new_v4().simple(),
+        PartitionDirKind::Future.suffix()
+    );
+    (name.len() <= NAME_LENGTH_MAX).then_some(name)
+}
+
+/// A fresh name for a partition's directory that is being deleted or set aside. The topic is cut so that the name
+/// fits.
 pub fn partition_dir_with_suffix(partition: &TopicPartition, kind: PartitionDirKind) -> String {
     let tail = format!(
         "-{}.{}{}",
@@ -164,6 +175,21 @@ mod tests {
         for (name, expected) in cases {
             let expected = expected.map(|(t, p, k)| (TopicPartition::new(t, p), k));
             assert_eq!(parse_partition_dir(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_copy_has_its_topics_whole_name_or_none() {
+        let partition = TopicPartition::new("a.b", 7);
+        let name = future_partition_dir(&partition).unwrap();
+        assert_eq!(
+            parse_partition_dir(&name),
+            Some((partition, PartitionDirKind::Future))
+        );
+        let longest = NAME_LENGTH_MAX - "-0.".len() - 32 - "-future".len();
+        for (length, fits) in [(longest, true), (longest + 1, false)] {
+            let partition = TopicPartition::new("x".repeat(length), 0);
+            assert_eq!(future_partition_dir(&partition).is_some(), fits, "{length}");
         }
     }
 

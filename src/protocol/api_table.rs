@@ -120,7 +120,7 @@ api_table! {
     ApiVersions(ApiVersionsRequest) = 18, 0..=4, Built;
     CreateTopics(CreateTopicsRequest) = 19, 0..=7, Built;
     DeleteTopics(DeleteTopicsRequest) = 20, 0..=6, Built;
-    DeleteRecords(DeleteRecordsRequest) = 21, 0..=2, Planned;
+    DeleteRecords(DeleteRecordsRequest) = 21, 0..=2, Built;
     InitProducerId(InitProducerIdRequest) = 22, 0..=5, Built;
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest) = 23, 0..=4, Built;
     AddPartitionsToTxn(AddPartitionsToTxnRequest) = 24, 0..=5, Planned;
@@ -133,8 +133,8 @@ api_table! {
     DeleteAcls(DeleteAclsRequest) = 31, 0..=3, Built;
     DescribeConfigs(DescribeConfigsRequest) = 32, 0..=4, Built;
     AlterConfigs(AlterConfigsRequest) = 33, 0..=2, Built;
-    AlterReplicaLogDirs(AlterReplicaLogDirsRequest) = 34, 0..=2, Planned;
-    DescribeLogDirs(DescribeLogDirsRequest) = 35, 0..=4, Planned;
+    AlterReplicaLogDirs(AlterReplicaLogDirsRequest) = 34, 0..=2, Built;
+    DescribeLogDirs(DescribeLogDirsRequest) = 35, 0..=4, Built;
     SaslAuthenticate(SaslAuthenticateRequest) = 36, 0..=2, Built;
     CreatePartitions(CreatePartitionsRequest) = 37, 0..=3, Built;
     CreateDelegationToken(CreateDelegationTokenRequest) = 38, 0..=3, Built;

@@ -102,6 +102,9 @@ impl ReplicaManager {
             }
         }
         self.fetchers.assign(self, assignments);
+        for partition in &update.partitions {
+            self.resume_move(&partition.topic_partition);
+        }
         self.start_high_watermark_checkpoint();
         self.tell_leadership_change(&change);
         let names = update

@@ -29,6 +29,7 @@ impl ReplicaManager {
                 self.mark_offline(name);
             }
         }
+        self.drop_failed_copies();
         tracing::error!(?dirs, "log dirs are offline, with all partitions in them");
         let listeners = self.listeners.read();
         listeners
@@ -39,6 +40,7 @@ impl ReplicaManager {
     /// The partition answers KAFKA_STORAGE_ERROR from now on.
     pub(super) fn mark_offline(&self, name: &TopicPartition) {
         self.fetchers.remove([name]);
+        self.log_dir_mover.remove(name);
         let before = self.partitions.insert(name.clone(), HostedPartition::Offline);
         if let Some(HostedPartition::Online(partition)) = before {
             partition.clear();

@@ -15,11 +15,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::alter_log_dirs::LogDirMover;
 use super::alter_partition::AlterPartitionQueue;
 use super::fetch_session::FetchSessionCache;
 use super::fetcher::FetcherManager;
 use super::hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
 use super::metrics::IsrCounters;
+use super::replication_quota::ReplicationQuota;
 use crate::cluster::{Effects, Partition};
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
@@ -59,9 +61,12 @@ pub struct ReplicaManager {
     pub(super) partitions: DashMap<TopicPartition, HostedPartition>,
     pub(super) delayed_produce: Purgatory<TopicPartition>,
     pub(super) delayed_fetch: Purgatory<DelayedFetchKey>,
+    pub(super) delayed_delete_records: Purgatory<TopicPartition>,
     pub(super) fetch_sessions: FetchSessionCache,
     pub(super) alter_partition: AlterPartitionQueue,
     pub(super) fetchers: FetcherManager,
+    pub(super) log_dir_mover: LogDirMover,
+    pub(super) alter_log_dirs_quota: Arc<ReplicationQuota>,
     pub(super) isr_counters: IsrCounters,
     /// Held while a decision of a controller is carried out: Kafka's `replicaStateChangeLock`.
     pub(super) state_change: Arc<tokio::sync::Mutex<()>>,
@@ -86,7 +91,21 @@ impl ReplicaManager {
         broker_epoch: BrokerEpochSource,
         metrics: &Registry,
     ) -> Arc<Self> {
+        let delayed_delete_records = Purgatory::default();
+        let alter_log_dirs_quota = Arc::new(ReplicationQuota::new(
+            clock.clone(),
+            config.alter_log_dirs_replication_quota_window_num,
+            config.alter_log_dirs_replication_quota_window_size_seconds,
+        ));
         let manager = Arc::new(Self {
+            log_dir_mover: LogDirMover::new(
+                &config,
+                log_manager.clone(),
+                alter_log_dirs_quota.clone(),
+                delayed_delete_records.clone(),
+            ),
+            alter_log_dirs_quota,
+            delayed_delete_records,
             fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
             fetchers: FetcherManager::new(config.clone(), broker_epoch.clone()),
             config,
@@ -109,7 +128,14 @@ impl ReplicaManager {
             tasks: TaskTracker::new(),
         });
         super::metrics::register(&manager, metrics);
+        manager.reconfigure(&manager.config);
         manager
+    }
+
+    /// Puts the settings of `config` in force that can change at run time.
+    pub fn reconfigure(&self, config: &BrokerConfig) {
+        self.alter_log_dirs_quota
+            .set_limit(config.replica_alter_log_dirs_io_max_bytes_per_second);
     }
 
     /// Has `listener` told of every later change. All listeners are to be added before the first LeaderAndIsr.
@@ -128,10 +154,16 @@ impl ReplicaManager {
     pub async fn shutdown(self: &Arc<Self>) {
         self.stop.cancel();
         self.fetchers.shutdown().await;
+        let manager = self.clone();
+        let movers = tokio::task::spawn_blocking(move || manager.log_dir_mover.shutdown());
+        if let Err(failure) = movers.await {
+            tracing::error!(%failure, "copying between log dirs was not ended");
+        }
         self.tasks.close();
         self.tasks.wait().await;
         self.delayed_fetch.wake_all();
         self.delayed_produce.wake_all();
+        self.delayed_delete_records.wake_all();
         // Before the first LeaderAndIsr there is nothing to write, and an empty file would be a lie (trap 31).
         if self.high_watermark_checkpoint_started.load(Ordering::Acquire) {
             self.checkpoint_high_watermarks().await;
@@ -249,6 +281,9 @@ impl ReplicaManager {
             self.delayed_fetch
                 .wake(&DelayedFetchKey::HighWatermark(name.clone()));
         }
+        if effects.log_start_moved {
+            self.delayed_delete_records.wake(name);
+        }
         if let Some(proposal) = effects.alter_partition {
             tracing::info!(partition = %name, isr = ?proposal.isr, "asking the controller for another isr");
             self.alter_partition.submit(partition.clone(), proposal);
@@ -269,6 +304,7 @@ impl ReplicaManager {
     /// Has everybody who waits for something of this partition look again: its leadership has changed.
     pub(super) fn wake_waiting(&self, partition: &TopicPartition) {
         self.delayed_produce.wake(partition);
+        self.delayed_delete_records.wake(partition);
         self.delayed_fetch
             .wake(&DelayedFetchKey::LogEnd(partition.clone()));
         self.delayed_fetch

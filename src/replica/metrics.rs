@@ -42,10 +42,16 @@ pub struct ReplicaMetrics {
     pub max_lag: i64,
     /// `FailedPartitionsCount`: followers that were given up until the controller speaks of them.
     pub failed_partitions: usize,
+    /// `ReplicaAlterLogDirsManager.MaxLag`, in records.
+    pub log_dir_move_max_lag: i64,
+    /// `FailedPartitionsCount` of moves between log dirs.
+    pub failed_log_dir_moves: usize,
     /// `PurgatorySize` of Produce.
     pub delayed_produce: usize,
     /// `PurgatorySize` of Fetch.
     pub delayed_fetch: usize,
+    /// `PurgatorySize` of DeleteRecords.
+    pub delayed_delete_records: usize,
     /// `NumIncrementalFetchSessions`.
     pub fetch_sessions: usize,
     /// `NumIncrementalFetchPartitionsCached`.
@@ -61,8 +67,11 @@ impl ReplicaManager {
             failed_isr_updates: self.isr_counters.failed_updates.load(Ordering::Relaxed),
             max_lag: self.fetchers.max_lag(),
             failed_partitions: self.fetchers.failed_partitions(),
+            log_dir_move_max_lag: self.log_dir_mover.max_lag(),
+            failed_log_dir_moves: self.log_dir_mover.failed_partitions(),
             delayed_produce: self.delayed_produce.delayed(),
             delayed_fetch: self.delayed_fetch.delayed(),
+            delayed_delete_records: self.delayed_delete_records.delayed(),
             fetch_sessions: self.fetch_sessions.sessions(),
             fetch_session_partitions: self.fetch_sessions.cached_partitions(),
             ..ReplicaMetrics::default()

@@ -1,6 +1,9 @@
 //! L4. The replicas on this broker: appends, fetches, leadership, fetchers. Kafka 3.9: `ReplicaManager`.
 
+pub mod alter_log_dirs;
 pub mod append;
+pub mod delete_records;
+pub mod describe_log_dirs;
 pub mod fetch;
 pub mod fetch_session;
 pub mod fetcher;
@@ -8,6 +11,7 @@ pub mod hooks;
 pub mod leader_and_isr;
 pub mod list_offsets;
 pub mod manager;
+pub mod replication_quota;
 pub mod stop_replica;
 
 mod alter_partition;
@@ -18,6 +22,8 @@ pub mod metrics;
 mod update_metadata;
 
 pub use append::{AppendResult, INTERNAL_TOPICS};
+pub use delete_records::DeleteRecordsResult;
+pub use describe_log_dirs::{LogDirContents, LogDirDescription, ReplicaInDir};
 pub use fetch::{FetchParams, FetchPartition, FetchPartitionData};
 pub use hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
 pub use leader_and_isr::{LeaderAndIsrUpdate, PartitionUpdate};

@@ -86,6 +86,7 @@ impl ReplicaManager {
         let name = &stop.topic_partition;
         self.fetchers.remove([name]);
         if stop.delete {
+            self.log_dir_mover.remove(name);
             if let Some((_, HostedPartition::Online(partition))) = self.partitions.remove(name) {
                 partition.clear();
             }
@@ -93,7 +94,12 @@ impl ReplicaManager {
                 let epoch = Some(stop.leader_epoch).filter(|&epoch| epoch >= 0);
                 change.stopped.push((name.clone(), epoch));
             }
-            if self.log_manager.get_log(name).is_some() {
+            if self
+                .log_manager
+                .get_log(name)
+                .or_else(|| self.log_manager.future_log(name))
+                .is_some()
+            {
                 self.log_manager
                     .delete_log(name)
                     .map_err(|error| self.failed(name, &error))?;

@@ -18,6 +18,8 @@ impl ReplicaManager {
         let mut gone = Vec::new();
         self.metadata
             .update(|image| gone = metadata::update::apply(image, request));
+        // A broker that is gone holds no low watermark back.
+        self.delayed_delete_records.wake_all();
         self.controller_changed.notify_one();
         Ok(gone)
     }

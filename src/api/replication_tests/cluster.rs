@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use super::controller::ControllerState;
 use crate::api::produce::ProduceReply;
 use crate::api::{
-    fetch, leader_and_isr, list_offsets, offset_for_leader_epoch, produce, stop_replica, update_metadata,
+    delete_records, fetch, leader_and_isr, list_offsets, offset_for_leader_epoch, produce, stop_replica,
+    update_metadata,
 };
 use crate::common::clock::{Clock, ManualClock};
 use crate::common::error::ErrorCode;
@@ -77,6 +78,11 @@ impl RequestHandler for Handler {
                 .into_response(version, correlation_id),
             Request::ListOffsets(r) => Response::of(
                 &list_offsets::serve(&self.replicas, version, &r),
+                version,
+                correlation_id,
+            ),
+            Request::DeleteRecords(r) => Response::of(
+                &delete_records::serve(&self.replicas, r).await,
                 version,
                 correlation_id,
             ),
@@ -169,11 +175,16 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 impl TestCluster {
     /// Brokers 1 to `brokers`, which know each other and host nothing.
     pub async fn start(brokers: i32) -> Self {
+        Self::start_with(brokers, LogConfig::default()).await
+    }
+
+    /// The same, with this configuration of logs.
+    pub async fn start_with(brokers: i32, log_config: LogConfig) -> Self {
         let mut cluster = Self {
             clock: ManualClock::at(1_000_000),
             controller: Arc::default(),
             brokers: BTreeMap::new(),
-            log_config: LogConfig::default(),
+            log_config,
             dirs: (1..=brokers)
                 .map(|id| (id, TempDir::new().expect("a dir")))
                 .collect(),

@@ -17,7 +17,7 @@ keys! {
     "leader.imbalance.check.interval.seconds", Long, "300", AtLeast(1), ReadOnly, Honoured;
     "leader.imbalance.per.broker.percentage", Int, "10", Any, ReadOnly, Honoured;
     "max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), ReadOnly, Honoured;
-    "num.replica.alter.log.dirs.threads", Int, null, Any, ReadOnly, NotYet;
+    "num.replica.alter.log.dirs.threads", Int, null, Any, ReadOnly, Honoured;
     "num.replica.fetchers", Int, "1", Any, ClusterWide, Honoured;
     "producer.purgatory.purge.interval.requests", Int, "1000", Any, ReadOnly, NotYet;
     "replica.fetch.backoff.ms", Int, "1000", AtLeast(0), ReadOnly, Honoured;

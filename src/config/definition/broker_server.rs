@@ -5,8 +5,8 @@ use super::key::keys;
 keys! {
     // name, type, default, rule, update mode, support
     "alter.config.policy.class.name", Class, null, Any, ReadOnly, NotYet;
-    "alter.log.dirs.replication.quota.window.num", Int, "11", AtLeast(1), ReadOnly, NotYet;
-    "alter.log.dirs.replication.quota.window.size.seconds", Int, "1", AtLeast(1), ReadOnly, NotYet;
+    "alter.log.dirs.replication.quota.window.num", Int, "11", AtLeast(1), ReadOnly, Honoured;
+    "alter.log.dirs.replication.quota.window.size.seconds", Int, "1", AtLeast(1), ReadOnly, Honoured;
     "auto.include.jmx.reporter", Boolean, "true", Any, ReadOnly, NotYet;
     "background.threads", Int, "10", AtLeast(1), ClusterWide, NotYet;
     "broker.id", Int, "-1", Any, ReadOnly, Honoured;

@@ -8,6 +8,7 @@ mod broker_kraft;
 mod broker_log;
 mod broker_network;
 mod broker_own;
+mod broker_quota;
 mod broker_remote;
 mod broker_replication;
 mod broker_security;
@@ -18,7 +19,9 @@ mod table;
 mod topic;
 
 pub use key::{ConfigKey, ConfigType, Rule, Support, UpdateMode, Value};
-pub use table::{broker_key, broker_keys, broker_synonyms, listener_base_key, topic_key, topic_keys};
+pub use table::{
+    broker_key, broker_keys, broker_synonyms, dynamic_broker_key, listener_base_key, topic_key, topic_keys,
+};
 
 #[cfg(test)]
 mod tests;

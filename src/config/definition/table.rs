@@ -25,6 +25,11 @@ pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
     broker_keys().find(|key| key.name == name)
 }
 
+/// The key of a broker with this name, were it one that only ZooKeeper can have.
+pub fn dynamic_broker_key(name: &str) -> Option<&'static ConfigKey> {
+    broker_key(name).or_else(|| super::broker_quota::KEYS.iter().find(|key| key.name == name))
+}
+
 /// Every key of a topic, ordered by name.
 pub fn topic_keys() -> &'static [ConfigKey] {
     super::topic::KEYS

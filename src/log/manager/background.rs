@@ -61,6 +61,12 @@ impl LogManager {
             }
             log.release_idle();
         }
+        for copy in self.all_future_logs() {
+            if !copy.config().cleanup_policy.compact {
+                drop(copy.delete_old_segments());
+            }
+            copy.release_idle();
+        }
     }
 
     /// `flush.ms`, once.
@@ -104,12 +110,11 @@ impl LogManager {
         }
         let here = |log: &Arc<UnifiedLog>| Arc::ptr_eq(log.log_dir(), dir);
         let mut logs = self.all_logs();
-        logs.extend(self.future_logs.read().values().cloned());
+        logs.extend(self.all_future_logs());
         logs.retain(here);
         let closed: Result<Vec<()>, LogError> = in_parallel(&logs, self.threads_per_dir, |log| log.close());
-        let checkpointed = closed.is_ok()
-            && managed.checkpoint_recovery_points(&self.logs)
-            && managed.checkpoint_log_start_offsets(&self.logs);
+        let checkpointed =
+            closed.is_ok() && managed.checkpoint_recovery_points() && managed.checkpoint_log_start_offsets();
         // Last of all, when everything it promises is on disk (trap 47).
         if checkpointed && dir.check(clean_shutdown::write(dir.fs(), dir.path())).is_ok() {
             tracing::info!(dir = %dir.path().display(), logs = logs.len(), "closed log dir");

@@ -4,47 +4,44 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
-use super::{LogManager, Logs, ManagedDir};
+use super::{LogManager, ManagedDir};
 use crate::common::ids::{Offset, TopicPartition};
 use crate::log::unified_log::UnifiedLog;
 
 impl ManagedDir {
-    /// Offsets of the logs in this dir. The map of logs is not held while logs are asked.
-    fn offsets(
-        &self,
-        logs: &RwLock<Logs>,
-        offset: impl Fn(&UnifiedLog) -> Option<Offset>,
-    ) -> HashMap<TopicPartition, Offset> {
-        let here: Vec<Arc<UnifiedLog>> = {
+    /// Offsets of the logs in this dir, copies under way included. The maps of logs are not held while logs are
+    /// asked.
+    fn offsets(&self, offset: impl Fn(&UnifiedLog) -> Option<Offset>) -> HashMap<TopicPartition, Offset> {
+        let mut here: Vec<Arc<UnifiedLog>> = Vec::new();
+        // The log itself counts, should a dir have both after all.
+        for logs in [&self.logs.future, &self.logs.current] {
             let logs = logs.read();
-            let here = logs.values().filter(|log| Arc::ptr_eq(log.log_dir(), &self.dir));
-            here.cloned().collect()
-        };
+            let found = logs.values().filter(|log| Arc::ptr_eq(log.log_dir(), &self.dir));
+            here.extend(found.cloned());
+        }
         here.iter()
             .filter_map(|log| Some((log.topic_partition().clone(), offset(log)?)))
             .collect()
     }
 
     /// Writes `recovery-point-offset-checkpoint`; false if the dir is offline.
-    pub(super) fn checkpoint_recovery_points(&self, logs: &RwLock<Logs>) -> bool {
+    pub(super) fn checkpoint_recovery_points(&self) -> bool {
         let _one_writer = self.checkpointing.lock();
-        let offsets = self.offsets(logs, |log| Some(log.recovery_point()));
+        let offsets = self.offsets(|log| Some(log.recovery_point()));
         !self.dir.is_offline() && self.dir.check(self.recovery_points.write(&offsets)).is_ok()
     }
 
     /// Writes `log-start-offset-checkpoint`; false if the dir is offline.
-    pub(super) fn checkpoint_log_start_offsets(&self, logs: &RwLock<Logs>) -> bool {
+    pub(super) fn checkpoint_log_start_offsets(&self) -> bool {
         let _one_writer = self.checkpointing.lock();
-        let offsets = self.offsets(logs, UnifiedLog::log_start_offset_to_checkpoint);
+        let offsets = self.offsets(UnifiedLog::log_start_offset_to_checkpoint);
         !self.dir.is_offline() && self.dir.check(self.log_start_offsets.write(&offsets)).is_ok()
     }
 
     /// Writes all checkpoints without `gone`, whose logs are no longer in the map.
-    pub(super) fn forget_checkpoints(&self, logs: &RwLock<Logs>, gone: &[TopicPartition]) -> io::Result<()> {
-        self.checkpoint_recovery_points(logs);
-        self.checkpoint_log_start_offsets(logs);
+    pub(super) fn forget_checkpoints(&self, gone: &[TopicPartition]) -> io::Result<()> {
+        self.checkpoint_recovery_points();
+        self.checkpoint_log_start_offsets();
         let mut high_watermarks = self.high_watermarks.lock();
         let before = high_watermarks.len();
         high_watermarks.retain(|partition, _| !gone.contains(partition));
@@ -56,11 +53,13 @@ impl ManagedDir {
 }
 
 impl LogManager {
-    /// High watermark of a partition in `replication-offset-checkpoint`, read at start or written since.
+    /// High watermark of a partition in the `replication-offset-checkpoint` of the dir where its log lies, read at
+    /// start or written since. A dir to which the log is being copied may have one too: that is the copy's.
     pub fn checkpointed_high_watermark(&self, partition: &TopicPartition) -> Option<Offset> {
-        self.dirs
-            .iter()
-            .find_map(|managed| managed.high_watermarks.lock().get(partition).copied())
+        let log = self.get_log(partition)?;
+        let managed = self.managed(log.log_dir())?;
+        let found = managed.high_watermarks.lock().get(partition).copied();
+        found
     }
 
     /// Writes `replication-offset-checkpoint` of every live dir. A log that is not in `high_watermarks` keeps the
@@ -69,8 +68,12 @@ impl LogManager {
     pub fn checkpoint_high_watermarks(&self, high_watermarks: &HashMap<TopicPartition, Offset>) {
         for managed in self.dirs.iter().filter(|d| !d.dir.is_offline()) {
             let mut written = managed.high_watermarks.lock();
-            let new = managed.offsets(&self.logs, |log| {
+            let new = managed.offsets(|log| {
                 let partition = log.topic_partition();
+                let copy = self.future_log(partition);
+                if copy.is_some_and(|copy| std::ptr::eq(&*copy, log)) {
+                    return Some(log.high_watermark());
+                }
                 let known = high_watermarks.get(partition).or_else(|| written.get(partition));
                 known.copied()
             });
@@ -83,14 +86,14 @@ impl LogManager {
     /// Writes `recovery-point-offset-checkpoint` of every dir.
     pub fn checkpoint_recovery_points(&self) {
         for managed in &self.dirs {
-            managed.checkpoint_recovery_points(&self.logs);
+            managed.checkpoint_recovery_points();
         }
     }
 
     /// Writes `log-start-offset-checkpoint` of every dir.
     pub fn checkpoint_log_start_offsets(&self) {
         for managed in &self.dirs {
-            managed.checkpoint_log_start_offsets(&self.logs);
+            managed.checkpoint_log_start_offsets();
         }
     }
 }

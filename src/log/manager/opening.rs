@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
-use super::{Intervals, LogManager, Logs, ManagedDir};
+use super::{Intervals, LogManager, LogTables, ManagedDir};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicPartition};
 use crate::config::{BrokerConfig, LogConfig};
@@ -71,14 +71,14 @@ pub(super) fn open(
 ) -> Result<Arc<LogManager>, LogDirsError> {
     let failures = Arc::new(FailureChannel::default());
     let scheduler = Scheduler::new(Arc::clone(&clock));
-    let logs: Arc<RwLock<Logs>> = Arc::default();
+    let logs = LogTables::default();
     let dirs = lock_dirs(&config.log_dirs, &fs, &failures, &logs, &clock, &scheduler)?;
     let cleaner_dir = |managed: &Arc<ManagedDir>| CleanerDir {
         dir: Arc::clone(&managed.dir),
         checkpoint: Arc::clone(&managed.cleaner_checkpoint),
     };
     let cleaner_manager = CleanerManager::new(
-        Arc::clone(&logs),
+        Arc::clone(&logs.current),
         dirs.iter().map(cleaner_dir).collect(),
         Arc::clone(&clock),
     );
@@ -90,7 +90,8 @@ pub(super) fn open(
             Arc::clone(&clock),
         ),
         logs,
-        future_logs: RwLock::default(),
+        preferred_dirs: Mutex::default(),
+        moving: Mutex::default(),
         creating: Mutex::default(),
         failures,
         clock,
@@ -124,7 +125,7 @@ fn lock_dirs(
     paths: &[PathBuf],
     fs: &Fs,
     failures: &Arc<FailureChannel>,
-    logs: &Arc<RwLock<Logs>>,
+    logs: &LogTables,
     clock: &SharedClock,
     scheduler: &Arc<Scheduler>,
 ) -> Result<Vec<Arc<ManagedDir>>, LogDirsError> {
@@ -195,11 +196,22 @@ impl LogManager {
     }
 
     fn take_in(&self, managed: &Arc<ManagedDir>, found: Found) -> Result<(), LogDirsError> {
-        for (logs, map) in [(found.current, &*self.logs), (found.future, &self.future_logs)] {
-            let mut map = map.write();
+        for (logs, map) in [
+            (found.current, &self.logs.current),
+            (found.future, &self.logs.future),
+        ] {
+            let is_copy = Arc::ptr_eq(map, &self.logs.future);
             for log in logs {
-                let other = map.insert(log.topic_partition().clone(), Arc::clone(&log));
+                if is_copy {
+                    self.pause_cleaning(log.topic_partition());
+                }
+                let other = map
+                    .write()
+                    .insert(log.topic_partition().clone(), Arc::clone(&log));
                 if let Some(other) = other {
+                    if !is_copy && self.finish_replacement(&log, &other) {
+                        continue;
+                    }
                     return Err(LogDirsError(format!(
                         "{} lies in {} and in {}; remove the one that is not wanted",
                         log.topic_partition(),
@@ -212,13 +224,13 @@ impl LogManager {
         for path in found.deleted {
             self.remove_later(&managed.dir, path, self.file_delete_delay_ms);
         }
-        let is_there = |partition: &TopicPartition| self.logs.read().contains_key(partition);
+        let is_there = |partition: &TopicPartition| self.logs.current.read().contains_key(partition);
         if !managed.dir.is_offline() {
             drop(managed.dir.check(managed.cleaner_checkpoint.load(is_there)));
         }
         // Offsets of partitions that are gone would be believed if one of that name were created again.
-        if managed.checkpoint_recovery_points(&self.logs) {
-            managed.checkpoint_log_start_offsets(&self.logs);
+        if managed.checkpoint_recovery_points() {
+            managed.checkpoint_log_start_offsets();
         }
         Ok(())
     }
@@ -242,10 +254,8 @@ impl LogManager {
         let started = self.clock.monotonic_ms();
         let load = |job: &LoadJob| {
             let config = topic_config(&job.partition.topic);
-            let offset_of = |offsets: &HashMap<TopicPartition, Offset>| match job.kind {
-                PartitionDirKind::Current => offsets.get(&job.partition).copied().unwrap_or(0),
-                _ => 0,
-            };
+            let offset_of =
+                |offsets: &HashMap<TopicPartition, Offset>| offsets.get(&job.partition).copied().unwrap_or(0);
             let loaded = load(&LoadParameters {
                 dir: &job.path,
                 fs: dir.fs(),

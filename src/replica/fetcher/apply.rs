@@ -10,32 +10,32 @@ use crate::log::{AppendError, LogError, UnifiedLog};
 
 /// One partition's part of a response without error.
 #[derive(Clone, Debug)]
-pub(super) struct Fetched {
+pub(in crate::replica) struct Fetched {
     /// Leader epoch of the request.
-    pub(super) epoch: LeaderEpoch,
+    pub(in crate::replica) epoch: LeaderEpoch,
     /// Offset of the request.
-    pub(super) fetch_offset: Offset,
-    pub(super) records: Bytes,
+    pub(in crate::replica) fetch_offset: Offset,
+    pub(in crate::replica) records: Bytes,
     /// The leader's.
-    pub(super) high_watermark: Offset,
+    pub(in crate::replica) high_watermark: Offset,
     /// The leader's.
-    pub(super) log_start_offset: Offset,
+    pub(in crate::replica) log_start_offset: Offset,
 }
 
 /// Where the follower is afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Progress {
-    pub(super) fetch_offset: Offset,
-    pub(super) last_fetched_epoch: Option<LeaderEpoch>,
-    pub(super) high_watermark_moved: bool,
+pub(in crate::replica) struct Progress {
+    pub(in crate::replica) fetch_offset: Offset,
+    pub(in crate::replica) last_fetched_epoch: Option<LeaderEpoch>,
+    pub(in crate::replica) high_watermark_moved: bool,
     /// None of the records could be appended: they are of a later leader epoch than the fetch, so the controller
     /// has something to say that has not come yet (trap 74).
-    pub(super) is_stuck: bool,
+    pub(in crate::replica) is_stuck: bool,
 }
 
 /// Why a response could not be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ApplyError {
+pub(in crate::replica) enum ApplyError {
     /// The data are bad: fetch them again later.
     Corrupt(String),
     /// The disk has failed.
@@ -65,7 +65,7 @@ impl From<AppendError> for ApplyError {
 
 /// Appends the leader's batches as they are, then follows its high watermark and its log start offset, in this
 /// order: neither may pass what the log has.
-pub(super) fn append(log: &UnifiedLog, fetched: Fetched) -> Result<Progress, ApplyError> {
+pub(in crate::replica) fn append(log: &UnifiedLog, fetched: Fetched) -> Result<Progress, ApplyError> {
     let log_end_offset = log.log_end_offset();
     if log_end_offset != fetched.fetch_offset {
         let (asked, end) = (fetched.fetch_offset, log_end_offset);
@@ -89,7 +89,10 @@ pub(super) fn append(log: &UnifiedLog, fetched: Fetched) -> Result<Progress, App
 }
 
 /// Cuts the log so that it is a prefix of the leader's, as far as one answer can tell.
-pub(super) fn truncate(log: &UnifiedLog, leader: (LeaderEpoch, Offset)) -> Result<Progress, ApplyError> {
+pub(in crate::replica) fn truncate(
+    log: &UnifiedLog,
+    leader: (LeaderEpoch, Offset),
+) -> Result<Progress, ApplyError> {
     let end = log.log_end_offset();
     let to = truncation_offset(leader, log.end_offset_for_epoch(leader.0), end);
     if to < log.high_watermark() {
@@ -105,7 +108,7 @@ pub(super) fn truncate(log: &UnifiedLog, leader: (LeaderEpoch, Offset)) -> Resul
 
 /// Answers OFFSET_OUT_OF_RANGE, given the leader's log: cut what the leader does not have, or begin anew where
 /// it begins.
-pub(super) fn reset(
+pub(in crate::replica) fn reset(
     log: &UnifiedLog,
     leader_start: Offset,
     leader_end: Offset,

@@ -200,7 +200,7 @@ impl Fetchers {
 }
 
 /// Kafka's choice, so that the load is spread as there: `abs(31 * hash(topic) + partition) % fetchers`.
-fn fetcher_id(partition: &TopicPartition, fetchers: usize) -> usize {
+pub(in crate::replica) fn fetcher_id(partition: &TopicPartition, fetchers: usize) -> usize {
     let topic = partition.topic.encode_utf16().fold(0_i32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(i32::from(unit))
     });

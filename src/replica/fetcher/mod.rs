@@ -5,7 +5,7 @@
 //! carried out under the partition's lock and only if the partition still follows in the leader epoch for which
 //! it was requested (traps 34 and 73); so nothing has to be waited for when a partition changes its leader.
 
-mod apply;
+pub(super) mod apply;
 mod fetch_state;
 mod manager;
 mod requests;
@@ -13,4 +13,5 @@ mod session;
 mod thread;
 mod truncation;
 
+pub(super) use manager::fetcher_id;
 pub use manager::{FetchAssignment, FetcherManager};

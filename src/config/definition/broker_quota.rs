@@ -1,0 +1,9 @@
+//! Broker keys that exist in ZooKeeper only: no `server.properties` has them, and DescribeConfigs shows them only where they
+//! are set. Kafka 3.9: `DynamicConfig.Broker`, `QuotaConfigs`.
+
+use super::key::keys;
+
+keys! {
+    // name, type, default, rule, update mode, support
+    "replica.alter.log.dirs.io.max.bytes.per.second", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured;
+}

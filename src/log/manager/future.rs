@@ -1,0 +1,165 @@
+//! Moving logs between dirs: the copy that is made in another dir (`-future`), and what happens when it is complete.
+//! Kafka 3.9: the parts of `LogManager` with "future" in their name.
+//!
+//! The copying itself is the replica layer's. Of the two renames that end it the copy's comes first, so that at no
+//! moment a restart would find no log at all; one between the two finds two that are the same, and keeps one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{LogManager, ManagedDir};
+use crate::common::ids::{TopicId, TopicPartition};
+use crate::config::LogConfig;
+use crate::log::dir::LogDir;
+use crate::log::error::LogError;
+use crate::log::names::future_partition_dir;
+use crate::log::unified_log::UnifiedLog;
+
+impl LogManager {
+    /// Every log dir, those that are offline included, in the order of `log.dirs`.
+    pub fn log_dirs(&self) -> impl Iterator<Item = &Arc<LogDir>> {
+        self.dirs.iter().map(|managed| &managed.dir)
+    }
+
+    /// The log dir with this absolute path.
+    pub fn log_dir(&self, absolute_path: &Path) -> Option<&Arc<LogDir>> {
+        self.log_dirs().find(|dir| dir.absolute_path() == absolute_path)
+    }
+
+    pub(super) fn managed(&self, dir: &Arc<LogDir>) -> Option<&Arc<ManagedDir>> {
+        self.dirs.iter().find(|managed| Arc::ptr_eq(&managed.dir, dir))
+    }
+
+    /// The copy of a partition's log that is being made in another dir.
+    pub fn future_log(&self, partition: &TopicPartition) -> Option<Arc<UnifiedLog>> {
+        self.logs.future.read().get(partition).cloned()
+    }
+
+    /// Every copy that is being made.
+    pub fn all_future_logs(&self) -> Vec<Arc<UnifiedLog>> {
+        self.logs.future.read().values().cloned().collect()
+    }
+
+    /// Has the partition's log created in this dir, should it be created later on. Forgotten when the broker stops,
+    /// as in Kafka.
+    pub fn prefer_log_dir(&self, partition: &TopicPartition, dir: &Arc<LogDir>) {
+        let is_there = |log: Option<Arc<UnifiedLog>>| log.is_some_and(|log| Arc::ptr_eq(log.log_dir(), dir));
+        if is_there(self.get_log(partition)) || is_there(self.future_log(partition)) {
+            return;
+        }
+        if let Some(managed) = self.managed(dir) {
+            let mut preferred = self.preferred_dirs.lock();
+            preferred.insert(partition.clone(), Arc::clone(managed));
+        }
+    }
+
+    /// Creates an empty copy of a partition's log in another dir. Nothing is created while any dir is offline: it
+    /// might hold another copy.
+    pub fn create_future_log(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Option<TopicId>,
+        dir: &Arc<LogDir>,
+        config: LogConfig,
+    ) -> Result<Arc<UnifiedLog>, LogError> {
+        let _creating = self.creating.lock();
+        self.ensure_all_online()?;
+        let (Some(managed), Some(name)) = (self.managed(dir), future_partition_dir(partition)) else {
+            return Err(dir.error(&format!("no copy of {partition} can be made there")));
+        };
+        self.pause_cleaning(partition);
+        let log = self.create_log(managed, &name, partition, config)?;
+        if let Some(id) = topic_id {
+            log.assign_topic_id(id)?;
+        }
+        self.logs
+            .future
+            .write()
+            .insert(partition.clone(), Arc::clone(&log));
+        self.preferred_dirs.lock().remove(partition);
+        tracing::info!(log = %partition, dir = %dir.path().display(), "created a copy that is to replace the log");
+        Ok(log)
+    }
+
+    /// Keeps the cleaner away from a partition until it is no longer copied.
+    pub(super) fn pause_cleaning(&self, partition: &TopicPartition) {
+        let paused = self.cleaner.manager().abort_and_pause(partition);
+        self.moving.lock().insert(partition.clone(), paused);
+    }
+
+    /// Deletes a copy that is no longer wanted.
+    pub fn delete_future_log(&self, partition: &TopicPartition) -> Result<(), LogError> {
+        let _creating = self.creating.lock();
+        let Some(log) = self.logs.future.write().remove(partition) else {
+            return Ok(());
+        };
+        self.moving.lock().remove(partition);
+        self.move_away(&log)?;
+        match self.managed(log.log_dir()) {
+            Some(managed) => managed
+                .dir
+                .check(managed.forget_checkpoints(std::slice::from_ref(partition))),
+            None => Ok(()),
+        }
+    }
+
+    /// The copy becomes the log; the old one is deleted. The caller sees to it that the copy has every record and
+    /// that nobody appends meanwhile. An error of the old log's dir after the copy has taken its place is that
+    /// dir's alone.
+    pub fn replace_current_with_future_log(&self, partition: &TopicPartition) -> Result<(), LogError> {
+        let _creating = self.creating.lock();
+        let (Some(old), Some(new)) = (self.get_log(partition), self.future_log(partition)) else {
+            let dir = &self.dirs[0].dir;
+            return Err(dir.error(&format!("{partition} or its copy is offline")));
+        };
+        new.log_dir().ensure_online()?;
+        new.rename_dir(&new.log_dir().path().join(partition.to_string()), false)?;
+        new.update_high_watermark(old.high_watermark());
+        self.logs.future.write().remove(partition);
+        self.logs
+            .current
+            .write()
+            .insert(partition.clone(), Arc::clone(&new));
+        if let Some(managed) = self.managed(new.log_dir()) {
+            managed
+                .high_watermarks
+                .lock()
+                .insert(partition.clone(), new.high_watermark());
+            managed.checkpoint_recovery_points();
+        }
+        tracing::info!(
+            log = %partition, from = %old.log_dir().path().display(), to = %new.log_dir().path().display(),
+            "moved the log to another dir"
+        );
+        let cleaner = self.cleaner.manager();
+        cleaner.alter_checkpoint_dir(partition, old.log_dir().path(), new.log_dir().path());
+        self.moving.lock().remove(partition);
+        let forgotten = self
+            .move_away(&old)
+            .and_then(|()| match self.managed(old.log_dir()) {
+                Some(managed) => managed
+                    .dir
+                    .check(managed.forget_checkpoints(std::slice::from_ref(partition))),
+                None => Ok(()),
+            });
+        if let Err(error) = forgotten {
+            tracing::error!(log = %partition, %error, "the old log could not be deleted");
+            old.abandon();
+        }
+        Ok(())
+    }
+
+    /// Takes the old log of a replacement away that was cut short between its two renames: nothing was appended
+    /// since, so both have the same records, or what was found is no such thing.
+    pub(super) fn finish_replacement(&self, kept: &Arc<UnifiedLog>, other: &Arc<UnifiedLog>) -> bool {
+        let essence = |log: &UnifiedLog| (log.topic_id(), log.log_end_offset(), log.latest_epoch());
+        if essence(kept) != essence(other) || kept.topic_id().is_none() {
+            return false;
+        }
+        tracing::warn!(
+            log = %kept.topic_partition(), kept = %kept.path().display(), deleted = %other.path().display(),
+            "a move between log dirs was cut short when it was complete, deleting one of two equal logs"
+        );
+        self.move_away(other).is_ok()
+    }
+}

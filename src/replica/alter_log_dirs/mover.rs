@@ -1,0 +1,279 @@
+//! The threads that copy. Kafka 3.9: `ReplicaAlterLogDirsManager`, `ReplicaAlterLogDirsThread`.
+//!
+//! Each has its partitions, spread as fetchers' are, and copies one at a time, in the order of their names, so that it
+//! is done with that one soon. A thread exists while there is something to copy. Copying may wait for a disk for long,
+//! so it is no work for the runtime.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::copy;
+use crate::cluster::Partition;
+use crate::common::ids::TopicPartition;
+use crate::config::BrokerConfig;
+use crate::log::{LogManager, UnifiedLog};
+use crate::purgatory::Purgatory;
+use crate::replica::fetcher::apply::ApplyError;
+use crate::replica::fetcher::fetcher_id;
+use crate::replica::replication_quota::ReplicationQuota;
+
+/// How long a thread over its quota sleeps before it looks again.
+const THROTTLED: Duration = Duration::from_millis(100);
+
+/// All copying threads of this broker.
+pub struct LogDirMover {
+    work: Arc<Work>,
+    threads: usize,
+}
+
+/// What the threads share.
+struct Work {
+    log_manager: Arc<LogManager>,
+    quota: Arc<ReplicationQuota>,
+    /// A copy holds the low watermark back.
+    delayed_delete_records: Purgatory<TopicPartition>,
+    bytes_max: usize,
+    back_off: Duration,
+    queues: Mutex<Queues>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queues {
+    by_thread: HashMap<usize, BTreeMap<TopicPartition, Job>>,
+    threads: HashMap<usize, JoinHandle<()>>,
+    /// Given up: a new request or the controller's next word begins anew.
+    failed: usize,
+    stopped: bool,
+}
+
+/// One partition that is being copied.
+#[derive(Clone)]
+struct Job {
+    partition: Arc<Partition>,
+    copy: Arc<UnifiedLog>,
+    /// What was copied until the copy was nearly complete is on disk.
+    flushed: bool,
+    /// After an error.
+    delayed_until: Option<Instant>,
+}
+
+/// What came of one step.
+enum Progress {
+    /// There is more to copy.
+    Copied,
+    /// There is little more to copy, and what there is is on disk.
+    Flushed,
+    /// The copy has become the log, or is no longer wanted.
+    Done,
+    /// Another try may help.
+    BackOff,
+    /// Nothing will help until somebody asks again.
+    GiveUp,
+}
+
+impl LogDirMover {
+    /// No threads yet.
+    pub fn new(
+        config: &BrokerConfig,
+        log_manager: Arc<LogManager>,
+        quota: Arc<ReplicationQuota>,
+        delayed_delete_records: Purgatory<TopicPartition>,
+    ) -> Self {
+        let bytes_max = usize::try_from(config.replica_fetch_max_bytes).unwrap_or(0);
+        Self {
+            threads: config
+                .num_replica_alter_log_dirs_threads
+                .unwrap_or(config.log_dirs.len())
+                .max(1),
+            work: Arc::new(Work {
+                log_manager,
+                quota,
+                delayed_delete_records,
+                bytes_max: bytes_max
+                    .min(usize::try_from(config.replica_fetch_response_max_bytes).unwrap_or(0)),
+                back_off: Duration::from_millis(config.replica_fetch_backoff_ms),
+                queues: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+        }
+    }
+
+    /// Has a partition's log copied to its copy. That begins anew where it was, if it is under way.
+    pub fn add(&self, partition: Arc<Partition>, copy: Arc<UnifiedLog>) {
+        let name = partition.topic_partition().clone();
+        let id = fetcher_id(&name, self.threads);
+        let mut queues = self.work.queues.lock();
+        if queues.stopped {
+            return;
+        }
+        let job = Job {
+            partition,
+            copy,
+            flushed: false,
+            delayed_until: None,
+        };
+        queues.by_thread.entry(id).or_default().insert(name, job);
+        // A thread that has come to its end has taken itself out under this lock.
+        if let Entry::Vacant(vacant) = queues.threads.entry(id) {
+            let work = self.work.clone();
+            let thread = std::thread::Builder::new().name(format!("alter-log-dirs-{id}"));
+            match thread.spawn(move || work.run(id)) {
+                Ok(thread) => drop(vacant.insert(thread)),
+                Err(error) => tracing::error!(%error, "cannot start a thread that copies between log dirs"),
+            }
+        }
+        drop(queues);
+        self.work.changed.notify_all();
+    }
+
+    /// Ends the copying of a partition. A step that is under way may still end after this returns.
+    pub fn remove(&self, name: &TopicPartition) {
+        let mut queues = self.work.queues.lock();
+        queues
+            .by_thread
+            .values_mut()
+            .for_each(|jobs| drop(jobs.remove(name)));
+        drop(queues);
+        self.work.changed.notify_all();
+    }
+
+    /// The largest number of records that any copy lacks (metric `MaxLag`).
+    pub fn max_lag(&self) -> i64 {
+        let copies = self.work.log_manager.all_future_logs();
+        let lag = |copy: &Arc<UnifiedLog>| {
+            let log = self.work.log_manager.get_log(copy.topic_partition())?;
+            Some(log.log_end_offset() - copy.log_end_offset())
+        };
+        copies.iter().filter_map(lag).max().unwrap_or(0).max(0)
+    }
+
+    /// How many copies were given up (metric `FailedPartitionsCount`).
+    pub fn failed_partitions(&self) -> usize {
+        self.work.queues.lock().failed
+    }
+
+    /// Ends all threads and waits for them, a step long.
+    pub fn shutdown(&self) {
+        let threads: Vec<_> = {
+            let mut queues = self.work.queues.lock();
+            queues.stopped = true;
+            queues.threads.drain().map(|(_, thread)| thread).collect()
+        };
+        self.work.changed.notify_all();
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread that copies between log dirs panicked");
+            }
+        }
+    }
+}
+
+impl Work {
+    fn run(&self, id: usize) {
+        while let Some((name, job)) = self.next(id) {
+            let progress = self.copy(&job);
+            let mut queues = self.queues.lock();
+            let jobs = queues.by_thread.get_mut(&id);
+            let Some(present) = jobs.and_then(|jobs| jobs.get_mut(&name)) else {
+                continue;
+            };
+            if !Arc::ptr_eq(&present.copy, &job.copy) {
+                // Cancelled, and begun again in another dir, while this step was made.
+                continue;
+            }
+            match progress {
+                Progress::Copied => {}
+                Progress::Flushed => present.flushed = true,
+                Progress::BackOff => present.delayed_until = Some(Instant::now() + self.back_off),
+                Progress::Done | Progress::GiveUp => {
+                    queues.failed += usize::from(matches!(progress, Progress::GiveUp));
+                    if let Some(jobs) = queues.by_thread.get_mut(&id) {
+                        jobs.remove(&name);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The partition to go on with, as soon as there is one and the quota allows it; `None` if there is none left.
+    fn next(&self, id: usize) -> Option<(TopicPartition, Job)> {
+        let mut queues = self.queues.lock();
+        loop {
+            let jobs = queues.by_thread.get(&id);
+            if queues.stopped || jobs.is_none_or(BTreeMap::is_empty) {
+                queues.by_thread.remove(&id);
+                queues.threads.remove(&id);
+                return None;
+            }
+            let now = Instant::now();
+            let is_ready = |job: &Job| job.delayed_until.is_none_or(|until| until <= now);
+            let ready = jobs.and_then(|jobs| jobs.iter().find(|(_, job)| is_ready(job)));
+            let wait = match ready {
+                Some((name, job)) if !self.quota.is_exceeded() => return Some((name.clone(), job.clone())),
+                Some(_) => THROTTLED,
+                None => self.back_off,
+            };
+            self.changed.wait_for(&mut queues, wait);
+        }
+    }
+
+    fn copy(&self, job: &Job) -> Progress {
+        let name = job.partition.topic_partition();
+        let Some((log, copy)) = job.partition.log_and_future_log() else {
+            return Progress::Done;
+        };
+        match self.step(job, &log, &copy) {
+            Ok(progress) => progress,
+            // A truncation pulls bytes away from under the reading; the next step sees what is there.
+            Err(ApplyError::Corrupt(reason)) => {
+                tracing::warn!(partition = %name, reason, "cannot copy these records to another log dir, backing off");
+                Progress::BackOff
+            }
+            // Deleted or cancelled meanwhile, or one of the two dirs has failed, which is told elsewhere.
+            Err(ApplyError::Storage(reason)) => {
+                tracing::info!(partition = %name, reason, "copying to another log dir ends");
+                Progress::GiveUp
+            }
+            Err(ApplyError::Unexpected(reason)) => {
+                tracing::error!(partition = %name, reason, "giving up copying to another log dir");
+                Progress::GiveUp
+            }
+        }
+    }
+
+    /// A copy that is nearly complete goes to the disk, for soon nothing else has these records. What has come since is
+    /// copied while nobody appends.
+    fn step(&self, job: &Job, log: &UnifiedLog, copy: &UnifiedLog) -> Result<Progress, ApplyError> {
+        let name = job.partition.topic_partition();
+        let bytes = copy::step(log, copy, self.bytes_max)?;
+        self.quota.record(bytes as u64);
+        self.delayed_delete_records.wake(name);
+        if bytes > self.bytes_max / 2 {
+            return Ok(Progress::Copied);
+        }
+        if !job.flushed {
+            copy.flush()?;
+            return Ok(Progress::Flushed);
+        }
+        let finished = job.partition.maybe_replace_with_future_log(|log, copy| {
+            self.quota.record(copy::step(log, copy, self.bytes_max)? as u64);
+            let is_complete = copy::is_complete(log, copy)?;
+            if is_complete {
+                self.log_manager.replace_current_with_future_log(name)?;
+            }
+            Ok::<_, ApplyError>(is_complete)
+        })?;
+        self.delayed_delete_records.wake(name);
+        Ok(if finished {
+            Progress::Done
+        } else {
+            Progress::Copied
+        })
+    }
+}

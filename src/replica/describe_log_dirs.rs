@@ -1,0 +1,102 @@
+//! What lies in the log dirs. Kafka 3.9: `ReplicaManager.describeLogDirs`.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::manager::ReplicaManager;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{Offset, TopicPartition};
+use crate::log::{LogDir, UnifiedLog};
+
+/// A log that is not served has no lag that could be told.
+const UNKNOWN_LAG: i64 = -1;
+
+/// One log dir.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogDirDescription {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// What is in it, or why it cannot be said.
+    pub contents: Result<LogDirContents, ErrorCode>,
+}
+
+/// What is in a log dir that works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogDirContents {
+    /// Size of its file system.
+    pub total_bytes: i64,
+    /// What this process may still write there.
+    pub usable_bytes: i64,
+    /// Those that were asked for, by name.
+    pub replicas: Vec<ReplicaInDir>,
+}
+
+/// One log in a log dir.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaInDir {
+    /// Whose.
+    pub topic_partition: TopicPartition,
+    /// Bytes of its segments.
+    pub size: u64,
+    /// How far it is behind: behind the log it is a copy of, or behind its own high watermark; -1 if not known.
+    pub offset_lag: i64,
+    /// It is a copy that is to replace a log in another dir.
+    pub is_future: bool,
+}
+
+impl ReplicaManager {
+    /// Every log dir with the logs of `wanted`, or with all of them.
+    pub fn describe_log_dirs(&self, wanted: Option<&HashSet<TopicPartition>>) -> Vec<LogDirDescription> {
+        let is_wanted = |log: &Arc<UnifiedLog>| wanted.is_none_or(|w| w.contains(log.topic_partition()));
+        let current = self.log_manager.all_logs().into_iter().map(|log| (log, false));
+        let future = self
+            .log_manager
+            .all_future_logs()
+            .into_iter()
+            .map(|log| (log, true));
+        let mut logs: Vec<_> = current.chain(future).filter(|(log, _)| is_wanted(log)).collect();
+        logs.sort_by(|(a, _), (b, _)| a.topic_partition().cmp(b.topic_partition()));
+        let describe = |dir: &Arc<LogDir>| LogDirDescription {
+            path: dir.absolute_path(),
+            contents: self.contents_of(dir, &logs),
+        };
+        self.log_manager.log_dirs().map(describe).collect()
+    }
+
+    fn contents_of(
+        &self,
+        dir: &Arc<LogDir>,
+        logs: &[(Arc<UnifiedLog>, bool)],
+    ) -> Result<LogDirContents, ErrorCode> {
+        if dir.is_offline() {
+            return Err(ErrorCode::KafkaStorageError);
+        }
+        let space = dir.space().map_err(|error| {
+            tracing::warn!(dir = %dir.path().display(), %error, "cannot ask for the space of a log dir");
+            ErrorCode::UnknownServerError
+        })?;
+        let here = logs.iter().filter(|(log, _)| Arc::ptr_eq(log.log_dir(), dir));
+        let replicas = here.map(|(log, is_future)| ReplicaInDir {
+            topic_partition: log.topic_partition().clone(),
+            size: log.size(),
+            offset_lag: self.offset_lag(log.topic_partition(), log.log_end_offset(), *is_future),
+            is_future: *is_future,
+        });
+        Ok(LogDirContents {
+            total_bytes: space.total_bytes,
+            usable_bytes: space.usable_bytes,
+            replicas: replicas.collect(),
+        })
+    }
+
+    fn offset_lag(&self, name: &TopicPartition, log_end_offset: Offset, is_future: bool) -> i64 {
+        let Some(log) = self.partition(name).ok().and_then(|partition| partition.log()) else {
+            return UNKNOWN_LAG;
+        };
+        match is_future {
+            true => log.log_end_offset() - log_end_offset,
+            false => (log.high_watermark() - log_end_offset).max(0),
+        }
+    }
+}

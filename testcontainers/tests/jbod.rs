@@ -1,0 +1,333 @@
+//! Several log dirs: replicas move between them under load, with Kafka's own tools, through a kill -9; records are
+//! deleted from the start of a log; a dir fails while the others serve.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use barnabas_testcontainers::cluster::Cluster;
+use barnabas_testcontainers::load::{Load, assert_nothing_lost, assert_nothing_twice, read_all};
+use barnabas_testcontainers::tools::{DUMP_LOG_SEGMENTS, kafka_tool};
+use barnabas_testcontainers::wait::wait_for;
+use barnabas_testcontainers::{Broker, Kind, ZooKeeper};
+
+const LOG_DIRS_COMMAND: &str = "org.apache.kafka.tools.LogDirsCommand";
+const REASSIGN_COMMAND: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
+const DELETE_RECORDS_COMMAND: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
+const GET_OFFSET_COMMAND: &str = "org.apache.kafka.tools.GetOffsetShell";
+
+/// Log dir `index` of a broker.
+fn log_dir(broker: &Broker, index: usize) -> PathBuf {
+    broker.dir.join(format!("disk-{index}"))
+}
+
+async fn start(brokers: usize) -> Result<Cluster> {
+    let zookeeper = ZooKeeper::single().await?;
+    Cluster::start_with(zookeeper, &Kind::times(brokers), |broker| {
+        let dirs: Vec<_> = (0..2)
+            .map(|i| log_dir(&broker, i).display().to_string())
+            .collect();
+        broker
+            .with("log.dirs", dirs.join(","))
+            .with("log.flush.offset.checkpoint.interval.ms", 1000)
+            .with("log.initial.task.delay.ms", 500)
+            .with("log.retention.check.interval.ms", 500)
+    })
+    .await
+}
+
+/// Directories of a partition in a log dir.
+fn found(dir: &Path, partition: &str) -> Vec<String> {
+    let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter(|name| name == partition || name.starts_with(&format!("{partition}.")))
+        .collect()
+}
+
+/// Which log dir of a broker has the log of a partition.
+fn dir_of(broker: &Broker, partition: &str) -> Option<usize> {
+    (0..2).find(|&i| log_dir(broker, i).join(partition).is_dir())
+}
+
+async fn wait_until_in(broker: &Broker, partition: &str, dir: usize) -> Result<()> {
+    wait_for(
+        &format!("{partition} of broker {} in dir {dir} alone", broker.id),
+        Duration::from_secs(60),
+        || async {
+            let there = found(&log_dir(broker, dir), partition) == [partition];
+            let elsewhere = found(&log_dir(broker, 1 - dir), partition);
+            (there && elsewhere.iter().all(|name| name.ends_with("-delete"))).then_some(())
+        },
+    )
+    .await
+    .with_context(|| broker.output())
+}
+
+/// A reassignment of one partition to its brokers, each to a log dir.
+fn reassignment(cluster: &Cluster, topic: &str, replicas: &[i32], dir: usize) -> Result<String> {
+    let dirs = replicas
+        .iter()
+        .map(|&id| log_dir(&cluster.brokers[id as usize], dir));
+    let json = serde_json::json!({
+        "version": 1,
+        "partitions": [{
+            "topic": topic, "partition": 0, "replicas": replicas,
+            "log_dirs": dirs.map(|dir| dir.display().to_string()).collect::<Vec<_>>(),
+        }],
+    });
+    let file = cluster.folder().join("reassignment.json");
+    std::fs::write(&file, json.to_string())?;
+    Ok(file.display().to_string())
+}
+
+async fn reassign(cluster: &Cluster, file: &str, arguments: &[&str]) -> Result<String> {
+    let bootstrap = cluster.bootstrap();
+    let mut all = vec!["--bootstrap-server", &bootstrap, "--reassignment-json-file", file];
+    all.extend(arguments);
+    kafka_tool(REASSIGN_COMMAND, &all).await?.ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_moves_between_log_dirs_under_load() -> Result<()> {
+    let cluster = start(2).await?;
+    cluster
+        .create_topic("moved", 1, 2, &[("segment.bytes", "1000000")])
+        .await?;
+    let load = Load::start(&cluster.client(), "moved", 50, true)?;
+    load.wait_for_more(20_000).await?;
+    for _ in 0..2 {
+        let to = 1 - dir_of(&cluster.brokers[0], "moved-0").context("a log")?;
+        let file = reassignment(&cluster, "moved", &[0, 1], to)?;
+        let output = reassign(&cluster, &file, &["--execute"]).await?;
+        ensure!(output.contains("Successfully started"), "{output}");
+        for broker in &cluster.brokers {
+            wait_until_in(broker, "moved-0", to).await?;
+        }
+        let output = reassign(&cluster, &file, &["--verify"]).await?;
+        ensure!(output.contains("is completed"), "{output}");
+        ensure!(!output.contains("still in progress"), "{output}");
+        load.wait_for_more(1000).await?;
+    }
+    let written = load.stop().await?;
+    ensure!(written.failed.is_empty(), "{:?}", written.failed);
+    let contents = read_all(&cluster.client(), "moved").await?;
+    assert_nothing_lost(&written, &contents)?;
+    assert_nothing_twice(&contents)?;
+    logs_are_equal(&cluster, "moved-0").await?;
+    describe_log_dirs(&cluster, "moved").await
+}
+
+/// `kafka-log-dirs` against what is on disk.
+async fn describe_log_dirs(cluster: &Cluster, topic: &str) -> Result<()> {
+    let bootstrap = cluster.bootstrap();
+    let arguments = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--describe",
+        "--topic-list",
+        topic,
+    ];
+    let output = kafka_tool(LOG_DIRS_COMMAND, &arguments).await?.ok()?;
+    let line = output
+        .lines()
+        .find(|line| line.starts_with('{'))
+        .context("JSON")?;
+    let json: serde_json::Value = serde_json::from_str(line)?;
+    let brokers = json["brokers"].as_array().context("brokers")?;
+    ensure!(brokers.len() == cluster.brokers.len(), "{line}");
+    for described in brokers {
+        let broker = &cluster.brokers[described["broker"].as_u64().context("an id")? as usize];
+        for described in described["logDirs"].as_array().context("log dirs")? {
+            let dir = PathBuf::from(described["logDir"].as_str().context("a path")?);
+            ensure!((0..2).any(|i| log_dir(broker, i) == dir), "{line}");
+            ensure!(described["error"].is_null(), "{line}");
+            for partition in described["partitions"].as_array().context("partitions")? {
+                let name = partition["partition"].as_str().context("a name")?;
+                let size = segments(&dir.join(name))?
+                    .iter()
+                    .map(|(_, bytes)| bytes.len())
+                    .sum::<usize>();
+                ensure!(partition["size"].as_u64() == Some(size as u64), "{line}: {size}");
+                ensure!(
+                    partition["offsetLag"] == 0 && partition["isFuture"] == false,
+                    "{line}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The segments of a partition's directory, in order: name and bytes.
+fn segments(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut segments = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "log") {
+            let name = path.file_name().context("a name")?.to_string_lossy().into_owned();
+            segments.push((name, std::fs::read(path)?));
+        }
+    }
+    segments.sort();
+    Ok(segments)
+}
+
+/// The replicas of a partition have the same records, and Kafka's tool finds nothing wrong with the files.
+async fn logs_are_equal(cluster: &Cluster, partition: &str) -> Result<()> {
+    let replica = |broker: &Broker| -> Result<Vec<u8>> {
+        let dir = log_dir(broker, dir_of(broker, partition).context("a log")?);
+        let segments = segments(&dir.join(partition))?;
+        Ok(segments.into_iter().flat_map(|(_, bytes)| bytes).collect())
+    };
+    wait_for("equal replicas", Duration::from_secs(20), || async {
+        let replicas: Vec<_> = cluster.brokers.iter().map(|b| replica(b).ok()).collect();
+        replicas
+            .iter()
+            .all(|r| r.is_some() && *r == replicas[0])
+            .then_some(())
+    })
+    .await?;
+    for broker in &cluster.brokers {
+        let dir = log_dir(broker, dir_of(broker, partition).context("a log")?).join(partition);
+        let files = segments(&dir)?
+            .into_iter()
+            .map(|(name, _)| dir.join(name).display().to_string());
+        let files = files.collect::<Vec<_>>().join(",");
+        let output = kafka_tool(DUMP_LOG_SEGMENTS, &["--files", &files]).await?.ok()?;
+        ensure!(!output.contains("isvalid: false"), "{output}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_survives_a_kill_and_can_be_throttled() -> Result<()> {
+    let mut cluster = start(1).await?;
+    cluster
+        .create_topic("killed", 1, 1, &[("segment.bytes", "1000000")])
+        .await?;
+    let load = Load::start(&cluster.client(), "killed", 50, true)?;
+    load.wait_for_more(30_000).await?;
+    let to = 1 - dir_of(&cluster.brokers[0], "killed-0").context("a log")?;
+    let file = reassignment(&cluster, "killed", &[0], to)?;
+    let throttle = ["--execute", "--replica-alter-log-dirs-throttle", "100000"];
+    reassign(&cluster, &file, &throttle).await?;
+    let future = |broker: &Broker| {
+        let names = found(&log_dir(broker, to), "killed-0");
+        let copy = names.into_iter().find(|name| name.ends_with("-future"))?;
+        let dir = log_dir(broker, to).join(copy);
+        Some(
+            segments(&dir)
+                .ok()?
+                .iter()
+                .map(|(_, bytes)| bytes.len())
+                .sum::<usize>(),
+        )
+    };
+    let broker = &cluster.brokers[0];
+    wait_for("half a copy", Duration::from_secs(30), || async {
+        (future(broker)? > 500_000).then_some(())
+    })
+    .await
+    .with_context(|| broker.output())?;
+    cluster.brokers[0].kill()?;
+    let copied = future(&cluster.brokers[0]).context("the copy is still there")?;
+    let connect = cluster.zookeeper_connect();
+    wait_for("the old session to expire", Duration::from_secs(30), || async {
+        let node = barnabas_testcontainers::tools::zk_get(&connect, "/brokers/ids/0").await;
+        node.ok()?.is_none().then_some(())
+    })
+    .await?;
+    cluster.brokers[0].start().await?;
+    load.wait_for_more(1000).await?;
+    let broker = &cluster.brokers[0];
+    ensure!(
+        dir_of(broker, "killed-0") == Some(1 - to),
+        "the throttle was forgotten"
+    );
+    let now = future(broker).context("the copy goes on")?;
+    ensure!(now + 200_000 >= copied, "{now} of {copied} are left");
+    let output = reassign(&cluster, &file, &["--verify", "--preserve-throttles"]).await?;
+    ensure!(output.contains("is still in progress"), "{output}");
+    // Without throttle it is done soon.
+    let fast = [
+        "--execute",
+        "--additional",
+        "--replica-alter-log-dirs-throttle",
+        "1000000000",
+    ];
+    reassign(&cluster, &file, &fast).await?;
+    wait_until_in(broker, "killed-0", to).await?;
+    let output = reassign(&cluster, &file, &["--verify"]).await?;
+    ensure!(output.contains("Clearing broker-level throttles"), "{output}");
+    load.wait_for_more(1000).await?;
+    let written = load.stop().await?;
+    let contents = read_all(&cluster.client(), "killed").await?;
+    assert_nothing_lost(&written, &contents)?;
+    assert_nothing_twice(&contents)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_deleted_on_all_replicas() -> Result<()> {
+    let mut cluster = start(2).await?;
+    let config = [("segment.bytes", "100000"), ("file.delete.delay.ms", "0")];
+    cluster.create_topic("cut", 1, 2, &config).await?;
+    let load = Load::start(&cluster.client(), "cut", 50, true)?;
+    load.wait_for_more(10_000).await?;
+    load.stop().await?;
+    let file = cluster.folder().join("offsets.json");
+    let delete = async |offset: i64| -> Result<String> {
+        let json = serde_json::json!({
+            "version": 1,
+            "partitions": [{"topic": "cut", "partition": 0, "offset": offset}],
+        });
+        std::fs::write(&file, json.to_string())?;
+        let (bootstrap, file) = (cluster.bootstrap(), file.display().to_string());
+        let arguments = ["--bootstrap-server", &bootstrap, "--offset-json-file", &file];
+        kafka_tool(DELETE_RECORDS_COMMAND, &arguments).await?.ok()
+    };
+    let output = delete(6_000).await?;
+    ensure!(output.contains("low_watermark: 6000"), "{output}");
+    let output = delete(1_000_000).await?;
+    ensure!(output.contains("OffsetOutOfRangeException"), "{output}");
+    let bootstrap = cluster.bootstrap();
+    let arguments = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--topic",
+        "cut",
+        "--time",
+        "earliest",
+    ];
+    let output = kafka_tool(GET_OFFSET_COMMAND, &arguments).await?.ok()?;
+    ensure!(output.contains("cut:0:6000"), "{output}");
+    let contents = read_all(&cluster.client(), "cut").await?;
+    ensure!(contents[&0].first().map(|(offset, _)| *offset) == Some(6_000));
+    for broker in &cluster.brokers {
+        let dir = log_dir(broker, dir_of(broker, "cut-0").context("a log")?);
+        let checkpoint = dir.join("log-start-offset-checkpoint");
+        wait_for(
+            "the start of the log on disk",
+            Duration::from_secs(90),
+            || async {
+                let text = std::fs::read_to_string(&checkpoint).ok()?;
+                let gone = segments(&dir.join("cut-0"))
+                    .ok()?
+                    .first()?
+                    .0
+                    .parse::<u64>()
+                    .is_err();
+                (text.contains("cut 0 6000") && gone).then_some(())
+            },
+        )
+        .await?;
+    }
+    // It holds over a kill -9.
+    cluster.brokers[0].kill()?;
+    cluster.wait_for_isr(1, "cut", 1, Duration::from_secs(30)).await?;
+    cluster.brokers[0].start().await?;
+    cluster.wait_for_isr(0, "cut", 2, Duration::from_secs(30)).await?;
+    let contents = read_all(&cluster.client(), "cut").await?;
+    ensure!(contents[&0].first().map(|(offset, _)| *offset) == Some(6_000));
+    Ok(())
+}
