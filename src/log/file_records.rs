@@ -210,6 +210,19 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// Byte in the file behind the last batch returned.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next header, which stays the next.
+    pub fn peek(&mut self) -> io::Result<Option<BatchHeader>> {
+        let position = self.position;
+        let next = self.next_header();
+        self.position = position;
+        Ok(next?.map(|(_, header)| header))
+    }
+
     /// The next batch's first byte in the file and its header.
     pub fn next_header(&mut self) -> io::Result<Option<(u64, BatchHeader)>> {
         let position = self.position;

@@ -54,16 +54,24 @@ impl LeaderEpochCache {
     }
 
     /// Writes the file. The path's lock orders the writers, so that the last one writes the newest entries; the
-    /// entries can be read and changed meanwhile.
+    /// entries can be read and changed meanwhile. Nothing is written for a log whose directory is gone.
     pub fn flush(&self) -> io::Result<()> {
         let path = self.path.lock();
         let entries = self.entries.lock().clone();
-        leader_epoch::write(&self.fs, &path, &entries)
+        match leader_epoch::write(&self.fs, &path, &entries) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !path.parent().is_some_and(Path::exists) => {
+                Ok(())
+            }
+            result => result,
+        }
     }
 
-    /// Follows a rename of the partition's directory.
-    pub fn set_dir(&self, partition_dir: &Path) {
-        *self.path.lock() = partition_dir.join(leader_epoch::FILE_NAME);
+    /// Has the partition's directory renamed, while nobody writes the file.
+    pub fn move_dir(&self, to: &Path, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut path = self.path.lock();
+        rename()?;
+        *path = to.join(leader_epoch::FILE_NAME);
+        Ok(())
     }
 
     /// Records that `epoch` begins at `start_offset`, dropping what contradicts it, in memory only; true if that

@@ -4,7 +4,8 @@
 //! The order of the steps matters (trap 51); each is a function below, in that order:
 //!
 //! 1. leftovers of deletion, cleaning and swapping are removed or put in place ([`tidy_files`]);
-//! 2. segments are opened in the order of their names; those with missing or impossible indexes are rebuilt;
+//! 2. segments are opened in the order of their names; those with missing or impossible indexes are rebuilt, and
+//!    one whose offsets do not fit its indexes is split, after which everything begins again ([`split`](super::split));
 //! 3. after an unclean stop everything from the recovery point on is read and checked; at the first batch that
 //!    is not whole the log ends, and all later segments go ([`recovery`](super::recovery));
 //! 4. a log that ends before its checkpointed start is emptied;
@@ -24,9 +25,10 @@ use super::names::{
 };
 use super::producer_log::ProducerLog;
 use super::producer_state::ProducerBatch;
-use super::recovery::recover_segment;
-use super::segment::LogSegment;
+use super::recovery::{Recovered, recover_segment};
+use super::segment::{LogSegment, OFFSET_SPAN_MAX};
 use super::segments::Segments;
+use super::split::split_overflowed;
 use super::unified_log::LoadedLog;
 use crate::common::ids::Offset;
 use crate::config::LogConfig;
@@ -57,10 +59,35 @@ struct Loader<'a> {
     epochs: LeaderEpochCache,
 }
 
+/// Why loading stopped.
+enum Interruption {
+    /// It failed.
+    Failed(io::Error),
+    /// A segment has to be split first.
+    Overflow(Arc<LogSegment>),
+}
+
+impl From<io::Error> for Interruption {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// Opens the log in a directory, repairing what a crash has left.
 pub(super) fn load(parameters: &LoadParameters<'_>) -> io::Result<LoadedLog> {
     let (fs, dir) = (parameters.fs, parameters.dir);
     fs.create_dir_all(dir)?;
+    loop {
+        match load_once(parameters) {
+            Ok(log) => return Ok(log),
+            Err(Interruption::Failed(error)) => return Err(error),
+            Err(Interruption::Overflow(segment)) => split_overflowed(fs, dir, &segment)?,
+        }
+    }
+}
+
+fn load_once(parameters: &LoadParameters<'_>) -> Result<LoadedLog, Interruption> {
+    let (fs, dir) = (parameters.fs, parameters.dir);
     let names = tidy_files(fs, dir)?;
     let mut loader = Loader {
         parameters,
@@ -73,7 +100,7 @@ pub(super) fn load(parameters: &LoadParameters<'_>) -> io::Result<LoadedLog> {
         loader.recover_unflushed()?;
     }
     let end_if_any = loader.drop_all_if_before_start()?;
-    loader.finish(end_if_any)
+    Ok(loader.finish(end_if_any)?)
 }
 
 /// Step 1: removes and renames leftovers; the names that are there afterwards.
@@ -182,7 +209,7 @@ impl Loader<'_> {
 
     /// Rebuilds indexes that are missing or cannot be right, unless step 3 will rebuild them anyway. Like Kafka
     /// this looks at lengths and at the transaction index only: reading every index would make a clean start slow.
-    fn check_indexes(&self, names: &[String]) -> io::Result<()> {
+    fn check_indexes(&self, names: &[String]) -> Result<(), Interruption> {
         let unflushed_from = match self.parameters.had_clean_shutdown {
             true => None,
             false => self.segments.floor(self.parameters.recovery_point),
@@ -193,27 +220,29 @@ impl Loader<'_> {
             if !self.parameters.had_clean_shutdown && unflushed_from.is_none_or(|from| base_offset >= from) {
                 break;
             }
-            let has_index = names
-                .binary_search(&format!("{base_offset:020}{INDEX_SUFFIX}"))
-                .is_ok();
-            let problem = match segment.check_sanity() {
-                Ok(()) if has_index => continue,
-                Ok(()) => "there is no offset index".to_owned(),
-                Err(e) if e.kind() == io::ErrorKind::InvalidData => e.to_string(),
-                Err(e) => return Err(e),
+            let is_there = |suffix: &&str| names.binary_search(&format!("{base_offset:020}{suffix}")).is_ok();
+            let missing = [INDEX_SUFFIX, TIME_INDEX_SUFFIX]
+                .into_iter()
+                .find(|s| !is_there(s));
+            let problem = match (segment.check_sanity(), missing) {
+                (Ok(()), None) => continue,
+                (Ok(()), Some(suffix)) => format!("there is no {suffix}"),
+                (Err(e), _) if e.kind() == io::ErrorKind::InvalidData => e.to_string(),
+                (Err(e), _) => return Err(e.into()),
             };
             let dir = self.parameters.dir.display();
             tracing::warn!(%dir, base_offset, %problem, "rebuilding the indexes of a segment");
-            self.recover(segment)?;
+            self.recover_and_cut(segment)?;
         }
         Ok(())
     }
 
-    /// Reads a segment whole and rebuilds its indexes; how many bytes were cut off its end.
-    fn recover(&self, segment: &LogSegment) -> io::Result<u64> {
+    /// Reads a segment whole and rebuilds its indexes; how many bytes of it are valid.
+    fn recover(&self, segment: &Arc<LogSegment>) -> Result<u64, Interruption> {
         let LoadParameters {
             dir,
             fs,
+            config,
             log_start_offset,
             producer_id_expiration_ms,
             now_ms,
@@ -228,32 +257,58 @@ impl Loader<'_> {
             false,
             now_ms,
         )?;
-        let cut = recover_segment(segment, &mut producers.state, &self.epochs)?;
+        let base_offset = segment.base_offset();
+        let next = self.segments.higher(base_offset);
+        let next_base = next.map_or(Offset::MAX, |s| s.base_offset());
+        // Only cleaners left offsets too far apart; elsewhere it is an offset that cannot be right.
+        let end = match config.cleanup_policy.compact {
+            true => next_base,
+            false => next_base.min(base_offset.saturating_add(OFFSET_SPAN_MAX + 1)),
+        };
+        let valid = match recover_segment(segment, end, &mut producers.state, &self.epochs)? {
+            Recovered::Valid(valid) => valid,
+            Recovered::Overflow => return Err(Interruption::Overflow(Arc::clone(segment))),
+        };
         // The next segment's recovery starts from here instead of reading this one again.
         producers.take_snapshot()?;
-        Ok(cut)
+        Ok(valid)
+    }
+
+    /// [`Self::recover`], and cuts what is not valid.
+    fn recover_and_cut(&self, segment: &Arc<LogSegment>) -> Result<(), Interruption> {
+        let valid = self.recover(segment)?;
+        match valid < segment.size() {
+            true => Ok(segment.truncate_records(valid)?),
+            false => Ok(()),
+        }
     }
 
     /// Step 3.
-    fn recover_unflushed(&mut self) -> io::Result<()> {
+    fn recover_unflushed(&mut self) -> Result<(), Interruption> {
         let unflushed = self.segments.from_floor(self.parameters.recovery_point);
         for (i, segment) in unflushed.iter().enumerate() {
-            let cut = self.recover(segment)?;
-            if cut == 0 {
+            let valid = self.recover(segment)?;
+            if valid == segment.size() {
                 continue;
             }
             let later = &unflushed[i + 1..];
             tracing::warn!(
                 dir = %self.parameters.dir.display(),
                 base_offset = segment.base_offset(),
-                cut,
+                byte = valid,
                 later = later.len(),
                 "the log ends in this segment, cutting its end and deleting all later segments"
             );
+            // From the last one on, and this one's end at last: a crash in between leaves a log that ends here too,
+            // not one with a hole.
             for segment in later.iter().rev() {
                 self.segments.remove(segment.base_offset());
                 self.delete_segment(segment)?;
             }
+            if !later.is_empty() {
+                self.parameters.fs.sync_dir(self.parameters.dir)?;
+            }
+            segment.truncate_records(valid)?;
             break;
         }
         Ok(())
@@ -270,11 +325,19 @@ impl Loader<'_> {
     }
 
     /// Step 4: the end of the log, unless there is nothing left of it.
-    fn drop_all_if_before_start(&mut self) -> io::Result<Option<Offset>> {
+    fn drop_all_if_before_start(&mut self) -> Result<Option<Offset>, Interruption> {
         let Some(last) = self.segments.last() else {
             return Ok(None);
         };
-        let end = last.read_next_offset()?;
+        let end = match last.read_next_offset() {
+            // The clean-shutdown marker promised too much.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::warn!(%error, "recovering the last segment");
+                self.recover_and_cut(last)?;
+                last.read_next_offset()?
+            }
+            end => end?,
+        };
         let start = self.parameters.log_start_offset;
         if end >= start {
             return Ok(Some(end));
@@ -318,9 +381,6 @@ impl Loader<'_> {
         let first = self.segments.first().map_or(0, |s| s.base_offset());
         let start = log_start_offset.max(first);
         let epochs_changed = self.epochs.truncate_from_end(end) | self.epochs.truncate_from_start(start);
-        if epochs_changed {
-            self.epochs.flush()?;
-        }
         let mut producers = ProducerLog::open(fs, dir, start, producer_id_expiration_ms)?;
         let bases: BTreeSet<Offset> = self.segments.iter().map(|s| s.base_offset()).collect();
         producers.remove_stray(&bases)?;
@@ -340,6 +400,7 @@ impl Loader<'_> {
             path: PathBuf::from(dir),
             segments: self.segments,
             epochs: self.epochs,
+            epochs_changed,
             producers,
             topic_id,
             log_start_offset: start,

@@ -33,7 +33,7 @@
 //! | `leader-epoch-checkpoint` | text, [`checkpoint::leader_epoch`] | [`leader_epoch_cache`], on each new epoch before its first record; after a truncation | at once ¹ |
 //! | `partition.metadata` | text, the topic's id | [`checkpoint::partition_metadata`], before the first record | at once ¹ |
 //! | `*.deleted` | a file on its way out | [`unified_log`] | no need |
-//! | `*.cleaned`, `*.swap` | a segment being cleaned; one that replaces others | [`cleaner`] | before it replaces any |
+//! | `*.cleaned`, `*.swap` | a segment being cleaned or split; one that replaces others | [`cleaner`], [`loader`] | before it replaces any |
 //!
 //! ¹ written to `NAME.tmp`, fsynced, renamed, directory fsynced ([`fs::Fs::replace`]).
 //!
@@ -61,8 +61,11 @@ pub mod recovery;
 pub mod scheduler;
 pub mod segment;
 pub mod segments;
+mod split;
 pub mod unified_log;
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -39,11 +39,15 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Splits `00000000000000000042.log.swap` into 42 and `.log.swap`; `None` if it does not start with an offset.
+/// Digits of an offset in a file's name.
+const OFFSET_DIGITS: usize = 20;
+
+/// Splits `00000000000000000042.log.swap` into 42 and `.log.swap`; `None` if it does not start with an offset of
+/// twenty digits. Such a file is none of ours and left alone.
 pub fn parse_segment_file(name: &str) -> Option<(Offset, &str)> {
     let dot = name.find('.')?;
     let (digits, suffix) = name.split_at(dot);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+    if digits.len() != OFFSET_DIGITS || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     Some((digits.parse().ok()?, suffix))
@@ -143,6 +147,7 @@ mod tests {
             ("leader-epoch-checkpoint", None),
             ("partition.metadata", None),
             (".log", None),
+            ("42.log", None),
             ("99999999999999999999.log", None),
         ];
         for (name, expected) in cases {

@@ -10,13 +10,24 @@ use super::segment::{LogSegment, OFFSET_SPAN_MAX, SegmentState};
 use crate::common::ids::Offset;
 use crate::record::{BatchHeader, RecordBatch};
 
-/// Cuts the segment at the first batch that is torn, fails its checksum or has impossible offsets; rebuilds the
-/// three indexes; brings producers and epochs up to date. Returns how many bytes were cut.
+/// What a recovery has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// So many bytes from its start on are valid, and the indexes are those of these.
+    Valid(u64),
+    /// It has valid batches farther from its base offset than its indexes can say: it must be split.
+    Overflow,
+}
+
+/// Reads the segment to the first batch that is torn, fails its checksum or has impossible offsets; rebuilds the
+/// three indexes; brings producers and epochs up to date. Offsets at `end` or beyond are impossible. What is not
+/// valid is the caller's to cut, once the segments behind it are gone.
 pub fn recover_segment(
     segment: &LogSegment,
+    end: Offset,
     producers: &mut ProducerStateManager,
     epochs: &LeaderEpochCache,
-) -> io::Result<u64> {
+) -> io::Result<Recovered> {
     let size = segment.size();
     let mut state = segment.state();
     state.reset()?;
@@ -34,9 +45,12 @@ pub fn recover_segment(
             }
             Err(e) => return Err(e),
         };
-        if let Err(reason) = check(&batch, segment.base_offset(), next_offset) {
+        if let Err(reason) = check(&batch, next_offset, end) {
             log_invalid(segment, valid, &reason);
             break;
+        }
+        if batch.last_offset() - segment.base_offset() > OFFSET_SPAN_MAX {
+            return Ok(Recovered::Overflow);
         }
         let Ok(producer_batch) = ProducerBatch::read(&batch, batch.records()) else {
             log_invalid(segment, valid, &"an unreadable transaction marker");
@@ -53,10 +67,7 @@ pub fn recover_segment(
     if epochs_changed {
         epochs.flush()?;
     }
-    if valid < size {
-        segment.truncate_records(valid)?;
-    }
-    Ok(size - valid)
+    Ok(Recovered::Valid(valid))
 }
 
 fn log_invalid(segment: &LogSegment, position: u64, reason: &dyn std::fmt::Display) {
@@ -64,13 +75,14 @@ fn log_invalid(segment: &LogSegment, position: u64, reason: &dyn std::fmt::Displ
     tracing::warn!(path = %path.display(), position, %reason, "found an invalid batch");
 }
 
-/// A batch must be what was written, and its offsets must follow those before it within the segment.
-fn check(batch: &RecordBatch<'_>, base_offset: Offset, next_offset: Offset) -> Result<(), String> {
+/// A batch must be what was written, and its offsets must lie between those before it and the next segment's: they
+/// are not under the checksum.
+fn check(batch: &RecordBatch<'_>, next_offset: Offset, end: Offset) -> Result<(), String> {
     batch.ensure_valid_crc().map_err(|e| e.reason)?;
     let (first, last) = (batch.base_offset(), batch.last_offset());
-    if first < next_offset || last < first || last - base_offset > OFFSET_SPAN_MAX {
+    if first < next_offset || last < first || last >= end {
         return Err(format!(
-            "offsets {first} to {last} after {next_offset} in the segment of {base_offset}"
+            "offsets {first} to {last}, expected in [{next_offset}, {end})"
         ));
     }
     Ok(())

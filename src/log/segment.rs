@@ -4,21 +4,19 @@
 //! lookups and for adding entries, never while records are copied.
 
 use std::io;
-use std::path::Path;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::file_records::{FileRecords, FileSlice};
-use super::fs::{Fs, corrupt};
-use super::index::{AbortedTxn, OffsetIndex, OffsetPosition, TimeIndex, TimestampOffset, TransactionIndex};
-use super::names::{
-    CLEANED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, segment_file, with_suffix,
-};
+use super::file_records::FileRecords;
+use super::fs::corrupt;
+use super::index::{AbortedTxn, OffsetIndex, TimeIndex, TimestampOffset, TransactionIndex};
 use super::offset_metadata::LogOffsetMetadata;
 use crate::common::ids::Offset;
-use crate::config::LogConfig;
-use crate::record::BatchHeader;
-use crate::record::batch::LEGACY_RECORD_OVERHEAD_V0;
+
+mod files;
+mod read;
+
+pub use read::SegmentRead;
 
 /// Largest distance of an offset from its segment's base: index entries hold it in 31 bits (trap 52).
 pub const OFFSET_SPAN_MAX: i64 = i32::MAX as i64;
@@ -92,8 +90,8 @@ impl SegmentState {
 
     /// Empties the indexes, for a scan that fills them anew.
     pub(super) fn reset(&mut self) -> io::Result<()> {
-        self.offset_index.reset()?;
-        self.time_index.reset()?;
+        self.offset_index.begin_rebuild()?;
+        self.time_index.begin_rebuild()?;
         self.txn_index.reset()?;
         self.bytes_since_last_index_entry = 0;
         self.max_timestamp = None;
@@ -117,17 +115,6 @@ pub struct SegmentAppend<'a> {
     pub offset_of_max_timestamp: Offset,
 }
 
-/// What a read found in one segment.
-#[derive(Clone, Debug)]
-pub struct SegmentRead {
-    /// Where it begins.
-    pub start: LogOffsetMetadata,
-    /// What was found; `None` if there is nothing below the bound.
-    pub records: Option<FileSlice>,
-    /// The first batch does not fit into what was asked for.
-    pub first_entry_incomplete: bool,
-}
-
 /// An append that may need a new segment first.
 #[derive(Clone, Copy, Debug)]
 pub struct RollParameters {
@@ -146,106 +133,6 @@ pub struct RollParameters {
 }
 
 impl LogSegment {
-    /// Creates the files of a new, empty segment. Leftovers of that name are overwritten.
-    pub fn create(
-        fs: &Fs,
-        dir: &Path,
-        base_offset: Offset,
-        config: &LogConfig,
-        now_ms: i64,
-    ) -> io::Result<Self> {
-        let preallocate = config.preallocate.then_some(config.segment_bytes.max(0) as u64);
-        Self::create_named(fs, dir, base_offset, config, now_ms, preallocate, "")
-    }
-
-    /// Creates the files of a segment that the cleaner is going to fill: `.cleaned` behind their names.
-    pub fn create_cleaned(
-        fs: &Fs,
-        dir: &Path,
-        base_offset: Offset,
-        config: &LogConfig,
-        now_ms: i64,
-    ) -> io::Result<Self> {
-        Self::create_named(fs, dir, base_offset, config, now_ms, None, CLEANED_SUFFIX)
-    }
-
-    fn create_named(
-        fs: &Fs,
-        dir: &Path,
-        base_offset: Offset,
-        config: &LogConfig,
-        now_ms: i64,
-        preallocate: Option<u64>,
-        behind: &str,
-    ) -> io::Result<Self> {
-        let path = |suffix| with_suffix(&segment_file(dir, base_offset, suffix), behind);
-        let index_bytes = config.segment_index_bytes.max(0) as usize;
-        let records = FileRecords::create(fs, &path(LOG_SUFFIX), preallocate)?;
-        let offset_index = OffsetIndex::create(fs, path(INDEX_SUFFIX), base_offset, index_bytes)?;
-        let time_index = TimeIndex::create(fs, path(TIME_INDEX_SUFFIX), base_offset, index_bytes)?;
-        fs.remove_if_exists(&path(TXN_INDEX_SUFFIX))?;
-        let txn_index = TransactionIndex::open(fs, path(TXN_INDEX_SUFFIX), 0, base_offset);
-        Ok(Self {
-            base_offset,
-            records,
-            index_interval_bytes: config.index_interval_bytes.max(0) as u64,
-            created_ms: now_ms,
-            state: Mutex::new(SegmentState {
-                offset_index,
-                time_index,
-                txn_index,
-                bytes_since_last_index_entry: 0,
-                first_timestamp: None,
-                max_timestamp: None,
-            }),
-        })
-    }
-
-    /// Takes over a segment whose `.log` has `size` bytes. Opens no file.
-    pub fn open(
-        fs: &Fs,
-        dir: &Path,
-        base_offset: Offset,
-        size: u64,
-        config: &LogConfig,
-        now_ms: i64,
-    ) -> io::Result<Self> {
-        let path = |suffix| segment_file(dir, base_offset, suffix);
-        let length = |suffix| Ok::<_, io::Error>(fs.length(&path(suffix))?.unwrap_or(0));
-        let index_bytes = config.segment_index_bytes.max(0) as usize;
-        Ok(Self {
-            base_offset,
-            records: FileRecords::open(fs, &path(LOG_SUFFIX), size),
-            index_interval_bytes: config.index_interval_bytes.max(0) as u64,
-            created_ms: now_ms,
-            state: Mutex::new(SegmentState {
-                offset_index: OffsetIndex::open(
-                    fs,
-                    path(INDEX_SUFFIX),
-                    length(INDEX_SUFFIX)?,
-                    base_offset,
-                    index_bytes,
-                ),
-                time_index: TimeIndex::open(
-                    fs,
-                    path(TIME_INDEX_SUFFIX),
-                    length(TIME_INDEX_SUFFIX)?,
-                    base_offset,
-                    index_bytes,
-                ),
-                txn_index: TransactionIndex::open(
-                    fs,
-                    path(TXN_INDEX_SUFFIX),
-                    length(TXN_INDEX_SUFFIX)?,
-                    base_offset,
-                ),
-                bytes_since_last_index_entry: 0,
-                first_timestamp: None,
-                max_timestamp: None,
-            }),
-        })
-    }
-
     /// The offset in its files' names: no record in it has a smaller one.
     pub fn base_offset(&self) -> Offset {
         self.base_offset
@@ -298,58 +185,6 @@ impl LogSegment {
             position,
             (append.head.len() + append.tail.len()) as u64,
         )
-    }
-
-    /// The first batch that ends at `offset` or beyond, and the byte it starts at.
-    pub fn translate_offset(&self, offset: Offset) -> io::Result<Option<(u64, BatchHeader)>> {
-        let end = self.size();
-        let start = self.state.lock().offset_index.lookup(offset)?;
-        let mut headers = self.records.headers(start.position, end)?;
-        while let Some((position, header)) = headers.next_header()? {
-            if header.last_offset() >= offset {
-                return Ok(Some((position, header)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// A byte where a batch begins, at or before the one with `offset`.
-    pub fn position_of(&self, offset: Offset) -> io::Result<u64> {
-        Ok(self.state.lock().offset_index.lookup(offset)?.position)
-    }
-
-    /// Up to `size_max` bytes from the batch with `offset` on, ending before byte `position_max`. The last batch
-    /// may be cut, as Kafka cuts it. `None` if the segment ends before `offset`.
-    pub fn read(
-        &self,
-        offset: Offset,
-        size_max: usize,
-        position_max: u64,
-        min_one_message: bool,
-    ) -> io::Result<Option<SegmentRead>> {
-        let Some((position, header)) = self.translate_offset(offset)? else {
-            return Ok(None);
-        };
-        let start = LogOffsetMetadata {
-            offset,
-            segment_base_offset: self.base_offset,
-            position,
-        };
-        let first = header.size_in_bytes();
-        let allowed = match min_one_message {
-            true => size_max.max(first),
-            false => size_max,
-        };
-        let length = position_max.saturating_sub(position).min(allowed as u64) as usize;
-        let records = match length {
-            0 => None,
-            _ => Some(self.records.slice(position, length)?),
-        };
-        Ok(Some(SegmentRead {
-            start,
-            records,
-            first_entry_incomplete: allowed < first,
-        }))
     }
 
     /// Whether an append must go to a new segment.
@@ -407,48 +242,6 @@ impl LogSegment {
         Ok(since.map_or(0, |d| d.as_millis() as i64))
     }
 
-    /// The entry before `timestamp` in the time index and where a search for it begins.
-    pub fn search_start(&self, timestamp: i64, starting_offset: Offset) -> io::Result<OffsetPosition> {
-        let mut state = self.state.lock();
-        let entry = state.time_index.lookup(timestamp)?;
-        state.offset_index.lookup(entry.offset.max(starting_offset))
-    }
-
-    /// The offset after the last record, by a scan from the last index entry on; the base offset if empty.
-    pub fn read_next_offset(&self) -> io::Result<Offset> {
-        let end = self.size();
-        let last = {
-            let mut state = self.state.lock();
-            let offset = state.offset_index.last_offset()?;
-            state.offset_index.lookup(offset)?
-        };
-        let mut next = self.base_offset;
-        let mut headers = self.records.headers(last.position.min(end), end)?;
-        while let Some((_, header)) = headers.next_header()? {
-            next = header.next_offset();
-        }
-        Ok(next)
-    }
-
-    /// An offset beyond a read of `size` bytes from `start` on; `None` if only the next segment tells.
-    pub fn upper_bound_offset(&self, start: OffsetPosition, size: u64) -> io::Result<Option<Offset>> {
-        let bound = self.state.lock().offset_index.upper_bound(start, size)?;
-        Ok(bound.map(|entry| entry.offset))
-    }
-
-    /// Adds the aborted transactions of a read; true if no later segment can have more.
-    pub fn collect_aborted(
-        &self,
-        fetch_offset: Offset,
-        upper_bound: Offset,
-        found: &mut Vec<AbortedTxn>,
-    ) -> io::Result<bool> {
-        self.state
-            .lock()
-            .txn_index
-            .collect(fetch_offset, upper_bound, found)
-    }
-
     /// Records an aborted transaction.
     pub fn append_aborted(&self, transaction: &AbortedTxn) -> io::Result<()> {
         self.state.lock().txn_index.append(transaction)
@@ -482,7 +275,7 @@ impl LogSegment {
         let last = state.time_index.last()?;
         let start = state.offset_index.lookup(last.offset)?;
         state.max_timestamp = Some(last);
-        let mut headers = self.records.headers(start.position, self.size())?;
+        let mut headers = self.headers_from(start, self.size())?;
         while let Some((_, header)) = headers.next_header()? {
             state.note_timestamp(header.max_timestamp(), header.last_offset())?;
         }
@@ -492,116 +285,5 @@ impl LogSegment {
     /// Cuts the records at a byte, for recovery; the indexes are the caller's business.
     pub(super) fn truncate_records(&self, size: u64) -> io::Result<()> {
         self.records.truncate(size)
-    }
-
-    /// The segment will not be written any more: adds the last time index entry and cuts the files to what is
-    /// used.
-    pub fn on_become_inactive(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        let max = state.max_timestamp()?;
-        state.time_index.maybe_append(max.timestamp, max.offset, true)?;
-        state.time_index.trim()?;
-        state.offset_index.trim()?;
-        drop(state);
-        self.records.trim()
-    }
-
-    /// Lets go of files and maps until they are needed.
-    pub fn release(&self) {
-        self.records.release();
-        self.release_indexes();
-    }
-
-    /// Lets go of the indexes' files and maps until they are needed.
-    pub fn release_indexes(&self) {
-        let mut state = self.state.lock();
-        state.offset_index.release();
-        state.time_index.release();
-        state.txn_index.release();
-    }
-
-    /// fsync of all files. No lock is held while the disk works.
-    pub fn sync(&self, fs: &Fs) -> io::Result<()> {
-        self.records.sync()?;
-        let handles = {
-            let mut state = self.state.lock();
-            let offset_and_time = [state.offset_index.handle()?, state.time_index.handle()?];
-            offset_and_time.into_iter().chain(state.txn_index.handle()?)
-        };
-        for (file, path) in handles {
-            fs.sync(&file, &path)?;
-        }
-        Ok(())
-    }
-
-    /// Whether the indexes can be what they are taken for, as far as that costs next to nothing.
-    pub fn check_sanity(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.offset_index.check_length()?;
-        state.time_index.check_length()?;
-        let entries = state.offset_index.entries().max(state.time_index.entries());
-        if entries as u64 > self.size() / LEGACY_RECORD_OVERHEAD_V0 as u64 + 1 {
-            // The zeros of an index that was not cut when its segment was closed.
-            let reason = format!("{entries} entries for {} bytes of records", self.size());
-            return Err(corrupt(state.offset_index.path(), reason));
-        }
-        state.txn_index.check_sanity()
-    }
-
-    /// Whether the indexes can be what they are taken for; looks at their first and last entries.
-    pub fn check_sanity_thoroughly(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.offset_index.check_sanity()?;
-        state.time_index.check_sanity()?;
-        state.txn_index.check_sanity()
-    }
-
-    /// Renames the files from `<name><from>` to `<name><to>`, the records first; one that is not there is left
-    /// out.
-    pub fn change_suffix(&self, fs: &Fs, from: &str, to: &str) -> io::Result<()> {
-        let renamed = |path: &Path| {
-            let name = path.to_string_lossy();
-            with_suffix(Path::new(name.strip_suffix(from).unwrap_or(&name)), to)
-        };
-        let rename = |path: &Path| fs.rename_if_exists(path, &renamed(path)).map(|()| renamed(path));
-        self.records.rename(renamed)?;
-        let mut state = self.state.lock();
-        let renamed = rename(state.offset_index.path())?;
-        state.offset_index.set_path(renamed);
-        let renamed = rename(state.time_index.path())?;
-        state.time_index.set_path(renamed);
-        let renamed = rename(state.txn_index.path())?;
-        state.txn_index.set_path(renamed);
-        Ok(())
-    }
-
-    /// Removes the files, wherever they were renamed to.
-    pub fn delete(&self, fs: &Fs) -> io::Result<()> {
-        fs.remove_if_exists(&self.records.path())?;
-        let state = self.state.lock();
-        for path in [
-            state.offset_index.path(),
-            state.time_index.path(),
-            state.txn_index.path(),
-        ] {
-            fs.remove_if_exists(path)?;
-        }
-        Ok(())
-    }
-
-    /// Follows a rename of the partition's directory.
-    pub fn set_dir(&self, dir: &Path) {
-        let moved = |path: &Path| match path.file_name() {
-            Some(name) => dir.join(name),
-            None => dir.to_owned(),
-        };
-        self.records.set_path(&moved(&self.records.path()));
-        let mut state = self.state.lock();
-        let path = moved(state.offset_index.path());
-        state.offset_index.set_path(path);
-        let path = moved(state.time_index.path());
-        state.time_index.set_path(path);
-        let path = moved(state.txn_index.path());
-        state.txn_index.set_path(path);
     }
 }

@@ -53,10 +53,20 @@ pub const CLEAN: Opening = Opening {
     log_start_offset: 0,
 };
 
+/// A directory for a log, in memory where the system has such: tests that fsync thousands of times wait for no disk.
+pub fn root() -> Arc<tempfile::TempDir> {
+    let in_memory = Path::new("/dev/shm");
+    let root = match in_memory.is_dir() {
+        true => tempfile::tempdir_in(in_memory),
+        false => tempfile::tempdir(),
+    };
+    Arc::new(root.unwrap())
+}
+
 impl TestLog {
     /// An empty log.
     pub fn new(config: LogConfig) -> Self {
-        let root = Arc::new(tempfile::tempdir().unwrap());
+        let root = root();
         Self::open(root, config, CLEAN, Fs::default()).unwrap()
     }
 

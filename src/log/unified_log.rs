@@ -118,6 +118,8 @@ pub(super) struct LoadedLog {
     pub(super) path: PathBuf,
     pub(super) segments: Segments,
     pub(super) epochs: LeaderEpochCache,
+    /// Epochs without records were dropped, which the file does not know yet.
+    pub(super) epochs_changed: bool,
     pub(super) producers: ProducerLog,
     pub(super) topic_id: Option<TopicId>,
     pub(super) log_start_offset: Offset,
@@ -137,7 +139,8 @@ impl UnifiedLog {
         let first_unstable_offset = loaded.producers.state.first_unstable_offset();
         let last_flushed_ms = context.clock.wall_ms();
         let roll_jitter_ms = roll::random_jitter(&config);
-        Arc::new_cyclic(|me| Self {
+        let epochs_changed = loaded.epochs_changed;
+        let log = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             context,
             partition,
@@ -161,7 +164,24 @@ impl UnifiedLog {
                 last_flushed_ms,
                 truncations: 0,
             }),
-        })
+        });
+        if epochs_changed {
+            log.flush_epochs_later();
+        }
+        log
+    }
+
+    /// Writes the epochs in the background, as Kafka does after loading: many logs are loaded at once, most of them
+    /// had an epoch without records, and dropping that once more does no harm.
+    fn flush_epochs_later(&self) {
+        let me = self.me.clone();
+        self.context.scheduler.schedule(0, move || {
+            if let Some(log) = me.upgrade()
+                && !log.context.dir.is_offline()
+            {
+                drop(log.context.dir.check(log.epochs.flush()));
+            }
+        });
     }
 
     /// Which partition's.

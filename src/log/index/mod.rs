@@ -1,6 +1,7 @@
-//! The three indexes of a segment. Their bytes are Kafka's; each file says which.
+//! The three indexes of a segment. Their bytes are Kafka's; each file says which. Offset and time index are both an
+//! [`entries::Index`] and differ in their entries; a transaction index is a plain file, as it is rarely there.
 
-mod mmap;
+pub mod entries;
 pub mod offset;
 pub mod time;
 pub mod transaction;

@@ -7,7 +7,7 @@ use crate::common::ids::Offset;
 use crate::config::LogConfig;
 use crate::log::FetchIsolation;
 use crate::log::names::segment_file;
-use crate::log::testing::{CLEAN, NOW_MS, Opening, TestLog, UNCLEAN, batch, copy_dir};
+use crate::log::testing::{CLEAN, NOW_MS, Opening, TestLog, UNCLEAN, batch, copy_dir, leader_batch};
 
 fn config() -> LogConfig {
     LogConfig {
@@ -31,7 +31,7 @@ fn ten_batches() -> TestLog {
 
 /// Opens a copy of a log after something was done to its files.
 fn open_after(test: &TestLog, opening: Opening, damage: impl FnOnce(&Path)) -> TestLog {
-    let root = Arc::new(tempfile::tempdir().unwrap());
+    let root = crate::log::testing::root();
     copy_dir(test.root.path(), root.path());
     damage(&root.path().join("t-0"));
     TestLog::open(root, test.config.clone(), opening, Default::default()).unwrap()
@@ -148,7 +148,8 @@ fn missing_and_impossible_indexes_are_rebuilt() {
     let test = ten_batches();
     let before = |name: &str| std::fs::read(test.path().join(name)).unwrap();
     type Damage = fn(&Path);
-    let damages: [Damage; 4] = [
+    let damages: [Damage; 5] = [
+        |dir| std::fs::remove_file(segment_file(dir, 3, ".timeindex")).unwrap(),
         |dir| std::fs::remove_file(segment_file(dir, 3, ".index")).unwrap(),
         |dir| overwrite(&segment_file(dir, 3, ".index"), |bytes| bytes.truncate(5)),
         |dir| overwrite(&segment_file(dir, 3, ".timeindex"), |bytes| bytes.push(0)),
@@ -220,6 +221,155 @@ fn a_torn_epoch_file_or_topic_id_fails_the_dir() {
             .unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
+}
+
+/// A segment of a cleaner that did not look how far apart the offsets lie, and one behind it.
+fn overflowed(config: &LogConfig) -> (TestLog, Vec<Offset>) {
+    let far = Offset::from(i32::MAX);
+    let offsets = vec![0, 5, far, far + 1, 2 * far, 3 * far + 7, 3 * far + 8];
+    let test = TestLog::new(LogConfig {
+        segment_bytes: 100_000,
+        ..config.clone()
+    });
+    for &offset in &offsets {
+        test.log
+            .append_as_follower(leader_batch(offset, 1, 0), 0)
+            .unwrap();
+    }
+    test.log.roll().unwrap();
+    test.append(batch(1, NOW_MS, 10), 0);
+    test.log.close().unwrap();
+    let mut bases: Vec<Offset> = Vec::new();
+    for name in test.files() {
+        if let Some(base) = name.strip_suffix(".log") {
+            bases.push(base.parse().unwrap());
+        }
+    }
+    let (last, overflowing) = bases.split_last().unwrap();
+    assert!(overflowing.len() > 2, "{bases:?}");
+    let mut bytes = Vec::new();
+    for &base in overflowing {
+        for suffix in [".log", ".index", ".timeindex"] {
+            let path = segment_file(&test.path(), base, suffix);
+            if suffix == ".log" {
+                bytes.extend(std::fs::read(&path).unwrap());
+            }
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    std::fs::write(segment_file(&test.path(), 0, ".log"), bytes).unwrap();
+    let all = offsets.iter().chain([last]).copied().collect();
+    (test, all)
+}
+
+fn compacted() -> LogConfig {
+    let mut config = config();
+    config.cleanup_policy.compact = true;
+    config.cleanup_policy.delete = false;
+    config
+}
+
+#[test]
+fn a_segment_whose_offsets_lie_too_far_apart_is_split() {
+    let (test, all) = overflowed(&compacted());
+    for opening in [UNCLEAN, CLEAN] {
+        let split = open_after(&test, opening, |_| {});
+        assert_eq!(offsets(&split), all);
+        assert_eq!(split.log.number_of_segments(), 4);
+        split.log.check_indexes_thoroughly().unwrap();
+        assert!(
+            !split
+                .files()
+                .iter()
+                .any(|f| f.contains("swap") || f.contains("cleaned"))
+        );
+    }
+    // Elsewhere such an offset is a flipped bit.
+    let (test, _) = overflowed(&config());
+    assert_eq!(
+        offsets(&open_after(&test, UNCLEAN, |_| {})),
+        [0, 5, Offset::from(i32::MAX)]
+    );
+}
+
+#[test]
+fn a_split_survives_death_at_any_call() {
+    let (test, all) = overflowed(&compacted());
+    for calls in 0.. {
+        let root = crate::log::testing::root();
+        copy_dir(test.root.path(), root.path());
+        // A torn end stays the end.
+        let last = segment_file(&root.path().join("t-0"), *all.last().unwrap(), ".log");
+        overwrite(&last, |bytes| bytes.push(7));
+        let fs = crate::log::testing::Dying::after(calls, 4);
+        let survived = TestLog::open(Arc::clone(&root), compacted(), UNCLEAN, fs).is_ok();
+        let test = TestLog::open(root, compacted(), UNCLEAN, Default::default()).unwrap();
+        assert_eq!(offsets(&test), all, "{calls} calls");
+        if survived {
+            assert!(calls > 20);
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_corrupt_middle_leaves_no_hole_whenever_the_recovery_dies() {
+    let test = ten_batches();
+    for calls in 0.. {
+        let root = crate::log::testing::root();
+        copy_dir(test.root.path(), root.path());
+        overwrite(&segment_file(&root.path().join("t-0"), 3, ".log"), |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        });
+        let fs = crate::log::testing::Dying::after(calls, 4);
+        let survived = TestLog::open(Arc::clone(&root), config(), UNCLEAN, fs).is_ok();
+        let test = TestLog::open(root, config(), UNCLEAN, Default::default()).unwrap();
+        assert_eq!(offsets(&test), [0, 1, 2, 3], "{calls} calls");
+        if survived {
+            assert!(calls > 10);
+            break;
+        }
+    }
+}
+
+#[test]
+fn an_index_that_leads_nowhere_is_not_followed() {
+    let test = TestLog::new(config());
+    for i in 0..40 {
+        test.append(batch(1, NOW_MS + i, 100), 0);
+    }
+    test.log.close().unwrap();
+    let all: Vec<Offset> = (0..40).collect();
+    for base in test.files().iter().filter_map(|name| name.strip_suffix(".log")) {
+        let base: Offset = base.parse().unwrap();
+        let size = std::fs::metadata(segment_file(&test.path(), base, ".index"))
+            .unwrap()
+            .len();
+        for byte in 0..size as usize {
+            let flipped = open_after(&test, CLEAN, |dir| {
+                overwrite(&segment_file(dir, base, ".index"), |bytes| bytes[byte] ^= 0x41);
+            });
+            assert_eq!(flipped.log.log_end_offset(), 40, "segment {base}, byte {byte}");
+            for offset in 0..40 {
+                let expected = &all[offset as usize..];
+                assert_eq!(flipped.read_all(offset, FetchIsolation::LogEnd), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_torn_end_is_noticed_even_after_a_clean_stop() {
+    let test = ten_batches();
+    let test = open_after(&test, CLEAN, |dir| {
+        overwrite(&segment_file(dir, 9, ".log"), |bytes| {
+            bytes.truncate(bytes.len() - 1)
+        });
+    });
+    assert_eq!(test.log.log_end_offset(), 9);
+    test.append(batch(1, NOW_MS, 10), 7);
+    assert_eq!(offsets(&test), (0..10).collect::<Vec<_>>());
 }
 
 /// Copies the files of the segment at `from` to names of the segment at `base` with a suffix.

@@ -71,14 +71,14 @@ impl LogManager {
 
     /// `flush.ms`, once.
     pub fn flush_old(&self) {
-        for log in self.all_logs() {
+        for log in self.all_logs().iter().chain(&self.all_future_logs()) {
             drop(log.flush_if_old());
         }
     }
 
     /// `producer.id.expiration.ms`, once.
     pub fn remove_expired_producers(&self) {
-        for log in self.all_logs() {
+        for log in self.all_logs().iter().chain(&self.all_future_logs()) {
             log.remove_expired_producers();
         }
     }

@@ -159,7 +159,12 @@ fn lock_dirs(
 
 /// Creates a dir and makes sure that it can be used; its one true path.
 fn prepare_dir(fs: &Fs, path: &Path) -> io::Result<PathBuf> {
-    fs.create_dir_all(path)?;
+    if !path.is_dir() {
+        fs.create_dir_all(path)?;
+        if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
+            fs.sync_dir(parent)?;
+        }
+    }
     // A dir whose meta.properties cannot be read may belong to anybody.
     MetaProperties::read(fs, path)?;
     path.canonicalize()

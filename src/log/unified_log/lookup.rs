@@ -94,7 +94,7 @@ fn first_record_since(
 ) -> io::Result<Option<TimestampedOffset>> {
     let from = segment.search_start(timestamp, start)?;
     let end = segment.size();
-    let mut headers = segment.records().headers(from.position, end)?;
+    let mut headers = segment.headers_from(from, end)?;
     while let Some((position, header)) = headers.next_header()? {
         if header.max_timestamp() < timestamp || header.last_offset() < start {
             continue;

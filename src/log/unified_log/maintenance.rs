@@ -44,41 +44,43 @@ impl UnifiedLog {
         Ok((true, self.epochs.truncate_from_start(to)))
     }
 
-    /// Applies `retention.ms`, `retention.bytes` and the log start offset; how many segments went. Only a prefix
-    /// of segments that are wholly below the high watermark goes. A log that is only compacted loses nothing but
-    /// what lies below its start.
+    /// Applies the log start offset, `retention.bytes` and `retention.ms`, in Kafka's order; how many segments
+    /// went. Only a prefix of segments that are wholly below the high watermark goes. A log that is only
+    /// compacted loses nothing but what lies below its start; and what lies below its start never takes the
+    /// active segment with it, as only the other two rules roll a new one.
     pub fn delete_old_segments(&self) -> Result<usize, LogError> {
         let config = self.config();
         let start = self.log_start_offset();
-        let mut deleted = self.delete_prefix("log start offset", |_, next| next <= start)?;
-        if config.cleanup_policy.delete {
-            if config.retention_ms >= 0 {
-                let oldest = self.context.clock.wall_ms().saturating_sub(config.retention_ms);
-                let dir = &self.context.dir;
-                deleted += self.delete_prefix("retention.ms", |segment, _| {
-                    dir.check(segment.largest_timestamp())
-                        .is_ok_and(|newest| newest < oldest)
-                })?;
-            }
-            if let Ok(limit) = u64::try_from(config.retention_bytes) {
-                let mut excess = self.size().saturating_sub(limit);
-                deleted += self.delete_prefix("retention.bytes", |segment, _| {
-                    let goes = segment.size() <= excess;
-                    if goes {
-                        excess -= segment.size();
-                    }
-                    goes
-                })?;
-            }
+        let mut deleted = self.delete_prefix("log start offset", |_, next| {
+            next.is_some_and(|next| next <= start)
+        })?;
+        if !config.cleanup_policy.delete {
+            return Ok(deleted);
+        }
+        let limit = u64::try_from(config.retention_bytes).ok();
+        if let Some(mut excess) = limit.and_then(|limit| self.size().checked_sub(limit)) {
+            deleted += self.delete_prefix("retention.bytes", |segment, _| {
+                let left = excess.checked_sub(segment.size());
+                excess = left.unwrap_or(excess);
+                left.is_some()
+            })?;
+        }
+        if config.retention_ms >= 0 {
+            let oldest = self.context.clock.wall_ms().saturating_sub(config.retention_ms);
+            let dir = &self.context.dir;
+            deleted += self.delete_prefix("retention.ms", |segment, _| {
+                let newest = dir.check(segment.largest_timestamp());
+                newest.is_ok_and(|newest| newest < oldest)
+            })?;
         }
         Ok(deleted)
     }
 
-    /// Deletes segments from the start on as long as `goes` says so of a segment and the offset behind it.
+    /// Deletes segments from the start on as long as `goes` says so of a segment and the base offset of the next.
     fn delete_prefix(
         &self,
         reason: &'static str,
-        mut goes: impl FnMut(&Arc<LogSegment>, Offset) -> bool,
+        mut goes: impl FnMut(&Arc<LogSegment>, Option<Offset>) -> bool,
     ) -> Result<usize, LogError> {
         let mut writer = self.writer.lock();
         self.ensure_open(&writer)?;
@@ -89,9 +91,9 @@ impl UnifiedLog {
         };
         let mut count = 0;
         for (i, segment) in segments.iter().enumerate() {
-            let next = segments.get(i + 1).map_or(end, |s| s.base_offset());
-            let is_active = i + 1 == segments.len();
-            if next > high_watermark || (is_active && segment.size() == 0) || !goes(segment, next) {
+            let next = segments.get(i + 1).map(|s| s.base_offset());
+            let is_empty_active = next.is_none() && segment.size() == 0;
+            if next.unwrap_or(end) > high_watermark || is_empty_active || !goes(segment, next) {
                 break;
             }
             count += 1;
@@ -205,11 +207,10 @@ impl UnifiedLog {
         self.ensure_open(&writer)?;
         let dir = &self.context.dir;
         writer.closed = close;
-        dir.check(dir.fs().rename(&writer.path, to))?;
+        dir.check(self.epochs.move_dir(to, || dir.fs().rename(&writer.path, to)))?;
         dir.check(dir.fs().sync_dir(dir.path()))?;
         writer.path = to.to_owned();
         writer.producers.set_dir(to);
-        self.epochs.set_dir(to);
         for segment in self.view.lock().segments.iter() {
             segment.set_dir(to);
             if close {

@@ -326,6 +326,38 @@ fn retention_by_size_keeps_at_least_the_limit() {
 }
 
 #[test]
+fn deleted_records_do_not_take_the_active_segment_with_them() {
+    let test = TestLog::new(LogConfig {
+        retention_ms: -1,
+        ..small_segments()
+    });
+    test.fill(10, 200);
+    test.commit();
+    assert!(test.log.maybe_increment_log_start_offset(10).unwrap());
+    assert_eq!(test.log.delete_old_segments().unwrap(), 3);
+    assert_eq!(
+        (test.log.first_segment_base_offset(), test.log.log_start_offset()),
+        (9, 10)
+    );
+}
+
+#[test]
+fn compaction_may_ask_for_a_roll_before_segment_ms() {
+    let mut config = LogConfig {
+        segment_ms: 10_000,
+        max_compaction_lag_ms: 500,
+        ..LogConfig::default()
+    };
+    for (compact, segments) in [(false, 1), (true, 2)] {
+        config.cleanup_policy.compact = compact;
+        let test = TestLog::new(config.clone());
+        test.append(batch(1, NOW_MS, 10), 0);
+        test.append(batch(1, NOW_MS + 501, 10), 0);
+        assert_eq!(test.log.number_of_segments(), segments);
+    }
+}
+
+#[test]
 fn a_compacted_log_loses_only_what_lies_below_its_start() {
     let mut config = LogConfig {
         retention_ms: 1,
