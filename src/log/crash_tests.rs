@@ -1,0 +1,332 @@
+//! A disk that dies at every single call of everything a log does, cut writes included, and what the next start makes
+//! of the files. The first run of a script, on a disk that works, tells what the log holds after each step; a run
+//! that dies within a step must come back with what both sides of that step have, and nothing that neither has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::error::AppendError;
+use super::fs::Fs;
+use super::testing::{self, CLEAN, Dying, NOW_MS, Opening, TestLog, UNCLEAN, batch};
+use super::unified_log::{AppendOrigin, FetchIsolation};
+use crate::common::ids::{LeaderEpoch, Offset};
+use crate::config::LogConfig;
+use crate::record::{BatchBuilder, RecordBatches};
+
+/// How many bytes of the fatal write reach the disk.
+const CUTS: [usize; 5] = [0, 1, 17, 61, 150];
+
+/// What is done to a log.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// As the leader, so many batches of one record.
+    Lead(LeaderEpoch, usize),
+    /// As a follower, from a leader in that epoch; by an idempotent producer.
+    Follow(LeaderEpoch, usize),
+    /// The high watermark reaches the end.
+    Commit,
+    Roll,
+    Flush,
+    /// DeleteRecords.
+    MoveStart(Offset),
+    /// Retention, once so much time has passed.
+    Retain(i64),
+    /// What was marked as deleted is removed.
+    Tick,
+    Truncate(Offset),
+    TruncateFully(Offset),
+    Close,
+}
+
+/// Timestamp of each batch by its offset: no two batches have the same.
+type Content = BTreeMap<Offset, i64>;
+
+/// What a log holds after a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct State {
+    start: Offset,
+    content: Content,
+}
+
+impl State {
+    fn of(test: &TestLog) -> Self {
+        let start = test.log.log_start_offset();
+        Self {
+            start,
+            content: content(test, start),
+        }
+    }
+}
+
+/// All batches; from `epochs_from` on the log must know their epochs.
+fn content(test: &TestLog, epochs_from: Offset) -> Content {
+    let mut offset = test.log.log_start_offset();
+    let mut found = Content::new();
+    while let Some(slice) = test
+        .log
+        .read(offset, 1 << 20, FetchIsolation::LogEnd, true)
+        .unwrap()
+        .records
+    {
+        for batch in RecordBatches::new(&slice.read().unwrap()) {
+            let batch = batch.unwrap();
+            assert!(batch.is_valid_crc(), "offset {}", batch.base_offset());
+            found.insert(batch.base_offset(), batch.max_timestamp());
+            // Of what lies below a start that was not checkpointed epochs are no longer known.
+            match test.log.epoch_for_offset(batch.base_offset()) {
+                None => assert!(batch.base_offset() < epochs_from, "{found:?}"),
+                epoch => assert_eq!(epoch, Some(batch.partition_leader_epoch()), "{found:?}"),
+            }
+            offset = batch.next_offset();
+        }
+    }
+    assert_eq!(offset, test.log.log_end_offset());
+    found
+}
+
+fn followed(test: &TestLog, epoch: LeaderEpoch, timestamp: i64) -> Bytes {
+    let sequence = (timestamp - NOW_MS) as i32;
+    let mut builder = BatchBuilder::new(test.log.log_end_offset())
+        .partition_leader_epoch(epoch)
+        .producer(7, 0, sequence);
+    builder.append(timestamp, None, Some(&[b'f'; 90]), &[]);
+    builder.build()
+}
+
+/// Does one step; `clock` numbers the batches.
+fn take(test: &TestLog, step: Step, clock: &mut i64) -> Result<(), AppendError> {
+    match step {
+        Step::Lead(epoch, count) | Step::Follow(epoch, count) => {
+            for _ in 0..count {
+                *clock += 1;
+                match step {
+                    Step::Lead(..) => {
+                        test.log
+                            .append_as_leader(batch(1, *clock, 80), epoch, AppendOrigin::Client)
+                    }
+                    _ => test.log.append_as_follower(followed(test, epoch, *clock), epoch),
+                }?;
+            }
+        }
+        Step::Commit => test.commit(),
+        Step::Roll => test.log.roll()?,
+        Step::Flush => test.log.flush()?,
+        Step::MoveStart(to) => drop(test.log.maybe_increment_log_start_offset(to)?),
+        Step::Retain(ms) => {
+            test.clock.advance(ms);
+            test.log.delete_old_segments()?;
+        }
+        Step::Tick => test.clock.advance(test.config.file_delete_delay_ms),
+        Step::Truncate(to) => drop(test.log.truncate_to(to)?),
+        Step::TruncateFully(to) => test.log.truncate_fully_and_start_at(to)?,
+        Step::Close => test.log.close()?,
+    }
+    test.scheduler.run_due();
+    Ok(())
+}
+
+/// Every batch an own step: appends are acknowledged one by one.
+fn single(script: &[Step]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for &step in script {
+        match step {
+            Step::Lead(epoch, count) => steps.extend(vec![Step::Lead(epoch, 1); count]),
+            Step::Follow(epoch, count) => steps.extend(vec![Step::Follow(epoch, 1); count]),
+            other => steps.push(other),
+        }
+    }
+    steps
+}
+
+/// Runs a script, dies at every call of it, recovers; how many deaths that were.
+fn die_everywhere(config: &LogConfig, script: &[Step]) -> usize {
+    let steps = single(script);
+    let healthy = TestLog::new(config.clone());
+    let mut clock = NOW_MS;
+    let mut states = vec![State::of(&healthy)];
+    for &step in &steps {
+        take(&healthy, step, &mut clock).unwrap();
+        states.push(match step {
+            Step::Close => states.last().cloned().unwrap(),
+            _ => State::of(&healthy),
+        });
+    }
+    let mut deaths = 0;
+    for cut in CUTS {
+        for calls in 0.. {
+            let root = testing::root();
+            let fs = Dying::after(calls, cut);
+            let opened = TestLog::open(Arc::clone(&root), config.clone(), CLEAN, fs);
+            let (survived, recovery_point) = match opened {
+                Err(_) => (0, 0),
+                Ok(test) => {
+                    let mut clock = NOW_MS;
+                    let failed = |step: &Step| take(&test, *step, &mut clock).is_err();
+                    let survived = steps.iter().position(failed).unwrap_or(steps.len());
+                    (survived, test.log.recovery_point())
+                }
+            };
+            let died = survived < steps.len();
+            // A checkpoint may be as new as the recovery point, or lost.
+            let opening = Opening {
+                recovery_point: if calls % 2 == 0 { recovery_point } else { 0 },
+                ..UNCLEAN
+            };
+            if calls % 3 == 0 {
+                let fs = Dying::after(calls * 31 % 45, cut);
+                drop(TestLog::open(Arc::clone(&root), config.clone(), opening, fs));
+            }
+            let after = &states[(survived + 1).min(steps.len())];
+            check(
+                root,
+                config,
+                opening,
+                &states[survived],
+                after,
+                &format!("{calls} calls, cut at {cut}, in {:?}", steps.get(survived)),
+            );
+            if !died {
+                break;
+            }
+            deaths += 1;
+        }
+    }
+    deaths
+}
+
+/// What lies between the states before and after the step that failed.
+fn check(
+    root: Arc<tempfile::TempDir>,
+    config: &LogConfig,
+    opening: Opening,
+    before: &State,
+    after: &State,
+    case: &str,
+) {
+    let test = TestLog::open(root, config.clone(), opening, Fs::default())
+        .unwrap_or_else(|error| panic!("{case}: {error}"));
+    let start = before.start.max(after.start);
+    let found = content(&test, start);
+    for (offset, timestamp) in before.content.range(start..) {
+        let is_lost = after.content.get(offset) == Some(timestamp) && found.get(offset) != Some(timestamp);
+        assert!(!is_lost, "{case}: lost offset {offset}; {found:?}");
+    }
+    for (offset, timestamp) in found.range(before.start.min(after.start)..) {
+        let known = [before, after].map(|state| state.content.get(offset));
+        assert!(
+            known.contains(&Some(timestamp)),
+            "{case}: offset {offset} out of nowhere"
+        );
+    }
+    let offsets: Vec<Offset> = found.keys().copied().collect();
+    assert!(
+        offsets.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+        "{case}: a hole in {offsets:?}"
+    );
+    test.log.check_indexes_thoroughly().unwrap();
+    for (offset, timestamp) in &found {
+        let by_time = test.log.offset_by_timestamp(*timestamp).unwrap();
+        assert_eq!(by_time.map(|(_, offset, _)| offset), Some(*offset), "{case}");
+    }
+    let end = test.log.log_end_offset();
+    let records = followed(&test, 99, NOW_MS + 1_000_000);
+    test.log.append_as_follower(records, 99).unwrap();
+    assert_eq!(test.log.log_end_offset(), end + 1, "{case}");
+    let producers = test.log.active_producers();
+    assert_eq!(producers[0].last_sequence, 1_000_000, "{case}");
+    test.log.close().unwrap();
+    let test = test.reopen(CLEAN);
+    assert_eq!(test.log.log_end_offset(), end + 1, "{case}");
+}
+
+fn config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 700,
+        index_interval_bytes: 100,
+        segment_index_bytes: 240,
+        retention_ms: 1000,
+        ..LogConfig::default()
+    }
+}
+
+#[test]
+fn appends_rolls_and_flushes_survive_death_at_any_call() {
+    use Step::*;
+    let script = [
+        Lead(0, 4),
+        Follow(0, 4),
+        Flush,
+        Follow(1, 3),
+        Roll,
+        Lead(2, 5),
+        Flush,
+        Follow(2, 2),
+        Close,
+    ];
+    let mut deaths = die_everywhere(&config(), &script);
+    deaths += die_everywhere(
+        &LogConfig {
+            preallocate: true,
+            flush_messages: 3,
+            ..config()
+        },
+        &script,
+    );
+    assert!(deaths > 1000, "{deaths}");
+}
+
+#[test]
+fn retention_survives_death_at_any_call() {
+    use Step::*;
+    let script = [
+        Lead(0, 7),
+        Follow(1, 8),
+        Commit,
+        MoveStart(6),
+        Retain(0),
+        Tick,
+        Follow(2, 4),
+        Commit,
+        Retain(2_000_000),
+        Lead(3, 3),
+        Tick,
+        Close,
+    ];
+    let deaths = die_everywhere(&config(), &script);
+    assert!(deaths > 800, "{deaths}");
+}
+
+#[test]
+fn truncation_survives_death_at_any_call() {
+    use Step::*;
+    let partial = [
+        Follow(0, 7),
+        Lead(1, 8),
+        Flush,
+        Truncate(9),
+        Follow(2, 5),
+        Truncate(4),
+        Tick,
+        Truncate(2),
+        Follow(4, 4),
+        Close,
+    ];
+    let to_new_start = [
+        Follow(0, 9),
+        TruncateFully(4),
+        Lead(1, 6),
+        Commit,
+        MoveStart(8),
+        Retain(0),
+        Truncate(3),
+        Follow(2, 6),
+        TruncateFully(100),
+        Follow(3, 4),
+        Tick,
+        Close,
+    ];
+    let deaths = die_everywhere(&config(), &partial) + die_everywhere(&config(), &to_new_start);
+    assert!(deaths > 1500, "{deaths}");
+}
