@@ -13,6 +13,7 @@ use barnabas::common::clock::SystemClock;
 use barnabas::common::ids::TopicPartition;
 use barnabas::config::{BrokerConfig, LogConfig};
 use barnabas::log::{AppendOrigin, LogManager};
+use barnabas::metrics::Registry;
 use barnabas::record::BatchBuilder;
 use bytes::Bytes;
 
@@ -75,7 +76,12 @@ fn write(path: &std::path::Path, batches: &[Bytes], bytes: usize) -> anyhow::Res
 /// The same of appending them to a log.
 fn append(root: &std::path::Path, batches: &[Bytes], bytes: usize) -> anyhow::Result<[f64; 2]> {
     let config = BrokerConfig::for_test(1, &root.join("logs"));
-    let manager = LogManager::open(&config, &|_| LogConfig::default(), SystemClock::shared())?;
+    let manager = LogManager::open(
+        &config,
+        &|_| LogConfig::default(),
+        SystemClock::shared(),
+        &Registry::default(),
+    )?;
     manager.start_background();
     let partition = TopicPartition::new("t", 0);
     let log = manager.get_or_create_log(&partition, None, true, LogConfig::default())?;
