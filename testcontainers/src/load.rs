@@ -10,7 +10,6 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::wait::wait_for;
@@ -89,11 +88,16 @@ async fn write(
     loop {
         while flying.len() < window && !stop.load(Ordering::Relaxed) {
             let (number, payload) = (next, format!("{next}:{padding}"));
-            let (producer, topic) = (producer.clone(), topic.to_owned());
+            // Handed over here, so that the producer has them in the order of their numbers.
+            let key = number.to_string();
+            let record = FutureRecord::to(topic).key(&key).payload(&payload);
+            let sent = producer.send_result(record).map_err(|(error, _)| error);
             flying.spawn(async move {
-                let key = number.to_string();
-                let record = FutureRecord::to(&topic).key(&key).payload(&payload);
-                (number, producer.send(record, Timeout::Never).await.is_ok())
+                let delivered = match sent {
+                    Ok(delivery) => matches!(delivery.await, Ok(Ok(_))),
+                    Err(_) => false,
+                };
+                (number, delivered)
             });
             next += 1;
         }
@@ -208,5 +212,20 @@ pub fn assert_nothing_twice(contents: &Contents) -> Result<()> {
     let mut found = occurrences(contents);
     found.retain(|_, count| *count > 1);
     ensure!(found.is_empty(), "there more than once: {found:?}");
+    Ok(())
+}
+
+/// Fails, naming the first, if a number comes after a higher one in its partition: an idempotent producer's must not,
+/// unless one of its records was given up.
+pub fn assert_in_order(contents: &Contents) -> Result<()> {
+    for (partition, records) in contents {
+        let numbers: Vec<u64> = records
+            .iter()
+            .filter_map(|(_, value)| String::from_utf8_lossy(value).split(':').next()?.parse().ok())
+            .collect();
+        if let Some(pair) = numbers.windows(2).find(|pair| pair[0] >= pair[1]) {
+            anyhow::bail!("partition {partition}: {} comes after {}", pair[1], pair[0]);
+        }
+    }
     Ok(())
 }

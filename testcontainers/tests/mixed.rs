@@ -3,14 +3,13 @@
 //! With `BARNABAS_TEST_KIND=kafka` all three brokers are Apache Kafka's: what the JVM complains about then, it may
 //! complain about here too ([`JUSTIFIED`]).
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use barnabas_testcontainers::load::{
     Contents, Load, Written, assert_nothing_lost, assert_nothing_twice, read_all,
 };
+use barnabas_testcontainers::replicas::assert_equal_replicas;
 use barnabas_testcontainers::tools::{CONSOLE_CONSUMER, DUMP_LOG_SEGMENTS, kafka_tool, zk_get};
 use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Broker, Cluster, Kind};
@@ -53,7 +52,7 @@ async fn finish(cluster: &Cluster, load: Load) -> Result<()> {
     let written = load.stop().await?;
     let contents = read_all(&cluster.client(), TOPIC).await?;
     assert_exactly_once(&written, &contents)?;
-    assert_equal_replicas(cluster).await?;
+    assert_replicas(cluster).await?;
     assert_silent_jvm(cluster)?;
     for broker in OURS {
         let output = cluster.brokers[broker].output();
@@ -77,20 +76,8 @@ fn assert_exactly_once(written: &Written, contents: &Contents) -> Result<()> {
 }
 
 /// Every replica of every partition has the same bytes; Kafka's own tool finds nothing wrong with ours.
-async fn assert_equal_replicas(cluster: &Cluster) -> Result<()> {
-    for partition in 0..PARTITIONS {
-        let name = format!("{TOPIC}-{partition}");
-        wait_for(&format!("equal replicas of {name}"), LIMIT, || async {
-            let logs: Vec<_> = (0..3)
-                .map(|b| log_bytes(&cluster.brokers[b].log_dir().join(&name)).ok())
-                .collect();
-            let same =
-                logs[0].as_ref().is_some_and(|log| !log.is_empty()) && logs.iter().all(|log| *log == logs[0]);
-            same.then_some(())
-        })
-        .await
-        .with_context(|| sizes(cluster, &name))?;
-    }
+async fn assert_replicas(cluster: &Cluster) -> Result<()> {
+    assert_equal_replicas(cluster, TOPIC, PARTITIONS).await?;
     let segment = cluster.brokers[OURS[0]]
         .log_dir()
         .join(format!("{TOPIC}-0/00000000000000000000.log"));
@@ -105,33 +92,6 @@ async fn assert_equal_replicas(cluster: &Cluster) -> Result<()> {
         "{dumped}"
     );
     Ok(())
-}
-
-/// The bytes of all segments of a partition, in the order of their offsets.
-fn log_bytes(partition: &Path) -> Result<Vec<u8>> {
-    let mut segments = BTreeMap::new();
-    for entry in std::fs::read_dir(partition)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            segments.insert(path.clone(), std::fs::read(path)?);
-        }
-    }
-    Ok(segments.into_values().flatten().collect())
-}
-
-/// How long each replica is and where it first differs from the JVM's.
-fn sizes(cluster: &Cluster, name: &str) -> String {
-    let read = |b: usize| log_bytes(&cluster.brokers[b].log_dir().join(name)).unwrap_or_default();
-    let jvm = read(JVM);
-    let describe = |b: usize| {
-        let log = read(b);
-        let differs = log.iter().zip(&jvm).position(|(a, b)| a != b);
-        format!(
-            "broker {b}: {} bytes, differs from the JVM's at {differs:?}\n",
-            log.len()
-        )
-    };
-    (0..3).map(describe).collect()
 }
 
 fn assert_silent_jvm(cluster: &Cluster) -> Result<()> {
