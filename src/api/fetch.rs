@@ -15,9 +15,10 @@ use crate::protocol::fetch_response::{
 };
 use crate::protocol::messages::FetchRequest;
 use crate::protocol::{Chunk, FileRange};
+use crate::record::RecordBatches;
 use crate::record::conversion::down_convert;
 use crate::replica::fetch_session::{ForgottenPartition, SessionRequest};
-use crate::replica::{FetchParams, FetchPartition, FetchPartitionData, ReplicaManager};
+use crate::replica::{ClientMetadata, FetchParams, FetchPartition, FetchPartitionData, ReplicaManager};
 
 /// Up to this version the limits hold even for the first batch.
 const LAST_VERSION_WITH_HARD_LIMIT: i16 = 2;
@@ -35,6 +36,9 @@ const FIRST_VERSION_WITH_REPLICA_STATE: i16 = 15;
 /// First version that names the current leader (KIP-951).
 const FIRST_VERSION_WITH_CURRENT_LEADER: i16 = 16;
 const READ_COMMITTED: i8 = 1;
+const CONSUMER: i32 = -1;
+/// How far to look for records that an old client can read, in reads.
+const READS_FOR_OLD_CLIENTS_MAX: usize = 64;
 
 /// Serves versions 0 to 17.
 pub async fn handle(api: &Api, context: &RequestContext, request: FetchRequest) -> FetchResponse {
@@ -48,7 +52,7 @@ pub async fn serve(
     request: FetchRequest,
 ) -> FetchResponse {
     let image = replicas.metadata().image();
-    let params = params(replicas, context.api_version, &request);
+    let params = params(replicas, context, &request);
     let session = session_request(context.api_version, &params, request, &image);
     let sessions = replicas.fetch_sessions();
     let session = match sessions.context(session, &image, replicas.monotonic_ms()) {
@@ -70,14 +74,15 @@ pub async fn serve(
             let mut results: Vec<_> = results.into_iter().map(Some).collect();
             let selected = chosen.selected.into_iter();
             let selected = selected.filter_map(|index| results[index].take()).collect();
-            let records = records_of(replicas, context.api_version, selected).await;
+            let records = records_of(replicas, context.api_version, &params, selected).await;
             response(replicas, context, chosen.session_id, records)
         }
         Err(error) => FetchResponse::error(error),
     }
 }
 
-fn params(replicas: &ReplicaManager, version: i16, request: &FetchRequest) -> FetchParams {
+fn params(replicas: &ReplicaManager, context: &RequestContext, request: &FetchRequest) -> FetchParams {
+    let version = context.api_version;
     let replica_id = match version {
         FIRST_VERSION_WITH_REPLICA_STATE.. => request.replica_state.replica_id.0,
         _ => request.replica_id.0,
@@ -92,11 +97,16 @@ fn params(replicas: &ReplicaManager, version: i16, request: &FetchRequest) -> Fe
         max_bytes,
         hard_max_bytes_limit: version <= LAST_VERSION_WITH_HARD_LIMIT,
         isolation: match request.isolation_level {
-            _ if is_from_follower => FetchIsolation::LogEnd,
+            // Who only looks, with replica id -2, sees what replicas see.
+            _ if replica_id != CONSUMER => FetchIsolation::LogEnd,
             READ_COMMITTED => FetchIsolation::TxnCommitted,
             _ => FetchIsolation::HighWatermark,
         },
         fetch_only_leader: is_from_follower || version < FIRST_VERSION_FROM_FOLLOWERS,
+        client: (!is_from_follower && version >= FIRST_VERSION_FROM_FOLLOWERS).then(|| ClientMetadata {
+            rack: request.rack_id.to_string(),
+            listener: context.listener.clone(),
+        }),
     }
 }
 
@@ -175,54 +185,84 @@ fn check(
 
 /// The records as they are to be sent: ranges of files, or for old clients messages of an old format in memory.
 async fn records_of(
-    replicas: &ReplicaManager,
+    replicas: &Arc<ReplicaManager>,
     version: i16,
+    params: &FetchParams,
     results: Vec<(FetchPartition, FetchPartitionData)>,
 ) -> Vec<(FetchPartition, FetchPartitionData, Vec<Chunk>)> {
-    let limit = replicas.config().socket_request_max_bytes;
-    let chunks = move |(fetch, mut data): (FetchPartition, FetchPartitionData)| {
-        let Some(slice) = data.records.take() else {
-            return (fetch, data, Vec::new());
+    let mut chunked = Vec::with_capacity(results.len());
+    for (fetch, mut data) in results {
+        let chunks = match data.records.take() {
+            None => Ok(Vec::new()),
+            Some(slice) if version > LAST_VERSION_BEFORE_FORMAT_2 => Ok(vec![Chunk::File(FileRange {
+                file: slice.file,
+                position: slice.position,
+                length: slice.length,
+            })]),
+            Some(slice) => {
+                let converted = converted(replicas, version, params, &fetch, slice).await;
+                converted.map(|bytes| vec![Chunk::Bytes(bytes.into())])
+            }
         };
-        if version > LAST_VERSION_BEFORE_FORMAT_2 {
-            let (file, position, length) = (slice.file, slice.position, slice.length);
-            return (
-                fetch,
-                data,
-                vec![Chunk::File(FileRange {
-                    file,
-                    position,
-                    length,
-                })],
-            );
-        }
-        match down_converted(&slice, version, fetch.fetch_offset, limit) {
-            Ok(bytes) => (fetch, data, vec![Chunk::Bytes(bytes.into())]),
+        chunked.push(match chunks {
+            Ok(chunks) => (fetch, data, chunks),
             Err(error) => (fetch, FetchPartitionData::error(error), Vec::new()),
-        }
-    };
-    if version > LAST_VERSION_BEFORE_FORMAT_2 {
-        return results.into_iter().map(chunks).collect();
+        });
     }
-    let work = tokio::task::spawn_blocking(move || results.into_iter().map(chunks).collect());
-    work.await.unwrap_or_else(|failure| {
-        tracing::error!(%failure, "records were not converted for an old client");
-        Vec::new()
-    })
+    chunked
 }
 
+/// What an old client can read. Where that is nothing, for the old formats have no control batches, it reads on: the
+/// client would ask for the same range for ever. (Kafka sends half a message then, at which clients give up.)
+async fn converted(
+    replicas: &Arc<ReplicaManager>,
+    version: i16,
+    params: &FetchParams,
+    fetch: &FetchPartition,
+    slice: FileSlice,
+) -> Result<Vec<u8>, ErrorCode> {
+    let limit = replicas.config().socket_request_max_bytes;
+    let at_once = FetchParams {
+        max_wait: Duration::ZERO,
+        ..params.clone()
+    };
+    let mut fetch = fetch.clone();
+    let mut next = Some(slice);
+    for _ in 0..READS_FOR_OLD_CLIENTS_MAX {
+        let Some(slice) = next.take() else { break };
+        let offset = fetch.fetch_offset;
+        let work = tokio::task::spawn_blocking(move || down_converted(&slice, version, offset, limit));
+        let (bytes, end) = work.await.unwrap_or_else(|failure| {
+            tracing::error!(%failure, "records were not converted for an old client");
+            Err(ErrorCode::UnknownServerError)
+        })?;
+        if !bytes.is_empty() || end <= offset {
+            return Ok(bytes);
+        }
+        fetch.fetch_offset = end;
+        let data = replicas
+            .fetch_records(&at_once, std::slice::from_ref(&fetch))
+            .await;
+        next = data.into_iter().next().and_then(|data| data.records);
+    }
+    Ok(Vec::new())
+}
+
+/// Messages of the format of `version`, and the offset behind the last batch that was looked at.
 fn down_converted(
     slice: &FileSlice,
     version: i16,
     first_offset: Offset,
     limit: usize,
-) -> Result<Vec<u8>, ErrorCode> {
+) -> Result<(Vec<u8>, Offset), ErrorCode> {
     let records = slice.read().map_err(|error| {
         tracing::error!(%error, "records cannot be read for conversion");
         ErrorCode::UnknownServerError
     })?;
     let format = if version <= LAST_VERSION_OF_FORMAT_0 { 0 } else { 1 };
-    down_convert(&records, format, first_offset, limit).map_err(|invalid| invalid.code)
+    let converted = down_convert(&records, format, first_offset, limit).map_err(|invalid| invalid.code)?;
+    let last = RecordBatches::new(&records).map_while(Result::ok).last();
+    Ok((converted, last.map_or(first_offset, |batch| batch.next_offset())))
 }
 
 fn response(

@@ -6,4 +6,5 @@ mod deleting;
 mod failover;
 mod orders;
 mod reading;
+mod throttling;
 mod writing;

@@ -12,6 +12,7 @@ pub mod read;
 pub mod replica;
 
 pub use isr_state::{IsrProposal, IsrState};
+pub use partition::read_replicas::ReadReplica;
 pub use partition::{Effects, Partition};
 pub use partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
 pub use read::{FollowerFetch, ReadInfo, ReadRequest, error_code};

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 mod future;
+pub mod read_replicas;
 
 use super::isr_state::IsrProposal;
 use super::partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
@@ -79,6 +80,11 @@ impl Partition {
     pub fn leader_and_epoch(&self) -> (BrokerId, LeaderEpoch) {
         let inner = self.inner.lock();
         (inner.state.leader(), inner.state.leader_epoch())
+    }
+
+    /// Whether a broker is in the ISR that the controller last confirmed.
+    pub fn is_in_sync(&self, broker: BrokerId) -> bool {
+        self.inner.lock().state.isr().committed().contains(&broker)
     }
 
     /// The local log, whoever leads.

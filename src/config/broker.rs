@@ -57,6 +57,9 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// The value of `replica.selector.class` that has consumers read in their own rack (KIP-392).
+pub const RACK_AWARE_REPLICA_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 /// What a broker is told by its `server.properties`. Durations are in milliseconds, sizes in bytes, unless the
 /// name says otherwise; each field is the Kafka key of the same name with dots for underscores.
 #[derive(Clone, Debug)]
@@ -125,6 +128,11 @@ pub struct BrokerConfig {
     pub alter_log_dirs_replication_quota_window_num: usize,
     pub alter_log_dirs_replication_quota_window_size_seconds: u64,
     pub replica_alter_log_dirs_io_max_bytes_per_second: u64,
+    pub replication_quota_window_num: usize,
+    pub replication_quota_window_size_seconds: u64,
+    pub leader_replication_throttled_rate: u64,
+    pub follower_replication_throttled_rate: u64,
+    pub replica_selector_class: Option<String>,
 
     pub num_recovery_threads_per_data_dir: usize,
     pub log_flush_offset_checkpoint_interval_ms: u64,

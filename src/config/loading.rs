@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::broker::BrokerConfig;
+use super::broker::{BrokerConfig, RACK_AWARE_REPLICA_SELECTOR};
 use super::definition::{Support, broker_key, listener_base_key};
 use super::error::{ConfigError, Warning};
 use super::listeners::Listeners;
@@ -21,6 +21,12 @@ macro_rules! read {
         }
     };
 }
+
+/// Who may say that consumers rather read from a follower: Kafka's own two; classes cannot be loaded here.
+const REPLICA_SELECTORS: [&str; 2] = [
+    "org.apache.kafka.common.replica.LeaderSelector",
+    RACK_AWARE_REPLICA_SELECTOR,
+];
 
 impl BrokerConfig {
     /// Reads everything out of properties. The warnings are for the log; an error names key, value and place.
@@ -72,6 +78,8 @@ impl BrokerConfig {
             replica_high_watermark_checkpoint_interval_ms num_replica_alter_log_dirs_threads
             alter_log_dirs_replication_quota_window_num alter_log_dirs_replication_quota_window_size_seconds
             replica_alter_log_dirs_io_max_bytes_per_second
+            replication_quota_window_num replication_quota_window_size_seconds
+            leader_replication_throttled_rate follower_replication_throttled_rate replica_selector_class
             num_recovery_threads_per_data_dir log_flush_offset_checkpoint_interval_ms
             log_flush_start_offset_checkpoint_interval_ms log_flush_scheduler_interval_ms
             log_retention_check_interval_ms log_initial_task_delay_ms
@@ -129,6 +137,12 @@ impl BrokerConfig {
             if !matches!(port, Some(Ok(_))) {
                 return Err(reader.refuse("barnabas.metrics.listener", "value must be host:port"));
             }
+        }
+        if let Some(class) = &self.replica_selector_class
+            && !REPLICA_SELECTORS.contains(&class.as_str())
+        {
+            let reason = format!("value must be one of {}", REPLICA_SELECTORS.join(", "));
+            return Err(reader.refuse("replica.selector.class", reason));
         }
         let queued_bytes: i64 = reader.read("queued.max.request.bytes")?;
         if queued_bytes > 0 && (queued_bytes as u64) < self.socket_request_max_bytes as u64 {

@@ -10,7 +10,7 @@ pub mod properties;
 mod reader;
 pub mod topic;
 
-pub use broker::{BrokerConfig, Endpoint, SecurityProtocol};
+pub use broker::{BrokerConfig, Endpoint, RACK_AWARE_REPLICA_SELECTOR, SecurityProtocol};
 pub use error::{ConfigError, Warning};
 pub use properties::{Origin, Properties, Property};
 pub use topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};

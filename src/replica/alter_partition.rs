@@ -191,7 +191,7 @@ impl ReplicaManager {
             AlterPartitionOutcome::Committed => &counters.shrinks,
             _ => &counters.failed_updates,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.mark(1);
     }
 }
 

@@ -93,8 +93,10 @@ impl ReplicaManager {
             .partition(name)
             .map_err(|code| refused(code, "the partition is not on this broker"))?;
         let now_ms = self.clock.monotonic_ms();
-        let (info, epoch, effects) =
-            partition.append_as_leader(records, origin, required_acks, now_ms, image)?;
+        let appended = partition.append_as_leader(records, origin, required_acks, now_ms, image);
+        let info = appended.as_ref().ok().map(|(info, ..)| info);
+        self.topic_metrics.produced(&name.topic, info);
+        let (info, epoch, effects) = appended?;
         self.apply(&partition, effects);
         Ok((info, epoch, partition))
     }

@@ -27,6 +27,17 @@ pub struct FetchParams {
     pub isolation: FetchIsolation,
     /// Only leaders may answer: replicas, and consumers that know nothing of KIP-392.
     pub fetch_only_leader: bool,
+    /// Of consumers that may be sent to a follower.
+    pub client: Option<ClientMetadata>,
+}
+
+/// What there is to choose a replica by. Kafka 3.9: `ClientMetadata`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientMetadata {
+    /// `client.rack`; empty if the client has none.
+    pub rack: String,
+    /// The listener by which it came, and by which it will go to the other broker.
+    pub listener: String,
 }
 
 impl FetchParams {
@@ -138,6 +149,7 @@ impl ReplicaManager {
         let pass = self.read_partitions(params, partitions, true);
         if pass.urgent || pass.bytes >= params.min_bytes || partitions.is_empty() || params.max_wait.is_zero()
         {
+            self.account(params, partitions, &pass.data);
             return pass.data;
         }
         let key = |partition: &FetchPartition| match params.isolation {
@@ -150,7 +162,15 @@ impl ReplicaManager {
             .delayed_fetch
             .wait(partitions.iter().map(key), params.max_wait, is_complete)
             .await;
-        self.read_partitions(params, partitions, false).data
+        let data = self.read_partitions(params, partitions, false).data;
+        self.account(params, partitions, &data);
+        data
+    }
+
+    /// Counts what is about to be sent.
+    fn account(&self, params: &FetchParams, partitions: &[FetchPartition], data: &[FetchPartitionData]) {
+        self.record_leader_throttle(params, partitions, data);
+        self.topic_metrics.fetched(params, partitions, data);
     }
 
     fn read_partitions<'a>(
@@ -172,7 +192,14 @@ impl ReplicaManager {
             let mut request = read_request(params, wanted);
             request.max_bytes = request.max_bytes.min(budget);
             request.min_one_message = min_one_message;
-            let data = match self.read_partition(wanted, &request, note_follower, &image) {
+            let preferred_read_replica = self.preferred_read_replica(params, wanted, &image);
+            let read = match preferred_read_replica {
+                Some(_) => self
+                    .partition(&wanted.topic_partition)
+                    .and_then(|partition| partition.offset_snapshot(request.current_leader_epoch)),
+                None => self.read_partition(wanted, &request, note_follower, &image),
+            };
+            let data = match read {
                 Ok(mut info) => {
                     // Half a batch tells a client of version 2 and older to ask for more; newer ones need no telling.
                     if info.first_entry_incomplete && !params.hard_max_bytes_limit {
@@ -181,15 +208,24 @@ impl ReplicaManager {
                     if let Some(from) = info.fetch_offset {
                         pass.positions.push(Position { wanted, from });
                     }
-                    FetchPartitionData::from(info)
+                    FetchPartitionData {
+                        preferred_read_replica,
+                        ..FetchPartitionData::from(info)
+                    }
                 }
                 Err(code) => FetchPartitionData::error(code),
             };
+            if note_follower {
+                let failed = data.error == ErrorCode::UnknownServerError;
+                self.topic_metrics.read(&wanted.topic_partition.topic, failed);
+            }
             // Only the first partition that has data may exceed the limits, lest a large batch block its reader.
             min_one_message &= data.size() == 0;
             budget = budget.saturating_sub(data.size());
             pass.bytes += data.size() as u64;
-            pass.urgent |= data.error.is_error() || data.diverging_epoch.is_some();
+            pass.urgent |= data.error.is_error()
+                || data.diverging_epoch.is_some()
+                || data.preferred_read_replica.is_some();
             pass.data.push(data);
         }
         pass
@@ -203,8 +239,13 @@ impl ReplicaManager {
         image: &MetadataImage,
     ) -> Result<ReadInfo, ErrorCode> {
         let partition = self.partition(&wanted.topic_partition)?;
-        let (info, effects) = partition.read(request, note_follower, self.clock.monotonic_ms(), image)?;
+        let (mut info, effects) = partition.read(request, note_follower, self.clock.monotonic_ms(), image)?;
         self.apply(&partition, effects);
+        if let Some(follower) = request.follower
+            && self.should_leader_throttle(&partition, follower.broker_id)
+        {
+            info.records = None;
+        }
         Ok(info)
     }
 
@@ -213,7 +254,15 @@ impl ReplicaManager {
         let mut bytes = 0;
         for position in positions {
             let request = read_request(params, position.wanted);
-            let available = |partition: &Partition| partition.bytes_available(&request, position.from);
+            let available = |partition: &Partition| {
+                let available = partition.bytes_available(&request, position.from)?;
+                let throttled = |f: FollowerFetch| self.should_leader_throttle(partition, f.broker_id);
+                // A throttled follower is not told of what it would not get.
+                Ok(match request.follower.is_some_and(throttled) {
+                    true => Some(0),
+                    false => available,
+                })
+            };
             match self
                 .partition(&position.wanted.topic_partition)
                 .and_then(|p| available(&p))

@@ -22,6 +22,7 @@ use super::fetcher::FetcherManager;
 use super::hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
 use super::metrics::IsrCounters;
 use super::replication_quota::ReplicationQuota;
+use super::topic_metrics::TopicMetrics;
 use crate::cluster::{Effects, Partition};
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
@@ -67,6 +68,11 @@ pub struct ReplicaManager {
     pub(super) fetchers: FetcherManager,
     pub(super) log_dir_mover: LogDirMover,
     pub(super) alter_log_dirs_quota: Arc<ReplicationQuota>,
+    /// For what followers fetch from here.
+    pub(super) leader_quota: ReplicationQuota,
+    /// For what is fetched from leaders.
+    pub(super) follower_quota: ReplicationQuota,
+    pub(super) topic_metrics: TopicMetrics,
     pub(super) isr_counters: IsrCounters,
     /// Held while a decision of a controller is carried out: Kafka's `replicaStateChangeLock`.
     pub(super) state_change: Arc<tokio::sync::Mutex<()>>,
@@ -97,6 +103,10 @@ impl ReplicaManager {
             config.alter_log_dirs_replication_quota_window_num,
             config.alter_log_dirs_replication_quota_window_size_seconds,
         ));
+        let replication_quota = || {
+            let seconds = config.replication_quota_window_size_seconds;
+            ReplicationQuota::new(clock.clone(), config.replication_quota_window_num, seconds)
+        };
         let manager = Arc::new(Self {
             log_dir_mover: LogDirMover::new(
                 &config,
@@ -105,6 +115,9 @@ impl ReplicaManager {
                 delayed_delete_records.clone(),
             ),
             alter_log_dirs_quota,
+            leader_quota: replication_quota(),
+            follower_quota: replication_quota(),
+            topic_metrics: TopicMetrics::new(metrics),
             delayed_delete_records,
             fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
             fetchers: FetcherManager::new(config.clone(), broker_epoch.clone()),
@@ -118,7 +131,7 @@ impl ReplicaManager {
             delayed_produce: Purgatory::default(),
             delayed_fetch: Purgatory::default(),
             alter_partition: AlterPartitionQueue::default(),
-            isr_counters: IsrCounters::default(),
+            isr_counters: IsrCounters::new(metrics),
             state_change: Arc::default(),
             controller_epoch: AtomicI32::new(0),
             controller_changed: Notify::new(),
@@ -136,6 +149,10 @@ impl ReplicaManager {
     pub fn reconfigure(&self, config: &BrokerConfig) {
         self.alter_log_dirs_quota
             .set_limit(config.replica_alter_log_dirs_io_max_bytes_per_second);
+        self.leader_quota
+            .set_limit(config.leader_replication_throttled_rate);
+        self.follower_quota
+            .set_limit(config.follower_replication_throttled_rate);
     }
 
     /// Has `listener` told of every later change. All listeners are to be added before the first LeaderAndIsr.
@@ -188,6 +205,11 @@ impl ReplicaManager {
     /// Fetch sessions of consumers and followers.
     pub fn fetch_sessions(&self) -> &FetchSessionCache {
         &self.fetch_sessions
+    }
+
+    /// What comes in and goes out, by topic.
+    pub fn topic_metrics(&self) -> &TopicMetrics {
+        &self.topic_metrics
     }
 
     /// Time for what waits and expires.

@@ -2,19 +2,28 @@
 //! `ReplicaManagerMetrics`, the gauges of `Partition`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::manager::{HostedPartition, ReplicaManager};
-use crate::metrics::{MetricName, Registry};
+use crate::metrics::{Meter, MetricName, Registry};
 
-/// Counters that only grow.
-#[derive(Debug, Default)]
+/// What became of changes of the ISR.
 pub(super) struct IsrCounters {
-    pub(super) expands: AtomicU64,
-    pub(super) shrinks: AtomicU64,
-    pub(super) failed_updates: AtomicU64,
+    pub(super) expands: Arc<Meter>,
+    pub(super) shrinks: Arc<Meter>,
+    pub(super) failed_updates: Arc<Meter>,
+}
+
+impl IsrCounters {
+    pub(super) fn new(metrics: &Registry) -> Self {
+        let meter = |name: &str| metrics.meter(MetricName::new("kafka.server", "ReplicaManager", name));
+        Self {
+            expands: meter("IsrExpandsPerSec"),
+            shrinks: meter("IsrShrinksPerSec"),
+            failed_updates: meter("FailedIsrUpdatesPerSec"),
+        }
+    }
 }
 
 /// The state of all replicas at one moment.
@@ -62,9 +71,9 @@ impl ReplicaManager {
     /// Looks at every partition.
     pub fn metrics(&self) -> ReplicaMetrics {
         let mut metrics = ReplicaMetrics {
-            isr_expands: self.isr_counters.expands.load(Ordering::Relaxed),
-            isr_shrinks: self.isr_counters.shrinks.load(Ordering::Relaxed),
-            failed_isr_updates: self.isr_counters.failed_updates.load(Ordering::Relaxed),
+            isr_expands: self.isr_counters.expands.count(),
+            isr_shrinks: self.isr_counters.shrinks.count(),
+            failed_isr_updates: self.isr_counters.failed_updates.count(),
             max_lag: self.fetchers.max_lag(),
             failed_partitions: self.fetchers.failed_partitions(),
             log_dir_move_max_lag: self.log_dir_mover.max_lag(),
@@ -103,24 +112,38 @@ impl ReplicaManager {
     }
 }
 
-/// A gauge of Kafka's: type, name, and which of the figures it shows.
-type Gauge = (&'static str, &'static str, fn(&ReplicaMetrics) -> f64);
+/// A gauge of Kafka's: type, name, tag if it has one, and which of the figures it shows.
+type Gauge = (
+    &'static str,
+    &'static str,
+    Option<Tag>,
+    fn(&ReplicaMetrics) -> f64,
+);
+type Tag = (&'static str, &'static str);
 
+const FETCHER: Option<Tag> = Some(("clientId", "Replica"));
+const MOVER: Option<Tag> = Some(("clientId", "ReplicaAlterLogDirs"));
+const PRODUCE: Option<Tag> = Some(("delayedOperation", "Produce"));
+const FETCH: Option<Tag> = Some(("delayedOperation", "Fetch"));
+const DELETE_RECORDS: Option<Tag> = Some(("delayedOperation", "DeleteRecords"));
+
+#[rustfmt::skip]
 const GAUGES: &[Gauge] = &[
-    ("ReplicaManager", "PartitionCount", |m| m.partitions as f64),
-    ("ReplicaManager", "LeaderCount", |m| m.leaders as f64),
-    ("ReplicaManager", "OfflineReplicaCount", |m| {
-        m.offline_replicas as f64
-    }),
-    ("ReplicaManager", "UnderReplicatedPartitions", |m| {
-        m.under_replicated_partitions as f64
-    }),
-    ("ReplicaManager", "UnderMinIsrPartitionCount", |m| {
-        m.under_min_isr_partitions as f64
-    }),
-    ("ReplicaManager", "AtMinIsrPartitionCount", |m| {
-        m.at_min_isr_partitions as f64
-    }),
+    ("ReplicaManager", "PartitionCount", None, |m| m.partitions as f64),
+    ("ReplicaManager", "LeaderCount", None, |m| m.leaders as f64),
+    ("ReplicaManager", "OfflineReplicaCount", None, |m| m.offline_replicas as f64),
+    ("ReplicaManager", "UnderReplicatedPartitions", None, |m| m.under_replicated_partitions as f64),
+    ("ReplicaManager", "UnderMinIsrPartitionCount", None, |m| m.under_min_isr_partitions as f64),
+    ("ReplicaManager", "AtMinIsrPartitionCount", None, |m| m.at_min_isr_partitions as f64),
+    ("ReplicaFetcherManager", "MaxLag", FETCHER, |m| m.max_lag as f64),
+    ("ReplicaFetcherManager", "FailedPartitionsCount", FETCHER, |m| m.failed_partitions as f64),
+    ("ReplicaAlterLogDirsManager", "MaxLag", MOVER, |m| m.log_dir_move_max_lag as f64),
+    ("ReplicaAlterLogDirsManager", "FailedPartitionsCount", MOVER, |m| m.failed_log_dir_moves as f64),
+    ("DelayedOperationPurgatory", "PurgatorySize", PRODUCE, |m| m.delayed_produce as f64),
+    ("DelayedOperationPurgatory", "PurgatorySize", FETCH, |m| m.delayed_fetch as f64),
+    ("DelayedOperationPurgatory", "PurgatorySize", DELETE_RECORDS, |m| m.delayed_delete_records as f64),
+    ("FetchSessionCache", "NumIncrementalFetchSessions", None, |m| m.fetch_sessions as f64),
+    ("FetchSessionCache", "NumIncrementalFetchPartitionsCached", None, |m| m.fetch_session_partitions as f64),
 ];
 
 /// For how long the figures that one gauge had counted serve the others, in milliseconds: a scrape asks them all.
@@ -129,9 +152,11 @@ const FRESH_MS: i64 = 500;
 /// Registers the gauges; they hold the manager weakly.
 pub(super) fn register(manager: &Arc<ReplicaManager>, metrics: &Registry) {
     let counted: Arc<Mutex<Option<(i64, ReplicaMetrics)>>> = Arc::default();
-    for (kind, name, figure) in GAUGES {
+    for (kind, name, tag, figure) in GAUGES {
+        let name = MetricName::new("kafka.server", kind, *name);
+        let name = tag.iter().fold(name, |name, (key, value)| name.tag(*key, *value));
         let (manager, counted) = (Arc::downgrade(manager), counted.clone());
-        metrics.gauge(MetricName::new("kafka.server", kind, *name), move || {
+        metrics.gauge(name, move || {
             let Some(manager) = manager.upgrade() else {
                 return 0.0;
             };

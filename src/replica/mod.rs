@@ -19,12 +19,15 @@ mod high_watermark_checkpoint;
 mod isr_expiry;
 mod log_dir_failure;
 pub mod metrics;
+mod preferred_read_replica;
+mod throttled_replicas;
+pub mod topic_metrics;
 mod update_metadata;
 
 pub use append::{AppendResult, INTERNAL_TOPICS};
 pub use delete_records::DeleteRecordsResult;
 pub use describe_log_dirs::{LogDirContents, LogDirDescription, ReplicaInDir};
-pub use fetch::{FetchParams, FetchPartition, FetchPartitionData};
+pub use fetch::{ClientMetadata, FetchParams, FetchPartition, FetchPartitionData};
 pub use hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
 pub use leader_and_isr::{LeaderAndIsrUpdate, PartitionUpdate};
 pub use manager::ReplicaManager;

@@ -53,6 +53,11 @@ impl ReplicationQuota {
         self.bytes_per_second_max.load(Ordering::Relaxed)
     }
 
+    /// Whether there is a limit at all.
+    pub fn is_limited(&self) -> bool {
+        self.limit() < UNLIMITED
+    }
+
     /// Takes note of what was moved.
     pub fn record(&self, bytes: u64) {
         let now_ms = self.clock.monotonic_ms();
@@ -69,7 +74,7 @@ impl ReplicationQuota {
 
     /// Whether more was moved than the limit allows.
     pub fn is_exceeded(&self) -> bool {
-        self.limit() < UNLIMITED && self.rate() > self.limit() as f64
+        self.is_limited() && self.rate() > self.limit() as f64
     }
 
     /// Bytes a second.

@@ -90,6 +90,13 @@ impl ReplicaManager {
             if let Some((_, HostedPartition::Online(partition))) = self.partitions.remove(name) {
                 partition.clear();
             }
+            if !self
+                .partitions
+                .iter()
+                .any(|hosted| hosted.key().topic == name.topic)
+            {
+                self.topic_metrics.remove(&name.topic);
+            }
             if INTERNAL_TOPICS.contains(&&*name.topic) {
                 let epoch = Some(stop.leader_epoch).filter(|&epoch| epoch >= 0);
                 change.stopped.push((name.clone(), epoch));

@@ -5,5 +5,7 @@ use super::key::keys;
 
 keys! {
     // name, type, default, rule, update mode, support
+    "follower.replication.throttled.rate", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured;
+    "leader.replication.throttled.rate", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured;
     "replica.alter.log.dirs.io.max.bytes.per.second", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured;
 }

@@ -27,7 +27,7 @@ keys! {
     "replica.fetch.wait.max.ms", Int, "500", Any, ReadOnly, Honoured;
     "replica.high.watermark.checkpoint.interval.ms", Long, "5000", Any, ReadOnly, Honoured;
     "replica.lag.time.max.ms", Long, "30000", Any, ReadOnly, Honoured;
-    "replica.selector.class", String, null, Any, ReadOnly, NotYet;
+    "replica.selector.class", String, null, Any, ReadOnly, Honoured;
     "replica.socket.receive.buffer.bytes", Int, "65536", Any, ReadOnly, NotYet;
     "replica.socket.timeout.ms", Int, "30000", Any, ReadOnly, Honoured;
     "request.timeout.ms", Int, "30000", Any, ReadOnly, Honoured;

@@ -26,8 +26,8 @@ keys! {
     "metrics.sample.window.ms", Long, "30000", AtLeast(1), ReadOnly, NotYet;
     "quota.window.num", Int, "11", AtLeast(1), ReadOnly, NotYet;
     "quota.window.size.seconds", Int, "1", AtLeast(1), ReadOnly, NotYet;
-    "replication.quota.window.num", Int, "11", AtLeast(1), ReadOnly, NotYet;
-    "replication.quota.window.size.seconds", Int, "1", AtLeast(1), ReadOnly, NotYet;
+    "replication.quota.window.num", Int, "11", AtLeast(1), ReadOnly, Honoured;
+    "replication.quota.window.size.seconds", Int, "1", AtLeast(1), ReadOnly, Honoured;
     "reserved.broker.max.id", Int, "1000", AtLeast(0), ReadOnly, Honoured;
     "telemetry.max.bytes", Int, "1048576", AtLeast(1), ReadOnly, NotYet;
 }

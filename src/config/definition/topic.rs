@@ -14,9 +14,9 @@ keys! {
     "file.delete.delay.ms", Long, "60000", AtLeast(0), ClusterWide, Honoured, ["log.segment.delete.delay.ms"];
     "flush.messages", Long, "9223372036854775807", AtLeast(1), ClusterWide, Honoured, ["log.flush.interval.messages"];
     "flush.ms", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured, ["log.flush.interval.ms", "log.flush.scheduler.interval.ms"];
-    "follower.replication.throttled.replicas", List, "", ThrottledReplicas, ClusterWide, NotYet, [];
+    "follower.replication.throttled.replicas", List, "", ThrottledReplicas, ClusterWide, Honoured, [];
     "index.interval.bytes", Int, "4096", AtLeast(0), ClusterWide, Honoured, ["log.index.interval.bytes"];
-    "leader.replication.throttled.replicas", List, "", ThrottledReplicas, ClusterWide, NotYet, [];
+    "leader.replication.throttled.replicas", List, "", ThrottledReplicas, ClusterWide, Honoured, [];
     "local.retention.bytes", Long, "-2", AtLeast(-2), ClusterWide, NotYet, ["log.local.retention.bytes"];
     "local.retention.ms", Long, "-2", AtLeast(-2), ClusterWide, NotYet, ["log.local.retention.ms"];
     "max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), ClusterWide, Honoured, ["log.cleaner.max.compaction.lag.ms"];

@@ -60,6 +60,11 @@ impl PartitionFetchState {
         })
     }
 
+    /// Whether it had all that was committed when it was last answered.
+    pub(super) fn is_in_sync(&self) -> bool {
+        self.lag.is_some_and(|lag| lag <= 0)
+    }
+
     /// Whether the next request may ask for it.
     pub(super) fn is_ready(&self, now: Instant) -> bool {
         self.phase == Phase::Fetching && self.delayed_until.is_none_or(|until| until <= now)

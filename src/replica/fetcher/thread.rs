@@ -162,7 +162,13 @@ impl FetcherThread {
     fn wanted(&mut self) -> BTreeMap<TopicPartition, Wanted> {
         let now = Instant::now();
         let partitions = self.fetcher.partitions.lock();
-        let ready = partitions.iter().filter(|(_, state)| state.is_ready(now));
+        let throttled = self.manager.follower_quota.is_exceeded();
+        let is_throttled = |state: &PartitionFetchState| {
+            throttled && !state.is_in_sync() && self.manager.is_throttled_follower(&state.partition)
+        };
+        let ready = partitions
+            .iter()
+            .filter(|(_, state)| state.is_ready(now) && !is_throttled(state));
         let mut wanted = BTreeMap::new();
         for (name, state) in ready {
             let start = state
@@ -264,6 +270,13 @@ impl FetcherThread {
                 .partition
                 .as_follower(state.epoch, |log| apply::truncate(log, diverging)),
             ErrorCode::None => {
+                let bytes = data.records.as_ref().map_or(0, |records| records.len());
+                self.manager.topic_metrics.replicated(bytes);
+                if self.manager.follower_quota.is_limited()
+                    && self.manager.is_throttled_follower(&state.partition)
+                {
+                    self.manager.follower_quota.record(bytes as u64);
+                }
                 let fetched = Fetched {
                     epoch: state.epoch,
                     fetch_offset: state.fetch_offset,

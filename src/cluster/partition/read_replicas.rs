@@ -1,0 +1,58 @@
+//! Who else could serve a consumer (KIP-392). Kafka 3.9: `ReplicaManager.findPreferredReadReplica`,
+//! `Partition.fetchOffsetSnapshot`.
+
+use super::Partition;
+use crate::cluster::read::ReadInfo;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, LeaderEpoch, Offset};
+
+/// A replica that a consumer could read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadReplica {
+    /// Whose.
+    pub broker_id: BrokerId,
+    /// The end of its log, as far as the leader knows.
+    pub log_end_offset: Offset,
+    /// How long it has not been abreast of the leader, in milliseconds.
+    pub lag_ms: i64,
+}
+
+impl Partition {
+    /// The leader, first, and the in-sync followers that have `offset`; `None` if this broker does not lead.
+    pub fn read_replicas(&self, offset: Offset, now_ms: i64) -> Option<Vec<ReadReplica>> {
+        let inner = self.inner.lock();
+        let leader = ReadReplica {
+            broker_id: inner.state.leader(),
+            log_end_offset: inner.leader_log().ok()?.log_end_offset(),
+            lag_ms: 0,
+        };
+        let in_sync = inner.state.isr().committed();
+        let followers = inner.state.remote_replicas().iter().filter(|replica| {
+            // One that lags would be chosen again and again, and its reader fall behind with it.
+            in_sync.contains(&replica.broker_id())
+                && (replica.log_start_offset()..=replica.log_end_offset()).contains(&offset)
+        });
+        let followers = followers.map(|replica| ReadReplica {
+            broker_id: replica.broker_id(),
+            log_end_offset: replica.log_end_offset(),
+            lag_ms: replica.last_caught_up_ms().map_or(i64::MAX, |at| now_ms - at),
+        });
+        Some(std::iter::once(leader).chain(followers).collect())
+    }
+
+    /// The offsets of a read that reads nothing, as its reader is sent elsewhere.
+    pub fn offset_snapshot(&self, current_leader_epoch: Option<LeaderEpoch>) -> Result<ReadInfo, ErrorCode> {
+        let inner = self.inner.lock();
+        let log = inner.local_log(current_leader_epoch, false)?;
+        Ok(ReadInfo {
+            fetch_offset: None,
+            records: None,
+            first_entry_incomplete: false,
+            aborted_transactions: None,
+            diverging_epoch: None,
+            high_watermark: log.high_watermark(),
+            last_stable_offset: log.last_stable_offset(),
+            log_start_offset: log.log_start_offset(),
+        })
+    }
+}
