@@ -331,3 +331,89 @@ async fn records_are_deleted_on_all_replicas() -> Result<()> {
     ensure!(contents[&0].first().map(|(offset, _)| *offset) == Some(6_000));
     Ok(())
 }
+
+/// A file system of its own for a log dir; unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where this test may not mount anything.
+    fn mount(dir: &Path, bytes: u64) -> Result<Option<Self>> {
+        std::fs::create_dir_all(dir)?;
+        let size = format!("size={bytes}");
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(dir)
+            .status();
+        Ok(mount
+            .is_ok_and(|status| status.success())
+            .then(|| Self(dir.to_owned())))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmount = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status();
+        if !unmount.is_ok_and(|status| status.success()) {
+            eprintln!("{} stays mounted", self.0.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_dir_goes_offline_and_the_others_serve() -> Result<()> {
+    let mut cluster = start(2).await?;
+    cluster.brokers[0].stop().await?;
+    let full = log_dir(&cluster.brokers[0], 1);
+    std::fs::remove_dir_all(&full)?;
+    let Some(_disk) = SmallDisk::mount(&full, 30_000_000)? else {
+        eprintln!("a_full_dir_goes_offline_and_the_others_serve is skipped: it may not mount a tmpfs");
+        return Ok(());
+    };
+    cluster.brokers[0].start().await?;
+    cluster.wait_until_ready(2).await?;
+    // Spread over both dirs of each broker.
+    cluster
+        .create_topic("spread", 4, 2, &[("segment.bytes", "1000000")])
+        .await?;
+    let on_full: Vec<i32> = (0..4)
+        .filter(|p| full.join(format!("spread-{p}")).is_dir())
+        .collect();
+    ensure!(!on_full.is_empty() && on_full.len() < 4, "{on_full:?}");
+    let load = Load::start(&cluster.client(), "spread", 100, true)?;
+    wait_for("the full dir to go offline", Duration::from_secs(120), || async {
+        let partitions = cluster.partitions(1, "spread").await.ok()?;
+        let (gone, there): (Vec<_>, Vec<_>) = partitions.into_iter().partition(|p| on_full.contains(&p.id));
+        let gone = gone.iter().all(|p| p.leader == 1 && !p.isr.contains(&0));
+        (gone && there.iter().all(|p| p.isr.contains(&0))).then_some(())
+    })
+    .await
+    .with_context(|| cluster.outputs())?;
+    load.wait_for_more(1_000).await?;
+    let written = load.stop().await?;
+    ensure!(written.failed.is_empty(), "{:?}", written.failed);
+    let contents = read_all(&cluster.client(), "spread").await?;
+    assert_nothing_lost(&written, &contents)?;
+    assert_nothing_twice(&contents)?;
+    let bootstrap = cluster.brokers[0].address();
+    let arguments = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--describe",
+        "--broker-list",
+        "0",
+    ];
+    let output = kafka_tool(LOG_DIRS_COMMAND, &arguments).await?.ok()?;
+    let line = output
+        .lines()
+        .find(|line| line.starts_with('{'))
+        .context("JSON")?;
+    let json: serde_json::Value = serde_json::from_str(line)?;
+    for described in json["brokers"][0]["logDirs"].as_array().context("log dirs")? {
+        let is_full = described["logDir"] == full.display().to_string();
+        ensure!(described["error"].is_null() != is_full, "{line}");
+    }
+    Ok(())
+}
