@@ -7,8 +7,8 @@ BINARY = os.environ.get('BARNABAS_BIN', os.path.join(ROOT, 'target/release/barna
 LOG4J = os.path.join(ROOT, 'testcontainers/kafka/log4j-warn.properties')
 
 
-def java(cls, *arguments, heap='512m'):
-    return ['java', f'-Xmx{heap}', f'-Dlog4j.configuration=file:{LOG4J}', '-cp', LIBS + '/*', cls, *map(str, arguments)]
+def java(cls, *arguments, heap='512m', log4j=LOG4J):
+    return ['java', f'-Xmx{heap}', f'-Dlog4j.configuration=file:{log4j}', '-cp', LIBS + '/*', cls, *map(str, arguments)]
 
 
 def free_port():
@@ -83,16 +83,16 @@ def zookeeper(folder):
     return node, port
 
 
-def brokers(kind, folder, zookeeper_port):
+def brokers(kind, folder, zookeeper_port, count=3, extra='', log4j=LOG4J):
     nodes, ports, slowest = [], [], 0
-    for i in range(3):
+    for i in range(count):
         port = free_port()
         config = os.path.join(folder, f'{kind}-{i}.properties')
         with open(config, 'w') as f:
             f.write(f'broker.id={i}\nlisteners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={folder}/{kind}-{i}\n'
-                    f'zookeeper.connect=127.0.0.1:{zookeeper_port}/{kind}\noffsets.topic.replication.factor=3\n'
-                    'group.initial.rebalance.delay.ms=0\n')
-        command = [BINARY, 'broker', config] if kind == 'barnabas' else java('kafka.Kafka', config, heap='1g')
+                    f'zookeeper.connect=127.0.0.1:{zookeeper_port}/{kind}\n'
+                    f'offsets.topic.replication.factor={count}\ngroup.initial.rebalance.delay.ms=0\n{extra}')
+        command = [BINARY, 'broker', config] if kind == 'barnabas' else java('kafka.Kafka', config, heap='1g', log4j=log4j)
         start = time.monotonic()
         nodes.append(Node(f'{kind}-{i}', command, folder))
         wait_for_answer(port)

@@ -3,6 +3,7 @@
 //! Exit status 0: done; 1: failed, with one line on standard error that names the file, key or znode; 2: bad usage.
 
 mod broker;
+mod cleaner;
 mod cluster;
 mod dump_log;
 mod signals;
@@ -29,6 +30,8 @@ enum Command {
     Cluster(cluster::Arguments),
     /// Print what is in the files of a log dir; the flags are those of Kafka's kafka-dump-log.
     DumpLog(dump_log::Arguments),
+    /// Show how a running broker's log cleaner is doing, and which partitions it cannot clean and why.
+    Cleaner(cleaner::Arguments),
     /// Look at the cluster's znodes.
     Zk(zk::Arguments),
 }
@@ -43,6 +46,7 @@ impl Cli {
                 Command::Broker(arguments) => broker::run(arguments).await,
                 Command::Cluster(arguments) => cluster::run(arguments).await,
                 Command::DumpLog(arguments) => dump_log::run(&arguments),
+                Command::Cleaner(arguments) => cleaner::run(arguments).await,
                 Command::Zk(arguments) => zk::run(arguments).await,
             }
         });

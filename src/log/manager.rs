@@ -111,8 +111,9 @@ impl LogManager {
         clock: SharedClock,
         metrics: &Registry,
     ) -> Result<Arc<Self>, LogDirsError> {
-        let manager = opening::open(config, topic_config, clock, super::fs::Fs::default())?;
+        let manager = opening::open(config, topic_config, clock, metrics, super::fs::Fs::default())?;
         metrics::register(&manager, metrics);
+        super::cleaner::metrics::register(&manager, metrics);
         Ok(manager)
     }
 

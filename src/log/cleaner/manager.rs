@@ -4,6 +4,7 @@
 //! Lock order: nothing here is held while a log is read or written, but for `selecting`, under which one thread at
 //! a time looks at every compacted log.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use super::checkpoint::CleanerCheckpoint;
 use super::cleaner::{Cleaner, Watch};
 use super::error::CleanError;
+use super::metrics::uncleanable_partition;
 use super::quarantine::{Quarantine, Quarantined};
 use super::selection::LogToClean;
 use super::states::{CleaningStates, Paused};
@@ -23,6 +25,7 @@ use crate::common::ids::{Offset, TopicPartition};
 use crate::log::dir::LogDir;
 use crate::log::manager::Logs;
 use crate::log::unified_log::UnifiedLog;
+use crate::metrics::{MetricName, Registry};
 
 /// A log dir with what the cleaner keeps in it.
 pub struct CleanerDir {
@@ -50,6 +53,8 @@ pub struct CleanerManager {
     clock: SharedClock,
     states: Arc<CleaningStates>,
     quarantine: Mutex<Quarantine>,
+    /// Where each partition in quarantine is shown.
+    metrics: Registry,
     selecting: Mutex<()>,
     /// Bits of an `f64`: the ratio of the dirtiest log when a thread last looked.
     dirtiest_ratio: AtomicU64,
@@ -85,7 +90,12 @@ impl Aborts<'_> {
 
 impl CleanerManager {
     /// A manager of the logs in these dirs.
-    pub(in crate::log) fn new(logs: Arc<RwLock<Logs>>, dirs: Vec<CleanerDir>, clock: SharedClock) -> Self {
+    pub(in crate::log) fn new(
+        logs: Arc<RwLock<Logs>>,
+        dirs: Vec<CleanerDir>,
+        clock: SharedClock,
+        metrics: Registry,
+    ) -> Self {
         let last_run_ms = AtomicI64::new(clock.monotonic_ms());
         Self {
             logs,
@@ -93,6 +103,7 @@ impl CleanerManager {
             clock,
             states: Arc::default(),
             quarantine: Mutex::default(),
+            metrics,
             selecting: Mutex::default(),
             dirtiest_ratio: AtomicU64::new(0),
             last_run_ms,
@@ -230,7 +241,7 @@ impl CleanerManager {
                         drop(dir.check(checkpoint.update(partition, end)));
                     }
                 }
-                if self.quarantine.lock().remove(partition) {
+                if self.change_quarantine(|quarantine| quarantine.remove(partition)) {
                     tracing::info!(log = %partition, "a log that could not be cleaned is clean");
                 }
                 return Some((end, stats));
@@ -246,7 +257,8 @@ impl CleanerManager {
     fn add_to_quarantine(&self, log: &UnifiedLog, reason: String) {
         let (partition, dir) = (log.topic_partition(), log.dir().path().to_owned());
         let now_ms = self.clock.monotonic_ms();
-        let retry_in_ms = self.quarantine.lock().add(partition, dir, reason.clone(), now_ms);
+        let retry_in_ms =
+            self.change_quarantine(|quarantine| quarantine.add(partition, dir, reason.clone(), now_ms));
         tracing::warn!(
             log = %partition, reason, retry_in_ms,
             "cannot clean log; it stays as it is, a changed configuration of its topic has it tried again at once"
@@ -269,9 +281,34 @@ impl CleanerManager {
 
     fn forget_deleted(&self) {
         let logs = self.logs.read();
-        self.quarantine
-            .lock()
-            .retain(|partition| logs.contains_key(partition));
+        let is_gone = {
+            let quarantine = self.quarantine.lock();
+            quarantine
+                .iter()
+                .any(|(partition, _)| !logs.contains_key(partition))
+        };
+        if is_gone {
+            self.change_quarantine(|quarantine| quarantine.retain(|partition| logs.contains_key(partition)));
+        }
+    }
+
+    /// Changes the quarantine, and what the metrics show of it.
+    fn change_quarantine<T>(&self, change: impl FnOnce(&mut Quarantine) -> T) -> T {
+        let mut quarantine = self.quarantine.lock();
+        let shown = |quarantine: &Quarantine| -> BTreeSet<MetricName> {
+            let names = quarantine.iter().map(|(p, q)| uncleanable_partition(p, q));
+            names.collect()
+        };
+        let before = shown(&quarantine);
+        let result = change(&mut quarantine);
+        let after = shown(&quarantine);
+        before
+            .difference(&after)
+            .for_each(|name| self.metrics.remove(name));
+        for name in after.difference(&before) {
+            self.metrics.gauge(name.clone(), || 1.0);
+        }
+        result
     }
 
     fn checkpoint_of(&self, log: &UnifiedLog) -> Option<&Arc<CleanerCheckpoint>> {
@@ -318,9 +355,7 @@ impl CleanerManager {
             drop(from.dir.check(removed));
             drop(to.dir.check(to.checkpoint.update(partition, offset)));
         }
-        self.quarantine
-            .lock()
-            .move_to(partition, to.dir.path().to_owned());
+        self.change_quarantine(|quarantine| quarantine.move_to(partition, to.dir.path().to_owned()));
     }
 
     /// First dirty offset of a partition, if it was ever cleaned.

@@ -31,6 +31,7 @@ pub mod error;
 pub mod filter;
 pub mod groups;
 pub mod manager;
+pub mod metrics;
 pub mod offset_map;
 pub mod output;
 pub mod quarantine;

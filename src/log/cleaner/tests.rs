@@ -24,6 +24,7 @@ use crate::log::checkpoint::offset::CLEANER_OFFSET_FILE;
 use crate::log::fs::Fs;
 use crate::log::testing::{CLEAN, NOW_MS, Opening, TestLog};
 use crate::log::unified_log::{AppendOrigin, FetchIsolation};
+use crate::metrics::Registry;
 use crate::record::{
     BatchBuilder, Compression, ControlRecordType, EndTransactionMarker, RecordBatches, RecordReader,
 };
@@ -42,6 +43,7 @@ struct Cleaning {
     test: TestLog,
     manager: CleanerManager,
     cleaner: Cleaner,
+    metrics: Registry,
 }
 
 /// A record: offset, key, value, timestamp.
@@ -83,8 +85,15 @@ impl Cleaning {
         let file = OffsetCheckpoint::new(dir.fs(), dir.path(), CLEANER_OFFSET_FILE);
         let checkpoint = Arc::new(CleanerCheckpoint::new(file));
         checkpoint.load(|_| true).unwrap();
+        let metrics = Registry::default();
         Self {
-            manager: CleanerManager::new(logs, vec![CleanerDir { dir, checkpoint }], test.clock.clone()),
+            manager: CleanerManager::new(
+                logs,
+                vec![CleanerDir { dir, checkpoint }],
+                test.clock.clone(),
+                metrics.clone(),
+            ),
+            metrics,
             cleaner: Cleaner::new(config, test.clock.clone()),
             test,
         }

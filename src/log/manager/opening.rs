@@ -23,6 +23,7 @@ use crate::log::loader::{LoadParameters, load};
 use crate::log::names::{PartitionDirKind, parse_partition_dir};
 use crate::log::scheduler::Scheduler;
 use crate::log::unified_log::UnifiedLog;
+use crate::metrics::Registry;
 
 /// Directories that may lie in a log dir without being a partition's.
 const OTHER_DIRS: [&str; 2] = ["remote-log-index-cache", "__cluster_metadata-0"];
@@ -67,6 +68,7 @@ pub(super) fn open(
     config: &BrokerConfig,
     topic_config: TopicConfig<'_>,
     clock: SharedClock,
+    metrics: &Registry,
     fs: Fs,
 ) -> Result<Arc<LogManager>, LogDirsError> {
     let failures = Arc::new(FailureChannel::default());
@@ -81,6 +83,7 @@ pub(super) fn open(
         Arc::clone(&logs.current),
         dirs.iter().map(cleaner_dir).collect(),
         Arc::clone(&clock),
+        metrics.clone(),
     );
     let manager = Arc::new(LogManager {
         dirs,

@@ -76,6 +76,11 @@ fn a_corrupt_batch_puts_the_partition_in_quarantine_until_it_is_mended() {
             reason.contains("00000000000000000000.log") && reason.contains("byte"),
             "{reason}"
         );
+        let shown = cleaning.metrics.exposition();
+        assert!(
+            shown.contains("uncleanable_partition{topic=\"t\",partition=\"0\""),
+            "{shown}"
+        );
         assert!(cleaning.test.failures.take().is_empty());
         assert!(cleaning.unfinished_files().is_empty());
         assert_eq!(std::fs::read(&path).unwrap(), bad, "the log is as it was");
@@ -87,6 +92,7 @@ fn a_corrupt_batch_puts_the_partition_in_quarantine_until_it_is_mended() {
         "a changed configuration had it tried again at once"
     );
     assert_eq!(cleaning.offsets(), [6, 7]);
+    assert_eq!(cleaning.metrics.exposition(), "");
     // In the part that is clean already nothing is removed on the word of a corrupt batch either.
     let mut bad = std::fs::read(&path).unwrap();
     bad[70] ^= 1;

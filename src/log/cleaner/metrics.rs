@@ -1,0 +1,114 @@
+//! The cleaner's figures under Kafka's names and with Kafka's meaning. Kafka 3.9: the gauges of `LogCleaner` and
+//! `LogCleanerManager`.
+//!
+//! One is our own: `uncleanable-partition`, a 1 for each partition that could not be cleaned, with topic, partition,
+//! log dir and the reason as tags.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::LogCleaner;
+use super::quarantine::Quarantined;
+use super::stats::{CleanerStats, PreCleanStats};
+use crate::common::ids::TopicPartition;
+use crate::log::LogManager;
+use crate::metrics::{MetricName, Registry};
+
+/// Longest reason that a tag takes; the log has it all.
+const REASON_CHARS_MAX: usize = 300;
+
+/// Registers the gauges; they hold the manager weakly.
+pub(in crate::log) fn register(manager: &Arc<LogManager>, metrics: &Registry) {
+    let gauge = |name: MetricName, value: fn(&LogCleaner) -> f64| {
+        let weak = Arc::downgrade(manager);
+        metrics.gauge(name, move || {
+            weak.upgrade().map_or(0.0, |manager| value(manager.cleaner()))
+        });
+    };
+    let cleaner = |name: &str| MetricName::new("kafka.log", "LogCleaner", name);
+    gauge(cleaner("cleaner-recopy-percent"), recopy_percent);
+    gauge(cleaner("max-clean-time-secs"), |cleaner| {
+        max(cleaner, |stats, _| stats.elapsed_secs()).trunc()
+    });
+    gauge(cleaner("max-buffer-utilization-percent"), |cleaner| {
+        max(cleaner, |stats, _| 100.0 * stats.buffer_utilization).trunc()
+    });
+    gauge(cleaner("max-compaction-delay-secs"), |cleaner| {
+        max(cleaner, |_, pre_clean| {
+            pre_clean.max_compaction_delay_ms as f64 / 1000.0
+        })
+        .trunc()
+    });
+    gauge(cleaner("DeadThreadCount"), |cleaner| {
+        cleaner.dead_threads() as f64
+    });
+    gauge(of_manager("max-dirty-percent"), |cleaner| {
+        (100.0 * cleaner.manager().dirtiest_ratio()).trunc()
+    });
+    gauge(of_manager("time-since-last-run-ms"), |cleaner| {
+        cleaner.manager().time_since_last_run_ms() as f64
+    });
+    for dir in manager.cleaner().manager().dirs() {
+        let path = dir.dir.path().to_owned();
+        per_dir(
+            manager,
+            metrics,
+            "uncleanable-partitions-count",
+            &path,
+            |cleaner, dir| {
+                let all = cleaner.manager().uncleanable_partitions();
+                all.iter()
+                    .filter(|(_, quarantined)| quarantined.dir == *dir)
+                    .count() as f64
+            },
+        );
+        per_dir(manager, metrics, "uncleanable-bytes", &path, |cleaner, dir| {
+            cleaner.manager().uncleanable_bytes(dir) as f64
+        });
+    }
+}
+
+fn of_manager(name: &str) -> MetricName {
+    MetricName::new("kafka.log", "LogCleanerManager", name)
+}
+
+fn per_dir(
+    manager: &Arc<LogManager>,
+    metrics: &Registry,
+    name: &str,
+    dir: &PathBuf,
+    value: fn(&LogCleaner, &PathBuf) -> f64,
+) {
+    let (weak, path) = (Arc::downgrade(manager), dir.clone());
+    metrics.gauge(of_manager(name).tag("logDirectory", dir.display()), move || {
+        weak.upgrade()
+            .map_or(0.0, |manager| value(manager.cleaner(), &path))
+    });
+}
+
+/// The name under which a partition in quarantine is shown.
+pub(super) fn uncleanable_partition(partition: &TopicPartition, quarantined: &Quarantined) -> MetricName {
+    let reason: String = quarantined.reason.chars().take(REASON_CHARS_MAX).collect();
+    of_manager("uncleanable-partition")
+        .tag("topic", &partition.topic)
+        .tag("partition", partition.partition)
+        .tag("logDirectory", quarantined.dir.display())
+        .tag("reason", reason)
+}
+
+/// The largest among the threads' last rounds.
+fn max(cleaner: &LogCleaner, value: impl Fn(&CleanerStats, &PreCleanStats) -> f64) -> f64 {
+    let rounds = cleaner.last_rounds();
+    rounds
+        .iter()
+        .map(|(stats, pre_clean)| value(stats, pre_clean))
+        .fold(0.0, f64::max)
+}
+
+/// How much of what the last cleans read they wrote again.
+fn recopy_percent(cleaner: &LogCleaner) -> f64 {
+    let rounds = cleaner.last_rounds();
+    let written: u64 = rounds.iter().map(|(stats, _)| stats.bytes_written).sum();
+    let read: u64 = rounds.iter().map(|(stats, _)| stats.bytes_read).sum();
+    (100.0 * written as f64 / read.max(1) as f64).trunc()
+}
