@@ -210,15 +210,33 @@ impl AdminManager {
             UpdateMode::ClusterWide => layers.default = overrides.clone(),
             _ => layers.broker = overrides.clone(),
         }
-        self.configs
+        let altered = self
+            .configs
             .configured_with(&layers)
             .map_err(|error| AdminError::new(ErrorCode::InvalidRequest, error.to_string()))?;
+        let present = self.configs.current().log_cleaner_threads;
+        require_gradual("log.cleaner.threads", present, altered.log_cleaner_threads)?;
         if validate_only {
             return Ok(());
         }
         info!(broker = name, keys = ?alteration.keys(), "changing broker configuration");
         entity_config::change(&*self.zk, ConfigEntityType::Brokers, name, &overrides).await
     }
+}
+
+/// Numbers of threads may at most double or be halved in one step.
+fn require_gradual(name: &str, present: usize, altered: usize) -> Result<(), AdminError> {
+    let reason = match altered {
+        _ if altered == present => return Ok(()),
+        0 => "value must be at least 1".to_owned(),
+        _ if altered < present / 2 => format!("value must not be below half the present {present}"),
+        _ if altered > present * 2 => format!("value must not be above twice the present {present}"),
+        _ => return Ok(()),
+    };
+    Err(AdminError::new(
+        ErrorCode::InvalidRequest,
+        format!("{name}: {reason}"),
+    ))
 }
 
 /// Kafka answers INVALID_REQUEST to all of these (KAFKA-13609).

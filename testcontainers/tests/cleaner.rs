@@ -105,9 +105,7 @@ async fn the_example_that_guides_show_and_settings_at_run_time() -> Result<()> {
         ("delete.retention.ms", "0"),
     ];
     cluster.create_topic("latest", 1, 1, &config).await?;
-    let keys = [
-        "K1", "K2", "K1", "K1", "K3", "K2", "K4", "K5", "K5", "K2", "K6",
-    ];
+    let keys = ["K1", "K2", "K1", "K1", "K3", "K2", "K4", "K5", "K5", "K2", "K6"];
     let values: Vec<String> = (1..=keys.len()).map(|i| format!("V{i}")).collect();
     let records: Vec<_> = keys
         .iter()

@@ -300,7 +300,11 @@ impl Cleaner {
             return Err(error);
         }
         match pass.log.replace_segments(new, group, truncations)? {
-            Replacement::Done => Ok(()),
+            Replacement::Done => {
+                // Whoever still reads the old segments opens their files again.
+                group.iter().for_each(|segment| segment.release());
+                Ok(())
+            }
             Replacement::Outdated(unused) => {
                 remove_unused(dir, &unused);
                 Err(CleanError::Aborted)

@@ -62,18 +62,36 @@ pub struct CleanerManager {
     last_run_ms: AtomicI64,
 }
 
+/// The longest that a throttled thread sleeps before it looks whether the clean is still wanted.
+const NAP_MS_MAX: i64 = 100;
+
+/// The thread that a clean runs on.
+pub trait Worker {
+    /// Whether the thread is to end.
+    fn is_stopped(&self) -> bool;
+    /// Counts bytes that were read or written; for how many milliseconds to do nothing.
+    fn throttle(&self, bytes: usize) -> i64;
+    /// Does nothing for so long.
+    fn nap(&self, ms: i64);
+}
+
 /// What a clean looks up to between two pieces of work.
 struct Aborts<'a> {
     manager: &'a CleanerManager,
     log: &'a UnifiedLog,
     truncations: u64,
-    thread: &'a dyn Watch,
+    worker: &'a dyn Worker,
 }
 
 impl Watch for Aborts<'_> {
     fn proceed(&self, bytes: usize) -> Result<(), CleanError> {
         self.check()?;
-        self.thread.proceed(bytes)?;
+        let mut left_ms = self.worker.throttle(bytes);
+        while left_ms > 0 {
+            self.worker.nap(left_ms.min(NAP_MS_MAX));
+            left_ms -= NAP_MS_MAX;
+            self.check()?;
+        }
         self.check()
     }
 }
@@ -81,7 +99,10 @@ impl Watch for Aborts<'_> {
 impl Aborts<'_> {
     fn check(&self) -> Result<(), CleanError> {
         let partition = self.log.topic_partition();
-        match self.manager.states.is_aborted(partition) || self.log.is_outdated(self.truncations) {
+        let is_unwanted = self.worker.is_stopped()
+            || self.manager.states.is_aborted(partition)
+            || self.log.is_outdated(self.truncations);
+        match is_unwanted {
             true => Err(CleanError::Aborted),
             false => Ok(()),
         }
@@ -111,13 +132,13 @@ impl CleanerManager {
     }
 
     /// Cleans the filthiest log, if one is filthy enough, and applies the retention of compacted logs: one round of
-    /// a cleaner thread. `thread` throttles it and may end it.
-    pub fn clean_once(&self, cleaner: &mut Cleaner, thread_id: usize, thread: &dyn Watch) -> Round {
+    /// a cleaner thread.
+    pub fn clean_once(&self, cleaner: &mut Cleaner, thread_id: usize, worker: &dyn Worker) -> Round {
         let mut round = Round::default();
         if let Some((target, pre_clean)) = self.grab_filthiest_log() {
             round.pre_clean = Some(pre_clean);
             let partition = target.log.topic_partition().clone();
-            let cleaned = self.clean_log(cleaner, &target, thread);
+            let cleaned = self.clean_log(cleaner, &target, worker);
             if let Some((end, stats)) = self.done_cleaning(&target, cleaned) {
                 stats.log(thread_id, &partition, target.first_dirty_offset, end, &pre_clean);
                 round.cleaned = true;
@@ -125,7 +146,7 @@ impl CleanerManager {
             }
             self.states.end(&partition);
         }
-        self.delete_old_segments(thread);
+        self.delete_old_segments(worker);
         self.forget_deleted();
         round
     }
@@ -203,13 +224,13 @@ impl CleanerManager {
         &self,
         cleaner: &mut Cleaner,
         target: &LogToClean,
-        thread: &dyn Watch,
+        worker: &dyn Worker,
     ) -> Result<(Offset, CleanerStats), CleanError> {
         let watch = Aborts {
             manager: self,
             log: &target.log,
             truncations: target.truncations,
-            thread,
+            worker,
         };
         let cleaned = catch_unwind(AssertUnwindSafe(|| cleaner.clean(target, &watch)));
         let cleaned = cleaned.unwrap_or_else(|_| {
@@ -236,9 +257,11 @@ impl CleanerManager {
             Ok((end, stats)) => {
                 if let Some(checkpoint) = self.checkpoint_of(&target.log) {
                     let dir = target.log.dir();
-                    // After a truncation the checkpoint must not jump ahead of it again.
-                    if !target.log.is_outdated(target.truncations) {
-                        drop(dir.check(checkpoint.update(partition, end)));
+                    drop(dir.check(checkpoint.update(partition, end)));
+                    // A truncation has capped the checkpoint, perhaps before this.
+                    if target.log.is_outdated(target.truncations) {
+                        let active = target.log.active_segment_base_offset();
+                        drop(dir.check(checkpoint.truncate(partition, active)));
                     }
                 }
                 if self.change_quarantine(|quarantine| quarantine.remove(partition)) {
@@ -266,9 +289,9 @@ impl CleanerManager {
     }
 
     /// Retention of logs that are compacted; those that are not are the log manager's.
-    fn delete_old_segments(&self, thread: &dyn Watch) {
+    fn delete_old_segments(&self, worker: &dyn Worker) {
         for log in self.compacted_logs() {
-            if thread.proceed(0).is_err() {
+            if worker.is_stopped() {
                 return;
             }
             if self.states.try_begin(log.topic_partition()) {

@@ -13,10 +13,9 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::checkpoint::CleanerCheckpoint;
-use super::cleaner::{Cleaner, Watch};
+use super::cleaner::Cleaner;
 use super::config::CleanerConfig;
-use super::error::CleanError;
-use super::manager::{CleanerDir, CleanerManager, Round};
+use super::manager::{CleanerDir, CleanerManager, Round, Worker};
 use crate::common::ids::{Offset, ProducerId, TopicPartition};
 use crate::config::{CleanupPolicy, LogConfig};
 use crate::log::checkpoint::OffsetCheckpoint;
@@ -30,12 +29,18 @@ use crate::record::{
 };
 
 /// Goes on, whatever happens.
-struct Unwatched;
+struct Unhindered;
 
-impl Watch for Unwatched {
-    fn proceed(&self, _bytes: usize) -> Result<(), CleanError> {
-        Ok(())
+impl Worker for Unhindered {
+    fn is_stopped(&self) -> bool {
+        false
     }
+
+    fn throttle(&self, _bytes: usize) -> i64 {
+        0
+    }
+
+    fn nap(&self, _ms: i64) {}
 }
 
 /// One compacted log and what cleans it.
@@ -150,7 +155,7 @@ impl Cleaning {
     }
 
     fn clean(&mut self) -> Round {
-        self.manager.clean_once(&mut self.cleaner, 0, &Unwatched)
+        self.manager.clean_once(&mut self.cleaner, 0, &Unhindered)
     }
 
     /// Every record of data in the log, aborted ones too.

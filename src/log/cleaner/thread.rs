@@ -7,16 +7,12 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::cleaner::{Cleaner, Watch};
+use super::cleaner::Cleaner;
 use super::config::CleanerConfig;
-use super::error::CleanError;
-use super::manager::CleanerManager;
+use super::manager::{CleanerManager, Worker};
 use super::stats::{CleanerStats, PreCleanStats};
 use super::throttler::Throttler;
 use crate::common::clock::SharedClock;
-
-/// The longest a throttled thread sleeps before it looks whether it is still wanted.
-const THROTTLE_NAP: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Signal {
@@ -77,29 +73,24 @@ struct Shared {
     clock: SharedClock,
 }
 
-/// One thread's view of whether to go on, and how fast.
-struct ThreadWatch<'a> {
+/// One thread as its cleans see it.
+struct ThisThread<'a> {
     shared: &'a Shared,
     bell: &'a Bell,
 }
 
-impl Watch for ThreadWatch<'_> {
-    fn proceed(&self, bytes: usize) -> Result<(), CleanError> {
-        let now = self.shared.clock.monotonic_ms();
-        let pause = self.shared.throttler.observe(bytes, now);
-        let nap = Duration::from_millis(pause.max(0) as u64);
-        if !nap.is_zero() {
-            std::thread::sleep(nap.min(THROTTLE_NAP));
-            let mut left = nap.saturating_sub(THROTTLE_NAP);
-            while !left.is_zero() && !self.bell.is_stopped() {
-                std::thread::sleep(left.min(THROTTLE_NAP));
-                left = left.saturating_sub(THROTTLE_NAP);
-            }
-        }
-        match self.bell.is_stopped() {
-            true => Err(CleanError::Aborted),
-            false => Ok(()),
-        }
+impl Worker for ThisThread<'_> {
+    fn is_stopped(&self) -> bool {
+        self.bell.is_stopped()
+    }
+
+    fn throttle(&self, bytes: usize) -> i64 {
+        let now_ms = self.shared.clock.monotonic_ms();
+        self.shared.throttler.observe(bytes, now_ms)
+    }
+
+    fn nap(&self, ms: i64) {
+        std::thread::sleep(Duration::from_millis(ms.max(0) as u64));
     }
 }
 
@@ -229,12 +220,12 @@ fn spawn(id: usize, shared: &Arc<Shared>, config: &CleanerConfig) -> std::io::Re
     let handle = std::thread::Builder::new()
         .name(format!("log-cleaner-{id}"))
         .spawn(move || {
-            let watch = ThreadWatch {
+            let worker = ThisThread {
                 shared: &shared,
                 bell: &thread_bell,
             };
             while !thread_bell.is_stopped() {
-                let round = shared.manager.clean_once(&mut cleaner, id, &watch);
+                let round = shared.manager.clean_once(&mut cleaner, id, &worker);
                 let mut last = thread_last.lock();
                 last.stats = round.stats.unwrap_or_else(|| last.stats.clone());
                 last.pre_clean = round.pre_clean.unwrap_or(last.pre_clean);

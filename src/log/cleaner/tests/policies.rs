@@ -104,15 +104,21 @@ struct At<'a> {
     action: &'a dyn Fn(),
 }
 
-impl Watch for At<'_> {
-    fn proceed(&self, _bytes: usize) -> Result<(), CleanError> {
+impl Worker for At<'_> {
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    fn throttle(&self, _bytes: usize) -> i64 {
         let left = self.calls.get().checked_sub(1);
         self.calls.set(left.unwrap_or(usize::MAX));
         if left == Some(0) {
             (self.action)();
         }
-        Ok(())
+        0
     }
+
+    fn nap(&self, _ms: i64) {}
 }
 
 #[test]
@@ -131,11 +137,11 @@ fn a_truncation_at_any_moment_wins() {
             let active = log.active_segment_base_offset();
             checkpoint.truncate(log.topic_partition(), active).unwrap();
         };
-        let watch = At {
+        let worker = At {
             calls: n.into(),
             action: &truncate,
         };
-        let round = cleaning.manager.clean_once(&mut cleaning.cleaner, 0, &watch);
+        let round = cleaning.manager.clean_once(&mut cleaning.cleaner, 0, &worker);
         assert_eq!(cleaning.quarantine_reason(), None);
         assert!(
             cleaning.unfinished_files().is_empty(),
@@ -168,12 +174,46 @@ fn a_paused_or_aborted_partition_is_left_alone() {
     drop(paused);
     let manager = &cleaning.manager;
     let abort = || manager.on_topic_config_change("t", false);
-    let watch = At {
+    let worker = At {
         calls: 3.into(),
         action: &abort,
     };
-    assert!(!manager.clean_once(&mut cleaning.cleaner, 0, &watch).cleaned);
+    assert!(!manager.clean_once(&mut cleaning.cleaner, 0, &worker).cleaned);
     assert!(cleaning.unfinished_files().is_empty());
     assert_eq!(cleaning.quarantine_reason(), None);
     assert!(cleaning.clean().cleaned);
+}
+
+/// A disk so slow that the throttle never lets go.
+struct Throttled<'a>(&'a dyn Fn());
+
+impl Worker for Throttled<'_> {
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    fn throttle(&self, bytes: usize) -> i64 {
+        i64::from(bytes > 0) * 1_000_000_000
+    }
+
+    fn nap(&self, ms: i64) {
+        assert!(ms <= 100);
+        (self.0)();
+    }
+}
+
+#[test]
+fn a_throttled_clean_is_aborted_at_once() {
+    let mut cleaning = filled(compacted());
+    let naps = std::cell::Cell::new(0);
+    let manager = &cleaning.manager;
+    let abort_at_the_third = || {
+        naps.set(naps.get() + 1);
+        if naps.get() == 3 {
+            manager.on_topic_config_change("t", false);
+        }
+    };
+    let worker = Throttled(&abort_at_the_third);
+    assert!(!manager.clean_once(&mut cleaning.cleaner, 0, &worker).cleaned);
+    assert_eq!(naps.get(), 3);
 }
