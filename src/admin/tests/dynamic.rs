@@ -206,3 +206,24 @@ async fn changes_are_followed_through_the_loss_of_a_session() {
     stop.cancel();
     task.await.unwrap();
 }
+
+#[tokio::test]
+async fn cleaner_threads_change_at_run_time_by_halves_at_most() {
+    let world = World::new().await;
+    let alter = async |value: &str| {
+        let change = (
+            "log.cleaner.threads".to_owned(),
+            AlterOperation::Set,
+            Some(value.to_owned()),
+        );
+        let alteration = ConfigAlteration::Incremental(vec![change]);
+        world
+            .admin
+            .alter_configs(&ConfigResource::BrokerDefault, &alteration, true)
+            .await
+    };
+    for (value, accepted) in [("2", true), ("3", false), ("1", true), ("0", false)] {
+        let outcome = alter(value).await;
+        assert_eq!(outcome.is_ok(), accepted, "{value}: {outcome:?}");
+    }
+}

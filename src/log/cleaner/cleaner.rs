@@ -182,18 +182,9 @@ impl Cleaner {
             let mut batches = RecordBatches::new(bytes);
             while let Some(batch) = batches.next() {
                 let batch = batch.map_err(|e| uncleanable(source, &e.reason))?;
-                batch.ensure_valid_crc().map_err(|e| {
-                    uncleanable(source, &format!("offset {}: {}", batch.base_offset(), e.reason))
-                })?;
-                let noted = map_batch(
-                    &mut self.map,
-                    &mut self.scratch,
-                    &batch,
-                    start,
-                    transactions,
-                    &mut pass.stats,
-                )?;
-                if noted == Put::Full {
+                let (map, scratch) = (&mut self.map, &mut self.scratch);
+                let noted = map_batch(map, scratch, &batch, start, transactions, &mut pass.stats);
+                if noted.map_err(|error| located(source, &batch, error))? == Put::Full {
                     return Ok(Put::Full);
                 }
                 if batch.last_offset() >= start {
@@ -328,6 +319,20 @@ fn uncleanable(source: &SegmentSource<'_>, reason: &str) -> CleanError {
     CleanError::Uncleanable(source.corrupt(reason).to_string())
 }
 
+/// Says in which batch something is wrong.
+fn located(source: &SegmentSource<'_>, batch: &RecordBatch<'_>, error: CleanError) -> CleanError {
+    match error {
+        CleanError::Uncleanable(reason) => {
+            let from = batch.base_offset();
+            uncleanable(
+                source,
+                &format!("the batch at offset {from} in or after it: {reason}"),
+            )
+        }
+        error => error,
+    }
+}
+
 /// Notes the keys of a batch, unless it holds markers or was aborted. [`Put::Full`] if not all of them fit.
 fn map_batch(
     map: &mut OffsetMap,
@@ -337,6 +342,10 @@ fn map_batch(
     transactions: &mut CleanedTransactions,
     stats: &mut CleanerStats,
 ) -> Result<Put, CleanError> {
+    // A key that is not what was written might erase another's record.
+    batch
+        .ensure_valid_crc()
+        .map_err(|e| CleanError::Uncleanable(e.reason))?;
     if batch.is_control_batch() {
         let marker = EndTransactionMarker::read(batch, batch.records())?;
         let _ = transactions.on_control_batch(batch, marker.map(|(marker, _)| marker.control_type));
@@ -399,7 +408,8 @@ fn clean_into(
         while let Some(batch) = batches.next() {
             let batch = batch.map_err(|e| uncleanable(&source, &e.reason))?;
             let end = batches.valid_bytes();
-            let (fate, aborted) = recopy.decide(&batch)?;
+            let decided = recopy.decide(&batch);
+            let (fate, aborted) = decided.map_err(|error| located(&source, &batch, error))?;
             let stays = matches!(fate, Fate::Verbatim);
             if stays {
                 run_headers.push(batch.header());

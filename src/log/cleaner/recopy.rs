@@ -132,9 +132,9 @@ impl Recopy<'_> {
         if self.verified.contains(&batch.base_offset()) && self.verified.contains(&batch.last_offset()) {
             return Ok(());
         }
-        batch.ensure_valid_crc().map_err(|e| {
-            CleanError::Uncleanable(format!("batch at offset {}: {}", batch.base_offset(), e.reason))
-        })
+        batch
+            .ensure_valid_crc()
+            .map_err(|e| CleanError::Uncleanable(e.reason))
     }
 
     fn decide_batch(
@@ -207,10 +207,10 @@ impl Recopy<'_> {
                 run = position;
             }
         }
-        survivors.extend_from_slice(match run {
-            0 if sifted.retained == sifted.read && !batch.is_control_batch() && !sifted.has_tombstone => &[],
-            _ => &records[run..],
-        });
+        let may_stay_verbatim = run == 0 && !sifted.has_tombstone && !batch.is_control_batch();
+        if !may_stay_verbatim {
+            survivors.extend_from_slice(&records[run..]);
+        }
         Ok(sifted)
     }
 

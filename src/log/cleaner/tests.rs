@@ -5,6 +5,7 @@ mod crashes;
 mod model;
 mod policies;
 mod rules;
+mod threads;
 
 use std::collections::HashMap;
 use std::sync::Arc;
