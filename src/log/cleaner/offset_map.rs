@@ -5,14 +5,16 @@
 //! ```
 //!
 //! Keys are known by 128 bits of SipHash under a random key of this clean's own: whoever writes records cannot make
-//! two keys collide, and so erase a record with another (Kafka's MD5 lets them). The memory is mapped when a clean
-//! begins, takes space only where it is touched, and goes back to the system when the clean is done; a short
-//! dirty range maps no more than it may need.
+//! two keys collide, and so erase a record with another (Kafka's MD5 lets them).
+//!
+//! The memory is mapped when a clean begins and goes back to the system when it is done. Slots are in use from its
+//! start on, few at first, twice as many whenever half of them are taken: what is not in use was never touched
+//! and takes no space, and a map of few keys stays in the processor's caches however many records there are.
 
 use std::hash::Hasher;
 use std::io;
 
-use memmap2::MmapMut;
+use memmap2::{Advice, MmapMut};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::common::ids::Offset;
@@ -20,10 +22,13 @@ use crate::common::ids::Offset;
 /// Bytes of a slot.
 pub const SLOT_BYTES: usize = 24;
 const HASH_BYTES: usize = 16;
+/// Slots in use at first.
+const SLOTS_AT_FIRST: usize = 1 << 14;
 /// Slots for each record that there may be, as far as the memory goes: probes stay short.
 const SLOTS_PER_RECORD: u64 = 2;
-/// No map is smaller, if the memory allows.
-const SLOTS_MIN: u64 = 1024;
+
+type Slot = [u8; SLOT_BYTES];
+const EMPTY: Slot = [0; SLOT_BYTES];
 
 /// Keys and offsets, in a table with open addressing.
 pub struct OffsetMap {
@@ -33,6 +38,8 @@ pub struct OffsetMap {
     entries_max: usize,
     entries: usize,
     memory: Option<MmapMut>,
+    /// Slots in use, from the start of the memory on.
+    slots: usize,
     hasher: SipHasher13,
     latest_offset: Offset,
 }
@@ -58,6 +65,7 @@ impl OffsetMap {
             entries_max: entries_max.min(capacity.saturating_sub(1)),
             entries: 0,
             memory: None,
+            slots: 0,
             hasher: SipHasher13::new(),
             latest_offset: -1,
         }
@@ -66,9 +74,15 @@ impl OffsetMap {
     /// Empties the map for a range with `records_max` records at the most, under a new hash key.
     pub fn begin(&mut self, records_max: u64) -> io::Result<()> {
         self.end();
-        let wanted = records_max.saturating_mul(SLOTS_PER_RECORD).max(SLOTS_MIN);
-        let slots = (self.capacity as u64).min(wanted) as usize;
-        self.memory = Some(MmapMut::map_anon(slots.max(1) * SLOT_BYTES)?);
+        let wanted = records_max
+            .saturating_mul(SLOTS_PER_RECORD)
+            .max(SLOTS_AT_FIRST as u64);
+        let mapped = (self.capacity as u64).min(wanted).max(1) as usize;
+        let memory = MmapMut::map_anon(mapped * SLOT_BYTES)?;
+        // Fewer misses when keys are looked up; not every system has it.
+        let _ = memory.advise(Advice::HugePage);
+        self.memory = Some(memory);
+        self.slots = mapped.min(SLOTS_AT_FIRST);
         self.hasher = SipHasher13::new_with_key(&rand::random());
         Ok(())
     }
@@ -76,6 +90,7 @@ impl OffsetMap {
     /// Gives the memory back.
     pub fn end(&mut self) {
         self.memory = None;
+        self.slots = 0;
         self.entries = 0;
         self.latest_offset = -1;
     }
@@ -89,30 +104,75 @@ impl OffsetMap {
     /// Notes that the last record with `key` is at `offset`; it is beyond all that were noted before.
     pub fn put(&mut self, key: &[u8], offset: Offset) -> Put {
         let hash = self.hash(key);
-        let is_full = self.entries >= self.entries_max;
-        let Some((slot, is_new)) = find(slots_mut(&mut self.memory), hash) else {
-            return Put::Full;
-        };
-        if is_new && is_full {
-            return Put::Full;
+        let entry = encode(hash, offset);
+        match locate(self.slots(), hash) {
+            Place::Taken(at, _) => self.slots_mut()[at] = entry,
+            Place::Free(_) | Place::Nowhere if self.entries >= self.entries_max => return Put::Full,
+            Place::Free(at) => {
+                self.slots_mut()[at] = entry;
+                self.entries += 1;
+                if self.entries * 2 > self.slots {
+                    self.grow();
+                }
+            }
+            Place::Nowhere => return Put::Full,
         }
-        self.entries += usize::from(is_new);
-        slot[..HASH_BYTES].copy_from_slice(&hash.to_be_bytes());
-        slot[HASH_BYTES..].copy_from_slice(&(offset + 1).to_be_bytes());
         Put::Noted
     }
 
     /// Offset of the last record with `key`.
     pub fn get(&self, key: &[u8]) -> Option<Offset> {
-        let hash = self.hash(key);
-        let (slots, _) = self.memory.as_deref()?.as_chunks::<SLOT_BYTES>();
-        let found = probes(slots.len(), hash)
-            .map(|i| &slots[i])
-            .find_map(|slot| match occupant(slot) {
-                None => Some(None),
-                Some((found, offset)) => (found == hash).then_some(Some(offset)),
-            });
-        found.flatten()
+        match locate(self.slots(), self.hash(key)) {
+            Place::Taken(_, offset) => Some(offset),
+            Place::Free(_) | Place::Nowhere => None,
+        }
+    }
+
+    fn slots(&self) -> &[Slot] {
+        let all = self
+            .memory
+            .as_deref()
+            .map_or(&[][..], |memory| memory.as_chunks().0);
+        &all[..self.slots]
+    }
+
+    fn slots_mut(&mut self) -> &mut [Slot] {
+        let all = match &mut self.memory {
+            Some(memory) => memory.as_chunks_mut().0,
+            None => &mut [],
+        };
+        &mut all[..self.slots]
+    }
+
+    /// Takes twice the slots in use, as far as there are, without a second table: the place of a hash among more
+    /// slots never lies before its place among fewer, so entries are moved from the last to the first. The few
+    /// that would land among those not moved yet wait until the end.
+    fn grow(&mut self) {
+        let before = self.slots;
+        let mapped = self.memory.as_ref().map_or(0, |memory| memory.len() / SLOT_BYTES);
+        self.slots = (before * 2).min(mapped);
+        if self.slots == before {
+            return;
+        }
+        let slots = self.slots_mut();
+        let mut waiting: Vec<Slot> = Vec::new();
+        for from in (0..before).rev() {
+            let entry = std::mem::replace(&mut slots[from], EMPTY);
+            let Some((hash, _)) = decode(&entry) else { continue };
+            let home = home(hash, slots.len());
+            let free = (home..slots.len()).find(|&at| slots[at] == EMPTY);
+            match free.filter(|_| home > from) {
+                Some(at) => slots[at] = entry,
+                None => waiting.push(entry),
+            }
+        }
+        for entry in waiting {
+            if let Some((hash, _)) = decode(&entry)
+                && let Place::Free(at) = locate(slots, hash)
+            {
+                slots[at] = entry;
+            }
+        }
     }
 
     /// All records up to this offset are accounted for; -1 for none.
@@ -146,36 +206,48 @@ impl OffsetMap {
     }
 }
 
-fn slots_mut(memory: &mut Option<MmapMut>) -> &mut [[u8; SLOT_BYTES]] {
-    match memory {
-        Some(memory) => memory.as_chunks_mut().0,
-        None => &mut [],
-    }
+fn encode(hash: u128, offset: Offset) -> Slot {
+    let mut slot = EMPTY;
+    slot[..HASH_BYTES].copy_from_slice(&hash.to_be_bytes());
+    slot[HASH_BYTES..].copy_from_slice(&(offset + 1).to_be_bytes());
+    slot
 }
 
 /// Hash and offset in a slot; `None` if it is empty.
 #[inline]
-fn occupant(slot: &[u8; SLOT_BYTES]) -> Option<(u128, Offset)> {
+fn decode(slot: &Slot) -> Option<(u128, Offset)> {
     let (hash, offset) = slot.split_first_chunk::<HASH_BYTES>()?;
     let offset = i64::from_be_bytes(*offset.first_chunk()?);
     (offset != 0).then(|| (u128::from_be_bytes(*hash), offset - 1))
 }
 
-/// The slots where a hash may be, in order: from the one in proportion to its upper half on.
-#[inline]
-fn probes(slots: usize, hash: u128) -> impl Iterator<Item = usize> {
-    let first = (((hash >> 64) * slots as u128) >> 64) as usize;
-    (first..slots).chain(0..first)
+/// Where a hash is.
+enum Place {
+    /// In this slot, with this offset.
+    Taken(usize, Offset),
+    /// Not there; it would take this slot.
+    Free(usize),
+    /// Not there, and every slot is taken.
+    Nowhere,
 }
 
-/// The slot of a hash, or the empty one that it would take, and whether that is new.
+/// The slot where the search for a hash begins: in proportion to its upper half.
 #[inline]
-fn find(slots: &mut [[u8; SLOT_BYTES]], hash: u128) -> Option<(&mut [u8; SLOT_BYTES], bool)> {
-    let (at, is_new) = probes(slots.len(), hash).find_map(|i| match occupant(&slots[i]) {
-        None => Some((i, true)),
-        Some((found, _)) => (found == hash).then_some((i, false)),
-    })?;
-    Some((&mut slots[at], is_new))
+fn home(hash: u128, slots: usize) -> usize {
+    (((hash >> 64) * slots as u128) >> 64) as usize
+}
+
+#[inline]
+fn locate(slots: &[Slot], hash: u128) -> Place {
+    let mut at = home(hash, slots.len());
+    for _ in 0..slots.len() {
+        match decode(&slots[at]) {
+            None => return Place::Free(at),
+            Some((found, offset)) if found == hash => return Place::Taken(at, offset),
+            Some(_) => at = if at + 1 == slots.len() { 0 } else { at + 1 },
+        }
+    }
+    Place::Nowhere
 }
 
 #[cfg(test)]
@@ -228,6 +300,25 @@ mod tests {
         let mut map = map(100, 0.9);
         assert_eq!((map.put(one, 1), map.put(two, 2)), (Put::Noted, Put::Noted));
         assert_eq!((map.get(one), map.get(two)), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn a_growing_map_forgets_nothing() {
+        // Not a power of two, and full to the last key at the end.
+        let mut map = map(150_001, 0.9);
+        let keys = map.entries_max() as u64;
+        for i in 0..keys {
+            assert_eq!(map.put(&i.to_be_bytes(), i as i64), Put::Noted);
+            if i.is_power_of_two() || i % 10_000 == 0 {
+                assert!(
+                    (0..=i).all(|k| map.get(&k.to_be_bytes()) == Some(k as i64)),
+                    "{i}"
+                );
+            }
+        }
+        assert_eq!(map.put(b"one more", 0), Put::Full);
+        assert!((0..keys).all(|k| map.get(&k.to_be_bytes()) == Some(k as i64)));
+        assert_eq!((map.len() as u64, map.get(b"one more")), (keys, None));
     }
 
     proptest! {
