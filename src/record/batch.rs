@@ -379,6 +379,21 @@ impl BatchHeader {
         self.seal(records);
     }
 
+    /// The checksum of a format 2 batch of which only pieces are in memory: `pieces` are all its bytes, in order.
+    /// True if it fits.
+    pub fn is_valid_crc_of<E>(
+        &self,
+        mut next_piece: impl FnMut(&mut dyn FnMut(&[u8])) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let (mut crc, mut uncovered) = (0, ATTRIBUTES_AT);
+        while next_piece(&mut |piece| {
+            let covered = &piece[uncovered.min(piece.len())..];
+            uncovered -= piece.len() - covered.len();
+            crc = crc32c::crc32c_append(crc, covered);
+        })? {}
+        Ok(crc == self.crc)
+    }
+
     /// Computes the CRC of the fields as they are now, followed by `records`.
     pub(super) fn seal(&mut self, records: &[u8]) {
         self.crc = crc32c::crc32c_append(crc32c::crc32c(&self.encode()[ATTRIBUTES_AT..]), records);

@@ -41,6 +41,8 @@ pub struct Cleaner {
     clock: SharedClock,
     map: OffsetMap,
     buffer_bytes: usize,
+    /// `message.max.bytes`: batches up to this size are read as they come.
+    trusted_bytes: usize,
     buffer: Vec<u8>,
     scratch: Scratch,
 }
@@ -74,6 +76,7 @@ impl Cleaner {
             clock,
             map: OffsetMap::new(config.map_bytes(), config.load_factor),
             buffer_bytes: config.buffer_bytes().max(BUFFER_BYTES_MIN),
+            trusted_bytes: config.max_message_bytes,
             buffer: Vec::new(),
             scratch: Scratch::default(),
         }
@@ -148,7 +151,7 @@ impl Cleaner {
         for (i, segment) in dirty.iter().enumerate() {
             let next = dirty.get(i + 1).map_or(end, |s| s.base_offset());
             let position = pass.check(segment.position_of(start))?;
-            let mut source = SegmentSource::new(segment, position);
+            let mut source = SegmentSource::new(segment, position, self.trusted_bytes);
             if self.map_segment(pass, &mut source, start, &mut transactions)? == Put::Full {
                 tracing::info!(
                     log = %pass.log.topic_partition(),
@@ -273,7 +276,7 @@ impl Cleaner {
                 stats: &mut pass.stats,
             };
             clean_into(
-                segment,
+                SegmentSource::new(segment, 0, self.trusted_bytes),
                 pass.log.dir(),
                 &mut self.buffer,
                 &mut recopy,
@@ -384,7 +387,7 @@ fn map_batch(
 
 /// Reads a segment and hands on what survives. Neighbouring batches that stay as they are go as one piece.
 fn clean_into(
-    segment: &LogSegment,
+    mut source: SegmentSource<'_>,
     dir: &LogDir,
     buffer: &mut Vec<u8>,
     recopy: &mut Recopy<'_>,
@@ -392,7 +395,6 @@ fn clean_into(
     watch: &dyn Watch,
 ) -> Result<(), CleanError> {
     let check = |result: io::Result<()>| result.map_err(|error| CleanError::from_io(dir, &error));
-    let mut source = SegmentSource::new(segment, 0);
     let mut run_headers: Vec<BatchHeader> = Vec::new();
     loop {
         let bytes = source

@@ -23,7 +23,7 @@ pub struct CleanerConfig {
     pub io_max_bytes_per_second: f64,
     /// `log.cleaner.backoff.ms`: the pause when there is nothing to clean.
     pub backoff_ms: u64,
-    /// `message.max.bytes`: buffers may have to grow so far at least.
+    /// `message.max.bytes`: a batch of more is summed before a buffer grows for it.
     pub max_message_bytes: usize,
 }
 

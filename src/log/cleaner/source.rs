@@ -11,15 +11,18 @@ pub struct SegmentSource<'a> {
     segment: &'a LogSegment,
     position: u64,
     end: u64,
+    trusted_bytes: usize,
 }
 
 impl<'a> SegmentSource<'a> {
-    /// Reads from byte `position` on.
-    pub fn new(segment: &'a LogSegment, position: u64) -> Self {
+    /// Reads from byte `position` on. Batches of more than `trusted_bytes` are summed, piece by piece, before memory
+    /// is taken for them.
+    pub fn new(segment: &'a LogSegment, position: u64, trusted_bytes: usize) -> Self {
         Self {
             segment,
             position,
             end: segment.size(),
+            trusted_bytes,
         }
     }
 
@@ -29,23 +32,24 @@ impl<'a> SegmentSource<'a> {
     }
 
     /// The next bytes: a whole batch at least, the last one may be cut; nothing at the end. The buffer grows if a
-    /// batch does not fit; no further than to the end of the segment, so that a length that is not true costs
-    /// little.
+    /// batch does not fit; a length that is not true makes it grow no further than to what is trusted.
     pub fn fill<'b>(&self, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
         let left = self.end - self.position;
         let mut filled = self.read(buffer, left)?;
         if left == 0 {
             return Ok(&[]);
         }
-        let needed = match BatchHeader::parse(&buffer[..filled]) {
-            Ok(Some(header)) => header.size_in_bytes() as u64,
+        let header = match BatchHeader::parse(&buffer[..filled]) {
+            Ok(Some(header)) => header,
             Ok(None) => return Err(self.corrupt("the segment ends within a batch's header")),
             Err(error) => return Err(self.corrupt(&error.reason)),
         };
+        let needed = header.size_in_bytes() as u64;
         if needed > left {
             return Err(self.corrupt(&format!("a batch of {needed} bytes where {left} are left")));
         }
         if needed > filled as u64 {
+            self.check_large(&header, buffer)?;
             tracing::info!(from = buffer.len(), to = needed, "growing a cleaner's buffer");
             buffer.resize(needed as usize, 0);
             filled = self.read(buffer, left)?;
@@ -53,6 +57,30 @@ impl<'a> SegmentSource<'a> {
         match filled as u64 >= needed {
             true => Ok(&buffer[..filled]),
             false => Err(self.corrupt("the file is shorter than it was")),
+        }
+    }
+
+    /// Whether a large batch, which begins at the present position, is what was written.
+    fn check_large(&self, header: &BatchHeader, buffer: &mut [u8]) -> io::Result<()> {
+        let size = header.size_in_bytes();
+        // Messages of formats 0 and 1 come from brokers that bounded them by the same setting.
+        if size <= self.trusted_bytes || header.magic() < 2 {
+            return Ok(());
+        }
+        let mut done = 0;
+        let is_valid = header.is_valid_crc_of(|sum| {
+            let wanted = buffer.len().min(size - done);
+            let read = self
+                .segment
+                .records()
+                .read_into(&mut buffer[..wanted], self.position + done as u64)?;
+            sum(&buffer[..read]);
+            done += read;
+            Ok::<bool, io::Error>(read > 0 && done < size)
+        })?;
+        match is_valid {
+            true => Ok(()),
+            false => Err(self.corrupt(&format!("a batch of {size} bytes fails its checksum"))),
         }
     }
 

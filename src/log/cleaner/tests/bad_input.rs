@@ -111,7 +111,23 @@ fn a_batch_larger_than_the_buffer_is_cleaned_all_the_same() {
         builder.append(NOW_MS, Some(&[9]), Some(&[i; 10]), &[]);
         cleaning.test.append(builder.build(), 0);
     }
-    assert!(cleaning.roll_and_clean().cleaned);
+    let mut modest = CONFIG;
+    modest.max_message_bytes = 100_000;
+    cleaning.cleaner = Cleaner::new(&modest, cleaning.test.clock.clone());
+    // A batch beyond what is trusted is believed only if its checksum fits.
+    cleaning.test.commit();
+    cleaning.test.log.roll().unwrap();
+    let path = cleaning.test.path().join("00000000000000000000.log");
+    let good = std::fs::read(&path).unwrap();
+    let mut bad = good.clone();
+    bad[9] = 0x0a;
+    std::fs::write(&path, &bad).unwrap();
+    assert!(!cleaning.clean().cleaned);
+    let reason = cleaning.quarantine_reason().unwrap();
+    assert!(reason.contains("fails its checksum"), "{reason}");
+    std::fs::write(&path, &good).unwrap();
+    cleaning.manager.on_topic_config_change("t", true);
+    assert!(cleaning.clean().cleaned);
     assert_eq!(cleaning.offsets(), [8, 10, 11]);
 }
 
