@@ -68,6 +68,18 @@ impl RequestHandler for Api {
             Request::OffsetDelete(r) => caller.send(&offset_delete::handle(self, context, r).await),
             Request::InitProducerId(r) => caller.send(&init_producer_id::handle(self, context, r).await),
             Request::UpdateFeatures(r) => caller.send(&update_features::handle(self, context, r).await),
+            Request::AddPartitionsToTxn(r) => {
+                caller.send(&add_partitions_to_txn::handle(self, context, r).await)
+            }
+            Request::AddOffsetsToTxn(r) => caller.send(&add_offsets_to_txn::handle(self, context, r).await),
+            Request::EndTxn(r) => caller.send(&end_txn::handle(self, context, r).await),
+            Request::WriteTxnMarkers(r) => caller.send(&write_txn_markers::handle(self, context, r).await),
+            Request::TxnOffsetCommit(r) => caller.send(&txn_offset_commit::handle(self, context, r).await),
+            Request::DescribeProducers(r) => caller.send(&describe_producers::handle(self, context, r).await),
+            Request::DescribeTransactions(r) => {
+                caller.send(&describe_transactions::handle(self, context, r).await)
+            }
+            Request::ListTransactions(r) => caller.send(&list_transactions::handle(self, context, r).await),
             Request::DescribeCluster(r) => caller.send(&describe_cluster::handle(self, context, r).await),
             Request::ApiVersions(r) => {
                 let (response, version) = api_versions::handle(self, context, &r);
@@ -90,20 +102,12 @@ impl RequestHandler for Api {
             // Nobody forwards where there is no KRaft controller to forward to.
             Request::Envelope(_) => Reply::Close,
 
-            Request::AddPartitionsToTxn(r) => caller.send(&planned::add_partitions_to_txn(r)),
-            Request::AddOffsetsToTxn(_) => caller.send(&planned::add_offsets_to_txn()),
-            Request::EndTxn(_) => caller.send(&planned::end_txn()),
-            Request::WriteTxnMarkers(r) => caller.send(&planned::write_txn_markers(r)),
-            Request::TxnOffsetCommit(r) => caller.send(&planned::txn_offset_commit(r)),
             Request::DescribeClientQuotas(_) => caller.send(&planned::describe_client_quotas()),
             Request::AlterClientQuotas(r) => caller.send(&planned::alter_client_quotas(r)),
             Request::DescribeUserScramCredentials(_) => {
                 caller.send(&planned::describe_user_scram_credentials())
             }
             Request::AlterUserScramCredentials(r) => caller.send(&planned::alter_user_scram_credentials(r)),
-            Request::DescribeProducers(r) => caller.send(&planned::describe_producers(r)),
-            Request::DescribeTransactions(r) => caller.send(&planned::describe_transactions(r)),
-            Request::ListTransactions(_) => caller.send(&planned::list_transactions()),
         }
     }
 }

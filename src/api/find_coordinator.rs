@@ -2,8 +2,7 @@
 //! Kafka 3.9: `KafkaApis.getCoordinator`.
 //!
 //! The coordinator is the leader of the id's partition of an internal topic, which is created when it is first asked
-//! for. The topic of transactions is not created here, and this broker never names itself for them: it has no
-//! transaction coordinator yet. In a mixed cluster another broker may have one.
+//! for.
 
 use tracing::info;
 
@@ -11,7 +10,6 @@ use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::config::Endpoint;
-use crate::coordinator::group::coordinator::partition_for;
 use crate::metadata::MetadataImage;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::find_coordinator_response::Coordinator;
@@ -55,22 +53,13 @@ async fn find(api: &Api, context: &RequestContext, key_type: i8, key: &str) -> R
     let image = api.metadata.image();
     let (topic, partition) = match key_type {
         GROUP => (GROUP_METADATA_TOPIC, api.groups.partition_for(key)),
-        TRANSACTION => {
-            let topic = image.topics.get(TRANSACTION_STATE_TOPIC);
-            let count = topic.map_or(0, |topic| topic.partitions.len() as i32);
-            let count = if count > 0 {
-                count
-            } else {
-                api.config.transaction_state_log_num_partitions
-            };
-            (TRANSACTION_STATE_TOPIC, partition_for(key, count))
-        }
+        TRANSACTION => (TRANSACTION_STATE_TOPIC, api.transactions.partition_for(key)),
         SHARE if context.api_version >= FIRST_VERSION_WITH_SHARE_GROUPS => {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
         _ => return Err(ErrorCode::InvalidRequest),
     };
-    if key_type == GROUP && !image.topics.contains_key(topic) {
+    if !image.topics.contains_key(topic) {
         // The client comes again, and finds the topic then.
         for created in api.admin.auto_create(&[topic.into()]).await {
             if created.error != ErrorCode::LeaderNotAvailable {
@@ -79,12 +68,7 @@ async fn find(api: &Api, context: &RequestContext, key_type: i8, key: &str) -> R
         }
         return Err(ErrorCode::CoordinatorNotAvailable);
     }
-    let node =
-        leader(&image, topic, partition, &context.listener).ok_or(ErrorCode::CoordinatorNotAvailable)?;
-    match key_type == TRANSACTION && node.id == api.config.broker_id {
-        true => Err(ErrorCode::CoordinatorNotAvailable),
-        false => Ok(node),
-    }
+    leader(&image, topic, partition, &context.listener).ok_or(ErrorCode::CoordinatorNotAvailable)
 }
 
 fn leader(image: &MetadataImage, topic: &str, partition: i32, listener: &str) -> Option<Node> {

@@ -1,5 +1,7 @@
 //! L6. One file for each Kafka API; one exhaustive match. Kafka 3.9: `KafkaApis`.
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod allocate_producer_ids;
 pub mod alter_configs;
 pub mod alter_partition;
@@ -18,8 +20,11 @@ pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
 pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_transactions;
 mod dispatch;
 pub mod elect_leaders;
+pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -31,6 +36,7 @@ pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -43,8 +49,10 @@ mod replication_tests;
 pub mod stop_replica;
 mod switched_off;
 pub mod sync_group;
+pub mod txn_offset_commit;
 pub mod update_features;
 pub mod update_metadata;
+pub mod write_txn_markers;
 
 use std::sync::Arc;
 
@@ -55,7 +63,7 @@ use crate::common::clock::SharedClock;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
 use crate::coordinator::group::GroupCoordinator;
-use crate::coordinator::producer_ids::ProducerIdManager;
+use crate::coordinator::transaction::TransactionCoordinator;
 use crate::metadata::MetadataCache;
 pub use crate::network::RequestContext;
 use crate::replica::ReplicaManager;
@@ -75,8 +83,8 @@ pub struct Api {
     pub replicas: Arc<ReplicaManager>,
     /// Groups on this broker.
     pub groups: Arc<GroupCoordinator>,
-    /// Ids for idempotent producers.
-    pub producer_ids: Arc<ProducerIdManager>,
+    /// Transactions on this broker.
+    pub transactions: Arc<TransactionCoordinator>,
     /// The controller module of this broker, active or not.
     pub controller: ControllerHandle,
     /// Topics and configurations.

@@ -7,67 +7,6 @@ use crate::protocol::messages::*;
 
 const UNSUPPORTED: i16 = ErrorCode::UnsupportedVersion as i16;
 
-pub(super) fn add_partitions_to_txn(request: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
-    use add_partitions_to_txn_response::{AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult};
-    let topics = request.v3_and_below_topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|&index| {
-            AddPartitionsToTxnPartitionResult::default()
-                .with_partition_index(index)
-                .with_partition_error_code(UNSUPPORTED)
-        });
-        AddPartitionsToTxnTopicResult::default()
-            .with_name(topic.name)
-            .with_results_by_partition(partitions.collect())
-    });
-    // The versions up to 3 have the topics, those from 4 on the error.
-    AddPartitionsToTxnResponse::default()
-        .with_error_code(UNSUPPORTED)
-        .with_results_by_topic_v3_and_below(topics.collect())
-}
-
-pub(super) fn add_offsets_to_txn() -> AddOffsetsToTxnResponse {
-    AddOffsetsToTxnResponse::default().with_error_code(UNSUPPORTED)
-}
-
-pub(super) fn end_txn() -> EndTxnResponse {
-    EndTxnResponse::default().with_error_code(UNSUPPORTED)
-}
-
-pub(super) fn write_txn_markers(request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
-    use write_txn_markers_response::*;
-    let markers = request.markers.into_iter().map(|marker| {
-        let topics = marker.topics.into_iter().map(|topic| {
-            let partitions = topic.partition_indexes.iter().map(|&index| {
-                WritableTxnMarkerPartitionResult::default()
-                    .with_partition_index(index)
-                    .with_error_code(UNSUPPORTED)
-            });
-            WritableTxnMarkerTopicResult::default()
-                .with_name(topic.name)
-                .with_partitions(partitions.collect())
-        });
-        WritableTxnMarkerResult::default()
-            .with_producer_id(marker.producer_id)
-            .with_topics(topics.collect())
-    });
-    WriteTxnMarkersResponse::default().with_markers(markers.collect())
-}
-
-pub(super) fn txn_offset_commit(request: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {
-    use txn_offset_commit_response::{TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic};
-    let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|partition| {
-            TxnOffsetCommitResponsePartition::default()
-                .with_partition_index(partition.partition_index)
-                .with_error_code(UNSUPPORTED)
-        });
-        TxnOffsetCommitResponseTopic::default()
-            .with_name(topic.name)
-            .with_partitions(partitions.collect())
-    });
-    TxnOffsetCommitResponse::default().with_topics(topics.collect())
-}
-
 pub(super) fn describe_client_quotas() -> DescribeClientQuotasResponse {
     DescribeClientQuotasResponse::default()
         .with_error_code(UNSUPPORTED)
@@ -105,33 +44,4 @@ pub(super) fn alter_user_scram_credentials(
             .with_error_code(UNSUPPORTED)
     });
     AlterUserScramCredentialsResponse::default().with_results(results.collect())
-}
-
-pub(super) fn describe_producers(request: DescribeProducersRequest) -> DescribeProducersResponse {
-    use describe_producers_response::{PartitionResponse, TopicResponse};
-    let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partition_indexes.iter().map(|&index| {
-            PartitionResponse::default()
-                .with_partition_index(index)
-                .with_error_code(UNSUPPORTED)
-        });
-        TopicResponse::default()
-            .with_name(topic.name)
-            .with_partitions(partitions.collect())
-    });
-    DescribeProducersResponse::default().with_topics(topics.collect())
-}
-
-pub(super) fn describe_transactions(request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
-    use describe_transactions_response::TransactionState;
-    let states = request.transactional_ids.into_iter().map(|id| {
-        TransactionState::default()
-            .with_error_code(UNSUPPORTED)
-            .with_transactional_id(id)
-    });
-    DescribeTransactionsResponse::default().with_transaction_states(states.collect())
-}
-
-pub(super) fn list_transactions() -> ListTransactionsResponse {
-    ListTransactionsResponse::default().with_error_code(UNSUPPORTED)
 }

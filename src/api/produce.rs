@@ -8,7 +8,7 @@ use super::current_leader::CurrentLeaders;
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
-use crate::log::{AppendError, AppendOrigin};
+use crate::log::AppendError;
 use crate::metadata::MetadataImage;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::produce_request::TopicProduceData;
@@ -16,8 +16,8 @@ use crate::protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use crate::protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
-use crate::record::{RecordBatches, validate_produce_version};
-use crate::replica::{AppendResult, ReplicaManager};
+use crate::record::validate_produce_version;
+use crate::replica::{AppendEntry, AppendResult, ReplicaManager, TransactionalOperation};
 
 /// The client id of Kafka's tool for repairing internal topics: the only one that may write to them.
 const ADMIN_CLIENT_ID: &str = "__admin_client";
@@ -25,6 +25,8 @@ const ADMIN_CLIENT_ID: &str = "__admin_client";
 const FIRST_VERSION_WITH_RECORD_ERRORS: i16 = 8;
 /// First version that names the current leader (KIP-951).
 const FIRST_VERSION_WITH_CURRENT_LEADER: i16 = 10;
+/// First version whose clients know TRANSACTION_ABORTABLE (KIP-890).
+const FIRST_VERSION_WITH_ABORTABLE: i16 = 11;
 
 /// How to go on with the connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +70,7 @@ pub async fn serve(
                 Err(refusal) => refusal,
                 Ok(()) => {
                     slots.push((topics.len(), results.len()));
-                    entries.push((partition.clone(), records));
+                    entries.push(AppendEntry::new(partition.clone(), records));
                     refused(ErrorCode::UnknownServerError, "the records were not appended")
                 }
             };
@@ -77,14 +79,13 @@ pub async fn serve(
         topics.push((name, results));
     }
     let internal_topics_allowed = context.client_id == ADMIN_CLIENT_ID;
+    let operation = match context.api_version {
+        FIRST_VERSION_WITH_ABORTABLE.. => TransactionalOperation::GenericError,
+        _ => TransactionalOperation::DefaultError,
+    };
+    let transaction = request.transactional_id.as_ref().map(|id| (&***id, operation));
     let appended = replicas
-        .append_records(
-            timeout,
-            acks,
-            AppendOrigin::Client,
-            internal_topics_allowed,
-            entries,
-        )
+        .handle_produce_append(timeout, acks, internal_topics_allowed, transaction, entries)
         .await;
     for ((topic, partition), (_, result)) in slots.into_iter().zip(appended) {
         topics[topic].1[partition].1 = result;
@@ -126,12 +127,6 @@ fn check(
         message: invalid.message,
         record_errors: invalid.record_errors,
     })?;
-    // There is no transaction coordinator yet, so no such transaction can have been begun.
-    let mut batches = RecordBatches::new(records).filter_map(Result::ok);
-    if batches.any(|batch| batch.is_transactional()) {
-        let message = "transactions are not served by this broker";
-        return Err(refused(ErrorCode::InvalidTxnState, message));
-    }
     Ok(())
 }
 

@@ -90,44 +90,6 @@ fn what_is_switched_off_is_said_in_every_version() {
 fn what_is_planned_says_so_wherever_there_is_room() {
     let errors = |versions: &[usize], seen: Vec<usize>| assert_eq!(seen, versions);
     let code = ErrorCode::UnsupportedVersion;
-    let t = || wire_text("t");
-
-    use add_partitions_to_txn_request::AddPartitionsToTxnTopic;
-    let topic = AddPartitionsToTxnTopic::default()
-        .with_name(t().into())
-        .with_partitions(vec![1, 2]);
-    let old = AddPartitionsToTxnRequest::default().with_v3_and_below_topics(vec![topic]);
-    for (request, versions) in [(old, 0..=3), (AddPartitionsToTxnRequest::default(), 4..=5)] {
-        let response = planned::add_partitions_to_txn(request);
-        for version in versions {
-            codec::encode_response(&response, version, 0).unwrap();
-        }
-    }
-
-    errors(
-        &[1; 5],
-        errors_in::<AddOffsetsToTxnRequest>(&planned::add_offsets_to_txn(), code),
-    );
-    errors(&[1; 5], errors_in::<EndTxnRequest>(&planned::end_txn(), code));
-
-    use write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
-    let topic = WritableTxnMarkerTopic::default()
-        .with_name(t().into())
-        .with_partition_indexes(vec![1, 2]);
-    let marker = WritableTxnMarker::default().with_topics(vec![topic]);
-    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
-    let response = planned::write_txn_markers(request);
-    errors(&[2; 2], errors_in::<WriteTxnMarkersRequest>(&response, code));
-
-    use txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
-    let partitions = vec![TxnOffsetCommitRequestPartition::default()];
-    let topic = TxnOffsetCommitRequestTopic::default()
-        .with_name(t().into())
-        .with_partitions(partitions);
-    let request = TxnOffsetCommitRequest::default().with_topics(vec![topic]);
-    let response = planned::txn_offset_commit(request);
-    errors(&[1; 5], errors_in::<TxnOffsetCommitRequest>(&response, code));
-
     let response = planned::describe_client_quotas();
     errors(&[1; 2], errors_in::<DescribeClientQuotasRequest>(&response, code));
     let entry = alter_client_quotas_request::EntryData::default();
@@ -145,18 +107,5 @@ fn what_is_planned_says_so_wherever_there_is_room() {
     errors(
         &[1],
         errors_in::<AlterUserScramCredentialsRequest>(&response, code),
-    );
-
-    let topic = describe_producers_request::TopicRequest::default()
-        .with_name(t().into())
-        .with_partition_indexes(vec![1]);
-    let response = planned::describe_producers(DescribeProducersRequest::default().with_topics(vec![topic]));
-    errors(&[1], errors_in::<DescribeProducersRequest>(&response, code));
-    let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![t().into()]);
-    let response = planned::describe_transactions(request);
-    errors(&[1], errors_in::<DescribeTransactionsRequest>(&response, code));
-    errors(
-        &[1; 2],
-        errors_in::<ListTransactionsRequest>(&planned::list_transactions(), code),
     );
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::coordinators::Coordinators;
 use crate::admin::{ConfigListener, DynamicConfigs};
-use crate::common::ids::BrokerId;
+use crate::common::ids::{BrokerId, LeaderEpoch, TopicPartition};
+use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::config::{BrokerConfig, LogConfig};
 use crate::controller::ControllerHandle;
-use crate::coordinator::group::{GROUP_METADATA_TOPIC, GroupCoordinator};
 use crate::log::LogManager;
 use crate::log::cleaner::CleanerConfig;
 use crate::replica::{LeadershipChange, ReplicaListener, ReplicaManager};
@@ -21,23 +22,45 @@ use crate::zk::{CreateMode, ZkStore, paths};
 /// What follows from changes among the replicas.
 pub(super) struct ReplicaHooks {
     pub(super) broker_id: BrokerId,
-    pub(super) groups: Arc<GroupCoordinator>,
+    pub(super) coordinators: Coordinators,
     pub(super) log_manager: Arc<LogManager>,
     pub(super) zk: Arc<dyn ZkStore>,
     pub(super) failed: CancellationToken,
 }
 
+impl ReplicaHooks {
+    fn resign(&self, partition: &TopicPartition, epoch: Option<LeaderEpoch>) {
+        match &*partition.topic {
+            GROUP_METADATA_TOPIC => self
+                .coordinators
+                .groups
+                .on_resignation(partition.partition, epoch),
+            TRANSACTION_STATE_TOPIC => self
+                .coordinators
+                .transactions
+                .on_resignation(partition.partition, epoch),
+            _ => {}
+        }
+    }
+}
+
 impl ReplicaListener for ReplicaHooks {
     fn on_leadership_change(&self, change: &LeadershipChange) {
-        let is_ours = |topic: &str| topic == GROUP_METADATA_TOPIC;
-        for (partition, epoch) in change.followers.iter().filter(|(p, _)| is_ours(&p.topic)) {
-            self.groups.on_resignation(partition.partition, Some(*epoch));
+        for (partition, epoch) in &change.followers {
+            self.resign(partition, Some(*epoch));
         }
-        for (partition, epoch) in change.stopped.iter().filter(|(p, _)| is_ours(&p.topic)) {
-            self.groups.on_resignation(partition.partition, *epoch);
+        for (partition, epoch) in &change.stopped {
+            self.resign(partition, *epoch);
         }
-        for (partition, epoch) in change.leaders.iter().filter(|(p, _)| is_ours(&p.topic)) {
-            self.groups.on_election(partition.partition, *epoch);
+        for (partition, epoch) in &change.leaders {
+            match &*partition.topic {
+                GROUP_METADATA_TOPIC => self.coordinators.groups.on_election(partition.partition, *epoch),
+                TRANSACTION_STATE_TOPIC => self
+                    .coordinators
+                    .transactions
+                    .on_election(partition.partition, *epoch),
+                _ => {}
+            }
         }
     }
 
@@ -68,6 +91,7 @@ impl ReplicaListener for ReplicaHooks {
 /// What follows from changed configurations.
 pub(super) struct ConfigHooks {
     pub(super) log_manager: Arc<LogManager>,
+    pub(super) replicas: Arc<ReplicaManager>,
     pub(super) configs: Arc<DynamicConfigs>,
     pub(super) replicas: Arc<ReplicaManager>,
     pub(super) controller: ControllerHandle,

@@ -4,6 +4,7 @@
 //! No statics and no process-wide settings: any number of brokers run in one process.
 
 mod controlled_shutdown;
+mod coordinators;
 mod features;
 mod listeners;
 mod log_dirs;
@@ -19,13 +20,13 @@ use crate::common::clock::SharedClock;
 use crate::common::ids::BrokerId;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::ControllerHandle;
-use crate::coordinator::group::GroupCoordinator;
 use crate::log::LogManager;
 use crate::metadata::MetadataCache;
 use crate::network::RunningServer;
 use crate::replica::ReplicaManager;
 use crate::zk::ZkSession;
 
+use coordinators::Coordinators;
 pub use startup::StartError;
 
 /// How long connections get to finish what they are at when the broker stops.
@@ -40,7 +41,7 @@ pub struct Broker {
     metadata: Arc<MetadataCache>,
     log_manager: Arc<LogManager>,
     replicas: Arc<ReplicaManager>,
-    groups: Arc<GroupCoordinator>,
+    coordinators: Coordinators,
     controller: ControllerHandle,
     server: RunningServer,
     /// Ends the tasks that follow ZooKeeper.
@@ -80,7 +81,7 @@ impl Broker {
         }
         self.stop.cancel();
         self.server.stop(CONNECTION_GRACE).await;
-        self.groups.shutdown();
+        self.coordinators.shutdown();
         self.replicas.shutdown().await;
         let log_manager = self.log_manager.clone();
         let closed = tokio::task::spawn_blocking(move || log_manager.shutdown()).await;

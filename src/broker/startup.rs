@@ -2,13 +2,13 @@
 //! controller, coordinators, service. Kafka 3.9: `KafkaServer.startup`.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::coordinators::Coordinators;
 use super::listeners::{ConfigHooks, ReplicaHooks};
 use super::{Broker, features, log_dirs};
 use crate::admin::{AdminManager, ConfigChangeListener, DynamicConfigs};
@@ -17,8 +17,6 @@ use crate::common::clock::SharedClock;
 use crate::common::ids::BrokerEpoch;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::{Controller, ControllerHandle, ControllerSetup};
-use crate::coordinator::group::{GROUP_METADATA_TOPIC, GroupCoordinator, ReplicatedOffsetsLog};
-use crate::coordinator::producer_ids::{ControllerBlocks, ProducerIdManager};
 use crate::log::{LogDirsError, LogManager};
 use crate::metadata::MetadataCache;
 use crate::metrics::{MetricsServer, Registry};
@@ -63,13 +61,13 @@ struct Identity {
 }
 
 /// What every later step stands on.
-struct Foundation {
-    config: Arc<BrokerConfig>,
-    zk: Arc<dyn ZkStore>,
-    clock: SharedClock,
-    metrics: Registry,
+pub(super) struct Foundation {
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) zk: Arc<dyn ZkStore>,
+    pub(super) clock: SharedClock,
+    pub(super) metrics: Registry,
     /// Ends the tasks that are not stopped in an order of their own.
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 pub(super) async fn start(config: BrokerConfig, clock: SharedClock) -> Result<Broker, StartError> {
@@ -136,10 +134,12 @@ async fn start_on(
     let replicas = replica_manager(&base, &configs, &log_manager, &metadata, broker_epoch.clone());
     let failed = CancellationToken::new();
     // Coordinators hear of leadership through the replicas, so they stand before the first LeaderAndIsr can come.
-    let groups = start_groups(&base, &replicas).await.map_err(zk_failed)?;
+    let coordinators = Coordinators::start(&base, &replicas, &metadata, broker_epoch)
+        .await
+        .map_err(zk_failed)?;
     replicas.add_listener(Arc::new(ReplicaHooks {
         broker_id: config.broker_id,
-        groups: groups.clone(),
+        coordinators: coordinators.clone(),
         log_manager: log_manager.clone(),
         zk: zk.clone(),
         failed: failed.clone(),
@@ -156,21 +156,21 @@ async fn start_on(
 
     let hooks = ConfigHooks {
         log_manager: log_manager.clone(),
+        replicas: replicas.clone(),
         configs: configs.clone(),
         replicas: replicas.clone(),
         controller: controller.clone(),
     };
     follow_configs(&base, &configs, hooks);
 
-    let blocks = ControllerBlocks::new(&config, metadata.clone(), broker_epoch);
     let api = Arc::new(Api {
         config: config.clone(),
         cluster_id,
         clock: clock.clone(),
         metadata: metadata.clone(),
         replicas: replicas.clone(),
-        groups: groups.clone(),
-        producer_ids: ProducerIdManager::new(blocks, clock),
+        groups: coordinators.groups.clone(),
+        transactions: coordinators.transactions.clone(),
         controller: controller.clone(),
         admin: Arc::new(AdminManager::new(zk.clone(), metadata.clone(), configs)),
         features_epoch,
@@ -187,7 +187,7 @@ async fn start_on(
         metadata,
         log_manager,
         replicas,
-        groups,
+        coordinators,
         controller,
         server,
         stop: base.stop,
@@ -324,28 +324,6 @@ fn replica_manager(
         broker_epoch,
         &base.metrics,
     )
-}
-
-/// The group coordinator with as many partitions as its topic has, or will have.
-async fn start_groups(
-    base: &Foundation,
-    replicas: &Arc<ReplicaManager>,
-) -> Result<Arc<GroupCoordinator>, ZkError> {
-    let config = &*base.config;
-    let topics = cluster::topic_assignments(&*base.zk, &[GROUP_METADATA_TOPIC.to_owned()], false).await?;
-    let existing = topics.values().next().map(|topic| topic.partitions.len() as i32);
-    let partition_count = existing.unwrap_or(config.offsets_topic_num_partitions);
-    let commit_timeout = Duration::from_millis(config.offsets_commit_timeout_ms);
-    let log = Arc::new(ReplicatedOffsetsLog::new(replicas.clone(), commit_timeout));
-    let groups = GroupCoordinator::new(
-        config.into(),
-        partition_count,
-        log,
-        base.clock.clone(),
-        &base.metrics,
-    );
-    groups.start();
-    Ok(groups)
 }
 
 /// What the controller module does when the session that held our registration has expired.

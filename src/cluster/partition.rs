@@ -14,10 +14,11 @@ use super::isr_state::IsrProposal;
 use super::partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
 use super::read::{FollowerFetch, ReadInfo, ReadRequest, diverging_epoch, error_code};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
 use crate::log::{
     AppendError, AppendOrigin, FetchIsolation, LogAppendInfo, LogError, LogOffsetMetadata, UnifiedLog,
+    Verification, VerificationGuard,
 };
 use crate::metadata::MetadataImage;
 
@@ -160,6 +161,7 @@ impl Partition {
         &self,
         records: Bytes,
         origin: AppendOrigin,
+        verification: &Verification,
         required_acks: i16,
         now_ms: i64,
         image: &MetadataImage,
@@ -175,13 +177,24 @@ impl Partition {
             ));
         }
         let epoch = inner.state.leader_epoch();
-        let info = log.append_as_leader(records, epoch, origin)?;
+        let info = log.append_as_leader(records, epoch, origin, verification)?;
         let effects = Effects {
             log_end_advanced: !info.duplicate,
             high_watermark_advanced: inner.advance_high_watermark(now_ms, image),
             ..Effects::default()
         };
         Ok((info, epoch, effects))
+    }
+
+    /// Begins to verify a transaction that a batch wants to open in the log; `None` if it is open already.
+    pub fn begin_transaction_verification(
+        &self,
+        producer_id: ProducerId,
+        epoch: i16,
+        sequence: i32,
+    ) -> Result<Option<VerificationGuard>, ErrorCode> {
+        let log = self.leader_log()?;
+        Ok(log.begin_transaction_verification(producer_id, epoch, sequence))
     }
 
     /// Whether records up to `required_offset` (exclusive), appended in leader epoch `epoch`, have reached enough

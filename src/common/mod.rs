@@ -1,6 +1,7 @@
 //! L0. The nouns every layer shares: identifiers, errors, time. Imports nothing from the crate.
 
 pub mod clock;
+pub mod coordinator_key;
 pub mod error;
 pub mod ids;
 pub mod leader_and_isr;

@@ -170,6 +170,11 @@ pub struct BrokerConfig {
     pub transaction_state_log_min_isr: i32,
     pub transaction_state_log_segment_bytes: i32,
     pub transaction_max_timeout_ms: i32,
+    pub transaction_state_log_load_buffer_size: usize,
+    pub transaction_partition_verification_enable: bool,
+    pub transaction_abort_timed_out_transaction_cleanup_interval_ms: u64,
+    pub transaction_remove_expired_transaction_cleanup_interval_ms: u64,
+    pub transactional_id_expiration_ms: i64,
 
     /// `host:port` at which metrics can be scraped. Our own key.
     pub barnabas_metrics_listener: Option<String>,

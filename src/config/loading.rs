@@ -93,6 +93,9 @@ impl BrokerConfig {
             offsets_topic_num_partitions offsets_topic_replication_factor offsets_topic_segment_bytes
             transaction_state_log_num_partitions transaction_state_log_replication_factor
             transaction_state_log_min_isr transaction_state_log_segment_bytes transaction_max_timeout_ms
+            transaction_state_log_load_buffer_size transaction_partition_verification_enable
+            transaction_abort_timed_out_transaction_cleanup_interval_ms
+            transaction_remove_expired_transaction_cleanup_interval_ms transactional_id_expiration_ms
             barnabas_metrics_listener;
             listeners: listeners.bound,
             advertised_listeners: listeners.advertised,

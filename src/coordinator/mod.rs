@@ -1,4 +1,13 @@
 //! L5. Coordinators. Import L0–L4, never the controller or the API layer.
 
+pub mod coordinator_log;
+mod fields;
 pub mod group;
+#[cfg(test)]
+mod memory_log;
+mod ownership;
 pub mod producer_ids;
+mod replay;
+pub mod transaction;
+
+pub use coordinator_log::{CoordinatorLog, ReplicatedLog};

@@ -75,4 +75,7 @@ pub use error::{AppendError, LogDirsError, LogError};
 pub use file_records::FileSlice;
 pub use manager::LogManager;
 pub use offset_metadata::LogOffsetMetadata;
-pub use unified_log::{AppendOrigin, FetchDataInfo, FetchIsolation, LogAppendInfo, UnifiedLog};
+pub use producer_state::{Verification, VerificationGuard};
+pub use unified_log::{
+    ActiveProducer, AppendOrigin, FetchDataInfo, FetchIsolation, LogAppendInfo, UnifiedLog,
+};

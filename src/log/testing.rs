@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::dir::{FailureChannel, LogDir};
 use super::fs::{Call, Faults, Fs, Verdict};
 use super::loader::{LoadParameters, load};
+use super::producer_state::Verification;
 use super::scheduler::Scheduler;
 use super::unified_log::{AppendOrigin, FetchIsolation, LogAppendInfo, LogContext, UnifiedLog};
 use crate::common::clock::ManualClock;
@@ -125,7 +126,7 @@ impl TestLog {
     /// Appends one batch as the leader.
     pub fn append(&self, records: Bytes, epoch: LeaderEpoch) -> LogAppendInfo {
         self.log
-            .append_as_leader(records, epoch, AppendOrigin::Client)
+            .append_as_leader(records, epoch, AppendOrigin::Client, &Verification::Off)
             .unwrap()
     }
 

@@ -20,6 +20,7 @@ use super::error::LogError;
 use super::leader_epoch_cache::LeaderEpochCache;
 use super::offset_metadata::LogOffsetMetadata;
 use super::producer_log::ProducerLog;
+use super::producer_state::VerificationGuard;
 use super::scheduler::Scheduler;
 use super::segments::Segments;
 use crate::common::clock::SharedClock;
@@ -317,6 +318,18 @@ impl UnifiedLog {
             .collect();
         producers.sort_unstable_by_key(|producer| producer.producer_id);
         producers
+    }
+
+    /// Begins to verify with its coordinator a transaction that a batch wants to open here; `None` if it is open.
+    pub fn begin_transaction_verification(
+        &self,
+        producer_id: ProducerId,
+        epoch: i16,
+        sequence: i32,
+    ) -> Option<VerificationGuard> {
+        let now_ms = self.context.clock.wall_ms();
+        let state = &mut self.writer.lock().producers.state;
+        state.begin_verification(producer_id, epoch, sequence, now_ms)
     }
 
     /// An error if any index cannot be what it is taken for. Looks at every segment.

@@ -88,6 +88,11 @@ impl MetadataImage {
         self.brokers.contains_key(&broker)
     }
 
+    /// Where a live broker listens.
+    pub fn endpoint(&self, broker: BrokerId, listener: &str) -> Option<&Endpoint> {
+        self.brokers.get(&broker)?.endpoint(listener)
+    }
+
     /// Puts one partition in.
     pub fn upsert_partition(
         &mut self,

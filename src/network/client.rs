@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::stream;
 use crate::common::ids::BrokerId;
+use crate::config::Endpoint;
 use crate::protocol::codec;
 use crate::protocol::frame::FrameBuffer;
 use crate::protocol::messages::ApiVersionsRequest;
@@ -39,6 +40,17 @@ pub struct BrokerAddress {
     pub id: BrokerId,
     pub host: String,
     pub port: u16,
+}
+
+impl BrokerAddress {
+    /// A broker's address on one of its listeners.
+    pub fn new(id: BrokerId, endpoint: &Endpoint) -> Self {
+        Self {
+            id,
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        }
+    }
 }
 
 /// Why no response came. The request may or may not have been carried out.

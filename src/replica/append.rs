@@ -10,7 +10,7 @@ use super::manager::ReplicaManager;
 use crate::cluster::Partition;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
-use crate::log::{AppendError, AppendOrigin, LogAppendInfo};
+use crate::log::{AppendError, AppendOrigin, LogAppendInfo, Verification, VerificationGuard};
 use crate::metadata::MetadataImage;
 
 /// What became of one partition's records.
@@ -18,6 +18,28 @@ pub type AppendResult = Result<LogAppendInfo, AppendError>;
 
 /// Topics that only the broker itself writes to.
 pub const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
+/// What is to be appended to one partition.
+#[derive(Clone, Debug)]
+pub struct AppendEntry {
+    /// Where to.
+    pub partition: TopicPartition,
+    /// Batches as the client or coordinator made them.
+    pub records: Bytes,
+    /// Of the verification that a batch which opens a transaction went through.
+    pub guard: Option<VerificationGuard>,
+}
+
+impl AppendEntry {
+    /// Records that went through no verification: they open no transaction.
+    pub fn new(partition: TopicPartition, records: Bytes) -> Self {
+        Self {
+            partition,
+            records,
+            guard: None,
+        }
+    }
+}
 
 /// Records that were appended and must still reach the followers.
 struct Awaited {
@@ -30,7 +52,7 @@ struct Awaited {
     epoch: LeaderEpoch,
 }
 
-fn refused(code: ErrorCode, message: impl Into<String>) -> AppendError {
+pub(super) fn refused(code: ErrorCode, message: impl Into<String>) -> AppendError {
     AppendError::new(code, message)
 }
 
@@ -43,25 +65,26 @@ impl ReplicaManager {
         required_acks: i16,
         origin: AppendOrigin,
         internal_topics_allowed: bool,
-        entries: Vec<(TopicPartition, Bytes)>,
+        entries: Vec<AppendEntry>,
     ) -> Vec<(TopicPartition, AppendResult)> {
         if !(-1..=1).contains(&required_acks) {
             let error = refused(ErrorCode::InvalidRequiredAcks, format!("acks is {required_acks}"));
             return entries
                 .into_iter()
-                .map(|(partition, _)| (partition, Err(error.clone())))
+                .map(|entry| (entry.partition, Err(error.clone())))
                 .collect();
         }
         let image = self.metadata.image();
         let mut awaited = Vec::new();
         let mut results = Vec::with_capacity(entries.len());
-        for (name, records) in entries {
+        for entry in entries {
+            let name = entry.partition.clone();
             let internal = INTERNAL_TOPICS.contains(&&*name.topic);
             let appended = if internal && !internal_topics_allowed {
                 let message = format!("only the broker may write to internal topic {}", name.topic);
                 Err(refused(ErrorCode::InvalidTopicException, message))
             } else {
-                self.append_to_leader(&name, records, origin, required_acks, &image)
+                self.append_to_leader(entry, origin, required_acks, &image)
             };
             let result = appended.map(|(info, epoch, partition)| {
                 let required_offset = info.last_offset + 1;
@@ -83,19 +106,23 @@ impl ReplicaManager {
 
     fn append_to_leader(
         &self,
-        name: &TopicPartition,
-        records: Bytes,
+        entry: AppendEntry,
         origin: AppendOrigin,
         required_acks: i16,
         image: &MetadataImage,
     ) -> Result<(LogAppendInfo, LeaderEpoch, Arc<Partition>), AppendError> {
         let partition = self
-            .partition(name)
+            .partition(&entry.partition)
             .map_err(|code| refused(code, "the partition is not on this broker"))?;
         let now_ms = self.clock.monotonic_ms();
-        let appended = partition.append_as_leader(records, origin, required_acks, now_ms, image);
+        let verification = match self.verifies_transactions() {
+            true => Verification::Required(entry.guard),
+            false => Verification::Off,
+        };
+        let appended =
+            partition.append_as_leader(entry.records, origin, &verification, required_acks, now_ms, image);
         let info = appended.as_ref().ok().map(|(info, ..)| info);
-        self.topic_metrics.produced(&name.topic, info);
+        self.topic_metrics.produced(&entry.partition.topic, info);
         let (info, epoch, effects) = appended?;
         self.apply(&partition, effects);
         Ok((info, epoch, partition))

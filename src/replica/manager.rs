@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::add_partitions_to_txn::AddPartitionsToTxnManager;
 use super::alter_log_dirs::LogDirMover;
 use super::alter_partition::AlterPartitionQueue;
 use super::fetch_session::FetchSessionCache;
@@ -73,6 +74,9 @@ pub struct ReplicaManager {
     /// For what is fetched from leaders.
     pub(super) follower_quota: ReplicationQuota,
     pub(super) topic_metrics: TopicMetrics,
+    pub(super) add_partitions_to_txn: AddPartitionsToTxnManager,
+    /// `transaction.partition.verification.enable`.
+    verifies_transactions: AtomicBool,
     pub(super) isr_counters: IsrCounters,
     /// Held while a decision of a controller is carried out: Kafka's `replicaStateChangeLock`.
     pub(super) state_change: Arc<tokio::sync::Mutex<()>>,
@@ -121,6 +125,13 @@ impl ReplicaManager {
             delayed_delete_records,
             fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
             fetchers: FetcherManager::new(config.clone(), broker_epoch.clone()),
+            add_partitions_to_txn: AddPartitionsToTxnManager::new(
+                &config,
+                metadata.clone(),
+                clock.clone(),
+                metrics,
+            ),
+            verifies_transactions: AtomicBool::new(config.transaction_partition_verification_enable),
             config,
             log_manager,
             metadata,
@@ -153,6 +164,8 @@ impl ReplicaManager {
             .set_limit(config.leader_replication_throttled_rate);
         self.follower_quota
             .set_limit(config.follower_replication_throttled_rate);
+        let verifies = config.transaction_partition_verification_enable;
+        self.verifies_transactions.store(verifies, Ordering::Relaxed);
     }
 
     /// Has `listener` told of every later change. All listeners are to be added before the first LeaderAndIsr.
@@ -221,6 +234,11 @@ impl ReplicaManager {
     /// know of a later one than we do; that is fine.
     pub fn is_broker_epoch_stale(&self, requested: BrokerEpoch) -> bool {
         requested != -1 && requested < (self.broker_epoch)()
+    }
+
+    /// Whether batches that open a transaction need the word of its coordinator (KIP-890).
+    pub(super) fn verifies_transactions(&self) -> bool {
+        self.verifies_transactions.load(Ordering::Relaxed)
     }
 
     /// Runs a task until it ends or the manager is shut down.

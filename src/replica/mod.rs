@@ -1,5 +1,6 @@
 //! L4. The replicas on this broker: appends, fetches, leadership, fetchers. Kafka 3.9: `ReplicaManager`.
 
+pub mod add_partitions_to_txn;
 pub mod alter_log_dirs;
 pub mod append;
 pub mod delete_records;
@@ -11,6 +12,7 @@ pub mod hooks;
 pub mod leader_and_isr;
 pub mod list_offsets;
 pub mod manager;
+pub mod produce;
 pub mod replication_quota;
 pub mod stop_replica;
 
@@ -24,7 +26,7 @@ mod throttled_replicas;
 pub mod topic_metrics;
 mod update_metadata;
 
-pub use append::{AppendResult, INTERNAL_TOPICS};
+pub use append::{AppendEntry, AppendResult, INTERNAL_TOPICS};
 pub use delete_records::DeleteRecordsResult;
 pub use describe_log_dirs::{LogDirContents, LogDirDescription, ReplicaInDir};
 pub use fetch::{ClientMetadata, FetchParams, FetchPartition, FetchPartitionData};
@@ -32,4 +34,5 @@ pub use hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfi
 pub use leader_and_isr::{LeaderAndIsrUpdate, PartitionUpdate};
 pub use manager::ReplicaManager;
 pub use metrics::ReplicaMetrics;
+pub use produce::TransactionalOperation;
 pub use stop_replica::{StopPartition, StopReplicaUpdate};

@@ -45,14 +45,14 @@ keys! {
     "offsets.topic.num.partitions", Int, "50", AtLeast(1), ReadOnly, Honoured;
     "offsets.topic.replication.factor", Short, "3", AtLeast(1), ReadOnly, Honoured;
     "offsets.topic.segment.bytes", Int, "104857600", AtLeast(1), ReadOnly, Honoured;
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, "10000", AtLeast(1), ReadOnly, NotYet;
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, "10000", AtLeast(1), ReadOnly, Honoured;
     "transaction.max.timeout.ms", Int, "900000", AtLeast(1), ReadOnly, Honoured;
-    "transaction.partition.verification.enable", Boolean, "true", Any, ClusterWide, NotYet;
-    "transaction.remove.expired.transaction.cleanup.interval.ms", Int, "3600000", AtLeast(1), ReadOnly, NotYet;
-    "transaction.state.log.load.buffer.size", Int, "5242880", AtLeast(1), ReadOnly, NotYet;
+    "transaction.partition.verification.enable", Boolean, "true", Any, ClusterWide, Honoured;
+    "transaction.remove.expired.transaction.cleanup.interval.ms", Int, "3600000", AtLeast(1), ReadOnly, Honoured;
+    "transaction.state.log.load.buffer.size", Int, "5242880", AtLeast(1), ReadOnly, Honoured;
     "transaction.state.log.min.isr", Int, "2", AtLeast(1), ReadOnly, Honoured;
     "transaction.state.log.num.partitions", Int, "50", AtLeast(1), ReadOnly, Honoured;
     "transaction.state.log.replication.factor", Short, "3", AtLeast(1), ReadOnly, Honoured;
     "transaction.state.log.segment.bytes", Int, "104857600", AtLeast(1), ReadOnly, Honoured;
-    "transactional.id.expiration.ms", Int, "604800000", AtLeast(1), ReadOnly, NotYet;
+    "transactional.id.expiration.ms", Int, "604800000", AtLeast(1), ReadOnly, Honoured;
 }

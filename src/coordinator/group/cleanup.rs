@@ -189,9 +189,8 @@ impl GroupCoordinator {
                 return;
             }
         };
-        let append = self
-            .log
-            .append(group.partition, self.batch(&records, now), NO_ACKNOWLEDGEMENT);
+        let batch = self.batch(&records, now);
+        let append = self.append(group.partition, batch, NO_ACKNOWLEDGEMENT, None);
         if let Some(Err(error)) = append.now_or_never() {
             warn!(group = %id, %error, "cannot write tombstones");
         }

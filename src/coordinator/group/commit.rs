@@ -1,4 +1,6 @@
-//! OffsetCommit: written to `__consumer_offsets`, then remembered. Kafka 3.9: `GroupMetadataManager` (`storeOffsets`).
+//! OffsetCommit and TxnOffsetCommit: written to `__consumer_offsets`, then remembered. What a transaction commits counts
+//! when the marker of its end has been written to the same partition (trap 68).
+//! Kafka 3.9: `GroupMetadataManager` (`storeOffsets`).
 
 use std::sync::Arc;
 
@@ -12,7 +14,9 @@ use super::effect::Now;
 use super::log::{self, LogFormatError};
 use super::offsets::{CommitId, OffsetAndMetadata};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{Offset, TopicPartition};
+use crate::common::ids::{Offset, ProducerId, TopicPartition};
+use crate::coordinator::coordinator_log::TransactionalProducer;
+use crate::log::VerificationGuard;
 
 /// An OffsetCommit, independent of its version.
 #[derive(Clone, Debug)]
@@ -27,9 +31,23 @@ pub struct CommitRequest {
     pub offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
 }
 
+/// A commit within a transaction.
+#[derive(Clone, Debug)]
+pub struct TransactionalCommitRequest {
+    /// As for a commit without.
+    pub commit: CommitRequest,
+    /// The producer whose transaction it is.
+    pub producer: TransactionalProducer,
+}
+
+/// The transaction that a batch is part of, and the guard of its verification.
+type Transaction = (TransactionalProducer, Option<VerificationGuard>);
+
 /// A commit on its way into the log.
 struct Appending {
     id: CommitId,
+    /// Set if it is part of a transaction.
+    producer: Option<ProducerId>,
     offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
     append: BoxFuture<'static, Result<Offset, ErrorCode>>,
 }
@@ -37,19 +55,55 @@ struct Appending {
 impl GroupCoordinator {
     /// OffsetCommit: a code for each partition, in the order of the request.
     pub async fn commit_offsets(&self, request: CommitRequest) -> Vec<ErrorCode> {
-        let codes: Vec<_> = request
-            .offsets
-            .iter()
-            .map(|(_, offset)| match self.is_metadata_too_large(offset) {
-                true => ErrorCode::OffsetMetadataTooLarge,
-                false => ErrorCode::None,
-            })
-            .collect();
+        let codes = self.metadata_codes(&request);
         let for_all = self.try_commit(request).await.err().unwrap_or(ErrorCode::None);
-        codes
-            .into_iter()
-            .map(|code| if code.is_error() { code } else { for_all })
-            .collect()
+        combine(codes, for_all)
+    }
+
+    /// TxnOffsetCommit: a code for each partition, in the order of the request.
+    pub async fn commit_transactional_offsets(&self, request: TransactionalCommitRequest) -> Vec<ErrorCode> {
+        let codes = self.metadata_codes(&request.commit);
+        let committed = self.try_transactional_commit(request).await;
+        combine(codes, committed.err().unwrap_or(ErrorCode::None))
+    }
+
+    fn metadata_codes(&self, request: &CommitRequest) -> Vec<ErrorCode> {
+        let code = |offset| match self.is_metadata_too_large(offset) {
+            true => ErrorCode::OffsetMetadataTooLarge,
+            false => ErrorCode::None,
+        };
+        request.offsets.iter().map(|(_, offset)| code(offset)).collect()
+    }
+
+    async fn try_transactional_commit(&self, request: TransactionalCommitRequest) -> Result<(), ErrorCode> {
+        let TransactionalCommitRequest {
+            commit: mut request,
+            producer,
+        } = request;
+        if request.group_id.is_empty() {
+            return Err(ErrorCode::InvalidGroupId);
+        }
+        let group = self.find_or_create(&request.group_id)?;
+        let verified = self.log.verify_transaction(group.partition, producer.clone());
+        let guard = verified.await.map_err(offset_commit_error)?;
+        // Before the batch can be in the log, so that its marker finds the group.
+        self.note_open_transaction(&request.group_id, producer.producer_id)?;
+        let appending = self.drive(&group, |cell, now| {
+            cell.metadata.accept_transactional_offset_commit(
+                &request.member_id,
+                request.group_instance_id.as_deref(),
+                request.generation_id,
+            )?;
+            request
+                .offsets
+                .retain(|(_, offset)| !self.is_metadata_too_large(offset));
+            let transaction = Some((producer, guard));
+            self.begin_commit(&group, cell, request.offsets, transaction, now)
+        })?;
+        match appending {
+            Some(appending) => self.finish_commit(group, appending).await,
+            None => Ok(()),
+        }
     }
 
     /// Offsets with too long a note are left out; the error of the others is the same for all.
@@ -69,7 +123,7 @@ impl GroupCoordinator {
             request
                 .offsets
                 .retain(|(_, offset)| !self.is_metadata_too_large(offset));
-            self.begin_commit(&group, cell, request.offsets, now)
+            self.begin_commit(&group, cell, request.offsets, None, now)
         })?;
         match appending {
             Some(appending) => self.finish_commit(group, appending).await,
@@ -89,6 +143,7 @@ impl GroupCoordinator {
         group: &Group,
         cell: &mut GroupCell,
         offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
+        transaction: Option<Transaction>,
         now: Now,
     ) -> Result<Option<Appending>, ErrorCode> {
         if offsets.is_empty() {
@@ -106,30 +161,50 @@ impl GroupCoordinator {
             error!(group = %group_id, %error, "cannot write an offset");
             ErrorCode::UnknownServerError
         })?;
-        let id = cell
-            .metadata
-            .offsets
-            .begin_commit(offsets.iter().map(|(partition, _)| partition));
-        let append = self
-            .log
-            .append(group.partition, self.batch(&records, now), ALL_IN_SYNC);
-        Ok(Some(Appending { id, offsets, append }))
+        let partitions = offsets.iter().map(|(partition, _)| partition);
+        let pending = &mut cell.metadata.offsets;
+        let (id, batch, guard) = match &transaction {
+            None => (pending.begin_commit(partitions), self.batch(&records, now), None),
+            Some((producer, guard)) => (
+                pending.begin_transactional_commit(producer.producer_id, partitions),
+                self.transactional_batch(&records, producer, now),
+                guard.clone(),
+            ),
+        };
+        Ok(Some(Appending {
+            id,
+            producer: transaction.map(|(producer, _)| producer.producer_id),
+            offsets,
+            append: self.append(group.partition, batch, ALL_IN_SYNC, guard),
+        }))
     }
 
     /// Waits for the replicas. In a task of its own: should the client's request be dropped meanwhile, the offset is
     /// in the log nevertheless and must be remembered.
     async fn finish_commit(&self, group: Arc<Group>, appending: Appending) -> Result<(), ErrorCode> {
-        let Appending { id, offsets, append } = appending;
+        let Appending {
+            id,
+            producer,
+            offsets,
+            append,
+        } = appending;
         let this = self.handle();
         let (done, result) = oneshot::channel();
         self.spawn(async move {
             let result = append.await;
             if let Some(coordinator) = this.upgrade() {
-                coordinator.drive(&group, |cell, _| match &result {
-                    Ok(base_offset) => cell.metadata.offsets.complete_commit(id, *base_offset, offsets),
-                    Err(_) => {
-                        let partitions = offsets.iter().map(|(partition, _)| partition);
-                        cell.metadata.offsets.fail_commit(id, partitions);
+                coordinator.drive(&group, |cell, _| {
+                    let pending = &mut cell.metadata.offsets;
+                    let partitions = offsets.iter().map(|(partition, _)| partition);
+                    match (&result, producer) {
+                        (Ok(base_offset), None) => pending.complete_commit(id, *base_offset, offsets),
+                        (Err(_), None) => pending.fail_commit(id, partitions),
+                        (Ok(base_offset), Some(producer)) => {
+                            pending.complete_transactional_commit(producer, id, *base_offset, offsets);
+                        }
+                        (Err(_), Some(producer)) => {
+                            pending.fail_transactional_commit(producer, id, partitions);
+                        }
                     }
                 });
             }
@@ -147,9 +222,19 @@ impl GroupCoordinator {
     }
 }
 
-/// What a client is told when its offsets could not be written.
+/// A note that is too long is a partition's own error; any other is that of all.
+fn combine(codes: Vec<ErrorCode>, for_all: ErrorCode) -> Vec<ErrorCode> {
+    codes
+        .into_iter()
+        .map(|code| if code.is_error() { code } else { for_all })
+        .collect()
+}
+
+/// What a client is told when its offsets could not be written, or their transaction not verified.
 fn offset_commit_error(error: ErrorCode) -> ErrorCode {
     match error {
+        // Older clients do not expect this one; on the other they come again without looking for another coordinator.
+        ErrorCode::NetworkException => ErrorCode::CoordinatorLoadInProgress,
         ErrorCode::UnknownTopicOrPartition
         | ErrorCode::NotEnoughReplicas
         | ErrorCode::NotEnoughReplicasAfterAppend => ErrorCode::CoordinatorNotAvailable,

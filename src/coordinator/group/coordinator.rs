@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -17,14 +18,19 @@ use tracing::error;
 use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult, Ticket};
 use super::group_metadata::{GroupLimits, GroupMetadata};
 use super::log::{self, GroupMetadataValue, LogFormatError};
-use super::offsets_log::OffsetsLog;
-use super::ownership::{OffsetsPartition, Ownership};
+use super::ownership::OffsetsPartition;
 use super::timers::Timers;
 use crate::common::clock::SharedClock;
+use crate::common::coordinator_key::partition_for;
 use crate::common::error::ErrorCode;
+use crate::common::ids::{Offset, ProducerId};
 use crate::common::topic_name::GROUP_METADATA_TOPIC;
 use crate::config::BrokerConfig;
+use crate::coordinator::coordinator_log::{AppendOptions, CoordinatorLog, TransactionalProducer};
+use crate::coordinator::ownership::Ownership;
+use crate::log::VerificationGuard;
 use crate::metrics::Registry;
+use crate::record::batch::NO_SEQUENCE;
 use crate::record::{BatchBuilder, Compression};
 
 /// How many partitions are loaded at the same time. Kafka loads one after the other.
@@ -45,6 +51,8 @@ pub struct GroupCoordinatorConfig {
     pub offset_metadata_max_size: usize,
     /// `offsets.load.buffer.size`.
     pub load_buffer_size: usize,
+    /// `offsets.commit.timeout.ms`.
+    pub commit_timeout: Duration,
     /// `offsets.retention.minutes`.
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
@@ -64,6 +72,7 @@ impl From<&BrokerConfig> for GroupCoordinatorConfig {
             max_session_timeout_ms: config.group_max_session_timeout_ms,
             offset_metadata_max_size: config.offset_metadata_max_bytes,
             load_buffer_size: config.offsets_load_buffer_size,
+            commit_timeout: Duration::from_millis(config.offsets_commit_timeout_ms),
             offsets_retention_ms: (config.offsets_retention_minutes as i64).saturating_mul(60_000),
             offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
             compression: Compression::from_id(i16::from(config.offsets_topic_compression_codec))
@@ -76,7 +85,7 @@ impl From<&BrokerConfig> for GroupCoordinatorConfig {
 pub struct GroupCoordinator {
     pub(super) config: GroupCoordinatorConfig,
     partitions: Box<[RwLock<OffsetsPartition>]>,
-    pub(super) log: Arc<dyn OffsetsLog>,
+    pub(super) log: Arc<dyn CoordinatorLog>,
     pub(super) clock: SharedClock,
     timers: Timers<Group>,
     next_ticket: AtomicU64,
@@ -129,7 +138,7 @@ impl GroupCoordinator {
     pub fn new(
         config: GroupCoordinatorConfig,
         partition_count: i32,
-        log: Arc<dyn OffsetsLog>,
+        log: Arc<dyn CoordinatorLog>,
         clock: SharedClock,
         metrics: &Registry,
     ) -> Arc<Self> {
@@ -224,7 +233,7 @@ impl GroupCoordinator {
     /// Whether any partition is being loaded.
     pub(super) fn is_loading(&self) -> bool {
         let is_loading =
-            |p: &RwLock<OffsetsPartition>| matches!(p.read().ownership, Ownership::Loading { .. });
+            |p: &RwLock<OffsetsPartition>| matches!(p.read().leadership.ownership, Ownership::Loading { .. });
         self.partitions.iter().any(is_loading)
     }
 
@@ -257,6 +266,19 @@ impl GroupCoordinator {
         Ok(partition.groups.entry(id.clone()).or_insert_with(create).clone())
     }
 
+    /// Has the marker that ends this producer's transaction find the group.
+    pub(super) fn note_open_transaction(
+        &self,
+        group_id: &Arc<str>,
+        producer: ProducerId,
+    ) -> Result<(), ErrorCode> {
+        let mut partition = self.partitions[self.partition_for(group_id) as usize].write();
+        self.check_ownership(&partition)?;
+        let groups = partition.open_transactions.entry(producer).or_default();
+        groups.insert(group_id.clone());
+        Ok(())
+    }
+
     fn with_owned<R>(
         &self,
         group_id: &str,
@@ -271,7 +293,7 @@ impl GroupCoordinator {
         if !self.is_active() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
-        match partition.ownership {
+        match partition.leadership.ownership {
             Ownership::Owned => Ok(()),
             Ownership::Loading { .. } => Err(ErrorCode::CoordinatorLoadInProgress),
             Ownership::Elsewhere => Err(ErrorCode::NotCoordinator),
@@ -341,7 +363,7 @@ impl GroupCoordinator {
                 return;
             }
         };
-        let append = self.log.append(group.partition, batch, ALL_IN_SYNC);
+        let append = self.append(group.partition, batch, ALL_IN_SYNC, None);
         let (this, group) = (self.this.clone(), group.clone());
         self.runtime.spawn(async move {
             let code = append.await.err().map_or(ErrorCode::None, group_store_error);
@@ -351,13 +373,40 @@ impl GroupCoordinator {
         });
     }
 
+    /// Appends to a partition of the offsets topic, waiting at most `offsets.commit.timeout.ms`.
+    pub(super) fn append(
+        &self,
+        partition: i32,
+        batch: Bytes,
+        required_acks: i16,
+        guard: Option<VerificationGuard>,
+    ) -> BoxFuture<'static, Result<Offset, ErrorCode>> {
+        let options = AppendOptions {
+            required_acks,
+            timeout: self.config.commit_timeout,
+            guard,
+        };
+        self.log.append(partition, batch, options)
+    }
+
     /// A batch of records with the time of `now`, compressed as `offsets.topic.compression.codec` says.
     pub(super) fn batch(&self, records: &[(Bytes, Option<Bytes>)], now: Now) -> Bytes {
-        let mut batch = BatchBuilder::new(0).compression(self.config.compression, None);
-        for (key, value) in records {
-            batch.append(now.wall_ms, Some(key), value.as_deref(), &[]);
-        }
-        batch.build()
+        let batch = BatchBuilder::new(0).compression(self.config.compression, None);
+        build(batch, records, now)
+    }
+
+    /// The same as part of a transaction.
+    pub(super) fn transactional_batch(
+        &self,
+        records: &[(Bytes, Option<Bytes>)],
+        producer: &TransactionalProducer,
+        now: Now,
+    ) -> Bytes {
+        let batch = BatchBuilder::new(0)
+            .compression(self.config.compression, None)
+            .producer(producer.producer_id, producer.producer_epoch, NO_SEQUENCE)
+            .transactional(true);
+        build(batch, records, now)
     }
 
     /// Has every group whose time has come look at the clock.
@@ -374,6 +423,13 @@ impl GroupCoordinator {
             });
         }
     }
+}
+
+fn build(mut batch: BatchBuilder, records: &[(Bytes, Option<Bytes>)], now: Now) -> Bytes {
+    for (key, value) in records {
+        batch.append(now.wall_ms, Some(key), value.as_deref(), &[]);
+    }
+    batch.build()
 }
 
 /// Waits for the next deadline, for ever.
@@ -411,15 +467,6 @@ fn group_store_error(error: ErrorCode) -> ErrorCode {
         }
         other => other,
     }
-}
-
-/// The partition that a group or transactional id belongs to among `count`: Java's hash of its UTF-16 units, its
-/// absolute value, where that of the smallest integer is 0 (trap 61).
-pub fn partition_for(id: &str, count: i32) -> i32 {
-    let hash = id.encode_utf16().fold(0_i32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
-    });
-    hash.checked_abs().unwrap_or(0) % count
 }
 
 #[cfg(test)]

@@ -114,6 +114,30 @@ impl GroupMetadata {
         Ok(())
     }
 
+    /// Whether an offset commit within a transaction is allowed: from a member of this generation, or from a producer
+    /// that names neither member nor generation. Says nothing about the member being alive.
+    pub fn accept_transactional_offset_commit(
+        &mut self,
+        member_id: &str,
+        group_instance_id: Option<&str>,
+        generation_id: i32,
+    ) -> Result<(), ErrorCode> {
+        if self.state == GroupState::Dead {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        if self.state == GroupState::Empty && generation_id < 0 {
+            return Ok(());
+        }
+        if generation_id < 0 && member_id.is_empty() && group_instance_id.is_none() {
+            return Ok(());
+        }
+        self.validate_member(member_id, group_instance_id)?;
+        match generation_id == self.generation_id {
+            true => Ok(()),
+            false => Err(ErrorCode::IllegalGeneration),
+        }
+    }
+
     /// Does whatever is due at `now`, and finds out when the next thing will be.
     pub fn tick(&mut self, now: Now) {
         self.wake_at_ms = None;

@@ -15,67 +15,24 @@ use super::effect::Now;
 use super::group_metadata::{GroupLimits, GroupMetadata};
 use super::log::{self, GroupMetadataValue, Key, LogFormatError};
 use super::offsets::{CommitRecord, GroupOffsets, put_if_newer};
-use super::offsets_log::OffsetsLog;
-use crate::common::error::ErrorCode;
-use crate::common::ids::{Offset, ProducerId, TopicName, TopicPartition};
-use crate::record::{
-    ControlRecordType, EndTransactionMarker, Record, RecordBatch, RecordBatches, RecordReader,
-};
-
-/// No group or offset record is larger: `message.max.bytes` bounds batches far below this.
-const MAX_RECORD_BYTES: usize = 1 << 30;
+use crate::common::ids::{ProducerId, TopicName, TopicPartition};
+use crate::coordinator::coordinator_log::CoordinatorLog;
+use crate::coordinator::replay::{LoadError, MAX_RECORD_BYTES, for_each_batch};
+use crate::record::{ControlRecordType, EndTransactionMarker, Record, RecordBatch, RecordReader};
 
 type Offsets = HashMap<TopicPartition, CommitRecord>;
 
-/// Why a partition could not be loaded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// The log cannot be read: this broker does not lead it any more, or its log dir has failed.
-    #[error("the log cannot be read: {0}")]
-    Log(ErrorCode),
-    /// A batch that cannot be what it says; where the next one starts is unknown.
-    #[error("corrupt batch at offset {offset} or after: {reason}")]
-    Corrupt {
-        /// The offset at which this read began.
-        offset: Offset,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The partition was taken from this broker meanwhile.
-    #[error("the partition has moved")]
-    Superseded,
-}
-
 /// Replays a partition. `is_current` is asked between reads whether the result is still wanted.
 pub fn load(
-    log: &dyn OffsetsLog,
+    log: &dyn CoordinatorLog,
     partition: i32,
     buffer_size: usize,
     is_current: impl Fn() -> bool,
 ) -> Result<Replay, LoadError> {
     let mut replay = Replay::default();
-    let (mut offset, end) = log.bounds(partition).map_err(LoadError::Log)?;
-    while offset < end {
-        if !is_current() {
-            return Err(LoadError::Superseded);
-        }
-        let bytes = log.read(partition, offset, buffer_size).map_err(LoadError::Log)?;
-        let start = offset;
-        for batch in RecordBatches::new(&bytes) {
-            let batch = batch.map_err(|error| LoadError::Corrupt {
-                offset: start,
-                reason: error.to_string(),
-            })?;
-            // A read starts with the batch that holds the offset, which may begin before it.
-            if batch.last_offset() >= offset {
-                replay.apply(&batch);
-                offset = batch.next_offset();
-            }
-        }
-        if offset == start {
-            break;
-        }
-    }
+    for_each_batch(log, partition, buffer_size, is_current, |batch| {
+        replay.apply(batch)
+    })?;
     Ok(replay)
 }
 

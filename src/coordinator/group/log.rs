@@ -24,6 +24,8 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::offsets::OffsetAndMetadata;
+pub use crate::coordinator::fields::LogFormatError;
+use crate::coordinator::fields::{Reader, put_bytes, put_nullable_string, put_string};
 
 const OFFSET_KEY_VERSION: i16 = 1;
 const GROUP_KEY_VERSION: i16 = 2;
@@ -33,23 +35,6 @@ const OFFSET_VALUE_VERSION_WITH_EXPIRY: i16 = 1;
 const GROUP_VALUE_VERSION: i16 = 3;
 const HIGHEST_VALUE_VERSION: i16 = 4;
 const FIRST_FLEXIBLE_VERSION: i16 = 4;
-
-/// A key or value that cannot be read or written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LogFormatError {
-    /// It ends before its content does.
-    #[error("truncated at byte {0}")]
-    Truncated(usize),
-    /// A version that Kafka 3.9 does not know either.
-    #[error("unknown value version {0}")]
-    UnknownVersion(i16),
-    /// A length below -1, a null where none may be, or text that is not UTF-8.
-    #[error("malformed at byte {0}")]
-    Malformed(usize),
-    /// Longer than its i16 length can say.
-    #[error("a string of {0} bytes is too long for the offsets topic")]
-    StringTooLong(usize),
-}
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,29 +148,6 @@ pub fn group_value(value: &GroupMetadataValue) -> Result<Bytes, LogFormatError> 
     Ok(out.freeze())
 }
 
-fn put_string(out: &mut BytesMut, text: &str) -> Result<(), LogFormatError> {
-    let length = i16::try_from(text.len()).map_err(|_| LogFormatError::StringTooLong(text.len()))?;
-    out.put_i16(length);
-    out.put_slice(text.as_bytes());
-    Ok(())
-}
-
-fn put_nullable_string(out: &mut BytesMut, text: Option<&str>) -> Result<(), LogFormatError> {
-    match text {
-        Some(text) => put_string(out, text),
-        None => {
-            out.put_i16(-1);
-            Ok(())
-        }
-    }
-}
-
-/// Lengths fit: what is stored came in one request, whose size is bounded far below 2 GiB.
-fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
-    out.put_i32(bytes.len() as i32);
-    out.put_slice(bytes);
-}
-
 /// Reads a record's key.
 pub fn read_key(bytes: &[u8]) -> Result<Key<'_>, LogFormatError> {
     let mut reader = Reader::new(bytes);
@@ -204,7 +166,7 @@ pub fn read_key(bytes: &[u8]) -> Result<Key<'_>, LogFormatError> {
 
 /// Reads the value of a committed offset, versions 0 to 4.
 pub fn read_offset_value(bytes: &[u8]) -> Result<OffsetAndMetadata, LogFormatError> {
-    let (mut reader, version) = Reader::of_value(bytes)?;
+    let (mut reader, version) = Reader::of_value(bytes, HIGHEST_VALUE_VERSION, FIRST_FLEXIBLE_VERSION)?;
     let offset = reader.i64()?;
     let leader_epoch = if version >= 3 { reader.i32()? } else { -1 };
     let metadata = shared_text(reader.string()?);
@@ -232,7 +194,7 @@ pub fn shared_text(text: &str) -> Arc<str> {
 
 /// Reads the value of a group's generation, versions 0 to 4.
 pub fn read_group_value(bytes: &[u8]) -> Result<GroupMetadataValue, LogFormatError> {
-    let (mut reader, version) = Reader::of_value(bytes)?;
+    let (mut reader, version) = Reader::of_value(bytes, HIGHEST_VALUE_VERSION, FIRST_FLEXIBLE_VERSION)?;
     let protocol_type = reader.string()?.to_owned();
     let generation = reader.i32()?;
     let protocol = reader.nullable_string()?.map(str::to_owned);
@@ -294,133 +256,6 @@ pub fn read_subscribed_topics(subscription: &[u8]) -> Option<Vec<&str>> {
     }
     reader.nullable_bytes().ok()?;
     Some(topics)
-}
-
-/// Walks a key or value without ever reading past its end.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    position: usize,
-    flexible: bool,
-}
-
-impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            position: 0,
-            flexible: false,
-        }
-    }
-
-    fn of_value(bytes: &'a [u8]) -> Result<(Self, i16), LogFormatError> {
-        let mut reader = Self::new(bytes);
-        let version = reader.i16()?;
-        if !(0..=HIGHEST_VALUE_VERSION).contains(&version) {
-            return Err(LogFormatError::UnknownVersion(version));
-        }
-        reader.flexible = version >= FIRST_FLEXIBLE_VERSION;
-        Ok((reader, version))
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], LogFormatError> {
-        let rest = self.bytes.get(self.position..).unwrap_or_default();
-        let taken = rest
-            .get(..length)
-            .ok_or(LogFormatError::Truncated(self.position))?;
-        self.position += length;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], LogFormatError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn i16(&mut self) -> Result<i16, LogFormatError> {
-        Ok(i16::from_be_bytes(self.array()?))
-    }
-
-    fn i32(&mut self) -> Result<i32, LogFormatError> {
-        Ok(i32::from_be_bytes(self.array()?))
-    }
-
-    fn i64(&mut self) -> Result<i64, LogFormatError> {
-        Ok(i64::from_be_bytes(self.array()?))
-    }
-
-    fn unsigned_varint(&mut self) -> Result<u32, LogFormatError> {
-        let start = self.position;
-        let mut value = 0_u32;
-        for shift in (0..35).step_by(7) {
-            let [byte] = self.array()?;
-            value |= u32::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(LogFormatError::Malformed(start))
-    }
-
-    /// A length that is -1 for null.
-    fn length(
-        &mut self,
-        fixed: impl FnOnce(&mut Self) -> Result<i32, LogFormatError>,
-    ) -> Result<Option<usize>, LogFormatError> {
-        let start = self.position;
-        if self.flexible {
-            return Ok((self.unsigned_varint()? as usize).checked_sub(1));
-        }
-        match fixed(self)? {
-            -1 => Ok(None),
-            length => usize::try_from(length)
-                .map(Some)
-                .map_err(|_| LogFormatError::Malformed(start)),
-        }
-    }
-
-    fn nullable_string(&mut self) -> Result<Option<&'a str>, LogFormatError> {
-        let start = self.position;
-        let Some(length) = self.length(|r| r.i16().map(i32::from))? else {
-            return Ok(None);
-        };
-        let text = std::str::from_utf8(self.take(length)?).map_err(|_| LogFormatError::Malformed(start))?;
-        Ok(Some(text))
-    }
-
-    fn string(&mut self) -> Result<&'a str, LogFormatError> {
-        let start = self.position;
-        self.nullable_string()?.ok_or(LogFormatError::Malformed(start))
-    }
-
-    fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, LogFormatError> {
-        match self.length(Self::i32)? {
-            Some(length) => self.take(length).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8], LogFormatError> {
-        let start = self.position;
-        self.nullable_bytes()?.ok_or(LogFormatError::Malformed(start))
-    }
-
-    fn array_length(&mut self) -> Result<usize, LogFormatError> {
-        let start = self.position;
-        self.length(Self::i32)?.ok_or(LogFormatError::Malformed(start))
-    }
-
-    /// Steps over the tagged fields that end every struct of a flexible version.
-    fn tagged_fields(&mut self) -> Result<(), LogFormatError> {
-        if self.flexible {
-            for _ in 0..self.unsigned_varint()? {
-                self.unsigned_varint()?;
-                let size = self.unsigned_varint()? as usize;
-                self.take(size)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

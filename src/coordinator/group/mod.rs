@@ -5,7 +5,6 @@
 //! | `state` `member` `effect` | the nouns: states and legal transitions, a member, what comes out of the machine |
 //! | `group_metadata` `generation` `join` `sync` `liveness` `offsets` | one group as a pure state machine |
 //! | `log` | keys and values of `__consumer_offsets` |
-//! | `offsets_log` | the port to that topic |
 //! | `loader` | a partition of it, read back into groups |
 //! | `coordinator` `ownership` `requests` `commit` `cleanup` | all groups: ownership, timers, what the API layer calls |
 //!
@@ -26,7 +25,6 @@ pub mod log;
 pub mod member;
 mod metrics;
 pub mod offsets;
-pub mod offsets_log;
 mod ownership;
 pub mod requests;
 pub mod state;
@@ -44,6 +42,5 @@ pub use join::JoinRequest;
 pub use liveness::LeavingMember;
 pub use member::Protocol;
 pub use offsets::OffsetAndMetadata;
-pub use offsets_log::{OffsetsLog, ReplicatedOffsetsLog};
 pub use state::GroupState;
 pub use sync::SyncRequest;

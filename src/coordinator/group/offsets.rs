@@ -45,14 +45,32 @@ pub enum Expiry<'a> {
     NotSubscribedSinceCommit(&'a BTreeSet<Arc<str>>),
 }
 
+/// What an open transaction is about to commit.
+#[derive(Clone, Debug, Default)]
+struct TransactionalOffsets {
+    appended: HashMap<TopicPartition, CommitRecord>,
+    /// The latest commit on its way for each partition.
+    appending: HashMap<TopicPartition, CommitId>,
+}
+
+impl TransactionalOffsets {
+    fn contains(&self, partition: &TopicPartition) -> bool {
+        self.appended.contains_key(partition) || self.appending.contains_key(partition)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.appended.is_empty() && self.appending.is_empty()
+    }
+}
+
 /// The offsets of one group.
 #[derive(Clone, Debug, Default)]
 pub struct GroupOffsets {
     committed: HashMap<TopicPartition, CommitRecord>,
     /// The latest commit on its way for each partition.
     pending: HashMap<TopicPartition, CommitId>,
-    /// In the log, but neither committed nor aborted yet.
-    transactional: HashMap<ProducerId, HashMap<TopicPartition, CommitRecord>>,
+    /// Neither committed nor aborted yet.
+    transactional: HashMap<ProducerId, TransactionalOffsets>,
     next_commit_id: u64,
 }
 
@@ -62,9 +80,16 @@ impl GroupOffsets {
         committed: HashMap<TopicPartition, CommitRecord>,
         transactional: HashMap<ProducerId, HashMap<TopicPartition, CommitRecord>>,
     ) -> Self {
+        let open = |appended| TransactionalOffsets {
+            appended,
+            ..TransactionalOffsets::default()
+        };
         Self {
             committed,
-            transactional,
+            transactional: transactional
+                .into_iter()
+                .map(|(producer, appended)| (producer, open(appended)))
+                .collect(),
             ..Self::default()
         }
     }
@@ -95,7 +120,7 @@ impl GroupOffsets {
             || self
                 .transactional
                 .values()
-                .any(|offsets| offsets.contains_key(partition))
+                .any(|offsets| offsets.contains(partition))
     }
 
     /// Producers with open transactions here.
@@ -149,11 +174,73 @@ impl GroupOffsets {
         }
     }
 
+    /// A commit of these partitions within a transaction is on its way into the log.
+    pub fn begin_transactional_commit<'a>(
+        &mut self,
+        producer: ProducerId,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> CommitId {
+        let id = CommitId(self.next_commit_id);
+        self.next_commit_id += 1;
+        let offsets = self.transactional.entry(producer).or_default();
+        for partition in partitions {
+            offsets.appending.insert(partition.clone(), id);
+        }
+        id
+    }
+
+    /// The commit within a transaction is replicated: it counts when the transaction is committed. Nothing happens if the
+    /// transaction has ended before its producer heard of the commit: it cannot have wanted that.
+    pub fn complete_transactional_commit(
+        &mut self,
+        producer: ProducerId,
+        id: CommitId,
+        appended_batch_offset: Offset,
+        offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
+    ) {
+        let Some(open) = self.transactional.get_mut(&producer) else {
+            return;
+        };
+        for (partition, value) in offsets {
+            let Some(&latest) = open.appending.get(&partition) else {
+                continue;
+            };
+            if latest == id {
+                open.appending.remove(&partition);
+            }
+            let record = CommitRecord {
+                appended_batch_offset,
+                value,
+            };
+            put_if_newer(&mut open.appended, partition, record);
+        }
+    }
+
+    /// The commit within a transaction could not be written or replicated.
+    pub fn fail_transactional_commit<'a>(
+        &mut self,
+        producer: ProducerId,
+        id: CommitId,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) {
+        let Some(open) = self.transactional.get_mut(&producer) else {
+            return;
+        };
+        for partition in partitions {
+            if open.appending.get(partition) == Some(&id) {
+                open.appending.remove(partition);
+            }
+        }
+        if open.is_empty() {
+            self.transactional.remove(&producer);
+        }
+    }
+
     /// A transaction has ended: what it committed here counts from now on, or never.
     pub fn complete_transaction(&mut self, producer: ProducerId, committed: bool) {
         let offsets = self.transactional.remove(&producer).unwrap_or_default();
         if committed {
-            for (partition, record) in offsets {
+            for (partition, record) in offsets.appended {
                 put_if_newer(&mut self.committed, partition, record);
             }
         }
@@ -165,7 +252,8 @@ impl GroupOffsets {
         for partition in partitions {
             let was_pending = self.pending.remove(&partition).is_some();
             self.transactional.retain(|_, offsets| {
-                offsets.remove(&partition);
+                offsets.appended.remove(&partition);
+                offsets.appending.remove(&partition);
                 !offsets.is_empty()
             });
             if self.committed.remove(&partition).is_some() || was_pending {

@@ -8,42 +8,19 @@ use std::sync::atomic::Ordering;
 use tracing::{debug, error, info};
 
 use super::coordinator::{Group, GroupCoordinator};
-use super::loader::{self, LoadError};
+use super::loader;
 use crate::common::ids::{LeaderEpoch, ProducerId};
 use crate::common::topic_name::GROUP_METADATA_TOPIC;
+use crate::coordinator::ownership::{Leadership, Ownership};
+use crate::coordinator::replay::LoadError;
 
 /// One partition of `__consumer_offsets` and the groups that belong to it.
 #[derive(Default)]
 pub(super) struct OffsetsPartition {
-    /// Of the latest change of leadership; an earlier one that comes late is ignored (trap 62).
-    epoch: Option<LeaderEpoch>,
-    pub(super) ownership: Ownership,
+    pub(super) leadership: Leadership,
     pub(super) groups: HashMap<Arc<str>, Arc<Group>>,
     /// The groups that have offsets of a producer's open transaction.
     pub(super) open_transactions: HashMap<ProducerId, HashSet<Arc<str>>>,
-}
-
-/// Who answers for a partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Ownership {
-    #[default]
-    Elsewhere,
-    Loading {
-        load: u64,
-    },
-    Owned,
-}
-
-impl OffsetsPartition {
-    /// Takes note of a change of leadership; false if a later one came before it. A change without an epoch (an
-    /// old controller's StopReplica) always counts.
-    fn advance_epoch(&mut self, epoch: Option<LeaderEpoch>) -> bool {
-        if epoch.is_some() && epoch < self.epoch {
-            return false;
-        }
-        self.epoch = epoch.or(self.epoch);
-        true
-    }
 }
 
 impl GroupCoordinator {
@@ -58,20 +35,20 @@ impl GroupCoordinator {
             return;
         };
         let mut guard = entry.write();
-        if !guard.advance_epoch(Some(epoch)) {
+        if !guard.leadership.advance_epoch(Some(epoch)) {
             info!(
                 partition,
                 epoch,
-                current = guard.epoch,
+                current = guard.leadership.epoch,
                 "ignoring a late election as group coordinator"
             );
             return;
         }
-        if guard.ownership != Ownership::Elsewhere {
+        if guard.leadership.ownership != Ownership::Elsewhere {
             return;
         }
         let load = self.next_load.fetch_add(1, Ordering::Relaxed);
-        guard.ownership = Ownership::Loading { load };
+        guard.leadership.ownership = Ownership::Loading { load };
         drop(guard);
         info!(partition, epoch, "elected as group coordinator, loading");
         let (this, loads, stop) = (self.this.clone(), self.loads.clone(), self.stop.clone());
@@ -97,7 +74,7 @@ impl GroupCoordinator {
             return;
         };
         let is_current =
-            || entry.read().ownership == Ownership::Loading { load } && !self.stop.is_cancelled();
+            || entry.read().leadership.ownership == Ownership::Loading { load } && !self.stop.is_cancelled();
         let start_ms = self.clock.monotonic_ms();
         let loaded = loader::load(&*self.log, partition, self.config.load_buffer_size, is_current);
         let now = self.now();
@@ -107,8 +84,8 @@ impl GroupCoordinator {
             Err(error) => {
                 error!(partition, %error, "cannot load groups and offsets");
                 let mut guard = entry.write();
-                if guard.ownership == (Ownership::Loading { load }) {
-                    guard.ownership = Ownership::Elsewhere;
+                if guard.leadership.ownership == (Ownership::Loading { load }) {
+                    guard.leadership.ownership = Ownership::Elsewhere;
                 }
                 return;
             }
@@ -129,13 +106,13 @@ impl GroupCoordinator {
         }
         let groups: Vec<_> = loaded.groups.values().cloned().collect();
         let mut guard = entry.write();
-        if guard.ownership != (Ownership::Loading { load }) {
+        if guard.leadership.ownership != (Ownership::Loading { load }) {
             debug!(partition, "the partition has moved while it was being loaded");
             return;
         }
         guard.groups = loaded.groups;
         guard.open_transactions = loaded.open_transactions;
-        guard.ownership = Ownership::Owned;
+        guard.leadership.ownership = Ownership::Owned;
         // Sessions begin before the first request can see the groups: the partition's lock is still held.
         for group in &groups {
             self.drive(group, |cell, now| cell.metadata.on_loaded(now));
@@ -157,16 +134,16 @@ impl GroupCoordinator {
             return;
         };
         let mut guard = entry.write();
-        if !guard.advance_epoch(epoch) {
+        if !guard.leadership.advance_epoch(epoch) {
             info!(
                 partition,
                 epoch,
-                current = guard.epoch,
+                current = guard.leadership.epoch,
                 "ignoring a late resignation as group coordinator"
             );
             return;
         }
-        let was = std::mem::take(&mut guard.ownership);
+        let was = std::mem::take(&mut guard.leadership.ownership);
         let groups = std::mem::take(&mut guard.groups);
         guard.open_transactions.clear();
         drop(guard);

@@ -26,7 +26,9 @@
 mod entry;
 mod snapshot;
 mod state;
+mod verification;
 
 pub use entry::{BatchMetadata, ProducerStateEntry};
 pub use snapshot::{CorruptSnapshot, decode as read_snapshot};
 pub use state::{AppendDecision, CompletedTxn, ProducerBatch, ProducerStateError, ProducerStateManager};
+pub use verification::{Verification, VerificationGuard};

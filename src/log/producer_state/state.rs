@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::entry::{BatchMetadata, NO_COORDINATOR_EPOCH, ProducerStateEntry};
 use super::snapshot::{self, CorruptSnapshot};
+use super::verification::{Verification, VerificationGuard, Verifications};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, ProducerId};
 use crate::record::batch::NO_PRODUCER_EPOCH;
@@ -75,6 +76,9 @@ pub enum ProducerStateError {
         /// Where the transaction began.
         first_offset: Offset,
     },
+    /// A transactional batch of a transaction that the log does not know, without the coordinator's word for it.
+    #[error("producer {0} has no transaction open here, and none was verified")]
+    UnverifiedTransaction(ProducerId),
     /// A zombie coordinator writes a marker.
     #[error("coordinator epoch {epoch} for producer {producer_id} is less than the last one, {current}")]
     TransactionCoordinatorFenced {
@@ -93,7 +97,7 @@ impl ProducerStateError {
         match self {
             Self::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
             Self::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
-            Self::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+            Self::InvalidTxnState { .. } | Self::UnverifiedTransaction(_) => ErrorCode::InvalidTxnState,
             Self::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
         }
     }
@@ -124,6 +128,7 @@ pub struct ProducerStateManager {
     unreplicated_txns: BTreeMap<Offset, Offset>,
     map_end_offset: Offset,
     last_snapshot_offset: Offset,
+    verifications: Verifications,
 }
 
 impl ProducerStateManager {
@@ -141,27 +146,37 @@ impl ProducerStateManager {
         &self,
         batch: &ProducerBatch,
         origin: AppendOrigin,
+        verification: &Verification,
     ) -> Result<AppendDecision, ProducerStateError> {
         let header = &batch.header;
-        let entry = self.producers.get(&header.producer_id());
-        let Some(entry) = entry.filter(|_| header.has_producer_id() && origin != AppendOrigin::Replication)
-        else {
+        if !header.has_producer_id() || origin == AppendOrigin::Replication {
             return Ok(AppendDecision::New);
-        };
+        }
+        let entry = self.producers.get(&header.producer_id());
         if origin == AppendOrigin::Client
-            && let Some(duplicate) = entry.find_duplicate(header)
+            && let Some(duplicate) = entry.and_then(|entry| entry.find_duplicate(header))
         {
             return Ok(AppendDecision::Duplicate(duplicate));
         }
-        check_producer_epoch(entry, header)?;
+        if header.is_transactional()
+            && !header.is_control_batch()
+            && entry.is_none_or(|entry| entry.current_txn_first_offset.is_none())
+            && !self.verifications.admits(header.producer_id(), verification)
+        {
+            return Err(ProducerStateError::UnverifiedTransaction(header.producer_id()));
+        }
+        if let Some(entry) = entry {
+            check_producer_epoch(entry, header)?;
+        }
         if header.is_control_batch() {
-            check_coordinator_epoch(entry, batch)?;
+            entry.map_or(Ok(()), |entry| check_coordinator_epoch(entry, batch))?;
             return Ok(AppendDecision::New);
         }
         if origin == AppendOrigin::Client {
-            check_sequence(entry, header)?;
+            self.check_verified_sequence(header)?;
+            entry.map_or(Ok(()), |entry| check_sequence(entry, header))?;
         }
-        match entry.current_txn_first_offset {
+        match entry.and_then(|entry| entry.current_txn_first_offset) {
             Some(first_offset) if !header.is_transactional() => Err(ProducerStateError::InvalidTxnState {
                 producer_id: header.producer_id(),
                 first_offset,
@@ -177,6 +192,9 @@ impl ProducerStateManager {
         self.map_end_offset = header.next_offset();
         if !header.has_producer_id() {
             return None;
+        }
+        if header.is_transactional() {
+            self.verifications.end(header.producer_id());
         }
         if header.is_control_batch() {
             let (marker, timestamp) = batch.marker?;
@@ -252,9 +270,39 @@ impl ProducerStateManager {
         self.last_snapshot_offset = self.last_snapshot_offset.max(log_start_offset);
     }
 
+    /// Begins to verify a transaction with its coordinator, or goes on with it; `None` if it is open here already and
+    /// needs no verification.
+    pub fn begin_verification(
+        &mut self,
+        producer_id: ProducerId,
+        epoch: i16,
+        sequence: i32,
+        now_ms: i64,
+    ) -> Option<VerificationGuard> {
+        let entry = self.producers.get(&producer_id);
+        if entry.is_some_and(|entry| entry.current_txn_first_offset.is_some()) {
+            return None;
+        }
+        Some(self.verifications.begin(producer_id, epoch, sequence, now_ms))
+    }
+
+    /// While a transaction is verified, no batch may overtake the first one that asked.
+    fn check_verified_sequence(&self, header: &BatchHeader) -> Result<(), ProducerStateError> {
+        match self.verifications.lowest_sequence(header.producer_id()) {
+            Some(lowest) if header.base_sequence() > lowest => Err(ProducerStateError::OutOfOrderSequence {
+                producer_id: header.producer_id(),
+                epoch: header.producer_epoch(),
+                sequence: header.base_sequence(),
+                last: lowest,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Forgets producers that have not written for `expiration_ms` (`producer.id.expiration.ms`) and have no
     /// transaction open.
     pub fn remove_expired(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.verifications.remove_expired(now_ms, expiration_ms);
         self.producers
             .retain(|_, entry| !entry.is_expired(now_ms, expiration_ms));
     }
@@ -263,6 +311,7 @@ impl ProducerStateManager {
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset) {
         *self = Self {
             map_end_offset: offset,
+            verifications: std::mem::take(&mut self.verifications),
             ..Self::default()
         };
     }

@@ -11,7 +11,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset};
 use crate::log::error::{AppendError, LogError};
 use crate::log::index::AbortedTxn;
-use crate::log::producer_state::{AppendDecision, ProducerBatch};
+use crate::log::producer_state::{AppendDecision, ProducerBatch, Verification};
 use crate::log::segment::{LogSegment, OFFSET_SPAN_MAX, SegmentAppend};
 use crate::record::validator::{AppendContext, ValidatedRecords, validate_append};
 use crate::record::{BatchError, BatchHeader, RecordBatches};
@@ -50,12 +50,14 @@ struct FollowerRecords<'a> {
 
 impl UnifiedLog {
     /// Validates, assigns offsets, appends. `records` is what the client or coordinator sent. Everything that
-    /// looks at the records is done before the log is locked: neither offset nor epoch lies under the CRC.
+    /// looks at the records is done before the log is locked: neither offset nor epoch lies under the CRC. `verification` is
+    /// looked at if the batch begins a transaction.
     pub fn append_as_leader(
         &self,
         records: Bytes,
         epoch: LeaderEpoch,
         origin: AppendOrigin,
+        verification: &Verification,
     ) -> Result<LogAppendInfo, AppendError> {
         self.context.dir.ensure_online()?;
         let config = self.config.load();
@@ -84,7 +86,7 @@ impl UnifiedLog {
         }
         let mut writer = self.writer.lock();
         self.ensure_open(&writer)?;
-        let info = self.append_batch(&mut writer, &mut batch, origin, now_ms)?;
+        let info = self.append_batch(&mut writer, &mut batch, (origin, verification), now_ms)?;
         self.flush_if_due(writer, config.flush_messages)?;
         Ok(info)
     }
@@ -93,7 +95,7 @@ impl UnifiedLog {
         &self,
         writer: &mut MutexGuard<'_, Writer>,
         batch: &mut ValidatedRecords,
-        origin: AppendOrigin,
+        (origin, verification): (AppendOrigin, &Verification),
         now_ms: i64,
     ) -> Result<LogAppendInfo, AppendError> {
         let (first_offset, log_start_offset) = {
@@ -122,7 +124,10 @@ impl UnifiedLog {
         let segment = self.maybe_roll(writer, first_offset, &append, now_ms)?;
         let producer_batch = ProducerBatch::read(&header, &batch.records)
             .map_err(|e| AppendError::new(e.code(), e.to_string()))?;
-        let decision = writer.producers.state.validate_append(&producer_batch, origin);
+        let decision = writer
+            .producers
+            .state
+            .validate_append(&producer_batch, origin, verification);
         match decision.map_err(|e| AppendError::new(e.code(), e.to_string()))? {
             AppendDecision::New => {
                 self.write(writer, &segment, &append, std::iter::once(producer_batch))?;

@@ -30,6 +30,7 @@ fn config() -> GroupCoordinatorConfig {
         max_session_timeout_ms: 1_800_000,
         offset_metadata_max_size: 10,
         load_buffer_size: 4096,
+        commit_timeout: Duration::from_secs(5),
         offsets_retention_ms: 3_600_000,
         offsets_retention_check_interval_ms: 600_000,
         compression: Compression::None,

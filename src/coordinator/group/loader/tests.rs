@@ -1,10 +1,12 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::common::error::ErrorCode;
 use crate::coordinator::group::log::{GroupMetadataValue, group_key, group_value, offset_key, offset_value};
 use crate::coordinator::group::offsets::OffsetAndMetadata;
 use crate::coordinator::group::state::GroupState;
 use crate::coordinator::group::test_support::{LIMITS, MemoryLog};
+use crate::record::RecordBatches;
 use crate::record::{BatchBuilder, Compression};
 
 const NOW: Now = Now {
@@ -23,8 +25,7 @@ fn load_all(log: &MemoryLog) -> HashMap<String, GroupMetadata> {
 }
 
 fn append(log: &MemoryLog, batch: Bytes) {
-    use futures::FutureExt;
-    log.append(0, batch, 0).now_or_never().unwrap().unwrap();
+    log.put(0, batch);
 }
 
 fn commit(builder: &mut BatchBuilder, group: &str, partition: i32, offset: Option<i64>) {

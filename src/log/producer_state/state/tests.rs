@@ -65,7 +65,7 @@ fn state(batches: &[ProducerBatch]) -> ProducerStateManager {
 }
 
 fn code(state: &ProducerStateManager, batch: &ProducerBatch, origin: AppendOrigin) -> ErrorCode {
-    match state.validate_append(batch, origin) {
+    match state.validate_append(batch, origin, &Verification::Off) {
         Ok(decision) => {
             assert_eq!(decision, AppendDecision::New);
             ErrorCode::None
@@ -130,7 +130,7 @@ fn the_sequence_wraps() {
     let across = self::state(&[data(0, 0, i32::MAX, 3)]);
     assert_eq!(across.last_entry(PRODUCER).unwrap().last_sequence(), 1);
     let again = across
-        .validate_append(&data(9, 0, i32::MAX, 3), AppendOrigin::Client)
+        .validate_append(&data(9, 0, i32::MAX, 3), AppendOrigin::Client, &Verification::Off)
         .unwrap();
     assert!(matches!(again, AppendDecision::Duplicate(known) if known.first_offset() == 0));
 }
@@ -142,7 +142,7 @@ fn five_batches_are_recognised_when_they_come_again() {
     for (n, batch) in batches.iter().enumerate() {
         // The client sends it with whatever offset; here it would get the next one.
         let again = data(500, 0, n as i32 * 2, 2);
-        let decision = state.validate_append(&again, AppendOrigin::Client);
+        let decision = state.validate_append(&again, AppendOrigin::Client, &Verification::Off);
         if n < 2 {
             assert_eq!(
                 decision.unwrap_err().code(),
@@ -300,7 +300,7 @@ fn batches_without_a_producer_move_the_end_only() {
     let mut state = ProducerStateManager::new(4);
     let plain = batch_of(-1, 4, -1, -1, 3, false);
     assert_eq!(
-        state.validate_append(&plain, AppendOrigin::Client),
+        state.validate_append(&plain, AppendOrigin::Client, &Verification::Off),
         Ok(AppendDecision::New)
     );
     assert_eq!(state.update(&plain), None);
@@ -323,7 +323,13 @@ fn a_snapshot_keeps_one_batch_of_each_producer() {
     assert_eq!(loaded.map_end_offset(), 6);
     assert_eq!(loaded.first_unstable_offset(), Some(5));
     assert_eq!(loaded.take_snapshot(), None);
-    let again = |sequence, count| loaded.validate_append(&data(9, 1, sequence, count), AppendOrigin::Client);
+    let again = |sequence, count| {
+        loaded.validate_append(
+            &data(9, 1, sequence, count),
+            AppendOrigin::Client,
+            &Verification::Off,
+        )
+    };
     assert!(matches!(again(2, 3), Ok(AppendDecision::Duplicate(known)) if known.first_offset() == 2));
     assert_eq!(
         again(0, 2).unwrap_err().code(),
@@ -366,11 +372,14 @@ fn replay(log: &[u8]) -> (ProducerStateManager, Vec<CompletedTxn>) {
     for batch in RecordBatches::new(log).map(Result::unwrap) {
         let batch = ProducerBatch::read(&batch, batch.records()).unwrap();
         for origin in [AppendOrigin::Coordinator, AppendOrigin::Client] {
-            assert_eq!(state.validate_append(&batch, origin), Ok(AppendDecision::New));
+            assert_eq!(
+                state.validate_append(&batch, origin, &Verification::Off),
+                Ok(AppendDecision::New)
+            );
         }
         aborted.extend(state.update(&batch).filter(|completed| completed.is_aborted));
         if !batch.header.is_control_batch() && batch.header.has_producer_id() {
-            let again = state.validate_append(&batch, AppendOrigin::Client);
+            let again = state.validate_append(&batch, AppendOrigin::Client, &Verification::Off);
             assert!(matches!(again, Ok(AppendDecision::Duplicate(_))));
         }
     }
@@ -430,7 +439,7 @@ proptest! {
         let mut offset = 0;
         for (producer_id, epoch, sequence, count) in batches {
             let batch = batch_of(producer_id, offset, epoch, sequence, count, false);
-            if state.validate_append(&batch, AppendOrigin::Client) != Ok(AppendDecision::New) {
+            if state.validate_append(&batch, AppendOrigin::Client, &Verification::Off) != Ok(AppendDecision::New) {
                 continue;
             }
             state.update(&batch);
@@ -440,10 +449,10 @@ proptest! {
             let mut loaded = ProducerStateManager::new(0);
             loaded.load_snapshot(offset, &bytes, 0, DAY_MS).unwrap();
             for state in [&state, &loaded] {
-                let again = state.validate_append(&batch, AppendOrigin::Client);
+                let again = state.validate_append(&batch, AppendOrigin::Client, &Verification::Off);
                 prop_assert!(matches!(again, Ok(AppendDecision::Duplicate(_))));
                 let next = batch_of(producer_id, offset, epoch, sequence + count, 1, false);
-                prop_assert_eq!(state.validate_append(&next, AppendOrigin::Client), Ok(AppendDecision::New));
+                prop_assert_eq!(state.validate_append(&next, AppendOrigin::Client, &Verification::Off), Ok(AppendDecision::New));
             }
         }
     }

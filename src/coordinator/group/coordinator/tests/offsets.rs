@@ -224,14 +224,13 @@ async fn offsets_of_deleted_partitions_go_with_them() {
 #[tokio::test]
 async fn an_open_transaction_found_in_the_log_ends_with_its_marker() {
     use crate::coordinator::group::log::{offset_key, offset_value};
-    use crate::coordinator::group::offsets_log::OffsetsLog;
     for committed in [true, false] {
         let log = MemoryLog::new();
         let value = simple_commit(GROUP, &[(0, 9)]).offsets[0].1.clone();
         let mut batch = BatchBuilder::new(0).producer(77, 0, 0).transactional(true);
         let (key, value) = (offset_key(GROUP, "t", 0).unwrap(), offset_value(&value).unwrap());
         batch.append(1, Some(&key), Some(&value), &[]);
-        log.append(GROUP_PARTITION, batch.build(), 0).await.unwrap();
+        log.put(GROUP_PARTITION, batch.build());
         let world = World::on(log).await;
         assert_eq!(world.fetch(GROUP, 0, true), Err(ErrorCode::UnstableOffsetCommit));
         assert_eq!(world.fetch(GROUP, 0, false), Ok(None));

@@ -1,0 +1,36 @@
+//! AddOffsetsToTxn, versions 0 to 4: the group's partition of `__consumer_offsets` becomes part of the transaction.
+//! Kafka 3.9: `KafkaApis.handleAddOffsetsToTxnRequest`.
+
+use std::collections::BTreeSet;
+
+use super::end_txn::for_version;
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::common::topic_name::GROUP_METADATA_TOPIC;
+use crate::coordinator::transaction::ProducerIdAndEpoch;
+use crate::protocol::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
+
+/// First version whose clients know PRODUCER_FENCED.
+const FIRST_VERSION_WITH_PRODUCER_FENCED: i16 = 2;
+
+/// Answers one request.
+pub async fn handle(
+    api: &Api,
+    context: &RequestContext,
+    request: AddOffsetsToTxnRequest,
+) -> AddOffsetsToTxnResponse {
+    let producer = ProducerIdAndEpoch {
+        id: request.producer_id.0,
+        epoch: request.producer_epoch,
+    };
+    let partition = api.groups.partition_for(&request.group_id);
+    let partitions = BTreeSet::from([TopicPartition::new(GROUP_METADATA_TOPIC, partition)]);
+    let added = api
+        .transactions
+        .add_partitions(&request.transactional_id, producer, partitions)
+        .await;
+    let code = added.err().unwrap_or(ErrorCode::None);
+    let code = for_version(code, context.api_version, FIRST_VERSION_WITH_PRODUCER_FENCED);
+    AddOffsetsToTxnResponse::default().with_error_code(code.code())
+}

@@ -1,0 +1,118 @@
+//! AddPartitionsToTxn, versions 0 to 5. Kafka 3.9: `KafkaApis.handleAddPartitionsToTxnRequest`.
+//!
+//! Clients send one transaction, in the versions up to 3. From version 4 on the request comes from brokers, with many
+//! transactions, most of which they only want verified (KIP-890).
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+
+use super::end_txn::for_version;
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::coordinator::transaction::ProducerIdAndEpoch;
+use crate::protocol::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+};
+use crate::protocol::messages::add_partitions_to_txn_response::{
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult,
+};
+use crate::protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, TopicName};
+
+/// The last version that clients send.
+const LAST_CLIENT_VERSION: i16 = 3;
+/// First version whose clients know PRODUCER_FENCED.
+const FIRST_VERSION_WITH_PRODUCER_FENCED: i16 = 2;
+
+/// Answers one request.
+pub async fn handle(
+    api: &Api,
+    context: &RequestContext,
+    request: AddPartitionsToTxnRequest,
+) -> AddPartitionsToTxnResponse {
+    let version = context.api_version;
+    if version > LAST_CLIENT_VERSION {
+        let results = request.transactions.into_iter().map(|transaction| async move {
+            let topic_results = answer(api, version, &transaction).await;
+            AddPartitionsToTxnResult::default()
+                .with_transactional_id(transaction.transactional_id)
+                .with_topic_results(topic_results)
+        });
+        return AddPartitionsToTxnResponse::default().with_results_by_transaction(join_all(results).await);
+    }
+    let transaction = AddPartitionsToTxnTransaction::default()
+        .with_transactional_id(request.v3_and_below_transactional_id)
+        .with_producer_id(request.v3_and_below_producer_id)
+        .with_producer_epoch(request.v3_and_below_producer_epoch)
+        .with_topics(request.v3_and_below_topics);
+    let results = answer(api, version, &transaction).await;
+    AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(results)
+}
+
+async fn answer(
+    api: &Api,
+    version: i16,
+    transaction: &AddPartitionsToTxnTransaction,
+) -> Vec<AddPartitionsToTxnTopicResult> {
+    let topics = &transaction.topics;
+    let image = api.metadata.image();
+    let exists = |p: &TopicPartition| image.partition(&p.topic, p.partition).is_some();
+    let requested: BTreeSet<_> = partitions(topics).collect();
+    if !requested.iter().all(exists) {
+        // One partition that cannot be added keeps out the others.
+        return results(topics, |partition| match exists(partition) {
+            true => ErrorCode::OperationNotAttempted,
+            false => ErrorCode::UnknownTopicOrPartition,
+        });
+    }
+    let id = &*transaction.transactional_id;
+    let producer = ProducerIdAndEpoch {
+        id: transaction.producer_id.0,
+        epoch: transaction.producer_epoch,
+    };
+    let answered = if transaction.verify_only {
+        let requested = requested.into_iter().collect();
+        api.transactions.verify_partitions(id, producer, requested)
+    } else {
+        let added = api.transactions.add_partitions(id, producer, requested).await;
+        added.map(|()| Vec::new())
+    };
+    match answered {
+        Ok(codes) => results(topics, |partition| {
+            let code = codes.iter().find(|(p, _)| p == partition);
+            code.map_or(ErrorCode::None, |(_, code)| *code)
+        }),
+        Err(error) => {
+            let error = for_version(error, version, FIRST_VERSION_WITH_PRODUCER_FENCED);
+            results(topics, |_| error)
+        }
+    }
+}
+
+fn partitions(topics: &[AddPartitionsToTxnTopic]) -> impl Iterator<Item = TopicPartition> {
+    topics.iter().flat_map(|topic| {
+        let name: crate::common::ids::TopicName = (&**topic.name).into();
+        let partitions = topic.partitions.iter();
+        partitions.map(move |&partition| TopicPartition::new(name.clone(), partition))
+    })
+}
+
+fn results(
+    topics: &[AddPartitionsToTxnTopic],
+    code: impl Fn(&TopicPartition) -> ErrorCode,
+) -> Vec<AddPartitionsToTxnTopicResult> {
+    let result = |name: &TopicName, index: i32| {
+        let partition = TopicPartition::new(&***name, index);
+        AddPartitionsToTxnPartitionResult::default()
+            .with_partition_index(index)
+            .with_partition_error_code(code(&partition).code())
+    };
+    let topic = |topic: &AddPartitionsToTxnTopic| {
+        let partitions = topic.partitions.iter();
+        AddPartitionsToTxnTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_results_by_partition(partitions.map(|&index| result(&topic.name, index)).collect())
+    };
+    topics.iter().map(topic).collect()
+}

@@ -1,0 +1,73 @@
+//! DescribeProducers, version 0: who writes to a partition, and since when a transaction is open there.
+//! Kafka 3.9: `KafkaApis.handleDescribeProducersRequest`.
+
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::common::topic_name;
+use crate::log::ActiveProducer;
+use crate::protocol::StrBytes;
+use crate::protocol::messages::describe_producers_response::{
+    PartitionResponse, ProducerState, TopicResponse,
+};
+use crate::protocol::messages::{
+    DescribeProducersRequest, DescribeProducersResponse, ProducerId as WireProducerId,
+};
+
+/// No transaction is open.
+const NO_OFFSET: i64 = -1;
+
+/// Answers one request.
+pub async fn handle(
+    api: &Api,
+    _context: &RequestContext,
+    request: DescribeProducersRequest,
+) -> DescribeProducersResponse {
+    let image = api.metadata.image();
+    let topics = request.topics.into_iter().map(|topic| {
+        let refused = match topic_name::validate(&topic.name) {
+            Err(reason) => Some((
+                ErrorCode::InvalidTopicException,
+                Some(StrBytes::from_string(reason)),
+            )),
+            Ok(()) if !image.topics.contains_key(&**topic.name) => {
+                Some((ErrorCode::UnknownTopicOrPartition, None))
+            }
+            Ok(()) => None,
+        };
+        let partitions = topic.partition_indexes.iter().map(|&index| {
+            let response = PartitionResponse::default().with_partition_index(index);
+            if let Some((code, message)) = &refused {
+                return response
+                    .with_error_code(code.code())
+                    .with_error_message(message.clone());
+            }
+            match active_producers(api, &TopicPartition::new(&**topic.name, index)) {
+                Ok(producers) => {
+                    response.with_active_producers(producers.into_iter().map(producer_state).collect())
+                }
+                Err(code) => response.with_error_code(code.code()),
+            }
+        });
+        TopicResponse::default()
+            .with_partitions(partitions.collect())
+            .with_name(topic.name)
+    });
+    DescribeProducersResponse::default().with_topics(topics.collect())
+}
+
+/// Of a replica here, whoever leads: a client that asks a follower wants to compare.
+fn active_producers(api: &Api, name: &TopicPartition) -> Result<Vec<ActiveProducer>, ErrorCode> {
+    let log = api.replicas.partition(name)?.log();
+    Ok(log.ok_or(ErrorCode::NotLeaderOrFollower)?.active_producers())
+}
+
+fn producer_state(producer: ActiveProducer) -> ProducerState {
+    ProducerState::default()
+        .with_producer_id(WireProducerId(producer.producer_id))
+        .with_producer_epoch(i32::from(producer.producer_epoch))
+        .with_last_sequence(producer.last_sequence)
+        .with_last_timestamp(producer.last_timestamp)
+        .with_coordinator_epoch(producer.coordinator_epoch)
+        .with_current_txn_start_offset(producer.current_txn_first_offset.unwrap_or(NO_OFFSET))
+}

@@ -1,0 +1,51 @@
+//! DescribeTransactions, version 0. Kafka 3.9: `KafkaApis.handleDescribeTransactionsRequest`.
+
+use std::collections::BTreeMap;
+
+use super::{Api, RequestContext};
+use crate::common::ids::TopicName;
+use crate::coordinator::transaction::TransactionValue;
+use crate::protocol::messages::describe_transactions_response::{TopicData, TransactionState};
+use crate::protocol::messages::{
+    DescribeTransactionsRequest, DescribeTransactionsResponse, ProducerId as WireProducerId,
+    TopicName as WireTopicName,
+};
+use crate::protocol::{StrBytes, wire_text};
+
+/// Answers one request.
+pub async fn handle(
+    api: &Api,
+    _context: &RequestContext,
+    request: DescribeTransactionsRequest,
+) -> DescribeTransactionsResponse {
+    let states = request.transactional_ids.into_iter().map(|id| {
+        let response = match api.transactions.describe(&id) {
+            Ok(value) => transaction_state(&value),
+            Err(error) => TransactionState::default().with_error_code(error.code()),
+        };
+        response.with_transactional_id(id)
+    });
+    DescribeTransactionsResponse::default().with_transaction_states(states.collect())
+}
+
+fn transaction_state(value: &TransactionValue) -> TransactionState {
+    let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
+    for partition in &value.partitions {
+        topics
+            .entry(&partition.topic)
+            .or_default()
+            .push(partition.partition);
+    }
+    let topics = topics.into_iter().map(|(name, partitions)| {
+        TopicData::default()
+            .with_topic(WireTopicName(wire_text(name)))
+            .with_partitions(partitions)
+    });
+    TransactionState::default()
+        .with_producer_id(WireProducerId(value.producer.id))
+        .with_producer_epoch(value.producer.epoch)
+        .with_transaction_state(StrBytes::from_static_str(value.state.name()))
+        .with_transaction_timeout_ms(value.timeout_ms)
+        .with_transaction_start_time_ms(value.start_ms)
+        .with_topics(topics.collect())
+}

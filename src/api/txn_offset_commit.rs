@@ -1,0 +1,104 @@
+//! TxnOffsetCommit, versions 0 to 4: offsets that a group has when, and only if, the transaction is committed.
+//! Kafka 3.9: `KafkaApis.handleTxnOffsetCommitRequest`, `GroupCoordinatorAdapter.commitTransactionalOffsets`.
+
+use std::collections::HashMap;
+
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::coordinator::coordinator_log::TransactionalProducer;
+use crate::coordinator::group::OffsetAndMetadata;
+use crate::coordinator::group::commit::{CommitRequest, TransactionalCommitRequest};
+use crate::coordinator::group::log::shared_text;
+use crate::protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
+use crate::protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
+use crate::protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+use crate::replica::TransactionalOperation;
+
+/// First version whose clients can take COORDINATOR_LOAD_IN_PROGRESS (KAFKA-7296).
+const FIRST_VERSION_WITH_LOAD_IN_PROGRESS: i16 = 2;
+/// First version whose clients know TRANSACTION_ABORTABLE.
+const FIRST_VERSION_WITH_ABORTABLE: i16 = 4;
+
+/// Answers one request.
+pub async fn handle(
+    api: &Api,
+    context: &RequestContext,
+    request: TxnOffsetCommitRequest,
+) -> TxnOffsetCommitResponse {
+    let version = context.api_version;
+    let image = api.metadata.image();
+    let now_ms = api.clock.wall_ms();
+    let mut offsets = Vec::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            if image.partition(&topic.name, partition.partition_index).is_some() {
+                let key = TopicPartition::new(&**topic.name, partition.partition_index);
+                offsets.push((key, offset_and_metadata(partition, now_ms)));
+            }
+        }
+    }
+    let codes = match offsets.is_empty() {
+        true => HashMap::new(),
+        false => commit(api, version, &request, offsets).await,
+    };
+    let code = |topic: &str, index: i32| match codes.get(&TopicPartition::new(topic, index)) {
+        None => ErrorCode::UnknownTopicOrPartition,
+        Some(ErrorCode::CoordinatorLoadInProgress) if version < FIRST_VERSION_WITH_LOAD_IN_PROGRESS => {
+            ErrorCode::CoordinatorNotAvailable
+        }
+        Some(code) => *code,
+    };
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|partition| {
+            TxnOffsetCommitResponsePartition::default()
+                .with_partition_index(partition.partition_index)
+                .with_error_code(code(&topic.name, partition.partition_index).code())
+        });
+        TxnOffsetCommitResponseTopic::default()
+            .with_partitions(partitions.collect())
+            .with_name(topic.name)
+    });
+    TxnOffsetCommitResponse::default().with_topics(topics.collect())
+}
+
+async fn commit(
+    api: &Api,
+    version: i16,
+    request: &TxnOffsetCommitRequest,
+    offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
+) -> HashMap<TopicPartition, ErrorCode> {
+    let partitions: Vec<_> = offsets.iter().map(|(partition, _)| partition.clone()).collect();
+    let request = TransactionalCommitRequest {
+        commit: CommitRequest {
+            group_id: (&**request.group_id).into(),
+            member_id: (&*request.member_id).into(),
+            group_instance_id: request.group_instance_id.as_deref().map(Into::into),
+            generation_id: request.generation_id,
+            offsets,
+        },
+        producer: TransactionalProducer {
+            transactional_id: (&**request.transactional_id).into(),
+            producer_id: request.producer_id.0,
+            producer_epoch: request.producer_epoch,
+            operation: match version {
+                FIRST_VERSION_WITH_ABORTABLE.. => TransactionalOperation::GenericError,
+                _ => TransactionalOperation::DefaultError,
+            },
+        },
+    };
+    let codes = api.groups.commit_transactional_offsets(request).await;
+    partitions.into_iter().zip(codes).collect()
+}
+
+fn offset_and_metadata(partition: &TxnOffsetCommitRequestPartition, now_ms: i64) -> OffsetAndMetadata {
+    OffsetAndMetadata {
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: shared_text(partition.committed_metadata.as_deref().unwrap_or_default()),
+        commit_timestamp_ms: now_ms,
+        expire_timestamp_ms: None,
+    }
+}

@@ -1,0 +1,70 @@
+//! The coordinators of one broker: built when the replicas stand, stopped before them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::startup::Foundation;
+use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
+use crate::coordinator::ReplicatedLog;
+use crate::coordinator::group::GroupCoordinator;
+use crate::coordinator::producer_ids::{ControllerBlocks, ProducerIdManager};
+use crate::coordinator::transaction::{NetworkMarkerSender, TransactionCoordinator};
+use crate::metadata::MetadataCache;
+use crate::replica::{BrokerEpochSource, ReplicaManager};
+use crate::zk::{ZkError, ZkStore, cluster};
+
+/// Both coordinators.
+#[derive(Clone)]
+pub(super) struct Coordinators {
+    pub(super) groups: Arc<GroupCoordinator>,
+    pub(super) transactions: Arc<TransactionCoordinator>,
+}
+
+impl Coordinators {
+    /// Each with as many partitions as its topic has, or will have.
+    pub(super) async fn start(
+        base: &Foundation,
+        replicas: &Arc<ReplicaManager>,
+        metadata: &Arc<MetadataCache>,
+        broker_epoch: BrokerEpochSource,
+    ) -> Result<Self, ZkError> {
+        let (config, clock) = (&*base.config, &base.clock);
+        let log = |topic| Arc::new(ReplicatedLog::new(replicas.clone(), topic));
+        let default = config.offsets_topic_num_partitions;
+        let groups = GroupCoordinator::new(
+            config.into(),
+            partition_count(&*base.zk, GROUP_METADATA_TOPIC, default).await?,
+            log(GROUP_METADATA_TOPIC),
+            clock.clone(),
+            &base.metrics,
+        );
+        let default = config.transaction_state_log_num_partitions;
+        let blocks = ControllerBlocks::new(config, metadata.clone(), broker_epoch);
+        let request_timeout = Duration::from_millis(config.request_timeout_ms);
+        let transactions = TransactionCoordinator::new(
+            config.into(),
+            partition_count(&*base.zk, TRANSACTION_STATE_TOPIC, default).await?,
+            log(TRANSACTION_STATE_TOPIC),
+            clock.clone(),
+            metadata.clone(),
+            ProducerIdManager::new(blocks, clock.clone()),
+            Box::new(NetworkMarkerSender::new(config.broker_id, request_timeout)),
+            &base.metrics,
+        );
+        groups.start();
+        transactions.start();
+        Ok(Self { groups, transactions })
+    }
+
+    pub(super) fn shutdown(&self) {
+        self.groups.shutdown();
+        self.transactions.shutdown();
+    }
+}
+
+/// How many partitions a coordinator's topic has.
+async fn partition_count(zk: &dyn ZkStore, topic: &str, default: i32) -> Result<i32, ZkError> {
+    let topics = cluster::topic_assignments(zk, &[topic.to_owned()], false).await?;
+    let existing = topics.values().next().map(|topic| topic.partitions.len() as i32);
+    Ok(existing.unwrap_or(default))
+}

@@ -1,0 +1,11 @@
+//! Which partition of an internal topic a group or transactional id belongs to. Kafka 3.9: `Utils.abs`,
+//! `GroupMetadataManager.partitionFor`, `TransactionStateManager.partitionFor`.
+
+/// The partition among `count`, which must be positive: Java's hash of the id's UTF-16 units, its absolute value, where
+/// that of the smallest integer is 0 (trap 61).
+pub fn partition_for(id: &str, count: i32) -> i32 {
+    let hash = id.encode_utf16().fold(0_i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
+    });
+    hash.checked_abs().unwrap_or(0) % count
+}

@@ -1,0 +1,62 @@
+//! Reads a partition of a coordinator's topic from its start to its end, replicated or not.
+
+use super::coordinator_log::CoordinatorLog;
+use crate::common::error::ErrorCode;
+use crate::common::ids::Offset;
+use crate::record::{RecordBatch, RecordBatches};
+
+/// No record of a coordinator is larger: `message.max.bytes` bounds batches far below this.
+pub(super) const MAX_RECORD_BYTES: usize = 1 << 30;
+
+/// Why a partition could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The log cannot be read: this broker does not lead it any more, or its log dir has failed.
+    #[error("the log cannot be read: {0}")]
+    Log(ErrorCode),
+    /// A batch that cannot be what it says; where the next one starts is unknown.
+    #[error("corrupt batch at offset {offset} or after: {reason}")]
+    Corrupt {
+        /// The offset at which this read began.
+        offset: Offset,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The partition was taken from this broker meanwhile.
+    #[error("the partition has moved")]
+    Superseded,
+}
+
+/// Shows every batch of a partition to `apply`. `is_current` is asked between reads whether the result is still wanted.
+/// Blocks.
+pub(super) fn for_each_batch(
+    log: &dyn CoordinatorLog,
+    partition: i32,
+    buffer_size: usize,
+    is_current: impl Fn() -> bool,
+    mut apply: impl FnMut(&RecordBatch<'_>),
+) -> Result<(), LoadError> {
+    let (mut offset, end) = log.bounds(partition).map_err(LoadError::Log)?;
+    while offset < end {
+        if !is_current() {
+            return Err(LoadError::Superseded);
+        }
+        let bytes = log.read(partition, offset, buffer_size).map_err(LoadError::Log)?;
+        let start = offset;
+        for batch in RecordBatches::new(&bytes) {
+            let batch = batch.map_err(|error| LoadError::Corrupt {
+                offset: start,
+                reason: error.to_string(),
+            })?;
+            // A read starts with the batch that holds the offset, which may begin before it.
+            if batch.last_offset() >= offset {
+                apply(&batch);
+                offset = batch.next_offset();
+            }
+        }
+        if offset == start {
+            break;
+        }
+    }
+    Ok(())
+}

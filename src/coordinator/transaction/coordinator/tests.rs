@@ -1,0 +1,674 @@
+//! The coordinator over a log in memory, brokers that answer as they are told, and a clock that stands still.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::common::clock::ManualClock;
+use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
+use crate::config::{Endpoint, SecurityProtocol};
+use crate::coordinator::memory_log::MemoryLog;
+use crate::coordinator::producer_ids::{AllocateError, ProducerIdBlocks};
+use crate::coordinator::transaction::log;
+use crate::metadata::{BrokerMetadata, PartitionMetadata};
+use crate::network::{BrokerAddress, NetworkError};
+use crate::protocol::messages::write_txn_markers_response::{
+    WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
+};
+use crate::protocol::messages::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
+use crate::record::{RecordBatches, RecordReader};
+
+const PARTITIONS: i32 = 3;
+const ID: &str = "tx-1";
+const TIMEOUT_MS: i32 = 60_000;
+const EPOCH: LeaderEpoch = 5;
+
+struct OneBlock;
+
+impl ProducerIdBlocks for OneBlock {
+    fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), AllocateError>> {
+        async { Ok((1000, 1000)) }.boxed()
+    }
+}
+
+/// Leaders that write every marker, unless they are told otherwise.
+#[derive(Clone, Default)]
+struct Leaders(Arc<Mutex<LeadersState>>);
+
+#[derive(Default)]
+struct LeadersState {
+    /// Broker, producer epoch, coordinator epoch, commit, partitions: every marker that was sent.
+    sent: Vec<(i32, i16, i32, bool, Vec<i32>)>,
+    /// What the next markers for a partition get, in place of NONE.
+    codes: BTreeMap<i32, VecDeque<ErrorCode>>,
+    is_down: bool,
+}
+
+impl Leaders {
+    fn say(&self, partition: i32, codes: &[ErrorCode]) {
+        self.0
+            .lock()
+            .codes
+            .insert(partition, codes.iter().copied().collect());
+    }
+
+    fn sent(&self) -> usize {
+        self.0.lock().sent.len()
+    }
+}
+
+impl MarkerSender for Leaders {
+    fn send(
+        &self,
+        broker: BrokerAddress,
+        request: WriteTxnMarkersRequest,
+    ) -> BoxFuture<'static, Result<WriteTxnMarkersResponse, NetworkError>> {
+        let mut state = self.0.lock();
+        let mut results = Vec::new();
+        for marker in request.markers {
+            let partitions: Vec<i32> = marker
+                .topics
+                .iter()
+                .flat_map(|t| t.partition_indexes.clone())
+                .collect();
+            state.sent.push((
+                broker.id,
+                marker.producer_epoch,
+                marker.coordinator_epoch,
+                marker.transaction_result,
+                partitions,
+            ));
+            let topics = marker.topics.into_iter().map(|topic| {
+                let mut result = |index: i32| {
+                    let next = state.codes.get_mut(&index).and_then(VecDeque::pop_front);
+                    WritableTxnMarkerPartitionResult::default()
+                        .with_partition_index(index)
+                        .with_error_code(next.unwrap_or(ErrorCode::None).code())
+                };
+                let partitions = topic
+                    .partition_indexes
+                    .iter()
+                    .map(|&index| result(index))
+                    .collect();
+                WritableTxnMarkerTopicResult::default()
+                    .with_partitions(partitions)
+                    .with_name(topic.name)
+            });
+            let topics = topics.collect();
+            results.push(
+                WritableTxnMarkerResult::default()
+                    .with_producer_id(marker.producer_id)
+                    .with_topics(topics),
+            );
+        }
+        let response = match state.is_down {
+            true => Err(NetworkError::TimedOut(broker.id)),
+            false => Ok(WriteTxnMarkersResponse::default().with_markers(results)),
+        };
+        async { response }.boxed()
+    }
+}
+
+struct World {
+    coordinator: Arc<TransactionCoordinator>,
+    log: MemoryLog,
+    clock: Arc<ManualClock>,
+    leaders: Leaders,
+    metadata: Arc<MetadataCache>,
+}
+
+fn config() -> TransactionConfig {
+    TransactionConfig {
+        max_timeout_ms: 900_000,
+        load_buffer_size: 4096,
+        transactional_id_expiration_ms: 3_600_000,
+        abort_timed_out_interval: std::time::Duration::from_secs(10),
+        remove_expired_interval: std::time::Duration::from_secs(3600),
+        request_timeout: std::time::Duration::from_secs(30),
+        inter_broker_listener: "PLAINTEXT".into(),
+    }
+}
+
+fn broker(id: i32) -> BrokerMetadata {
+    BrokerMetadata {
+        id,
+        endpoints: vec![Endpoint {
+            listener: "PLAINTEXT".into(),
+            security_protocol: SecurityProtocol::Plaintext,
+            host: "h".into(),
+            port: 9000 + id as u16,
+        }],
+        rack: None,
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::on(MemoryLog::new()).await
+    }
+
+    /// A coordinator of all partitions of a log; `t` has three partitions, led by brokers 0, 1 and 2.
+    async fn on(log: MemoryLog) -> Self {
+        let clock = ManualClock::at(1_700_000_000_000);
+        let (leaders, metadata) = (Leaders::default(), Arc::new(MetadataCache::default()));
+        let producer_ids = ProducerIdManager::new(OneBlock, clock.clone());
+        let coordinator = TransactionCoordinator::new(
+            config(),
+            PARTITIONS,
+            Arc::new(log.clone()),
+            clock.clone(),
+            metadata.clone(),
+            producer_ids,
+            Box::new(leaders.clone()),
+            &Registry::new(clock.clone()),
+        );
+        coordinator.states.is_active.store(true, Ordering::SeqCst);
+        let world = Self {
+            coordinator,
+            log,
+            clock,
+            leaders,
+            metadata,
+        };
+        for partition in 0..3 {
+            world.lead(partition, partition);
+        }
+        // The first client comes before the first block of producer ids.
+        let _ = world.coordinator.init_producer_id(None, 0, None).await;
+        world.elect().await;
+        world
+    }
+
+    async fn elect(&self) {
+        for partition in 0..PARTITIONS {
+            self.coordinator.on_election(partition, EPOCH);
+        }
+        until(|| !self.coordinator.is_loading()).await;
+    }
+
+    fn lead(&self, partition: i32, leader: i32) {
+        let state = PartitionMetadata {
+            state: LeaderIsrAndControllerEpoch {
+                leader_and_isr: LeaderAndIsr::initial(leader, vec![leader]),
+                controller_epoch: 1,
+            },
+            replicas: vec![leader],
+            offline_replicas: vec![],
+        };
+        self.metadata.update(|image| {
+            (0..3).for_each(|id| drop(image.brokers.insert(id, broker(id))));
+            image.upsert_partition(&TopicPartition::new("t", partition), Default::default(), state);
+        });
+    }
+
+    async fn init(&self) -> Result<ProducerIdAndEpoch, ErrorCode> {
+        self.coordinator
+            .init_producer_id(Some(ID), TIMEOUT_MS, None)
+            .await
+    }
+
+    async fn add(&self, producer: ProducerIdAndEpoch, partitions: &[i32]) -> Result<(), ErrorCode> {
+        let partitions = partitions.iter().map(|&p| TopicPartition::new("t", p));
+        self.coordinator
+            .add_partitions(ID, producer, partitions.collect())
+            .await
+    }
+
+    async fn end(&self, producer: ProducerIdAndEpoch, result: TransactionResult) -> Result<(), ErrorCode> {
+        self.coordinator.end(ID, producer, result).await
+    }
+
+    fn state(&self) -> TransactionState {
+        self.coordinator.describe(ID).unwrap().state
+    }
+
+    async fn becomes(&self, state: TransactionState) {
+        until(|| self.coordinator.describe(ID).is_ok_and(|d| d.state == state)).await;
+    }
+
+    /// The states of the id in the log, oldest first; `None` for a tombstone.
+    fn written(&self) -> Vec<Option<TransactionState>> {
+        let bytes = self.log.bytes(self.coordinator.partition_for(ID));
+        let mut states = Vec::new();
+        for batch in RecordBatches::new(&bytes).map(Result::unwrap) {
+            let mut records = RecordReader::new(&batch, 1 << 20).unwrap();
+            while let Some(record) = records.next().unwrap() {
+                assert_eq!(
+                    log::read_key(record.key.unwrap()),
+                    Ok(log::Key::TransactionalId(ID))
+                );
+                states.push(record.value.map(|value| log::read_value(value).unwrap().state));
+            }
+        }
+        states
+    }
+}
+
+/// Lets other tasks run until something is so. Time is paused in these tests: sleeping tasks wake at once when nobody
+/// has anything else to do.
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if is_so() {
+            return;
+        }
+        // Loading is done on other threads, which paused time does not wait for.
+        tokio::task::spawn_blocking(|| {}).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    panic!("it never came to be so");
+}
+
+use TransactionResult::{Abort, Commit};
+use TransactionState::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_is_decided_in_the_log_before_its_markers_are_sent() {
+    for (result, prepared, completed) in [
+        (Commit, PrepareCommit, CompleteCommit),
+        (Abort, PrepareAbort, CompleteAbort),
+    ] {
+        let world = World::new().await;
+        let producer = world.init().await.unwrap();
+        assert_eq!(producer.epoch, 0);
+        world.add(producer, &[0, 1]).await.unwrap();
+        world.add(producer, &[1]).await.unwrap();
+        world.add(producer, &[2]).await.unwrap();
+        world.end(producer, result).await.unwrap();
+        world.becomes(completed).await;
+        let written = [Empty, Ongoing, Ongoing, prepared, completed].map(Some);
+        assert_eq!(world.written(), written);
+        let mut sent = world.leaders.0.lock().sent.clone();
+        sent.sort();
+        let commit = result == Commit;
+        let expected: Vec<_> = (0..3).map(|b| (b, 0, EPOCH, commit, vec![b])).collect();
+        assert_eq!(sent, expected);
+        // The same end again changes nothing.
+        world.end(producer, result).await.unwrap();
+        assert_eq!(world.written().len(), 5);
+        world.add(producer, &[0]).await.unwrap();
+        assert_eq!(world.state(), Ongoing);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_counts_until_it_is_replicated_and_nobody_else_is_let_in() {
+    let world = World::new().await;
+    let producer = world.init().await.unwrap();
+    world.log.set_replicating(false);
+    let mut adding = Box::pin(world.add(producer, &[0]));
+    assert!(adding.as_mut().now_or_never().is_none());
+    assert_eq!(world.state(), Empty);
+    assert_eq!(world.init().await, Err(ErrorCode::ConcurrentTransactions));
+    assert_eq!(
+        world.add(producer, &[1]).await,
+        Err(ErrorCode::ConcurrentTransactions)
+    );
+    // The client goes away: the transition counts nevertheless.
+    drop(adding);
+    world.log.set_replicating(true);
+    world.becomes(Ongoing).await;
+    assert_eq!(world.add(producer, &[1]).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_written_did_not_happen() {
+    let world = World::new().await;
+    let producer = world.init().await.unwrap();
+    let cases = [
+        (ErrorCode::NotEnoughReplicas, ErrorCode::CoordinatorNotAvailable),
+        (ErrorCode::RequestTimedOut, ErrorCode::CoordinatorNotAvailable),
+        (ErrorCode::NotLeaderOrFollower, ErrorCode::NotCoordinator),
+        (ErrorCode::KafkaStorageError, ErrorCode::NotCoordinator),
+        (ErrorCode::MessageTooLarge, ErrorCode::UnknownServerError),
+    ];
+    for (log_error, expected) in cases {
+        world.log.fail_with(Some(log_error));
+        assert_eq!(world.add(producer, &[0]).await, Err(expected));
+        assert_eq!(world.state(), Empty);
+    }
+    world.log.fail_with(None);
+    assert_eq!(world.add(producer, &[0]).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_producer_waits_until_the_transaction_of_the_old_one_is_aborted() {
+    let world = World::new().await;
+    let old = world.init().await.unwrap();
+    world.add(old, &[0]).await.unwrap();
+    world.leaders.0.lock().is_down = true;
+    assert_eq!(world.init().await, Err(ErrorCode::ConcurrentTransactions));
+    assert_eq!(world.state(), PrepareAbort);
+    assert_eq!(world.end(old, Commit).await, Err(ErrorCode::ProducerFenced));
+    assert_eq!(world.init().await, Err(ErrorCode::ConcurrentTransactions));
+    world.leaders.0.lock().is_down = false;
+    world.becomes(CompleteAbort).await;
+    let new = world.init().await.unwrap();
+    assert_eq!((new.id, new.epoch), (old.id, 2), "epoch 1 aborted the old one");
+    let sent = world.leaders.0.lock().sent.clone();
+    assert!(
+        sent.iter()
+            .all(|&(_, epoch, _, commit, _)| (epoch, commit) == (1, false))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn markers_are_tried_again_until_they_are_written() {
+    let passing = [
+        ErrorCode::NotLeaderOrFollower,
+        ErrorCode::UnknownTopicOrPartition,
+        ErrorCode::NotEnoughReplicas,
+        ErrorCode::NotEnoughReplicasAfterAppend,
+        ErrorCode::RequestTimedOut,
+        ErrorCode::KafkaStorageError,
+        // Not expected of a leader, but no reason to let a transaction hang.
+        ErrorCode::CorruptMessage,
+        ErrorCode::UnknownServerError,
+    ];
+    let world = World::new().await;
+    world.leaders.say(1, &passing);
+    let producer = world.init().await.unwrap();
+    world.add(producer, &[0, 1]).await.unwrap();
+    world.end(producer, Commit).await.unwrap();
+    world.becomes(CompleteCommit).await;
+    assert_eq!(world.leaders.sent(), 2 + passing.len());
+
+    // One that cannot have records of the transaction needs no marker.
+    world.leaders.say(0, &[ErrorCode::UnsupportedForMessageFormat]);
+    world.add(producer, &[0]).await.unwrap();
+    world.end(producer, Commit).await.unwrap();
+    world.becomes(CompleteCommit).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_follows_its_partition_to_the_next_leader() {
+    let world = World::new().await;
+    let producer = world.init().await.unwrap();
+    world.add(producer, &[0, 1, 2]).await.unwrap();
+    world.lead(0, -1);
+    world.lead(1, 9);
+    world
+        .metadata
+        .update(|image| image.remove_partition(&TopicPartition::new("t", 2)));
+    world.end(producer, Commit).await.unwrap();
+    until(|| world.coordinator.markers().unknown_destination_queue_size() == 2).await;
+    assert_eq!((world.state(), world.leaders.sent()), (PrepareCommit, 0));
+    world.lead(0, 2);
+    world.lead(1, 1);
+    world.becomes(CompleteCommit).await;
+    let mut sent = world.leaders.0.lock().sent.clone();
+    sent.sort();
+    let expected = [(1, 0, EPOCH, true, vec![1]), (2, 0, EPOCH, true, vec![0])];
+    assert_eq!(sent, expected, "and none for the partition that was deleted");
+    assert_eq!(world.coordinator.markers().unknown_destination_queue_size(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_record_is_tried_again_until_it_is_written() {
+    let world = World::new().await;
+    let producer = world.init().await.unwrap();
+    world.add(producer, &[0]).await.unwrap();
+    world.leaders.0.lock().is_down = true;
+    world.end(producer, Commit).await.unwrap();
+    world.log.fail_with(Some(ErrorCode::NotEnoughReplicas));
+    world.leaders.0.lock().is_down = false;
+    until(|| world.coordinator.markers().log_append_retry_queue_size() == 1).await;
+    assert_eq!(world.state(), PrepareCommit);
+    assert_eq!(
+        world.add(producer, &[0]).await,
+        Err(ErrorCode::ConcurrentTransactions)
+    );
+    world.log.fail_with(None);
+    world.becomes(CompleteCommit).await;
+    assert_eq!(world.coordinator.markers().log_append_retry_queue_size(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_superseded_coordinator_stops() {
+    for code in [
+        ErrorCode::InvalidProducerEpoch,
+        ErrorCode::TransactionCoordinatorFenced,
+    ] {
+        let world = World::new().await;
+        world.leaders.say(0, &[code]);
+        let producer = world.init().await.unwrap();
+        world.add(producer, &[0]).await.unwrap();
+        world.end(producer, Commit).await.unwrap();
+        until(|| world.leaders.sent() == 1).await;
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        assert_eq!((world.leaders.sent(), world.state()), (1, PrepareCommit));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_coordinator_ends_what_the_last_one_has_decided() {
+    for (result, completed) in [(Commit, CompleteCommit), (Abort, CompleteAbort)] {
+        let world = World::new().await;
+        let producer = world.init().await.unwrap();
+        world.add(producer, &[0, 1]).await.unwrap();
+        world.leaders.0.lock().is_down = true;
+        world.end(producer, result).await.unwrap();
+        let next = World::on(world.log.clone()).await;
+        for partition in 0..PARTITIONS {
+            world.coordinator.on_resignation(partition, Some(EPOCH + 1));
+        }
+        next.becomes(completed).await;
+        assert_eq!(next.leaders.sent(), 2);
+        assert_eq!(world.coordinator.describe(ID), Err(ErrorCode::NotCoordinator));
+        // The former one does not go on, even if it can.
+        let before = world.written().len();
+        world.leaders.0.lock().is_down = false;
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        assert_eq!(world.written().len(), before);
+        assert_eq!(next.init().await.unwrap().epoch, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transition_that_outlives_its_leadership_does_not_count() {
+    let world = World::new().await;
+    let producer = world.init().await.unwrap();
+    world.log.set_replicating(false);
+    let mut adding = Box::pin(world.add(producer, &[0]));
+    assert!(adding.as_mut().now_or_never().is_none());
+    let partition = world.coordinator.partition_for(ID);
+    world.coordinator.on_resignation(partition, Some(EPOCH + 1));
+    assert_eq!(world.init().await, Err(ErrorCode::NotCoordinator));
+    world.coordinator.on_election(partition, EPOCH + 2);
+    until(|| !world.coordinator.is_loading()).await;
+    world.log.set_replicating(true);
+    assert_eq!(adding.await, Err(ErrorCode::NotCoordinator));
+    // It is in the log, so the new leadership knows it from there.
+    assert_eq!(world.state(), Ongoing);
+    // Late news of the past is not heard.
+    world.coordinator.on_resignation(partition, Some(EPOCH + 1));
+    assert_eq!(world.state(), Ongoing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_while_a_partition_is_loaded_or_stopped_is_told() {
+    let world = World::new().await;
+    let partition = world.coordinator.partition_for(ID);
+    world.coordinator.on_resignation(partition, None);
+    assert_eq!(world.coordinator.states.begin_load(partition, EPOCH + 1), Some(3));
+    assert_eq!(world.init().await, Err(ErrorCode::CoordinatorLoadInProgress));
+    let everything = ListFilter {
+        duration_ms: -1,
+        ..ListFilter::default()
+    };
+    let listed = world.coordinator.list(&everything);
+    assert_eq!(listed, Err(ErrorCode::CoordinatorLoadInProgress));
+    assert!(world.coordinator.states.load(partition, 3).is_empty());
+    world.init().await.unwrap();
+    world.coordinator.shutdown();
+    assert_eq!(world.init().await, Err(ErrorCode::CoordinatorNotAvailable));
+    assert_eq!(
+        world.coordinator.describe(ID),
+        Err(ErrorCode::CoordinatorNotAvailable)
+    );
+    assert_eq!(
+        world.coordinator.list(&everything),
+        Err(ErrorCode::CoordinatorNotAvailable)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_cannot_be_read_is_not_coordinated() {
+    let log = MemoryLog::new();
+    log.fill(0, include_bytes!("../testdata/transaction-state-0.log"));
+    log.fail_with(Some(ErrorCode::KafkaStorageError));
+    let world = World::on(log).await;
+    assert_eq!(world.init().await, Err(ErrorCode::NotCoordinator));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_apache_kafka_wrote_is_taken_over() {
+    let log = MemoryLog::new();
+    let captured = include_bytes!("../testdata/transaction-state-0.log");
+    let batch = RecordBatches::new(captured).next().unwrap().unwrap();
+    let mut records = RecordReader::new(&batch, 1 << 20).unwrap();
+    let record = records.next().unwrap().unwrap();
+    let log::Key::TransactionalId(id) = log::read_key(record.key.unwrap()).unwrap() else {
+        panic!("an unknown key");
+    };
+    let world = World::new().await;
+    let partition = world.coordinator.partition_for(id);
+    assert_eq!(partition, 0, "where Kafka put it among three");
+    log.fill(partition, captured);
+    let world = World::on(log).await;
+    let described = world.coordinator.describe(id).unwrap();
+    let next = world
+        .coordinator
+        .init_producer_id(Some(id), TIMEOUT_MS, None)
+        .await;
+    let next = next.unwrap();
+    assert_eq!(
+        (next.id, next.epoch),
+        (described.producer.id, described.producer.epoch + 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn open_transactions_time_out() {
+    let world = World::new().await;
+    let producer = world.init().await.unwrap();
+    world.add(producer, &[0]).await.unwrap();
+    world.clock.advance(i64::from(TIMEOUT_MS));
+    world.coordinator.abort_timed_out().await;
+    assert_eq!(world.state(), Ongoing);
+    world.clock.advance(1);
+    // An append that fails is made good by the next round, with the same epoch.
+    world.log.fail_with(Some(ErrorCode::NotEnoughReplicas));
+    world.coordinator.abort_timed_out().await;
+    assert_eq!(world.state(), Ongoing);
+    world.log.fail_with(None);
+    world.coordinator.abort_timed_out().await;
+    world.becomes(CompleteAbort).await;
+    assert_eq!(world.end(producer, Commit).await, Err(ErrorCode::ProducerFenced));
+    assert_eq!(world.coordinator.describe(ID).unwrap().producer.epoch, 1);
+    assert_eq!(world.init().await.unwrap().epoch, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_that_nobody_uses_expire() {
+    let world = World::new().await;
+    let producer = world.init().await.unwrap();
+    world.add(producer, &[0]).await.unwrap();
+    world.clock.advance(3_600_000);
+    assert_eq!(world.coordinator.states.remove_expired().await, 0, "it is open");
+    world.end(producer, Commit).await.unwrap();
+    world.becomes(CompleteCommit).await;
+    world.clock.advance(3_599_999);
+    assert_eq!(world.coordinator.states.remove_expired().await, 0);
+    world.clock.advance(1);
+    world.log.fail_with(Some(ErrorCode::NotEnoughReplicas));
+    assert_eq!(world.coordinator.states.remove_expired().await, 0);
+    assert_eq!(world.state(), CompleteCommit);
+    world.log.fail_with(None);
+    assert_eq!(world.coordinator.states.remove_expired().await, 1);
+    assert_eq!(
+        world.coordinator.describe(ID),
+        Err(ErrorCode::TransactionalIdNotFound)
+    );
+    assert_eq!(world.written().last(), Some(&None));
+    let unknown = ErrorCode::InvalidProducerIdMapping;
+    assert_eq!(world.add(producer, &[0]).await, Err(unknown));
+    assert_eq!(world.end(producer, Commit).await, Err(unknown));
+    let next = World::on(world.log.clone()).await;
+    assert_eq!(
+        next.coordinator.describe(ID),
+        Err(ErrorCode::TransactionalIdNotFound)
+    );
+    assert_ne!(world.init().await.unwrap().id, producer.id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_are_filtered() {
+    let world = World::new().await;
+    let first = world.init().await.unwrap();
+    world.add(first, &[0]).await.unwrap();
+    let other = world
+        .coordinator
+        .init_producer_id(Some("other"), TIMEOUT_MS, None)
+        .await
+        .unwrap();
+    world.clock.advance(1000);
+    let list = |producer_ids: &[ProducerId], states: Option<Vec<TransactionState>>, duration_ms| {
+        let filter = ListFilter {
+            producer_ids: producer_ids.iter().copied().collect(),
+            states,
+            duration_ms,
+        };
+        let mut ids: Vec<_> = world
+            .coordinator
+            .list(&filter)
+            .unwrap()
+            .into_iter()
+            .map(|listed| listed.transactional_id.to_string())
+            .collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(list(&[], None, -1), ["other", ID]);
+    assert_eq!(list(&[other.id], None, -1), ["other"]);
+    assert_eq!(list(&[], Some(vec![Ongoing]), -1), [ID]);
+    assert!(
+        list(&[], Some(vec![]), -1).is_empty(),
+        "only names that are no states"
+    );
+    assert_eq!(list(&[first.id], Some(vec![Ongoing]), 999), [ID]);
+    assert!(list(&[first.id], Some(vec![Ongoing]), 1000).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn impossible_requests_are_refused() {
+    let world = World::new().await;
+    let coordinator = &world.coordinator;
+    for timeout_ms in [0, -1, 900_001] {
+        let refused = coordinator.init_producer_id(Some(ID), timeout_ms, None).await;
+        assert_eq!(refused, Err(ErrorCode::InvalidTransactionTimeout), "{timeout_ms}");
+    }
+    let producer = ProducerIdAndEpoch { id: 1, epoch: 0 };
+    let invalid = ErrorCode::InvalidRequest;
+    assert_eq!(
+        coordinator.init_producer_id(Some(""), 1, None).await,
+        Err(invalid)
+    );
+    assert_eq!(coordinator.end("", producer, Commit).await, Err(invalid));
+    assert_eq!(
+        coordinator.add_partitions("", producer, BTreeSet::new()).await,
+        Err(invalid)
+    );
+    assert_eq!(coordinator.verify_partitions("", producer, vec![]), Err(invalid));
+    assert_eq!(coordinator.describe(""), Err(invalid));
+    let unknown = ErrorCode::InvalidProducerIdMapping;
+    assert_eq!(coordinator.verify_partitions(ID, producer, vec![]), Err(unknown));
+    // A transaction without partitions ends too.
+    let producer = world.init().await.unwrap();
+    world.add(producer, &[]).await.unwrap();
+    world.end(producer, Commit).await.unwrap();
+    world.becomes(CompleteCommit).await;
+    assert_eq!(world.leaders.sent(), 0);
+}

@@ -1,0 +1,408 @@
+//! Brings the end of a transaction to the leaders of its partitions, and notes in the log when all of them have it.
+//! Kafka 3.9: `TransactionMarkerChannelManager`, `TransactionMarkerRequestCompletionHandler`.
+//!
+//! To each broker at most one request is in flight; what comes meanwhile goes into the next one. Whatever fails is tried
+//! again, for ever, with the leader that the partition has by then, as long as this broker coordinates the transaction.
+//! A partition that no metadata tells of was deleted and needs no marker.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tracing::{debug, error, info};
+
+use super::marker_sender::MarkerSender;
+use super::metadata::{ProducerIdAndEpoch, TransactionResult, Transition};
+use super::state::TransactionState;
+use super::state_manager::{Transaction, TransactionStateManager};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, LeaderEpoch, ProducerId, TopicName, TopicPartition};
+use crate::metadata::MetadataCache;
+use crate::network::{BrokerAddress, NetworkError};
+use crate::protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
+use crate::protocol::messages::{
+    ProducerId as WireProducerId, TopicName as WireTopicName, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
+};
+use crate::protocol::wire_text;
+
+/// How long after a failure a marker or the last record of a transaction is tried again.
+const RETRY_BACKOFF: Duration = Duration::from_millis(50);
+
+/// See the module.
+pub struct MarkerChannel {
+    states: Arc<TransactionStateManager>,
+    metadata: Arc<MetadataCache>,
+    sender: Box<dyn MarkerSender>,
+    runtime: Handle,
+    brokers: Mutex<HashMap<BrokerId, BrokerQueue>>,
+    /// Markers that wait for their partition's leader to come back.
+    unknown_destination: AtomicUsize,
+    /// Transactions whose last record could not be written yet.
+    append_retries: AtomicUsize,
+}
+
+struct BrokerQueue {
+    address: BrokerAddress,
+    is_in_flight: bool,
+    entries: Vec<MarkerEntry>,
+}
+
+/// A transaction that is being ended.
+struct PendingCompletion {
+    transaction: Arc<Transaction>,
+    producer: ProducerIdAndEpoch,
+    result: TransactionResult,
+    /// Of the leadership that decided the end (trap 65).
+    coordinator_epoch: LeaderEpoch,
+    /// Taken by whoever writes the last marker.
+    completion: Mutex<Option<Transition>>,
+}
+
+/// The marker of one transaction for some partitions.
+struct MarkerEntry {
+    pending: Arc<PendingCompletion>,
+    partitions: Vec<TopicPartition>,
+}
+
+/// What a leader's answer means for one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MarkerOutcome {
+    /// The marker is there, or the partition cannot have one and has no records of the transaction either.
+    Done,
+    /// Once more, perhaps elsewhere.
+    Retry,
+    /// Somebody with a newer epoch has ended the transaction.
+    Superseded,
+}
+
+impl MarkerChannel {
+    /// A channel without markers. Must be called within a runtime.
+    pub(super) fn new(
+        states: Arc<TransactionStateManager>,
+        metadata: Arc<MetadataCache>,
+        sender: Box<dyn MarkerSender>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            states,
+            metadata,
+            sender,
+            runtime: Handle::current(),
+            brokers: Mutex::default(),
+            unknown_destination: AtomicUsize::new(0),
+            append_retries: AtomicUsize::new(0),
+        })
+    }
+
+    /// Markers for partitions whose leader is not known now.
+    pub fn unknown_destination_queue_size(&self) -> usize {
+        self.unknown_destination.load(Ordering::Relaxed)
+    }
+
+    /// Transactions whose completion is still to be written.
+    pub fn log_append_retry_queue_size(&self) -> usize {
+        self.append_retries.load(Ordering::Relaxed)
+    }
+
+    /// Ends a transaction whose end is decided and in the log. Returns at once; an error means that there is nothing
+    /// to end, or that another broker will.
+    pub(super) fn complete(self: &Arc<Self>, transaction: Arc<Transaction>) -> Result<(), ErrorCode> {
+        let coordinator_epoch = self.states.coordinator_epoch(&transaction)?;
+        let mut cell = transaction.cell.lock();
+        let result = match cell.value().state {
+            TransactionState::PrepareCommit => TransactionResult::Commit,
+            _ => TransactionResult::Abort,
+        };
+        let completion = cell.prepare_completion(self.states.clock.wall_ms())?;
+        let producer = cell.value().producer;
+        let partitions = cell.value().partitions.iter().cloned().collect();
+        drop(cell);
+        let pending = Arc::new(PendingCompletion {
+            transaction,
+            producer,
+            result,
+            coordinator_epoch,
+            completion: Mutex::new(Some(completion)),
+        });
+        self.enqueue(&pending, partitions);
+        Ok(())
+    }
+
+    /// Hands markers to the queues of their partitions' leaders.
+    fn enqueue(self: &Arc<Self>, pending: &Arc<PendingCompletion>, partitions: Vec<TopicPartition>) {
+        let image = self.metadata.image();
+        let listener = &self.states.config.inter_broker_listener;
+        let mut destinations: BTreeMap<BrokerId, (BrokerAddress, Vec<TopicPartition>)> = BTreeMap::new();
+        let (mut leaderless, mut deleted) = (Vec::new(), Vec::new());
+        for partition in partitions {
+            let Some(known) = image.partition(&partition.topic, partition.partition) else {
+                deleted.push(partition);
+                continue;
+            };
+            let leader = known.state.leader_and_isr.leader;
+            match image.endpoint(leader, listener) {
+                Some(endpoint) => {
+                    let new = || (BrokerAddress::new(leader, endpoint), Vec::new());
+                    destinations.entry(leader).or_insert_with(new).1.push(partition);
+                }
+                None => leaderless.push(partition),
+            }
+        }
+        if !deleted.is_empty() {
+            info!(transactional_id = %pending.transaction.id(), partitions = ?deleted, "no markers for deleted partitions");
+            self.remove_partitions(pending, &deleted);
+        }
+        for (address, partitions) in destinations.into_values() {
+            let entry = MarkerEntry {
+                pending: pending.clone(),
+                partitions,
+            };
+            self.enqueue_for(address, entry);
+        }
+        if !leaderless.is_empty() {
+            self.retry_later(pending.clone(), leaderless, Some(&self.unknown_destination));
+        }
+        self.maybe_complete(pending);
+    }
+
+    fn enqueue_for(self: &Arc<Self>, address: BrokerAddress, entry: MarkerEntry) {
+        let mut brokers = self.brokers.lock();
+        let id = address.id;
+        let queue = brokers.entry(id).or_insert_with(|| BrokerQueue {
+            address: address.clone(),
+            is_in_flight: false,
+            entries: Vec::new(),
+        });
+        queue.address = address;
+        queue.entries.push(entry);
+        if !std::mem::replace(&mut queue.is_in_flight, true) {
+            self.runtime.spawn(self.clone().send_while_queued(id));
+        }
+    }
+
+    async fn send_while_queued(self: Arc<Self>, broker: BrokerId) {
+        loop {
+            let (address, entries) = {
+                let mut brokers = self.brokers.lock();
+                let Some(queue) = brokers.get_mut(&broker) else {
+                    return;
+                };
+                if queue.entries.is_empty() {
+                    queue.is_in_flight = false;
+                    return;
+                }
+                (queue.address.clone(), std::mem::take(&mut queue.entries))
+            };
+            let entries: Vec<_> = entries
+                .into_iter()
+                .filter(|e| self.is_current(&e.pending))
+                .collect();
+            if entries.is_empty() {
+                continue;
+            }
+            let markers = entries.iter().map(wire_marker).collect();
+            let request = WriteTxnMarkersRequest::default().with_markers(markers);
+            let response = self.sender.send(address, request);
+            let stopped = self.states.stop.run_until_cancelled(response).await;
+            let Some(response) = stopped else { return };
+            self.on_response(entries, response);
+        }
+    }
+
+    fn on_response(
+        self: &Arc<Self>,
+        entries: Vec<MarkerEntry>,
+        response: Result<WriteTxnMarkersResponse, NetworkError>,
+    ) {
+        let codes = match &response {
+            Ok(response) => codes_of(response),
+            Err(error) => {
+                debug!(%error, "cannot send transaction markers");
+                HashMap::new()
+            }
+        };
+        for MarkerEntry { pending, partitions } in entries {
+            if !self.is_current(&pending) {
+                continue;
+            }
+            let codes = codes.get(&pending.producer.id);
+            let (mut done, mut again, mut is_superseded) = (Vec::new(), Vec::new(), false);
+            for partition in partitions {
+                // A leader that cannot be reached, or says nothing of a partition, is asked again.
+                let code = codes.and_then(|codes| codes.get(&partition));
+                match code.map_or(MarkerOutcome::Retry, |code| outcome(*code)) {
+                    MarkerOutcome::Done => done.push(partition),
+                    MarkerOutcome::Retry => {
+                        if let Some(code) = code {
+                            log_retry(&pending, &partition, *code);
+                        }
+                        again.push(partition);
+                    }
+                    MarkerOutcome::Superseded => is_superseded = true,
+                }
+            }
+            self.remove_partitions(&pending, &done);
+            if is_superseded {
+                info!(transactional_id = %pending.transaction.id(), "somebody newer ends this transaction");
+                pending.completion.lock().take();
+                continue;
+            }
+            if !again.is_empty() {
+                self.retry_later(pending.clone(), again, None);
+            }
+            self.maybe_complete(&pending);
+        }
+    }
+
+    fn retry_later(
+        self: &Arc<Self>,
+        pending: Arc<PendingCompletion>,
+        partitions: Vec<TopicPartition>,
+        gauge: Option<&AtomicUsize>,
+    ) {
+        let count = gauge.map_or(0, |_| partitions.len());
+        self.unknown_destination.fetch_add(count, Ordering::Relaxed);
+        let this = self.clone();
+        self.runtime.spawn(async move {
+            let stop = this.states.stop.clone();
+            let slept = stop.run_until_cancelled(tokio::time::sleep(RETRY_BACKOFF)).await;
+            this.unknown_destination.fetch_sub(count, Ordering::Relaxed);
+            if slept.is_some() && this.is_current(&pending) {
+                this.enqueue(&pending, partitions);
+            }
+        });
+    }
+
+    /// Whether this broker is still the one to end the transaction.
+    fn is_current(&self, pending: &PendingCompletion) -> bool {
+        let epoch = self.states.coordinator_epoch(&pending.transaction);
+        epoch == Ok(pending.coordinator_epoch) && pending.completion.lock().is_some()
+    }
+
+    fn remove_partitions(&self, pending: &PendingCompletion, partitions: &[TopicPartition]) {
+        let mut cell = pending.transaction.cell.lock();
+        for partition in partitions {
+            cell.remove_partition(partition);
+        }
+    }
+
+    /// Writes that the transaction is complete, once it has its last marker.
+    fn maybe_complete(self: &Arc<Self>, pending: &PendingCompletion) {
+        if !pending.transaction.cell.lock().value().partitions.is_empty() {
+            return;
+        }
+        if let Some(completion) = pending.completion.lock().take() {
+            let (this, transaction) = (self.clone(), pending.transaction.clone());
+            self.runtime
+                .spawn(async move { this.write_completion(transaction, completion).await });
+        }
+    }
+
+    async fn write_completion(&self, transaction: Arc<Transaction>, completion: Transition) {
+        let mut next = self.states.begin_again(transaction, completion);
+        loop {
+            let unwritten = match next {
+                Ok(appending) => match self.states.finish(appending).await {
+                    Ok(transaction) => {
+                        debug!(transactional_id = %transaction.id(), "completed a transaction");
+                        return;
+                    }
+                    Err(unwritten) => unwritten,
+                },
+                Err(unwritten) => unwritten,
+            };
+            match unwritten.error {
+                // The next coordinator finds the transaction in the log as it was, and writes its markers once more.
+                ErrorCode::NotCoordinator | ErrorCode::CoordinatorLoadInProgress => return,
+                ErrorCode::CoordinatorNotAvailable => {}
+                error => {
+                    error!(transactional_id = %unwritten.transaction.id(), %error, "cannot complete a transaction, trying again");
+                }
+            }
+            self.append_retries.fetch_add(1, Ordering::Relaxed);
+            let sleep = tokio::time::sleep(RETRY_BACKOFF);
+            let slept = self.states.stop.run_until_cancelled(sleep).await;
+            self.append_retries.fetch_sub(1, Ordering::Relaxed);
+            if slept.is_none() {
+                return;
+            }
+            next = self
+                .states
+                .begin_again(unwritten.transaction, unwritten.transition);
+        }
+    }
+}
+
+fn log_retry(pending: &PendingCompletion, partition: &TopicPartition, code: ErrorCode) {
+    let transactional_id = pending.transaction.id();
+    if is_expected(code) {
+        debug!(%transactional_id, %partition, %code, "a marker was not written, trying again");
+    } else {
+        error!(%transactional_id, %partition, %code, "a marker cannot be written, trying again");
+    }
+}
+
+/// Errors that pass.
+fn is_expected(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::NotEnoughReplicas
+            | ErrorCode::NotEnoughReplicasAfterAppend
+            | ErrorCode::RequestTimedOut
+            | ErrorCode::KafkaStorageError
+    )
+}
+
+/// Kafka gives up on codes that it does not expect here, and the transaction hangs; here it is tried again.
+fn outcome(code: ErrorCode) -> MarkerOutcome {
+    match code {
+        ErrorCode::None | ErrorCode::UnsupportedForMessageFormat | ErrorCode::UnsupportedVersion => {
+            MarkerOutcome::Done
+        }
+        ErrorCode::InvalidProducerEpoch | ErrorCode::TransactionCoordinatorFenced => {
+            MarkerOutcome::Superseded
+        }
+        _ => MarkerOutcome::Retry,
+    }
+}
+
+fn codes_of(response: &WriteTxnMarkersResponse) -> HashMap<ProducerId, HashMap<TopicPartition, ErrorCode>> {
+    let mut codes: HashMap<_, HashMap<_, _>> = HashMap::new();
+    for marker in &response.markers {
+        let of_producer = codes.entry(marker.producer_id.0).or_default();
+        for topic in &marker.topics {
+            let name = TopicName::from(&**topic.name);
+            for partition in &topic.partitions {
+                let key = TopicPartition::new(name.clone(), partition.partition_index);
+                of_producer.insert(key, ErrorCode::from_code(partition.error_code));
+            }
+        }
+    }
+    codes
+}
+
+fn wire_marker(entry: &MarkerEntry) -> WritableTxnMarker {
+    let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
+    for partition in &entry.partitions {
+        topics
+            .entry(&partition.topic)
+            .or_default()
+            .push(partition.partition);
+    }
+    let topics = topics.into_iter().map(|(name, partitions)| {
+        WritableTxnMarkerTopic::default()
+            .with_name(WireTopicName(wire_text(name)))
+            .with_partition_indexes(partitions)
+    });
+    let pending = &entry.pending;
+    WritableTxnMarker::default()
+        .with_producer_id(WireProducerId(pending.producer.id))
+        .with_producer_epoch(pending.producer.epoch)
+        .with_transaction_result(pending.result == TransactionResult::Commit)
+        .with_coordinator_epoch(pending.coordinator_epoch)
+        .with_topics(topics.collect())
+}

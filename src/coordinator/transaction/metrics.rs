@@ -1,0 +1,27 @@
+//! What is to be known about the markers on their way, under Kafka's metric names. Kafka 3.9: the gauges of
+//! `TransactionMarkerChannelManager`.
+
+use std::sync::{Arc, Weak};
+
+use super::marker_channel::MarkerChannel;
+use crate::metrics::{MetricName, Registry};
+
+/// Registers the gauges; they hold the channel weakly.
+pub(super) fn register(markers: &Arc<MarkerChannel>, metrics: &Registry) {
+    let gauge = |name: &str, size: fn(&MarkerChannel) -> usize| {
+        let weak: Weak<MarkerChannel> = Arc::downgrade(markers);
+        let kind = "TransactionMarkerChannelManager";
+        metrics.gauge(
+            MetricName::new("kafka.coordinator.transaction", kind, name),
+            move || weak.upgrade().map_or(0.0, |markers| size(&markers) as f64),
+        );
+    };
+    gauge(
+        "UnknownDestinationQueueSize",
+        MarkerChannel::unknown_destination_queue_size,
+    );
+    gauge(
+        "LogAppendRetryQueueSize",
+        MarkerChannel::log_append_retry_queue_size,
+    );
+}

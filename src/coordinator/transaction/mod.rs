@@ -1,0 +1,32 @@
+//! The transaction coordinator. Kafka 3.9: `TransactionCoordinator`, `TransactionStateManager`,
+//! `TransactionMarkerChannelManager`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `state` `metadata` | one transactional id as a pure state machine |
+//! | `log` | keys and values of `__transaction_state` |
+//! | `state_manager` `loader` `expiry` | all ids: whose partition this broker leads, how transitions get into the log, what expires |
+//! | `marker_channel` `marker_sender` | the markers that end a transaction, to the leaders of its partitions |
+//! | `coordinator` | what the API layer calls |
+//! | `metrics` | what is counted, by Kafka's names |
+//!
+//! **Locks**, in this order: a partition of the ids (who owns it, which ids are in it), then one id. No lock is held
+//! across an `.await`; appends to the log begin under both, so that none of a former leadership comes after one of
+//! the next, and are waited for without.
+
+pub mod coordinator;
+mod expiry;
+mod loader;
+pub mod log;
+pub mod marker_channel;
+pub mod marker_sender;
+pub mod metadata;
+mod metrics;
+pub mod state;
+pub mod state_manager;
+
+pub use coordinator::{DescribedTransaction, ListFilter, ListedTransaction, TransactionCoordinator};
+pub use marker_sender::{MarkerSender, NetworkMarkerSender};
+pub use metadata::{ProducerIdAndEpoch, TransactionResult, TransactionValue};
+pub use state::TransactionState;
+pub use state_manager::TransactionConfig;

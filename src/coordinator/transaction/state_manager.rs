@@ -1,0 +1,377 @@
+//! All transactional ids whose partition of `__transaction_state` this broker leads, and how their transitions get into
+//! the log. Kafka 3.9: `TransactionStateManager`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use super::log;
+use super::metadata::{TransactionMetadata, Transition};
+use crate::common::clock::SharedClock;
+use crate::common::coordinator_key::partition_for;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{LeaderEpoch, Offset};
+use crate::common::topic_name::TRANSACTION_STATE_TOPIC;
+use crate::config::BrokerConfig;
+use crate::coordinator::coordinator_log::{AppendOptions, CoordinatorLog};
+use crate::coordinator::fields::LogFormatError;
+use crate::coordinator::ownership::{Leadership, Ownership};
+use crate::record::BatchBuilder;
+
+/// The only acknowledgement that a transaction may count on.
+pub(super) const ALL_IN_SYNC: i16 = -1;
+
+/// What the coordinator needs of the broker's configuration.
+#[derive(Clone, Debug)]
+pub struct TransactionConfig {
+    /// `transaction.max.timeout.ms`.
+    pub max_timeout_ms: i32,
+    /// `transaction.state.log.load.buffer.size`.
+    pub load_buffer_size: usize,
+    /// `transactional.id.expiration.ms`.
+    pub transactional_id_expiration_ms: i64,
+    /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`.
+    pub abort_timed_out_interval: Duration,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`.
+    pub remove_expired_interval: Duration,
+    /// `request.timeout.ms`.
+    pub request_timeout: Duration,
+    /// `inter.broker.listener.name`: where markers are sent.
+    pub inter_broker_listener: String,
+}
+
+impl From<&BrokerConfig> for TransactionConfig {
+    fn from(config: &BrokerConfig) -> Self {
+        let interval = |ms: u64| Duration::from_millis(ms.max(1));
+        Self {
+            max_timeout_ms: config.transaction_max_timeout_ms,
+            load_buffer_size: config.transaction_state_log_load_buffer_size,
+            transactional_id_expiration_ms: config.transactional_id_expiration_ms,
+            abort_timed_out_interval: interval(
+                config.transaction_abort_timed_out_transaction_cleanup_interval_ms,
+            ),
+            remove_expired_interval: interval(
+                config.transaction_remove_expired_transaction_cleanup_interval_ms,
+            ),
+            request_timeout: Duration::from_millis(config.request_timeout_ms),
+            inter_broker_listener: config.inter_broker_listener_name.clone(),
+        }
+    }
+}
+
+/// One transactional id under its lock.
+pub struct Transaction {
+    /// The partition of `__transaction_state` it belongs to.
+    pub(super) partition: i32,
+    pub(super) cell: Mutex<TransactionMetadata>,
+}
+
+impl Transaction {
+    pub(super) fn new(partition: i32, metadata: TransactionMetadata) -> Arc<Self> {
+        Arc::new(Self {
+            partition,
+            cell: Mutex::new(metadata),
+        })
+    }
+
+    /// The `transactional.id`.
+    pub fn id(&self) -> Arc<str> {
+        self.cell.lock().transactional_id().clone()
+    }
+}
+
+/// One partition of `__transaction_state` and the ids that belong to it.
+#[derive(Default)]
+pub(super) struct TransactionsPartition {
+    pub(super) leadership: Leadership,
+    pub(super) transactions: HashMap<Arc<str>, Arc<Transaction>>,
+}
+
+/// A transition on its way into the log.
+pub(super) struct Appending {
+    transaction: Arc<Transaction>,
+    transition: Transition,
+    append: BoxFuture<'static, Result<Offset, ErrorCode>>,
+}
+
+impl Appending {
+    /// What the id is about to become.
+    pub(super) fn transition(&self) -> &Transition {
+        &self.transition
+    }
+}
+
+/// A transition that is not in the log, or not known to be; it still keeps others out.
+pub(super) struct Unwritten {
+    pub(super) error: ErrorCode,
+    pub(super) transaction: Arc<Transaction>,
+    pub(super) transition: Transition,
+}
+
+impl Unwritten {
+    /// Lets other transitions in.
+    pub(super) fn give_up(self) -> ErrorCode {
+        self.transaction.cell.lock().fail(&self.transition);
+        self.error
+    }
+}
+
+/// See the module.
+pub struct TransactionStateManager {
+    pub(super) config: TransactionConfig,
+    pub(super) partitions: Box<[RwLock<TransactionsPartition>]>,
+    pub(super) log: Arc<dyn CoordinatorLog>,
+    pub(super) clock: SharedClock,
+    pub(super) next_load: AtomicU64,
+    pub(super) is_active: AtomicBool,
+    pub(super) stop: CancellationToken,
+}
+
+impl TransactionStateManager {
+    /// A manager that owns nothing yet. `partition_count` is the number of partitions of `__transaction_state`, or
+    /// `transaction.state.log.num.partitions` while there is no such topic.
+    pub(super) fn new(
+        config: TransactionConfig,
+        partition_count: i32,
+        log: Arc<dyn CoordinatorLog>,
+        clock: SharedClock,
+    ) -> Self {
+        assert!(
+            partition_count > 0,
+            "{TRANSACTION_STATE_TOPIC} has {partition_count} partitions"
+        );
+        Self {
+            config,
+            partitions: (0..partition_count).map(|_| RwLock::default()).collect(),
+            log,
+            clock,
+            next_load: AtomicU64::new(0),
+            is_active: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// The partition of `__transaction_state` that an id belongs to.
+    pub fn partition_for(&self, transactional_id: &str) -> i32 {
+        partition_for(transactional_id, self.partitions.len() as i32)
+    }
+
+    pub(super) fn partition(&self, partition: i32) -> Option<&RwLock<TransactionsPartition>> {
+        self.partitions.get(usize::try_from(partition).ok()?)
+    }
+
+    /// Whether any partition is being loaded.
+    pub(super) fn is_loading(&self) -> bool {
+        let is_loading = |p: &RwLock<TransactionsPartition>| {
+            matches!(p.read().leadership.ownership, Ownership::Loading { .. })
+        };
+        self.partitions.iter().any(is_loading)
+    }
+
+    /// Every id that is here.
+    pub(super) fn transactions(&self) -> Vec<Arc<Transaction>> {
+        let transactions =
+            |p: &RwLock<TransactionsPartition>| p.read().transactions.values().cloned().collect::<Vec<_>>();
+        self.partitions.iter().flat_map(transactions).collect()
+    }
+
+    /// The partition of an id, if this broker answers for it.
+    fn owned(&self, transactional_id: &str) -> Result<RwLockReadGuard<'_, TransactionsPartition>, ErrorCode> {
+        let partition = self.partitions[self.partition_for(transactional_id) as usize].read();
+        self.check_ownership(&partition)?;
+        Ok(partition)
+    }
+
+    fn check_ownership(&self, partition: &TransactionsPartition) -> Result<(), ErrorCode> {
+        if !self.is_active.load(Ordering::SeqCst) {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        match partition.leadership.ownership {
+            Ownership::Owned => Ok(()),
+            Ownership::Loading { .. } => Err(ErrorCode::CoordinatorLoadInProgress),
+            Ownership::Elsewhere => Err(ErrorCode::NotCoordinator),
+        }
+    }
+
+    /// The id, `None` if there is none, or why this broker cannot say.
+    pub(super) fn find(&self, transactional_id: &str) -> Result<Option<Arc<Transaction>>, ErrorCode> {
+        Ok(self
+            .owned(transactional_id)?
+            .transactions
+            .get(transactional_id)
+            .cloned())
+    }
+
+    /// Adds an id unless it is there.
+    pub(super) fn insert_if_absent(&self, metadata: TransactionMetadata) -> Result<(), ErrorCode> {
+        let id = metadata.transactional_id().clone();
+        let number = self.partition_for(&id);
+        let mut partition = self.partitions[number as usize].write();
+        self.check_ownership(&partition)?;
+        let create = || Transaction::new(number, metadata);
+        partition.transactions.entry(id).or_insert_with(create);
+        Ok(())
+    }
+
+    /// The epoch in which this broker coordinates, provided that it still answers for just this incarnation of the id:
+    /// after a reload there is another.
+    pub(super) fn coordinator_epoch(&self, transaction: &Arc<Transaction>) -> Result<LeaderEpoch, ErrorCode> {
+        let id = transaction.id();
+        let partition = self.owned(&id)?;
+        self.check_current(&partition, &id, transaction)?;
+        partition.leadership.epoch.ok_or(ErrorCode::NotCoordinator)
+    }
+
+    fn check_current(
+        &self,
+        partition: &TransactionsPartition,
+        id: &str,
+        transaction: &Arc<Transaction>,
+    ) -> Result<(), ErrorCode> {
+        let current = partition.transactions.get(id);
+        match current.is_some_and(|current| Arc::ptr_eq(current, transaction)) {
+            true => Ok(()),
+            false => Err(ErrorCode::NotCoordinator),
+        }
+    }
+
+    /// Lets an event happen to an id and begins to write what follows from it; `None` if that is nothing.
+    pub(super) fn begin(
+        &self,
+        transactional_id: &str,
+        event: impl FnOnce(&mut TransactionMetadata, i64) -> Result<Option<Transition>, ErrorCode>,
+    ) -> Result<Option<Appending>, ErrorCode> {
+        let partition = self.owned(transactional_id)?;
+        let transaction = partition.transactions.get(transactional_id);
+        let transaction = transaction.ok_or(ErrorCode::InvalidProducerIdMapping)?.clone();
+        let mut cell = transaction.cell.lock();
+        match event(&mut cell, self.clock.wall_ms())? {
+            Some(transition) => {
+                let append = self.append(transaction.partition, transactional_id, &transition);
+                drop(cell);
+                Ok(Some(Appending {
+                    transaction,
+                    transition,
+                    append,
+                }))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Begins again to write what could not be written.
+    pub(super) fn begin_again(
+        &self,
+        transaction: Arc<Transaction>,
+        transition: Transition,
+    ) -> Result<Appending, Unwritten> {
+        let id = transaction.id();
+        let append = self.owned(&id).and_then(|partition| {
+            self.check_current(&partition, &id, &transaction)?;
+            Ok(self.append(transaction.partition, &id, &transition))
+        });
+        match append {
+            Ok(append) => Ok(Appending {
+                transaction,
+                transition,
+                append,
+            }),
+            Err(error) => Err(Unwritten {
+                error,
+                transaction,
+                transition,
+            }),
+        }
+    }
+
+    /// Waits until a transition is replicated, and lets it count. Whoever calls this must not be dropped half-way: the
+    /// transition would keep all others out.
+    pub(super) async fn finish(&self, appending: Appending) -> Result<Arc<Transaction>, Unwritten> {
+        let Appending {
+            transaction,
+            transition,
+            append,
+        } = appending;
+        let written = append.await.map_err(coordinator_error);
+        let id = transaction.id();
+        let current = written.and_then(|_| {
+            let partition = self.owned(&id)?;
+            self.check_current(&partition, &id, &transaction)
+        });
+        match current {
+            Ok(()) => {
+                transaction.cell.lock().complete(transition);
+                Ok(transaction)
+            }
+            Err(error) => {
+                debug!(transactional_id = %id, state = transition.value.state.name(), %error, "a transition was not written");
+                Err(Unwritten {
+                    error,
+                    transaction,
+                    transition,
+                })
+            }
+        }
+    }
+
+    fn append(
+        &self,
+        partition: i32,
+        transactional_id: &str,
+        transition: &Transition,
+    ) -> BoxFuture<'static, Result<Offset, ErrorCode>> {
+        let record = || -> Result<_, LogFormatError> {
+            Ok((log::key(transactional_id)?, Some(log::value(&transition.value)?)))
+        };
+        match record() {
+            Ok(record) => {
+                // As long as the transaction itself may take: giving up earlier would help nobody.
+                let timeout_ms = u64::try_from(transition.value.timeout_ms).unwrap_or(0);
+                self.append_records(partition, &[record], Duration::from_millis(timeout_ms))
+            }
+            Err(error) => {
+                error!(transactional_id, %error, "cannot write a transaction");
+                Box::pin(std::future::ready(Err(ErrorCode::UnknownServerError)))
+            }
+        }
+    }
+
+    pub(super) fn append_records(
+        &self,
+        partition: i32,
+        records: &[(Bytes, Option<Bytes>)],
+        timeout: Duration,
+    ) -> BoxFuture<'static, Result<Offset, ErrorCode>> {
+        let now_ms = self.clock.wall_ms();
+        let mut batch = BatchBuilder::new(0);
+        for (key, value) in records {
+            batch.append(now_ms, Some(key), value.as_deref(), &[]);
+        }
+        let options = AppendOptions {
+            required_acks: ALL_IN_SYNC,
+            timeout,
+            guard: None,
+        };
+        self.log.append(partition, batch.build(), options)
+    }
+}
+
+/// What a client is told when its transition could not be written.
+fn coordinator_error(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::UnknownTopicOrPartition
+        | ErrorCode::NotEnoughReplicas
+        | ErrorCode::NotEnoughReplicasAfterAppend
+        | ErrorCode::RequestTimedOut => ErrorCode::CoordinatorNotAvailable,
+        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => ErrorCode::UnknownServerError,
+        other => other,
+    }
+}

@@ -1,0 +1,313 @@
+//! Asks coordinators whether partitions are part of a transaction (KIP-890). Kafka 3.9: `AddPartitionsToTxnManager`.
+//!
+//! To each coordinator at most one request is in flight; whatever comes meanwhile goes into the next one. A transactional
+//! id is at most once in a request: a second question replaces the first, whose client then asks again, unless its epoch
+//! is lower, for then it comes from a zombie.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::produce::TransactionalOperation;
+use crate::common::clock::SharedClock;
+use crate::common::coordinator_key::partition_for;
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, ProducerId, TopicPartition};
+use crate::common::topic_name::TRANSACTION_STATE_TOPIC;
+use crate::config::BrokerConfig;
+use crate::metadata::MetadataCache;
+use crate::metrics::{Histogram, Meter, MetricName, Registry};
+use crate::network::{BrokerAddress, NetworkClient, NetworkError};
+use crate::protocol::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+};
+use crate::protocol::messages::add_partitions_to_txn_response::AddPartitionsToTxnResult;
+use crate::protocol::messages::{
+    AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, ProducerId as WireProducerId, TopicName,
+};
+use crate::protocol::{ApiKey, wire_text};
+
+/// The first version that can ask without adding.
+const FIRST_VERSION_WITH_VERIFICATION: i16 = 4;
+
+/// A question for a coordinator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionToVerify {
+    /// Whose transaction.
+    pub transactional_id: Arc<str>,
+    /// The producer that writes.
+    pub producer_id: ProducerId,
+    /// Its epoch.
+    pub producer_epoch: i16,
+    /// Where it wants to write.
+    pub partitions: Vec<TopicPartition>,
+}
+
+/// The partitions that may not be written to, each with the reason.
+pub type Unverified = Vec<(TopicPartition, ErrorCode)>;
+
+/// Asks every coordinator.
+pub struct AddPartitionsToTxnManager {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    metadata: Arc<MetadataCache>,
+    inter_broker_listener: String,
+    /// While there is no topic of transactions.
+    default_partition_count: i32,
+    client_id: String,
+    request_timeout: Duration,
+    clock: SharedClock,
+    verification_failures: Arc<Meter>,
+    verification_time_ms: Arc<Histogram>,
+    coordinators: Mutex<HashMap<BrokerId, Coordinator>>,
+}
+
+struct Coordinator {
+    client: Arc<NetworkClient>,
+    is_in_flight: bool,
+    waiting: HashMap<Arc<str>, Question>,
+}
+
+struct Question {
+    transaction: TransactionToVerify,
+    operation: TransactionalOperation,
+    answer: oneshot::Sender<Unverified>,
+}
+
+impl Question {
+    fn fail(self, code: ErrorCode) {
+        let partitions = self.transaction.partitions.into_iter();
+        // Whoever asked may be gone.
+        let _ = self.answer.send(partitions.map(|p| (p, code)).collect());
+    }
+}
+
+impl AddPartitionsToTxnManager {
+    /// For this broker; coordinators are those that `metadata` tells of.
+    pub fn new(
+        config: &BrokerConfig,
+        metadata: Arc<MetadataCache>,
+        clock: SharedClock,
+        metrics: &Registry,
+    ) -> Self {
+        let name = |name: &str| MetricName::new("kafka.server", "AddPartitionsToTxnManager", name);
+        Self {
+            inner: Arc::new(Inner {
+                metadata,
+                inter_broker_listener: config.inter_broker_listener_name.clone(),
+                default_partition_count: config.transaction_state_log_num_partitions,
+                client_id: config.broker_id.to_string(),
+                request_timeout: Duration::from_millis(config.request_timeout_ms),
+                clock,
+                verification_failures: metrics.meter(name("VerificationFailureRate")),
+                verification_time_ms: metrics.histogram(name("VerificationTimeMs")),
+                coordinators: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Which of the partitions are not part of the transaction, or cannot be said to be. Must be called within a runtime.
+    pub async fn verify(
+        &self,
+        transaction: TransactionToVerify,
+        operation: TransactionalOperation,
+    ) -> Unverified {
+        let (answer, answered) = oneshot::channel();
+        let partitions = transaction.partitions.clone();
+        let question = Question {
+            transaction,
+            operation,
+            answer,
+        };
+        match self.inner.coordinator_of(&question.transaction.transactional_id) {
+            Some(address) => self.inner.ask(address, question),
+            None => question.fail(ErrorCode::CoordinatorNotAvailable),
+        }
+        let lost = |_| {
+            partitions
+                .into_iter()
+                .map(|p| (p, ErrorCode::NetworkException))
+                .collect()
+        };
+        let begun_ms = self.inner.clock.monotonic_ms();
+        let unverified: Unverified = answered.await.unwrap_or_else(lost);
+        let took_ms = self.inner.clock.monotonic_ms() - begun_ms;
+        let (failures, times) = (
+            &self.inner.verification_failures,
+            &self.inner.verification_time_ms,
+        );
+        failures.mark(unverified.len() as u64);
+        times.update(u64::try_from(took_ms).unwrap_or(0));
+        unverified
+    }
+}
+
+impl Inner {
+    fn coordinator_of(&self, transactional_id: &str) -> Option<BrokerAddress> {
+        let image = self.metadata.image();
+        let topic = image.topics.get(TRANSACTION_STATE_TOPIC);
+        let count = topic.map_or(0, |topic| topic.partitions.len() as i32);
+        let count = if count > 0 {
+            count
+        } else {
+            self.default_partition_count
+        };
+        let partition = image.partition(TRANSACTION_STATE_TOPIC, partition_for(transactional_id, count))?;
+        let leader = partition.state.leader_and_isr.leader;
+        let endpoint = image.endpoint(leader, &self.inter_broker_listener)?;
+        Some(BrokerAddress::new(leader, endpoint))
+    }
+
+    fn ask(self: &Arc<Self>, address: BrokerAddress, question: Question) {
+        let mut coordinators = self.coordinators.lock();
+        let id = address.id;
+        let connect = |address| Arc::new(NetworkClient::new(address, &self.client_id, self.request_timeout));
+        let coordinator = coordinators.entry(id).or_insert_with(|| Coordinator {
+            client: connect(address.clone()),
+            is_in_flight: false,
+            waiting: HashMap::new(),
+        });
+        if *coordinator.client.address() != address {
+            coordinator.client = connect(address);
+        }
+        let transactional_id = question.transaction.transactional_id.clone();
+        if let Some(earlier) = coordinator.waiting.remove(&transactional_id) {
+            let epochs = (
+                earlier.transaction.producer_epoch,
+                question.transaction.producer_epoch,
+            );
+            match epochs.0.cmp(&epochs.1) {
+                std::cmp::Ordering::Less => earlier.fail(ErrorCode::InvalidProducerEpoch),
+                std::cmp::Ordering::Equal => earlier.fail(ErrorCode::NetworkException),
+                std::cmp::Ordering::Greater => {
+                    coordinator.waiting.insert(transactional_id, earlier);
+                    question.fail(ErrorCode::InvalidProducerEpoch);
+                    return;
+                }
+            }
+        }
+        coordinator.waiting.insert(transactional_id, question);
+        if !std::mem::replace(&mut coordinator.is_in_flight, true) {
+            tokio::spawn(self.clone().send_while_asked(id));
+        }
+    }
+
+    async fn send_while_asked(self: Arc<Self>, id: BrokerId) {
+        loop {
+            let (client, questions) = {
+                let mut coordinators = self.coordinators.lock();
+                let Some(coordinator) = coordinators.get_mut(&id) else {
+                    return;
+                };
+                if coordinator.waiting.is_empty() {
+                    coordinator.is_in_flight = false;
+                    return;
+                }
+                (
+                    coordinator.client.clone(),
+                    std::mem::take(&mut coordinator.waiting),
+                )
+            };
+            let response = send(&client, &questions).await;
+            answer(questions, response);
+        }
+    }
+}
+
+async fn send(
+    client: &NetworkClient,
+    questions: &HashMap<Arc<str>, Question>,
+) -> Result<AddPartitionsToTxnResponse, NetworkError> {
+    let versions = FIRST_VERSION_WITH_VERIFICATION..=*ApiKey::AddPartitionsToTxn.versions().end();
+    let version = client.negotiate::<AddPartitionsToTxnRequest>(versions).await?;
+    let transactions = questions
+        .values()
+        .map(|question| wire_transaction(&question.transaction));
+    let request = AddPartitionsToTxnRequest::default().with_transactions(transactions.collect());
+    client.send(&request, version).await
+}
+
+fn wire_transaction(transaction: &TransactionToVerify) -> AddPartitionsToTxnTransaction {
+    let mut topics: Vec<AddPartitionsToTxnTopic> = Vec::new();
+    for partition in &transaction.partitions {
+        match topics.iter_mut().find(|topic| **topic.name == *partition.topic) {
+            Some(topic) => topic.partitions.push(partition.partition),
+            None => topics.push(
+                AddPartitionsToTxnTopic::default()
+                    .with_name(TopicName(wire_text(&partition.topic)))
+                    .with_partitions(vec![partition.partition]),
+            ),
+        }
+    }
+    AddPartitionsToTxnTransaction::default()
+        .with_transactional_id(wire_text(&transaction.transactional_id).into())
+        .with_producer_id(WireProducerId(transaction.producer_id))
+        .with_producer_epoch(transaction.producer_epoch)
+        .with_verify_only(true)
+        .with_topics(topics)
+}
+
+fn answer(
+    mut questions: HashMap<Arc<str>, Question>,
+    response: Result<AddPartitionsToTxnResponse, NetworkError>,
+) {
+    let fail_all = |questions: HashMap<Arc<str>, Question>, code| {
+        questions.into_values().for_each(|question| question.fail(code));
+    };
+    let response = match response {
+        Ok(response) => response,
+        Err(error @ NetworkError::Unsupported { .. }) => {
+            // A broker before 3.5 is not asked; it does not ask others either.
+            tracing::warn!(%error, "transactions are not verified by their coordinator");
+            for question in questions.into_values() {
+                let _ = question.answer.send(Vec::new());
+            }
+            return;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot verify transactions");
+            return fail_all(questions, ErrorCode::NetworkException);
+        }
+    };
+    match ErrorCode::from_code(response.error_code) {
+        ErrorCode::None => {}
+        // What is wrong between the brokers is not to be shown to clients.
+        ErrorCode::ClusterAuthorizationFailed => return fail_all(questions, ErrorCode::InvalidTxnState),
+        error => {
+            tracing::error!(%error, "a coordinator refused to verify transactions");
+            return fail_all(questions, error);
+        }
+    }
+    for result in response.results_by_transaction {
+        if let Some(question) = questions.remove(&**result.transactional_id) {
+            let unverified = unverified(&result, question.operation);
+            let _ = question.answer.send(unverified);
+        }
+    }
+    fail_all(questions, ErrorCode::NetworkException);
+}
+
+/// The codes that producers expect in place of the coordinator's own.
+fn unverified(result: &AddPartitionsToTxnResult, operation: TransactionalOperation) -> Unverified {
+    let mut unverified = Vec::new();
+    for topic in &result.topic_results {
+        for partition in &topic.results_by_partition {
+            let code = match ErrorCode::from_code(partition.partition_error_code) {
+                ErrorCode::None => continue,
+                ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
+                ErrorCode::TransactionAbortable if operation == TransactionalOperation::DefaultError => {
+                    ErrorCode::InvalidTxnState
+                }
+                code => code,
+            };
+            let name = TopicPartition::new(&**topic.name, partition.partition_index);
+            unverified.push((name, code));
+        }
+    }
+    unverified
+}

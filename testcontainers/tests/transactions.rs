@@ -1,0 +1,493 @@
+//! Transactions: all or nothing, once, whoever dies.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use barnabas_testcontainers::tools::{PRODUCER_PERFORMANCE, kafka_tool};
+use barnabas_testcontainers::wait::wait_for;
+use barnabas_testcontainers::{Broker, Cluster, Kind, ZooKeeper};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+const TRANSACTIONS_COMMAND: &str = "org.apache.kafka.tools.TransactionsCommand";
+const LIMIT: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_secs(30);
+
+/// Brokers whose topic of transactions is small, with what is given besides.
+async fn start(kinds: &[Kind], settings: &[(&str, &str)]) -> Result<Cluster> {
+    Cluster::start_with(ZooKeeper::single().await?, kinds, |mut broker| {
+        broker.set("transaction.state.log.num.partitions", "5");
+        for (key, value) in settings {
+            broker.set(key, value);
+        }
+        broker
+    })
+    .await
+}
+
+fn producer(client: &ClientConfig, transactional_id: &str) -> Result<BaseProducer> {
+    producer_with_timeout(client, transactional_id, 60_000)
+}
+
+fn producer_with_timeout(
+    client: &ClientConfig,
+    transactional_id: &str,
+    timeout_ms: u32,
+) -> Result<BaseProducer> {
+    let mut config = client.clone();
+    config
+        .set("transactional.id", transactional_id)
+        .set("transaction.timeout.ms", timeout_ms.to_string())
+        .set("linger.ms", "0")
+        .set_log_level(RDKafkaLogLevel::Emerg);
+    let producer: BaseProducer = config.create()?;
+    producer.init_transactions(CALL)?;
+    Ok(producer)
+}
+
+/// Everything in a topic that a consumer of this isolation sees, up to where it sees an end.
+fn read(client: &ClientConfig, topic: &str, isolation: &str) -> Result<Vec<String>> {
+    let mut config = client.clone();
+    config
+        .set("group.id", "reader")
+        .set("isolation.level", isolation)
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest");
+    let consumer: BaseConsumer = config.create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), CALL)?;
+    let partitions = metadata.topics()[0].partitions();
+    let mut assignment = TopicPartitionList::new();
+    for partition in partitions {
+        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
+    }
+    consumer.assign(&assignment)?;
+    let (mut values, mut ended) = (Vec::new(), std::collections::BTreeSet::new());
+    let deadline = Instant::now() + LIMIT;
+    while ended.len() < partitions.len() {
+        ensure!(
+            Instant::now() < deadline,
+            "{topic}: no end after {} records",
+            values.len()
+        );
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                values.push(String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned());
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                ended.insert(partition);
+            }
+            Some(Err(error)) => eprintln!("reading {topic}: {error}"),
+            None => {}
+        }
+    }
+    values.sort();
+    Ok(values)
+}
+
+async fn read_both(cluster: &Cluster, topic: &str) -> Result<(Vec<String>, Vec<String>)> {
+    let (client, topic) = (cluster.client(), topic.to_owned());
+    let both = move || {
+        let committed = read(&client, &topic, "read_committed")?;
+        Ok((committed, read(&client, &topic, "read_uncommitted")?))
+    };
+    tokio::task::spawn_blocking(both).await?
+}
+
+fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &str) -> Result<()> {
+    let record: BaseRecord<'_, (), str> = BaseRecord::to(topic).partition(partition).payload(value);
+    producer.send(record).map_err(|(error, _)| error)?;
+    Ok(())
+}
+
+/// One transaction with a record for each of three partitions.
+fn transact(producer: &BaseProducer, topic: &str, value: &str, commit: bool) -> Result<()> {
+    producer.begin_transaction()?;
+    for partition in 0..3 {
+        send(producer, topic, partition, &format!("{value}-{partition}"))?;
+    }
+    producer.flush(CALL)?;
+    match commit {
+        true => producer.commit_transaction(CALL)?,
+        false => producer.abort_transaction(CALL)?,
+    }
+    Ok(())
+}
+
+fn is(error: &anyhow::Error, codes: &[RDKafkaErrorCode]) -> bool {
+    let code = error
+        .downcast_ref::<KafkaError>()
+        .and_then(KafkaError::rdkafka_error_code);
+    code.is_some_and(|code| codes.contains(&code))
+}
+
+async fn transactions_command(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
+    let bootstrap = cluster.bootstrap();
+    let arguments = [&["--bootstrap-server", &bootstrap], arguments].concat();
+    kafka_tool(TRANSACTIONS_COMMAND, &arguments).await?.ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_committed_records_see_whole_transactions_and_no_aborted_ones() -> Result<()> {
+    let cluster = start(&Kind::times(3), &[]).await?;
+    cluster.create_topic("t", 3, 3, &[]).await?;
+    let client = cluster.client();
+    let work = move || {
+        let producer = producer(&client, "writer")?;
+        let mut times = Vec::new();
+        for n in 0..20 {
+            let begun = Instant::now();
+            transact(&producer, "t", &format!("{n:02}"), n % 3 != 0)?;
+            times.push(begun.elapsed());
+        }
+        times.sort();
+        eprintln!(
+            "median of {} transactions: {:?}",
+            times.len(),
+            times[times.len() / 2]
+        );
+        anyhow::Ok(producer)
+    };
+    let producer = tokio::task::spawn_blocking(work).await??;
+    let expected = |commit_only: bool| -> Vec<String> {
+        let numbers = (0..20).filter(move |n| !commit_only || n % 3 != 0);
+        numbers
+            .flat_map(|n| (0..3).map(move |p| format!("{n:02}-{p}")))
+            .collect()
+    };
+    let (committed, uncommitted) = read_both(&cluster, "t").await?;
+    assert_eq!((committed, uncommitted), (expected(true), expected(false)));
+
+    // What is open holds the committed end back, and nothing else.
+    producer.begin_transaction()?;
+    send(&producer, "t", 0, "open")?;
+    producer.flush(CALL)?;
+    let (committed, uncommitted) = read_both(&cluster, "t").await?;
+    assert_eq!(
+        (committed.len(), uncommitted.len()),
+        (expected(true).len(), expected(false).len() + 1)
+    );
+
+    let listed = transactions_command(&cluster, &["list"]).await?;
+    ensure!(
+        listed
+            .lines()
+            .any(|l| l.contains("writer") && l.contains("Ongoing")),
+        "{listed}"
+    );
+    let described = transactions_command(&cluster, &["describe", "--transactional-id", "writer"]).await?;
+    ensure!(
+        described.contains("Ongoing") && described.contains("t-0"),
+        "{described}"
+    );
+    let topic = ["describe-producers", "--topic", "t", "--partition", "0"];
+    let described = transactions_command(&cluster, &topic).await?;
+    let open = described
+        .lines()
+        .nth(1)
+        .context("a producer")?
+        .split_whitespace()
+        .last();
+    ensure!(
+        open.is_some_and(|offset| offset.parse::<i64>().is_ok()),
+        "{described}"
+    );
+    producer.commit_transaction(CALL)?;
+    let (committed, _) = read_both(&cluster, "t").await?;
+    assert_eq!(committed.len(), expected(true).len() + 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_producer_fences_the_old_one_and_aborts_what_it_left() -> Result<()> {
+    let cluster = start(&Kind::times(3), &[]).await?;
+    cluster.create_topic("t", 3, 3, &[]).await?;
+    let client = cluster.client();
+    let work = move || {
+        let old = producer(&client, "one")?;
+        transact(&old, "t", "old", true)?;
+        old.begin_transaction()?;
+        send(&old, "t", 0, "left")?;
+        old.flush(CALL)?;
+        let new = producer(&client, "one")?;
+        transact(&new, "t", "new", true)?;
+        let _ = send(&old, "t", 0, "zombie");
+        let fenced = old.commit_transaction(CALL).map_err(anyhow::Error::from);
+        let fenced = fenced.err().context("the old producer commits")?;
+        use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
+        ensure!(
+            is(&fenced, &[Fenced, InvalidProducerEpoch, ProducerFenced]),
+            "{fenced:?}"
+        );
+        transact(&new, "t", "newer", true)
+    };
+    tokio::task::spawn_blocking(work).await??;
+    let (committed, _) = read_both(&cluster, "t").await?;
+    let expected: Vec<_> = ["new", "newer", "old"]
+        .iter()
+        .flat_map(|v| (0..3).map(move |p| format!("{v}-{p}")))
+        .collect();
+    assert_eq!(committed, expected);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced() -> Result<()> {
+    let interval = (
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+        "500",
+    );
+    let cluster = start(&Kind::times(3), &[interval]).await?;
+    cluster.create_topic("t", 3, 3, &[]).await?;
+    let client = cluster.client();
+    let begin = move || {
+        let slow = producer_with_timeout(&client, "slow", 2000)?;
+        slow.begin_transaction()?;
+        send(&slow, "t", 1, "late")?;
+        slow.flush(CALL)?;
+        anyhow::Ok(slow)
+    };
+    let slow = tokio::task::spawn_blocking(begin).await??;
+    let aborted = || async {
+        let described = transactions_command(&cluster, &["describe", "--transactional-id", "slow"]).await;
+        described.ok().filter(|d| d.contains("CompleteAbort"))
+    };
+    wait_for("the abort", LIMIT, aborted)
+        .await
+        .with_context(|| cluster.outputs())?;
+    let commit = tokio::task::spawn_blocking(move || slow.commit_transaction(CALL)).await?;
+    ensure!(commit.is_err(), "a transaction was committed after its abort");
+    let (committed, uncommitted) = read_both(&cluster, "t").await?;
+    assert_eq!((committed.len(), uncommitted.len()), (0, 1));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_java_producer_writes_transactions_and_an_operator_aborts_a_hanging_one() -> Result<()> {
+    let cluster = start(&Kind::times(3), &[]).await?;
+    cluster.create_topic("t", 3, 3, &[]).await?;
+    let bootstrap = format!("bootstrap.servers={}", cluster.bootstrap());
+    let arguments = [
+        "--topic",
+        "t",
+        "--num-records",
+        "2000",
+        "--record-size",
+        "100",
+        "--throughput",
+        "-1",
+        "--producer-props",
+        &bootstrap,
+        "--transactional-id",
+        "java",
+        "--transaction-duration-ms",
+        "100",
+    ];
+    kafka_tool(PRODUCER_PERFORMANCE, &arguments).await?.ok()?;
+    let (committed, uncommitted) = read_both(&cluster, "t").await?;
+    assert_eq!((committed.len(), uncommitted.len()), (2000, 2000));
+
+    let client = cluster.client();
+    let begin = move || {
+        let producer = producer(&client, "hanging")?;
+        producer.begin_transaction()?;
+        send(&producer, "t", 2, "hangs")?;
+        producer.flush(CALL)?;
+        anyhow::Ok(producer)
+    };
+    let hanging = tokio::task::spawn_blocking(begin).await??;
+    let topic = ["describe-producers", "--topic", "t", "--partition", "2"];
+    let described = transactions_command(&cluster, &topic).await?;
+    let open = described
+        .lines()
+        .filter_map(|l| l.split_whitespace().last())
+        .find_map(|offset| offset.parse::<i64>().ok())
+        .with_context(|| described.clone())?
+        .to_string();
+    let abort = [
+        "abort",
+        "--topic",
+        "t",
+        "--partition",
+        "2",
+        "--start-offset",
+        &open,
+    ];
+    transactions_command(&cluster, &abort).await?;
+    let described = transactions_command(&cluster, &topic).await?;
+    let is_open = described.lines().skip(1).any(|l| {
+        l.split_whitespace()
+            .last()
+            .is_some_and(|o| o.parse::<i64>().is_ok())
+    });
+    ensure!(!is_open, "{described}");
+    let (committed, uncommitted) = read_both(&cluster, "t").await?;
+    assert_eq!((committed.len(), uncommitted.len()), (2000, 2001));
+    drop(hanging);
+    Ok(())
+}
+
+/// How many records go through a loop.
+const RECORDS: usize = 3000;
+const WORKER: &str = "BARNABAS_ETL_WORKER";
+
+/// Not a test of its own: the client that consumes, transforms and produces, as a process that can be killed.
+#[test]
+#[ignore = "started by the tests of exactly-once"]
+fn worker() -> Result<()> {
+    let bootstrap = std::env::var(WORKER).context(WORKER)?;
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", bootstrap);
+    loop {
+        if let Err(error) = work(&client) {
+            eprintln!("worker begins anew: {error:#}");
+        }
+    }
+}
+
+/// Until something goes wrong that only a new producer can mend.
+fn work(client: &ClientConfig) -> Result<()> {
+    let mut config = client.clone();
+    config
+        .set("group.id", "etl")
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("session.timeout.ms", "6000")
+        .set_log_level(RDKafkaLogLevel::Emerg);
+    let consumer: BaseConsumer = config.create()?;
+    consumer.subscribe(&["in"])?;
+    let producer = producer(client, "etl")?;
+    loop {
+        let mut batch = Vec::new();
+        let mut offsets = BTreeMap::new();
+        let deadline = Instant::now() + Duration::from_millis(200);
+        while batch.len() < 20 && Instant::now() < deadline {
+            if let Some(message) = consumer.poll(Duration::from_millis(50)) {
+                let message = message?;
+                offsets.insert(message.partition(), message.offset() + 1);
+                batch.push((
+                    message.partition(),
+                    String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned(),
+                ));
+            }
+        }
+        if batch.is_empty() {
+            continue;
+        }
+        let mut positions = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            positions.add_partition_offset("in", partition, Offset::Offset(offset))?;
+        }
+        producer.begin_transaction()?;
+        for (partition, value) in &batch {
+            send(&producer, "out", *partition, &format!("{value} done"))?;
+        }
+        let group = consumer.group_metadata().context("a group")?;
+        let committed = producer
+            .send_offsets_to_transaction(&positions, &group, CALL)
+            .and_then(|()| producer.commit_transaction(CALL));
+        if let Err(error) = committed {
+            // What was read is read again, by a consumer that asks where it is.
+            let _ = producer.abort_transaction(CALL);
+            bail!("{error}");
+        }
+    }
+}
+
+fn start_worker(cluster: &Cluster) -> Result<Child> {
+    let bootstrap: Vec<_> = cluster.brokers.iter().map(Broker::address).collect();
+    Ok(Command::new(std::env::current_exe()?)
+        .args(["--exact", "worker", "--ignored", "--nocapture"])
+        .env(WORKER, bootstrap.join(","))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?)
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn out_so_far(client: &ClientConfig) -> Result<usize> {
+    Ok(read(client, "out", "read_committed")?.len())
+}
+
+async fn wait_for_out(cluster: &Cluster, records: usize) -> Result<usize> {
+    let arrived = || async {
+        let client = cluster.client();
+        let count = tokio::task::spawn_blocking(move || out_so_far(&client))
+            .await
+            .ok()?;
+        count.ok().filter(|count| *count >= records)
+    };
+    wait_for(&format!("{records} records"), Duration::from_secs(180), arrived)
+        .await
+        .with_context(|| cluster.outputs())
+}
+
+/// Every record of `in` is in `out` once, although brokers and the client are killed again and again.
+async fn exactly_once(kinds: &[Kind]) -> Result<()> {
+    let mut cluster = start(kinds, &[]).await?;
+    let settings = [("min.insync.replicas", "2")];
+    cluster.create_topic("in", 3, 3, &settings).await?;
+    cluster.create_topic("out", 3, 3, &settings).await?;
+    let client = cluster.client();
+    let fill = move || {
+        let producer = producer(&client, "filler")?;
+        producer.begin_transaction()?;
+        for n in 0..RECORDS {
+            send(&producer, "in", (n % 3) as i32, &format!("{n:05}"))?;
+        }
+        producer.commit_transaction(CALL)?;
+        anyhow::Ok(())
+    };
+    tokio::task::spawn_blocking(fill).await??;
+    let mut worker = Killed(start_worker(&cluster)?);
+    let mut done = 0;
+    for (round, broker) in [0, 1, 2, 1].into_iter().enumerate() {
+        done = wait_for_out(&cluster, (done + 150).min(RECORDS)).await?;
+        if round % 2 == 1 {
+            worker = Killed(start_worker(&cluster)?);
+        }
+        cluster.brokers[broker].kill()?;
+        done = wait_for_out(&cluster, (done + 150).min(RECORDS)).await?;
+        cluster.brokers[broker].start().await?;
+        for topic in ["in", "out", "__transaction_state", "__consumer_offsets"] {
+            cluster.wait_for_isr((broker + 1) % 3, topic, 3, LIMIT).await?;
+        }
+    }
+    eprintln!("{done} of {RECORDS} while brokers and clients were killed");
+    wait_for_out(&cluster, RECORDS).await?;
+    drop(worker);
+    let (committed, uncommitted) = read_both(&cluster, "out").await?;
+    let expected: Vec<_> = (0..RECORDS).map(|n| format!("{n:05} done")).collect();
+    eprintln!("{} records were aborted", uncommitted.len() - committed.len());
+    ensure!(
+        committed == expected,
+        "{} records, not {RECORDS} different ones",
+        committed.len()
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_is_exactly_once_while_brokers_and_clients_are_killed() -> Result<()> {
+    exactly_once(&Kind::times(3)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_is_exactly_once_with_apache_kafka_among_the_brokers() -> Result<()> {
+    exactly_once(&[Kind::ApacheKafka, Kind::under_test(), Kind::under_test()]).await
+}
