@@ -2,7 +2,9 @@
 
 use super::cluster::*;
 use crate::common::error::ErrorCode;
+use crate::protocol::StrBytes;
 use crate::protocol::messages::ProduceResponse;
+use crate::record::BatchBuilder;
 
 fn error(response: &ProduceResponse) -> ErrorCode {
     ErrorCode::from_code(response.responses[0].partition_responses[0].error_code)
@@ -151,5 +153,37 @@ async fn a_producer_that_waits_learns_that_the_leader_leads_no_more() {
         error(&waiting.await.unwrap().unwrap()),
         ErrorCode::NotLeaderOrFollower
     );
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactional_records_are_appended_only_if_their_transaction_can_be_verified() {
+    let cluster = TestCluster::start(1).await;
+    cluster.create_partition(0, 1).await;
+    cluster.create_partition(1, 1).await;
+    let client = cluster.brokers[&1].client();
+    let batch_of = |producer| {
+        let mut batch = BatchBuilder::new(0).producer(producer, 0, 0).transactional(true);
+        batch.append(1_000, None, Some(b"v"), &[]);
+        batch.build()
+    };
+    let id = || Some(StrBytes::from_static_str("tx").into());
+    let anonymous = produce_request(0, -1, batch_of(7));
+    let no_coordinator = anonymous.clone().with_transactional_id(id());
+    let mut two_producers = no_coordinator.clone();
+    let other = produce_request(1, -1, batch_of(8)).topic_data.remove(0);
+    two_producers.topic_data[0]
+        .partition_data
+        .extend(other.partition_data);
+    let cases = [
+        (anonymous, ErrorCode::InvalidTxnState),
+        (no_coordinator, ErrorCode::NotEnoughReplicas),
+        (two_producers, ErrorCode::InvalidProducerIdMapping),
+    ];
+    for (request, expected) in cases {
+        let response = client.send(&request, 11).await.unwrap();
+        assert_eq!(error(&response), expected);
+        assert_eq!(cluster.brokers[&1].log(0).log_end_offset(), 0);
+    }
     cluster.shutdown().await;
 }

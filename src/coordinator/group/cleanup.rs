@@ -25,6 +25,7 @@ impl GroupCoordinator {
         let removed =
             self.remove_from_all(|metadata, now| metadata.remove_expired_offsets(now, retention_ms));
         if removed > 0 {
+            self.meters.offset_expirations.mark(removed as u64);
             info!(offsets = removed, "removed expired offsets");
         }
         removed
@@ -34,6 +35,7 @@ impl GroupCoordinator {
     pub fn on_partitions_deleted(&self, partitions: &[TopicPartition]) {
         let removed = self.remove_from_all(|metadata, _| metadata.offsets.remove(partitions.iter().cloned()));
         if removed > 0 {
+            self.meters.offset_deletions.mark(removed as u64);
             info!(offsets = removed, "removed offsets of deleted partitions");
         }
     }

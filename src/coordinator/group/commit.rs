@@ -188,6 +188,7 @@ impl GroupCoordinator {
             offsets,
             append,
         } = appending;
+        let count = offsets.len() as u64;
         let this = self.handle();
         let (done, result) = oneshot::channel();
         self.spawn(async move {
@@ -212,7 +213,10 @@ impl GroupCoordinator {
             let _ = done.send(result);
         });
         match result.await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => {
+                self.meters.offset_commits.mark(count);
+                Ok(())
+            }
             Ok(Err(error)) => {
                 debug!(%error, "an offset commit could not be written");
                 Err(offset_commit_error(error))

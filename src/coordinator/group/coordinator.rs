@@ -18,6 +18,7 @@ use tracing::error;
 use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult, Ticket};
 use super::group_metadata::{GroupLimits, GroupMetadata};
 use super::log::{self, GroupMetadataValue, LogFormatError};
+use super::metrics::GroupMeters;
 use super::ownership::OffsetsPartition;
 use super::timers::Timers;
 use crate::common::clock::SharedClock;
@@ -94,6 +95,7 @@ pub struct GroupCoordinator {
     is_active: AtomicBool,
     pub(super) stop: CancellationToken,
     pub(super) runtime: Handle,
+    pub(super) meters: GroupMeters,
     pub(super) this: Weak<Self>,
 }
 
@@ -158,6 +160,7 @@ impl GroupCoordinator {
             is_active: AtomicBool::new(false),
             stop: CancellationToken::new(),
             runtime: Handle::current(),
+            meters: GroupMeters::new(metrics),
             this: this.clone(),
         });
         super::metrics::register(&coordinator, metrics);

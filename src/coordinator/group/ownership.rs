@@ -119,6 +119,8 @@ impl GroupCoordinator {
         }
         drop(guard);
         let took_ms = self.clock.monotonic_ms() - start_ms;
+        let times = &self.meters.partition_load_time_ms;
+        times.update(u64::try_from(took_ms).unwrap_or(0));
         info!(
             partition,
             groups = groups.len(),

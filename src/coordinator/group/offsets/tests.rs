@@ -147,3 +147,39 @@ fn retention_counts_as_the_rule_says() {
         "one is being committed"
     );
 }
+
+#[test]
+fn a_commit_within_a_transaction_waits_for_the_log_and_then_for_the_marker() {
+    let mut offsets = GroupOffsets::default();
+    let commit = offsets.begin_transactional_commit(7, [&partition(0)]);
+    assert!(offsets.is_unstable(&partition(0)) && !offsets.is_empty());
+    offsets.complete_transactional_commit(7, commit, 3, [(partition(0), offset(5))]);
+    assert!(offsets.is_unstable(&partition(0)));
+    assert_eq!(committed(&offsets, 0), None);
+    // The later commit of the same transaction wins, whichever is replicated first.
+    let first = offsets.begin_transactional_commit(7, [&partition(0)]);
+    let second = offsets.begin_transactional_commit(7, [&partition(0)]);
+    offsets.complete_transactional_commit(7, second, 5, [(partition(0), offset(7))]);
+    offsets.fail_transactional_commit(7, first, [&partition(0)]);
+    offsets.complete_transaction(8, true);
+    assert_eq!(committed(&offsets, 0), None, "another transaction");
+    offsets.complete_transaction(7, true);
+    assert_eq!(committed(&offsets, 0), Some(7));
+    assert!(!offsets.is_unstable(&partition(0)));
+
+    // What failed or came too late leaves nothing behind.
+    let failed = offsets.begin_transactional_commit(9, [&partition(1)]);
+    offsets.fail_transactional_commit(9, failed, [&partition(1)]);
+    assert!(!offsets.is_unstable(&partition(1)));
+    let late = offsets.begin_transactional_commit(9, [&partition(1)]);
+    offsets.complete_transaction(9, false);
+    offsets.complete_transactional_commit(9, late, 9, [(partition(1), offset(1))]);
+    assert!(!offsets.is_unstable(&partition(1)));
+    assert_eq!(committed(&offsets, 1), None);
+    // A partition that is deleted meanwhile is forgotten in every place.
+    let deleted = offsets.begin_transactional_commit(9, [&partition(2)]);
+    offsets.remove([partition(2)]);
+    offsets.complete_transactional_commit(9, deleted, 11, [(partition(2), offset(1))]);
+    offsets.complete_transaction(9, true);
+    assert_eq!(committed(&offsets, 2), None);
+}

@@ -457,3 +457,67 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_transaction_is_opened_only_with_the_word_of_its_coordinator() {
+    use AppendOrigin::{Client, Coordinator, Replication};
+    let required = |guard: &Option<VerificationGuard>| Verification::Required(guard.clone());
+    let refused = Err(ProducerStateError::UnverifiedTransaction(PRODUCER));
+    let first = txn(PRODUCER, 10, 0, 0);
+    let mut state = ProducerStateManager::new(0);
+    for origin in [Client, Coordinator] {
+        assert_eq!(state.validate_append(&first, origin, &required(&None)), refused);
+        let new = Ok(AppendDecision::New);
+        assert_eq!(state.validate_append(&first, origin, &Verification::Off), new);
+    }
+    let replicated = state.validate_append(&first, Replication, &required(&None));
+    assert_eq!(replicated, Ok(AppendDecision::New), "its leader has looked");
+
+    let guard = state.begin_verification(PRODUCER, 0, 0, 0);
+    assert!(guard.is_some());
+    let overtaking = txn(PRODUCER, 10, 0, 1);
+    let code = state
+        .validate_append(&overtaking, Client, &required(&guard))
+        .unwrap_err()
+        .code();
+    assert_eq!(code, ErrorCode::OutOfOrderSequenceNumber);
+    assert_eq!(
+        state.validate_append(&first, Client, &required(&guard)),
+        Ok(AppendDecision::New)
+    );
+    state.update(&first);
+
+    // What is open needs no word; what is in the log already is not refused for want of it.
+    assert_eq!(state.begin_verification(PRODUCER, 0, 1, 0), None);
+    let second = txn(PRODUCER, 11, 0, 1);
+    assert_eq!(
+        state.validate_append(&second, Client, &required(&None)),
+        Ok(AppendDecision::New)
+    );
+    state.update(&commit(PRODUCER, 11, 0));
+    let again = state.validate_append(&first, Client, &required(&None));
+    assert!(matches!(again, Ok(AppendDecision::Duplicate(_))));
+
+    // A word that is older than the marker is worth nothing, even if there was another one in between.
+    let stale = state.begin_verification(PRODUCER, 0, 1, 0);
+    state.update(&commit(PRODUCER, 12, 0));
+    let late = txn(PRODUCER, 13, 0, 1);
+    assert_eq!(state.validate_append(&late, Client, &required(&stale)), refused);
+    let fresh = state.begin_verification(PRODUCER, 0, 1, 0);
+    assert_eq!(state.validate_append(&late, Client, &required(&stale)), refused);
+    assert_eq!(
+        state.validate_append(&late, Client, &required(&fresh)),
+        Ok(AppendDecision::New)
+    );
+    // Markers and plain batches need none.
+    let plain = data(13, 0, 1, 1);
+    assert_eq!(
+        state.validate_append(&plain, Client, &required(&None)),
+        Ok(AppendDecision::New)
+    );
+    let end = commit(PRODUCER, 13, 0);
+    assert_eq!(
+        state.validate_append(&end, Coordinator, &required(&None)),
+        Ok(AppendDecision::New)
+    );
+}

@@ -1,6 +1,9 @@
 //! Committing, fetching and losing offsets through the coordinator.
 
 use super::*;
+use crate::coordinator::coordinator_log::TransactionalProducer;
+use crate::coordinator::group::commit::TransactionalCommitRequest;
+use crate::replica::TransactionalOperation;
 
 #[tokio::test]
 async fn commits_of_simple_consumers_are_kept() {
@@ -248,4 +251,81 @@ async fn an_open_transaction_found_in_the_log_ends_with_its_marker() {
             .on_transaction_completed(77, &[GROUP_PARTITION], committed);
         assert_eq!(world.fetch(GROUP, 0, true), Ok(committed.then_some(9)));
     }
+}
+
+fn transactional_commit(group: &str, offsets: &[(i32, i64)]) -> TransactionalCommitRequest {
+    TransactionalCommitRequest {
+        commit: simple_commit(group, offsets),
+        producer: TransactionalProducer {
+            transactional_id: "tx".into(),
+            producer_id: 77,
+            producer_epoch: 1,
+            operation: TransactionalOperation::GenericError,
+        },
+    }
+}
+
+#[tokio::test]
+async fn offsets_of_a_transaction_count_when_its_marker_is_written() {
+    for committed in [true, false] {
+        let world = World::new().await;
+        world.commit(GROUP, &[(0, 1)]).await;
+        let request = transactional_commit(GROUP, &[(0, 5), (1, 6)]);
+        let codes = world.coordinator.commit_transactional_offsets(request).await;
+        assert_eq!(codes, [ErrorCode::None; 2]);
+        assert_eq!(world.fetch(GROUP, 0, true), Err(ErrorCode::UnstableOffsetCommit));
+        assert_eq!(world.fetch(GROUP, 0, false), Ok(Some(1)));
+        let bytes = world.log.bytes(GROUP_PARTITION);
+        let batch = RecordBatches::new(&bytes).last().unwrap().unwrap();
+        assert!(batch.is_transactional());
+        assert_eq!(
+            (batch.producer_id(), batch.producer_epoch(), batch.base_sequence()),
+            (77, 1, -1)
+        );
+        // Whoever takes over finds the same in the log.
+        let next = World::on(world.log.clone()).await;
+        for world in [world, next] {
+            assert_eq!(world.fetch(GROUP, 1, true), Err(ErrorCode::UnstableOffsetCommit));
+            world
+                .coordinator
+                .on_transaction_completed(77, &[GROUP_PARTITION], committed);
+            let expected = if committed {
+                (Ok(Some(5)), Ok(Some(6)))
+            } else {
+                (Ok(Some(1)), Ok(None))
+            };
+            assert_eq!(
+                (world.fetch(GROUP, 0, true), world.fetch(GROUP, 1, true)),
+                expected
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn commits_within_a_transaction_are_refused_as_kafka_does() {
+    let world = World::new().await;
+    let commit = |request| world.coordinator.commit_transactional_offsets(request);
+    assert_eq!(
+        commit(transactional_commit("", &[(0, 5)])).await,
+        [ErrorCode::InvalidGroupId]
+    );
+    let mut member = transactional_commit(GROUP, &[(0, 5)]);
+    member.commit.generation_id = 3;
+    assert_eq!(commit(member).await, [ErrorCode::UnknownMemberId]);
+    let mut note = transactional_commit(GROUP, &[(0, 5)]);
+    note.commit.offsets[0].1.metadata = "longer than ten".into();
+    assert_eq!(commit(note).await, [ErrorCode::OffsetMetadataTooLarge]);
+    world.log.fail_with(Some(ErrorCode::NotEnoughReplicas));
+    let failed = commit(transactional_commit(GROUP, &[(0, 5)])).await;
+    assert_eq!(failed, [ErrorCode::CoordinatorNotAvailable]);
+    world.log.fail_with(None);
+    assert_eq!(
+        world.fetch(GROUP, 0, true),
+        Ok(None),
+        "nothing waits for a marker"
+    );
+    world.coordinator.on_resignation(GROUP_PARTITION, Some(1));
+    let moved = commit(transactional_commit(GROUP, &[(0, 5)])).await;
+    assert_eq!(moved, [ErrorCode::NotCoordinator]);
 }
