@@ -11,9 +11,11 @@ use super::coordinator::{Group, GroupCell, GroupCoordinator};
 use super::effect::Now;
 use super::group_metadata::{CONSUMER_PROTOCOL_TYPE, GroupMetadata};
 use super::log::{self, LogFormatError};
+use super::ownership::OffsetsPartition;
 use super::state::GroupState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{ProducerId, TopicPartition};
+use crate::coordinator::ownership::Ownership;
 
 /// Tombstones that are lost are written again by the next round, so nobody waits for them.
 const NO_ACKNOWLEDGEMENT: i16 = 0;
@@ -123,17 +125,26 @@ impl GroupCoordinator {
                 continue;
             };
             let mut guard = entry.write();
-            let ids = guard.open_transactions.remove(&producer).unwrap_or_default();
-            let groups: Vec<_> = ids
-                .iter()
-                .filter_map(|id| guard.groups.get(id).cloned())
-                .collect();
-            drop(guard);
-            for group in groups {
-                self.drive(&group, |cell, _| {
-                    cell.metadata.offsets.complete_transaction(producer, committed);
-                });
+            if matches!(guard.leadership.ownership, Ownership::Loading { .. }) {
+                guard.ended_while_loading.push((producer, committed));
+                continue;
             }
+            self.end_transaction(&mut guard, producer, committed);
+        }
+    }
+
+    /// Lets what a transaction has committed count in the groups of a partition, or forgets it.
+    pub(super) fn end_transaction(
+        &self,
+        partition: &mut OffsetsPartition,
+        producer: ProducerId,
+        committed: bool,
+    ) {
+        let ids = partition.open_transactions.remove(&producer).unwrap_or_default();
+        for group in ids.iter().filter_map(|id| partition.groups.get(id)) {
+            self.drive(group, |cell, _| {
+                cell.metadata.offsets.complete_transaction(producer, committed);
+            });
         }
     }
 

@@ -21,6 +21,9 @@ pub(super) struct OffsetsPartition {
     pub(super) groups: HashMap<Arc<str>, Arc<Group>>,
     /// The groups that have offsets of a producer's open transaction.
     pub(super) open_transactions: HashMap<ProducerId, HashSet<Arc<str>>>,
+    /// Transactions that ended, committed or not, while the partition was being loaded: their markers may lie behind
+    /// what the load reads.
+    pub(super) ended_while_loading: Vec<(ProducerId, bool)>,
 }
 
 impl GroupCoordinator {
@@ -117,6 +120,9 @@ impl GroupCoordinator {
         for group in &groups {
             self.drive(group, |cell, now| cell.metadata.on_loaded(now));
         }
+        for (producer, committed) in std::mem::take(&mut guard.ended_while_loading) {
+            self.end_transaction(&mut guard, producer, committed);
+        }
         drop(guard);
         let took_ms = self.clock.monotonic_ms() - start_ms;
         let times = &self.meters.partition_load_time_ms;
@@ -148,6 +154,7 @@ impl GroupCoordinator {
         let was = std::mem::take(&mut guard.leadership.ownership);
         let groups = std::mem::take(&mut guard.groups);
         guard.open_transactions.clear();
+        guard.ended_while_loading.clear();
         drop(guard);
         if was != Ownership::Elsewhere {
             info!(

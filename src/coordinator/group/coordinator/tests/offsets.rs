@@ -329,3 +329,18 @@ async fn commits_within_a_transaction_are_refused_as_kafka_does() {
     let moved = commit(transactional_commit(GROUP, &[(0, 5)])).await;
     assert_eq!(moved, [ErrorCode::NotCoordinator]);
 }
+
+#[tokio::test]
+async fn a_marker_that_is_written_while_its_partition_is_loaded_is_not_missed() {
+    let world = World::new().await;
+    let coordinator = &world.coordinator;
+    coordinator
+        .commit_transactional_offsets(transactional_commit(GROUP, &[(0, 5)]))
+        .await;
+    coordinator.on_resignation(GROUP_PARTITION, Some(1));
+    // The load begins when this task waits for the first time.
+    coordinator.on_election(GROUP_PARTITION, 2);
+    coordinator.on_transaction_completed(77, &[GROUP_PARTITION], true);
+    world.loaded().await;
+    assert_eq!(world.fetch(GROUP, 0, true), Ok(Some(5)));
+}
