@@ -91,7 +91,6 @@ impl ReplicaListener for ReplicaHooks {
 /// What follows from changed configurations.
 pub(super) struct ConfigHooks {
     pub(super) log_manager: Arc<LogManager>,
-    pub(super) replicas: Arc<ReplicaManager>,
     pub(super) configs: Arc<DynamicConfigs>,
     pub(super) replicas: Arc<ReplicaManager>,
     pub(super) controller: ControllerHandle,

@@ -156,7 +156,6 @@ async fn start_on(
 
     let hooks = ConfigHooks {
         log_manager: log_manager.clone(),
-        replicas: replicas.clone(),
         configs: configs.clone(),
         replicas: replicas.clone(),
         controller: controller.clone(),

@@ -177,7 +177,7 @@ impl Partition {
             ));
         }
         let epoch = inner.state.leader_epoch();
-        let info = log.append_as_leader(records, epoch, origin, verification)?;
+        let info = log.append_verified_as_leader(records, epoch, origin, verification)?;
         let effects = Effects {
             log_end_advanced: !info.duplicate,
             high_watermark_advanced: inner.advance_high_watermark(now_ms, image),

@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use super::dir::{FailureChannel, LogDir};
 use super::fs::{Call, Faults, Fs, Verdict};
 use super::loader::{LoadParameters, load};
-use super::producer_state::Verification;
 use super::scheduler::Scheduler;
 use super::unified_log::{AppendOrigin, FetchIsolation, LogAppendInfo, LogContext, UnifiedLog};
 use crate::common::clock::ManualClock;
@@ -126,7 +125,7 @@ impl TestLog {
     /// Appends one batch as the leader.
     pub fn append(&self, records: Bytes, epoch: LeaderEpoch) -> LogAppendInfo {
         self.log
-            .append_as_leader(records, epoch, AppendOrigin::Client, &Verification::Off)
+            .append_as_leader(records, epoch, AppendOrigin::Client)
             .unwrap()
     }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::common::clock::ManualClock;
 use crate::common::ids::uuid_to_base64;
+use crate::log::FetchIsolation;
 use crate::log::checkpoint::clean_shutdown;
 use crate::log::testing::{NOW_MS, batch, captured, copy_dir};
 use crate::log::unified_log::AppendOrigin;
-use crate::log::{FetchIsolation, Verification};
 use crate::record::RecordBatches;
 
 fn open_with(
@@ -34,7 +34,7 @@ fn open(dirs: &[&Path]) -> Result<Arc<LogManager>, LogDirsError> {
 
 fn append(log: &UnifiedLog, count: usize) {
     for _ in 0..count {
-        log.append_as_leader(batch(1, NOW_MS, 10), 0, AppendOrigin::Client, &Verification::Off)
+        log.append_as_leader(batch(1, NOW_MS, 10), 0, AppendOrigin::Client)
             .unwrap();
     }
 }
@@ -263,7 +263,7 @@ fn a_deleted_log_is_renamed_at_once_and_removed_later() {
         "readers may finish"
     );
     let error = log
-        .append_as_leader(batch(1, NOW_MS, 1), 0, AppendOrigin::Client, &Verification::Off)
+        .append_as_leader(batch(1, NOW_MS, 1), 0, AppendOrigin::Client)
         .unwrap_err();
     assert_eq!(error.code, crate::common::error::ErrorCode::KafkaStorageError);
     drop(log.flush());

@@ -49,10 +49,21 @@ struct FollowerRecords<'a> {
 }
 
 impl UnifiedLog {
+    /// Appends what opens no transaction, or what nobody verifies: see
+    /// [`append_verified_as_leader`](Self::append_verified_as_leader).
+    pub fn append_as_leader(
+        &self,
+        records: Bytes,
+        epoch: LeaderEpoch,
+        origin: AppendOrigin,
+    ) -> Result<LogAppendInfo, AppendError> {
+        self.append_verified_as_leader(records, epoch, origin, &Verification::Off)
+    }
+
     /// Validates, assigns offsets, appends. `records` is what the client or coordinator sent. Everything that
     /// looks at the records is done before the log is locked: neither offset nor epoch lies under the CRC. `verification` is
     /// looked at if the batch begins a transaction.
-    pub fn append_as_leader(
+    pub fn append_verified_as_leader(
         &self,
         records: Bytes,
         epoch: LeaderEpoch,

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::*;
 use crate::common::error::ErrorCode;
-use crate::log::Verification;
 use crate::log::testing::{CLEAN, NOW_MS, Opening, TestLog, UNCLEAN, batch, leader_batch};
 use crate::record::{BatchBuilder, ControlRecordType, EndTransactionMarker};
 
@@ -436,7 +435,7 @@ fn end(test: &TestLog, control_type: ControlRecordType) {
     };
     let records = BatchBuilder::end_transaction_marker(marker, 7, 0, NOW_MS);
     test.log
-        .append_as_leader(records, 0, AppendOrigin::Coordinator, &Verification::Off)
+        .append_as_leader(records, 0, AppendOrigin::Coordinator)
         .unwrap();
 }
 
@@ -520,7 +519,7 @@ fn an_idempotent_producer_is_recognised_after_a_restart() {
     );
     let gap = test
         .log
-        .append_as_leader(batch(9), 0, AppendOrigin::Client, &Verification::Off)
+        .append_as_leader(batch(9), 0, AppendOrigin::Client)
         .unwrap_err();
     assert_eq!(gap.code, ErrorCode::OutOfOrderSequenceNumber);
     test.log.close().unwrap();
@@ -547,7 +546,7 @@ fn a_closed_log_is_trimmed_and_takes_no_more() {
     assert_eq!((length(".index"), length(".timeindex")), (8, 12));
     let error = test
         .log
-        .append_as_leader(batch(1, NOW_MS, 1), 0, AppendOrigin::Client, &Verification::Off)
+        .append_as_leader(batch(1, NOW_MS, 1), 0, AppendOrigin::Client)
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::KafkaStorageError);
     assert!(test.failures.take().is_empty(), "closing is no failure");
@@ -570,9 +569,7 @@ fn a_failed_write_takes_the_dir_offline_and_moves_nothing() {
         let mut acknowledged = 0;
         let failed = (0..9).any(|i| {
             let records = batch(1, NOW_MS + i, 200);
-            let result = test
-                .log
-                .append_as_leader(records, 0, AppendOrigin::Client, &Verification::Off);
+            let result = test.log.append_as_leader(records, 0, AppendOrigin::Client);
             acknowledged += i64::from(result.is_ok());
             test.scheduler.run_due();
             result.is_err()
