@@ -41,6 +41,13 @@ impl AppendEntry {
     }
 }
 
+/// See [`AppendEntry::new`].
+impl From<(TopicPartition, Bytes)> for AppendEntry {
+    fn from((partition, records): (TopicPartition, Bytes)) -> Self {
+        Self::new(partition, records)
+    }
+}
+
 /// Records that were appended and must still reach the followers.
 struct Awaited {
     /// Which result.
@@ -65,19 +72,20 @@ impl ReplicaManager {
         required_acks: i16,
         origin: AppendOrigin,
         internal_topics_allowed: bool,
-        entries: Vec<AppendEntry>,
+        entries: Vec<impl Into<AppendEntry>>,
     ) -> Vec<(TopicPartition, AppendResult)> {
         if !(-1..=1).contains(&required_acks) {
             let error = refused(ErrorCode::InvalidRequiredAcks, format!("acks is {required_acks}"));
             return entries
                 .into_iter()
-                .map(|entry| (entry.partition, Err(error.clone())))
+                .map(|entry| (entry.into().partition, Err(error.clone())))
                 .collect();
         }
         let image = self.metadata.image();
         let mut awaited = Vec::new();
         let mut results = Vec::with_capacity(entries.len());
         for entry in entries {
+            let entry: AppendEntry = entry.into();
             let name = entry.partition.clone();
             let internal = INTERNAL_TOPICS.contains(&&*name.topic);
             let appended = if internal && !internal_topics_allowed {

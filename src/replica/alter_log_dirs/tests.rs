@@ -17,7 +17,7 @@ use crate::log::testing::{NOW_MS, batch, leader_batch};
 use crate::log::{AppendOrigin, FetchIsolation, LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
-use crate::replica::{AppendEntry, LeaderAndIsrUpdate, PartitionUpdate, ReplicaManager};
+use crate::replica::{LeaderAndIsrUpdate, PartitionUpdate, ReplicaManager};
 
 const TOPIC_ID: TopicId = TopicId::from_u128(7);
 
@@ -127,7 +127,7 @@ impl Broker {
 
     async fn append(&self, count: usize) {
         for _ in 0..count {
-            let entries = vec![AppendEntry::new(name(), batch(1, NOW_MS, 100))];
+            let entries = vec![(name(), batch(1, NOW_MS, 100))];
             let timeout = Duration::from_secs(1);
             let results = self
                 .replicas
