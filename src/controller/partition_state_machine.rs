@@ -77,6 +77,20 @@ pub enum StateChangeError {
 /// New leaders and ISRs, or why there are none, by partition.
 pub type ElectedLeaders = BTreeMap<TopicPartition, Result<LeaderAndIsr, StateChangeError>>;
 
+/// The states of partitions, or why they cannot be changed.
+pub(super) type PartitionStates = Vec<(TopicPartition, Result<LeaderAndIsr, StateChangeError>)>;
+
+/// Where the state is taken from that a change begins with. Every change is written on condition of the version it began
+/// with, so the context, which has what we wrote or read last, does at first: nobody else writes but brokers older than
+/// 2.7. Kafka reads every time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StateSource {
+    /// What is not known there is read.
+    Context,
+    /// After a write that was refused.
+    ZooKeeper,
+}
+
 impl Controller {
     /// At the start of a term: the states as leaders and live brokers imply them.
     pub(super) fn initialize_partition_states(&mut self) {
@@ -222,11 +236,13 @@ impl Controller {
         batch: &mut BrokerRequestBatch,
     ) -> Result<ElectedLeaders, ControllerError> {
         let mut results = ElectedLeaders::new();
-        let mut remaining = partitions;
+        let (mut remaining, mut source) = (partitions, StateSource::Context);
         while !remaining.is_empty() {
+            let states = self.partition_states(&remaining, source).await?;
             remaining = self
-                .elect_leaders_once(&remaining, strategy, batch, &mut results)
+                .elect_leaders_once(states, strategy, batch, &mut results)
                 .await?;
+            source = StateSource::ZooKeeper;
         }
         Ok(results)
     }
@@ -234,13 +250,13 @@ impl Controller {
     /// One round; returns the partitions to be tried again.
     async fn elect_leaders_once(
         &mut self,
-        partitions: &[TopicPartition],
+        found: PartitionStates,
         strategy: ElectionStrategy,
         batch: &mut BrokerRequestBatch,
         results: &mut ElectedLeaders,
     ) -> Result<Vec<TopicPartition>, ControllerError> {
-        let mut states = Vec::with_capacity(partitions.len());
-        for (partition, state) in self.read_partition_states(partitions).await? {
+        let mut states = Vec::with_capacity(found.len());
+        for (partition, state) in found {
             match state {
                 Ok(state) => states.push((partition, state)),
                 Err(error) => drop(results.insert(partition, Err(error))),
@@ -303,16 +319,34 @@ impl Controller {
         result
     }
 
-    /// Reads states that this controller may change: present, readable, not from a newer controller.
-    pub(super) async fn read_partition_states(
+    /// States that this controller may change: present, readable, not from a newer controller.
+    pub(super) async fn partition_states(
         &self,
         partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Result<LeaderAndIsr, StateChangeError>)>, ControllerError> {
-        let mut found = cluster::partition_states(self.zk.store(), partitions).await?;
+        source: StateSource,
+    ) -> Result<PartitionStates, ControllerError> {
+        let epoch = self.context.epoch;
+        let known = |partition: &TopicPartition| match source {
+            StateSource::Context => self.context.leadership(partition).cloned(),
+            StateSource::ZooKeeper => None,
+        };
+        let known: BTreeMap<_, _> = partitions
+            .iter()
+            .filter_map(|partition| {
+                Some((
+                    partition,
+                    known(partition).filter(|s| s.controller_epoch <= epoch)?,
+                ))
+            })
+            .collect();
+        let unknown = partitions.iter().filter(|p| !known.contains_key(p)).cloned();
+        let unknown: Vec<_> = unknown.collect();
+        let mut found = cluster::partition_states(self.zk.store(), &unknown).await?;
         let judge = |partition: &TopicPartition| {
-            let state = match found.remove(partition) {
+            let state = known.get(partition).cloned().or_else(|| found.remove(partition));
+            let state = match state {
                 None => Err(StateChangeError::NoState),
-                Some(s) if s.controller_epoch > self.context.epoch => {
+                Some(s) if s.controller_epoch > epoch => {
                     Err(StateChangeError::NewerController(s.controller_epoch))
                 }
                 Some(s) => Ok(s.leader_and_isr),

@@ -20,6 +20,7 @@ use super::context::PartitionAndReplica;
 use super::election::ElectionStrategy;
 use super::event::{ControllerEvent, Reply};
 use super::kafka_controller::{Controller, ControllerError};
+use super::partition_state_machine::StateSource;
 use super::replica_state_machine::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
@@ -388,7 +389,7 @@ impl Controller {
     ) -> Result<(), ControllerError> {
         loop {
             let mut read = self
-                .read_partition_states(std::slice::from_ref(partition))
+                .partition_states(std::slice::from_ref(partition), StateSource::ZooKeeper)
                 .await?;
             let state = match read.pop() {
                 Some((_, Ok(state))) => state.new_epoch(),

@@ -18,7 +18,7 @@ use tracing::{error, info, trace};
 use super::broker_request_batch::BrokerRequestBatch;
 use super::context::PartitionAndReplica;
 use super::kafka_controller::{Controller, ControllerError};
-use super::partition_state_machine::StateChangeError;
+use super::partition_state_machine::{StateChangeError, StateSource};
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
 
@@ -261,10 +261,10 @@ impl Controller {
         partitions: Vec<TopicPartition>,
     ) -> Result<BTreeMap<TopicPartition, LeaderAndIsr>, ControllerError> {
         let mut finished = BTreeMap::new();
-        let mut remaining = partitions;
+        let (mut remaining, mut source) = (partitions, StateSource::Context);
         while !remaining.is_empty() {
             let mut updates = Vec::new();
-            for (partition, state) in self.read_partition_states(&remaining).await? {
+            for (partition, state) in self.partition_states(&remaining, source).await? {
                 match state {
                     Ok(state) if state.isr.contains(&broker) => {
                         updates.push((partition, without_replica(&state, broker)));
@@ -282,7 +282,7 @@ impl Controller {
                     Err(error) => self.log_failed_removal(&partition, broker, &StateChangeError::Zk(error)),
                 }
             }
-            remaining = written.to_retry;
+            (remaining, source) = (written.to_retry, StateSource::ZooKeeper);
         }
         for (partition, state) in &finished {
             self.adopt_leadership(partition, state);
