@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::checkpoint::CleanerCheckpoint;
-use super::cleaner::{Cleaner, Watch};
+use super::clean::{Cleaner, Watch};
 use super::error::CleanError;
 use super::metrics::uncleanable_partition;
 use super::quarantine::{Quarantine, Quarantined};

@@ -4,7 +4,7 @@
 //! One is our own: `uncleanable-partition`, a 1 for each partition that could not be cleaned, with topic, partition,
 //! log dir and the reason as tags.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::LogCleaner;
@@ -76,10 +76,10 @@ fn per_dir(
     manager: &Arc<LogManager>,
     metrics: &Registry,
     name: &str,
-    dir: &PathBuf,
-    value: fn(&LogCleaner, &PathBuf) -> f64,
+    dir: &Path,
+    value: fn(&LogCleaner, &Path) -> f64,
 ) {
-    let (weak, path) = (Arc::downgrade(manager), dir.clone());
+    let (weak, path) = (Arc::downgrade(manager), dir.to_path_buf());
     metrics.gauge(of_manager(name).tag("logDirectory", dir.display()), move || {
         weak.upgrade()
             .map_or(0.0, |manager| value(manager.cleaner(), &path))

@@ -5,7 +5,7 @@
 //!
 //! 1. [`manager`] picks the filthiest log ([`selection`]): `[first dirty, first uncleanable)` is what was never
 //!    cleaned and may be.
-//! 2. [`cleaner`] reads that range and notes the last offset of each key in the [`offset_map`].
+//! 2. [`clean`] reads that range and notes the last offset of each key in the [`offset_map`].
 //! 3. From the start of the log on it groups segments that fit into one, reads them again and writes what
 //!    survives ([`filter`], [`transactions`]) to new segments ([`output`]) under names with `.cleaned`.
 //! 4. Each group is swapped in by [`UnifiedLog::replace_segments`](super::unified_log), crash-safe.
@@ -25,7 +25,7 @@
 //! Everything but [`thread`] is driven by its caller and a [`Clock`](crate::common::clock::Clock).
 
 pub mod checkpoint;
-pub mod cleaner;
+pub mod clean;
 pub mod config;
 pub mod error;
 pub mod filter;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::checkpoint::CleanerCheckpoint;
-use super::cleaner::Cleaner;
+use super::clean::Cleaner;
 use super::config::CleanerConfig;
 use super::manager::{CleanerDir, CleanerManager, Round, Worker};
 use crate::common::ids::{Offset, ProducerId, TopicPartition};

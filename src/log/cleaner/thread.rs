@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::cleaner::Cleaner;
+use super::clean::Cleaner;
 use super::config::CleanerConfig;
 use super::manager::{CleanerManager, Worker};
 use super::stats::{CleanerStats, PreCleanStats};

@@ -58,8 +58,7 @@ impl LogManager {
     pub fn checkpointed_high_watermark(&self, partition: &TopicPartition) -> Option<Offset> {
         let log = self.get_log(partition)?;
         let managed = self.managed(log.log_dir())?;
-        let found = managed.high_watermarks.lock().get(partition).copied();
-        found
+        managed.high_watermarks.lock().get(partition).copied()
     }
 
     /// Writes `replication-offset-checkpoint` of every live dir. A log that is not in `high_watermarks` keeps the

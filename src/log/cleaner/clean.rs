@@ -183,7 +183,7 @@ impl Cleaner {
                 return Ok(Put::Noted);
             }
             let mut batches = RecordBatches::new(bytes);
-            while let Some(batch) = batches.next() {
+            for batch in batches.by_ref() {
                 let batch = batch.map_err(|e| uncleanable(source, &e.reason))?;
                 let (map, scratch) = (&mut self.map, &mut self.scratch);
                 let noted = map_batch(map, scratch, &batch, start, transactions, &mut pass.stats);
