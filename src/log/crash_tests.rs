@@ -3,14 +3,17 @@
 //! that dies within a step must come back with what both sides of that step have, and nothing that neither has.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::error::AppendError;
-use super::fs::Fs;
-use super::testing::{self, CLEAN, Dying, NOW_MS, Opening, TestLog, UNCLEAN, batch};
+use super::fs::{Call, Fs};
+use super::testing::{self, CLEAN, Dying, FailingOnce, NOW_MS, Opening, TestLog, UNCLEAN, batch};
 use super::unified_log::{AppendOrigin, FetchIsolation};
+use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, Offset};
 use crate::config::LogConfig;
 use crate::record::{BatchBuilder, RecordBatches};
@@ -329,4 +332,155 @@ fn truncation_survives_death_at_any_call() {
     ];
     let deaths = die_everywhere(&config(), &partial) + die_everywhere(&config(), &to_new_start);
     assert!(deaths > 1500, "{deaths}");
+}
+
+/// What must be true after one call failed on a disk that works otherwise: the dir is offline, nothing is written any
+/// more, and what was acknowledged is there after a restart. False if no call failed.
+fn fail_once(fs: Fs, case: &str) -> bool {
+    let config = LogConfig {
+        flush_messages: 2,
+        ..config()
+    };
+    let root = testing::root();
+    drop(TestLog::open(Arc::clone(&root), config.clone(), CLEAN, Fs::default()).unwrap());
+    let opening = Opening {
+        recovery_point: 0,
+        ..CLEAN
+    };
+    let Ok(test) = TestLog::open(Arc::clone(&root), config.clone(), opening, fs) else {
+        return true;
+    };
+    let mut clock = NOW_MS;
+    let mut acknowledged = 0;
+    let failed = (0..15).any(|i| {
+        let result = take(&test, [Step::Lead(0, 1), Step::Follow(0, 1)][i % 2], &mut clock);
+        acknowledged += Offset::from(result.is_ok());
+        result.is_err()
+    });
+    if !failed && test.failures.take().is_empty() {
+        return false;
+    }
+    assert!(test.log.log_dir().is_offline(), "{case}");
+    let lengths = || -> Vec<u64> {
+        let length = |name: &String| std::fs::metadata(test.path().join(name)).unwrap().len();
+        test.files().iter().map(length).collect()
+    };
+    let before = lengths();
+    let error = take(&test, Step::Lead(0, 1), &mut clock).unwrap_err();
+    assert_eq!(error.code, ErrorCode::KafkaStorageError, "{case}");
+    assert!(test.log.read(0, 1, FetchIsolation::LogEnd, true).is_err());
+    assert!(test.log.flush().is_err() && test.log.close().is_err());
+    assert_eq!(lengths(), before, "{case}: written to after a failure");
+    let recovery_point = test.log.recovery_point();
+    drop(test);
+    let opening = Opening {
+        recovery_point,
+        ..UNCLEAN
+    };
+    let test = TestLog::open(root, config, opening, Fs::default()).unwrap();
+    let found = content(&test, 0);
+    assert!(
+        found.len() as Offset >= acknowledged,
+        "{case}: {acknowledged} acknowledged, {found:?}"
+    );
+    assert!(found.keys().copied().eq(0..found.len() as Offset), "{case}");
+    true
+}
+
+#[test]
+fn a_full_disk_takes_the_dir_offline_and_keeps_what_was_acknowledged() {
+    let writes = |call| matches!(call, Call::Write(_) | Call::SetLength | Call::Open);
+    let mut calls = 0;
+    while fail_once(
+        FailingOnce::after(calls, writes, ErrorKind::StorageFull),
+        &format!("full at {calls}"),
+    ) {
+        calls += 1;
+    }
+    assert!(calls > 50, "{calls}");
+}
+
+#[test]
+fn a_failed_fsync_takes_the_dir_offline_and_keeps_what_was_acknowledged() {
+    let syncs = |call| call == Call::Sync;
+    let mut calls = 0;
+    while fail_once(
+        FailingOnce::after(calls, syncs, ErrorKind::Other),
+        &format!("fsync {calls}"),
+    ) {
+        calls += 1;
+    }
+    assert!(calls > 30, "{calls}");
+}
+
+fn steps() -> impl Strategy<Value = Vec<(Step, bool)>> {
+    let step = prop_oneof![
+        4 => (0..3, 1..6usize).prop_map(|(epoch, count)| Step::Lead(epoch, count)),
+        4 => (0..3, 1..6usize).prop_map(|(epoch, count)| Step::Follow(epoch, count)),
+        1 => Just(Step::Commit),
+        1 => Just(Step::Roll),
+        1 => Just(Step::Flush),
+        2 => (0..60i64).prop_map(Step::MoveStart),
+        1 => Just(Step::Retain(0)),
+        1 => Just(Step::Tick),
+        2 => (0..60i64).prop_map(Step::Truncate),
+        1 => (0..60i64).prop_map(Step::TruncateFully),
+        1 => Just(Step::Close),
+    ];
+    // With each: whether the next restart, if any, finds the recovery point in its checkpoint.
+    prop::collection::vec((step, any::<bool>()), 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// A log, stopped and killed again and again, against a map. Closing is a clean restart, flushing a kill.
+    #[test]
+    fn any_history_leaves_what_a_map_would_hold(history in steps()) {
+        let mut test = TestLog::new(LogConfig { retention_ms: -1, ..config() });
+        let (mut model, mut start, mut clock) = (Content::new(), 0, NOW_MS);
+        for (i, (step, is_checkpointed)) in history.into_iter().enumerate() {
+            let end = test.log.log_end_offset();
+            let before = clock;
+            // Epochs never fall.
+            let step = match step {
+                Step::Lead(_, count) => Step::Lead(i as LeaderEpoch, count),
+                Step::Follow(_, count) => Step::Follow(i as LeaderEpoch, count),
+                step => step,
+            };
+            let result = take(&test, step, &mut clock);
+            match step {
+                Step::Lead(..) | Step::Follow(..) => {
+                    model.extend((end..).zip(before + 1..=clock));
+                }
+                Step::MoveStart(to) if result.is_ok() => start = start.max(to),
+                Step::Truncate(to) => {
+                    model.split_off(&to);
+                    if to < end {
+                        start = start.min(to);
+                    }
+                }
+                Step::TruncateFully(to) => {
+                    model.clear();
+                    start = to;
+                }
+                _ => {}
+            }
+            prop_assert!(result.is_ok() || matches!(step, Step::MoveStart(_)), "{step:?}: {result:?}");
+            let opening = Opening {
+                clean: matches!(step, Step::Close),
+                recovery_point: if is_checkpointed { test.log.recovery_point() } else { 0 },
+                log_start_offset: start,
+            };
+            if matches!(step, Step::Close | Step::Flush) {
+                let end = test.log.log_end_offset();
+                test = test.reopen(opening);
+                prop_assert_eq!(test.log.log_end_offset(), end);
+            }
+            prop_assert_eq!(test.log.log_start_offset(), start);
+            // The batch in which the log starts may have been asked for by its first offset only.
+            let expected: Content = model.range(start..).map(|(k, v)| (*k, *v)).collect();
+            prop_assert_eq!(content(&test, start), expected);
+        }
+    }
 }

@@ -24,7 +24,7 @@ use super::error::{LogDirsError, LogError};
 use super::loader::{LoadParameters, load};
 use super::names::{PartitionDirKind, partition_dir_with_suffix};
 use super::scheduler::Scheduler;
-use super::unified_log::{LogContext, UnifiedLog};
+use super::unified_log::{LogContext, LogMetrics, UnifiedLog};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicId, TopicPartition};
 use crate::config::{BrokerConfig, LogConfig};
@@ -357,6 +357,7 @@ impl ManagedDir {
         logs: &LogTables,
         clock: &SharedClock,
         scheduler: &Arc<Scheduler>,
+        metrics: &Registry,
     ) -> Arc<Self> {
         let (fs, path) = (dir.fs().clone(), dir.path().to_owned());
         let file = |name| OffsetCheckpoint::new(&fs, &path, name);
@@ -374,6 +375,7 @@ impl ManagedDir {
                 dir: Arc::clone(&dir),
                 clock: Arc::clone(clock),
                 scheduler: Arc::clone(scheduler),
+                metrics: LogMetrics::new(metrics),
                 on_truncated: {
                     let me = Weak::clone(me);
                     Box::new(move |log| {
@@ -391,5 +393,7 @@ impl ManagedDir {
     }
 }
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,8 @@ mod split;
 pub mod unified_log;
 
 #[cfg(test)]
+mod corruption_tests;
+#[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -12,10 +12,11 @@ use super::dir::{FailureChannel, LogDir};
 use super::fs::{Call, Faults, Fs, Verdict};
 use super::loader::{LoadParameters, load};
 use super::scheduler::Scheduler;
-use super::unified_log::{AppendOrigin, FetchIsolation, LogAppendInfo, LogContext, UnifiedLog};
+use super::unified_log::{AppendOrigin, FetchIsolation, LogAppendInfo, LogContext, LogMetrics, UnifiedLog};
 use crate::common::clock::ManualClock;
 use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::config::LogConfig;
+use crate::metrics::Registry;
 use crate::record::{BatchBuilder, RecordBatches};
 
 /// When the clock of a [`TestLog`] starts.
@@ -95,6 +96,7 @@ impl TestLog {
             dir,
             clock: clock.clone(),
             scheduler: Arc::clone(&scheduler),
+            metrics: LogMetrics::new(&Registry::default()),
             on_truncated: Box::new(|_| {}),
         });
         let partition = TopicPartition::new("t", 0);
@@ -235,6 +237,41 @@ impl Faults for Dying {
                 Verdict::Cut(self.cut, error)
             }
             None => Verdict::Fail(error),
+        }
+    }
+}
+
+/// A disk on which one changing call fails, the others not: it was full for a moment, or lost a write. The write that
+/// fails has written a part of its bytes.
+pub struct FailingOnce {
+    left: Mutex<usize>,
+    matches: fn(Call) -> bool,
+    kind: std::io::ErrorKind,
+}
+
+impl FailingOnce {
+    /// Fails the call after `calls` of those that match.
+    pub fn after(calls: usize, matches: fn(Call) -> bool, kind: std::io::ErrorKind) -> Fs {
+        Fs::with_faults(Arc::new(Self {
+            left: Mutex::new(calls),
+            matches,
+            kind,
+        }))
+    }
+}
+
+impl Faults for FailingOnce {
+    fn before(&self, call: Call, _path: &Path) -> Verdict {
+        if !(self.matches)(call) {
+            return Verdict::Proceed;
+        }
+        let mut left = self.left.lock();
+        let is_due = *left == 0;
+        *left = left.wrapping_sub(1);
+        match (is_due, call) {
+            (false, _) => Verdict::Proceed,
+            (true, Call::Write(_)) => Verdict::Cut(13, self.kind.into()),
+            (true, _) => Verdict::Fail(self.kind.into()),
         }
     }
 }

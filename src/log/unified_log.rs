@@ -32,12 +32,14 @@ mod cleaning;
 mod high_watermark;
 mod lookup;
 mod maintenance;
+mod metrics;
 mod read;
 mod roll;
 mod truncate;
 
 pub use append::{AppendOrigin, LogAppendInfo};
 pub use cleaning::{CleaningView, LastRecord, Replacement};
+pub use metrics::LogMetrics;
 pub use read::{FetchDataInfo, FetchIsolation};
 
 /// What all logs of a log dir share.
@@ -48,6 +50,8 @@ pub struct LogContext {
     pub clock: SharedClock,
     /// Where fsync after a roll and the removal of files are done.
     pub scheduler: Arc<Scheduler>,
+    /// Where figures about the logs go.
+    pub metrics: LogMetrics,
     /// Called when a recovery point may have gone back, or a segment that may have been cleaned was cut: the
     /// checkpoints must not stay ahead.
     pub on_truncated: Box<dyn Fn(&UnifiedLog) + Send + Sync>,
@@ -169,6 +173,7 @@ impl UnifiedLog {
         if epochs_changed {
             log.flush_epochs_later();
         }
+        log.register_metrics(&log.path());
         log
     }
 

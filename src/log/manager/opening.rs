@@ -74,7 +74,15 @@ pub(super) fn open(
     let failures = Arc::new(FailureChannel::default());
     let scheduler = Scheduler::new(Arc::clone(&clock));
     let logs = LogTables::default();
-    let dirs = lock_dirs(&config.log_dirs, &fs, &failures, &logs, &clock, &scheduler)?;
+    let dirs = lock_dirs(
+        &config.log_dirs,
+        &fs,
+        &failures,
+        &logs,
+        &clock,
+        &scheduler,
+        metrics,
+    )?;
     let cleaner_dir = |managed: &Arc<ManagedDir>| CleanerDir {
         dir: Arc::clone(&managed.dir),
         checkpoint: Arc::clone(&managed.cleaner_checkpoint),
@@ -131,6 +139,7 @@ fn lock_dirs(
     logs: &LogTables,
     clock: &SharedClock,
     scheduler: &Arc<Scheduler>,
+    metrics: &Registry,
 ) -> Result<Vec<Arc<ManagedDir>>, LogDirsError> {
     if paths.is_empty() {
         return Err(LogDirsError("log.dirs names no directory".to_owned()));
@@ -155,7 +164,7 @@ fn lock_dirs(
                 None
             }
         };
-        dirs.push(ManagedDir::new(dir, lock, logs, clock, scheduler));
+        dirs.push(ManagedDir::new(dir, lock, logs, clock, scheduler, metrics));
     }
     Ok(dirs)
 }

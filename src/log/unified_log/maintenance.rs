@@ -207,9 +207,13 @@ impl UnifiedLog {
         self.ensure_open(&writer)?;
         let dir = &self.context.dir;
         writer.closed = close;
+        self.unregister_metrics(&writer.path);
         dir.check(self.epochs.move_dir(to, || dir.fs().rename(&writer.path, to)))?;
         dir.check(dir.fs().sync_dir(dir.path()))?;
         writer.path = to.to_owned();
+        if !close {
+            self.register_metrics(to);
+        }
         writer.producers.set_dir(to);
         for segment in self.view.lock().segments.iter() {
             segment.set_dir(to);
@@ -222,7 +226,10 @@ impl UnifiedLog {
 
     /// Stops all writing and lets go of every file, writing nothing: the log dir has failed.
     pub fn abandon(&self) {
-        self.writer.lock().closed = true;
+        let mut writer = self.writer.lock();
+        writer.closed = true;
+        self.unregister_metrics(&writer.path);
+        drop(writer);
         for segment in self.view.lock().segments.iter() {
             segment.release();
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
@@ -150,8 +151,16 @@ impl UnifiedLog {
             segments.retain(|s| s.base_offset() < offset);
             (segments, view.truncations)
         };
+        let clock = &self.context.clock;
         for segment in &segments {
-            match segment.sync(dir.fs()) {
+            let begun_ms = clock.monotonic_ms();
+            let synced = segment.sync(dir.fs());
+            let took_ms = clock.monotonic_ms().saturating_sub(begun_ms);
+            self.context
+                .metrics
+                .flush
+                .update(Duration::from_millis(took_ms.max(0) as u64));
+            match synced {
                 // Deleted meanwhile by retention, a truncation, or with the whole log.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && !self.has_segment(segment) => {}
                 result => dir.check(result)?,
