@@ -52,7 +52,8 @@ async fn offsets(cluster: &Cluster, topic: &str) -> Result<Vec<i64>> {
 }
 
 async fn wait_for_offsets(cluster: &Cluster, topic: &str, expected: &[i64]) -> Result<()> {
-    let reached = wait_for(&format!("offsets {expected:?}"), PATIENCE, || async {
+    let what = format!("offsets {expected:?}");
+    let reached = wait_for(&what, PATIENCE, || async {
         let found = offsets(cluster, topic).await.ok()?;
         (found == expected).then_some(())
     });
