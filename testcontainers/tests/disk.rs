@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use barnabas_testcontainers::load::{Load, assert_nothing_lost, read_all};
+use barnabas_testcontainers::load::{Load, assert_nothing_lost, assert_nothing_twice, read_all};
 use barnabas_testcontainers::tools::{DUMP_LOG_SEGMENTS, kafka_tool};
 use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Cluster, Kind};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
 
 /// A segment that a Kafka user once published.
@@ -65,15 +65,7 @@ async fn logs_survive_a_clean_stop_and_kill_9_and_kafkas_own_tool_reads_them() -
             cluster.brokers[0].stop().await?;
             dump_log_segments(&cluster).await?;
         } else {
-            cluster.brokers[0].kill()?;
-            let connect = cluster.zookeeper_connect();
-            wait_for("the old session to expire", Duration::from_secs(30), || async {
-                let node = barnabas_testcontainers::tools::zk_get(&connect, "/brokers/ids/0")
-                    .await
-                    .ok()?;
-                node.is_none().then_some(())
-            })
-            .await?;
+            kill(&mut cluster).await?;
         }
         cluster.brokers[0].start().await?;
         cluster
@@ -155,4 +147,155 @@ async fn a_log_directory_moves_between_kafka_and_barnabas_and_back() -> Result<(
         );
     }
     Ok(())
+}
+
+/// kill -9, and wait until ZooKeeper has forgotten the broker.
+async fn kill(cluster: &mut Cluster) -> Result<()> {
+    cluster.brokers[0].kill()?;
+    let connect = cluster.zookeeper_connect();
+    wait_for("the old session to expire", Duration::from_secs(30), || async {
+        let node = barnabas_testcontainers::tools::zk_get(&connect, "/brokers/ids/0")
+            .await
+            .ok()?;
+        node.is_none().then_some(())
+    })
+    .await
+}
+
+/// What a crash may leave behind the last batch of an active segment: the beginning of another one.
+fn tear_last_segment(cluster: &Cluster, partition: &str) -> Result<()> {
+    let dir = cluster.brokers[0].log_dir().join(partition);
+    let mut logs = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|suffix| suffix == "log") {
+            logs.push(path);
+        }
+    }
+    let last = logs.iter().max().context("a partition has a segment")?;
+    let mut bytes = std::fs::read(last)?;
+    ensure!(bytes.len() > 100, "{} has no batch to copy", last.display());
+    bytes.extend_from_within(..70);
+    std::fs::write(last, bytes)?;
+    Ok(())
+}
+
+/// A broker of one kind is killed while it writes; one of the other kind starts on its directory, whose last
+/// segments were torn on top, serves all that was acknowledged, and leaves indexes that are sound.
+async fn takes_over_from_a_killed_broker(killed: Kind, heir: Kind) -> Result<()> {
+    let mut cluster = Cluster::start(&[killed]).await?;
+    let config = [("segment.bytes", "20000"), ("index.interval.bytes", "500")];
+    cluster.create_topic("kept", 2, 1, &config).await?;
+    let load = Load::start(&cluster.client(), "kept", 50, true)?;
+    load.wait_for_more(2000).await?;
+    let written = load.stop().await?;
+    kill(&mut cluster).await?;
+    for partition in ["kept-0", "kept-1"] {
+        tear_last_segment(&cluster, partition)?;
+    }
+    cluster.brokers[0].become_kind(heir);
+    cluster.brokers[0].start().await?;
+    cluster
+        .wait_for_isr(0, "kept", 1, Duration::from_secs(30))
+        .await?;
+    let contents = read_all(&cluster.client(), "kept").await?;
+    assert_nothing_lost(&written, &contents)?;
+    assert_nothing_twice(&contents)?;
+    // It goes on where the other one stopped.
+    let load = Load::start(&cluster.client(), "kept", 20, true)?;
+    load.wait_for_more(500).await?;
+    load.stop().await?;
+    cluster.brokers[0].stop().await?;
+    dump_log_segments(&cluster).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_serves_the_directory_of_a_barnabas_that_was_killed() -> Result<()> {
+    takes_over_from_a_killed_broker(Kind::Barnabas, Kind::ApacheKafka).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn barnabas_serves_the_directory_of_a_kafka_that_was_killed() -> Result<()> {
+    takes_over_from_a_killed_broker(Kind::ApacheKafka, Kind::Barnabas).await
+}
+
+/// Six transactions of five records each, every other one aborted, then a record outside of any. Returns the values
+/// that were committed.
+async fn write_transactions(cluster: &Cluster, round: usize) -> Result<Vec<String>> {
+    let mut client = cluster.client();
+    tokio::task::spawn_blocking(move || {
+        let timeout = Duration::from_secs(40);
+        let plain: BaseProducer = client.create()?;
+        let producer: BaseProducer = client.set("transactional.id", "mover").create()?;
+        producer.init_transactions(timeout)?;
+        let mut committed = Vec::new();
+        for transaction in 0..6 {
+            producer.begin_transaction()?;
+            let values: Vec<_> = (0..5)
+                .map(|record| format!("{round}.{transaction}.{record}"))
+                .collect();
+            for value in &values {
+                let record = BaseRecord::<(), _>::to("ledger").partition(0).payload(value);
+                producer.send(record).map_err(|(error, _)| error)?;
+            }
+            producer.flush(timeout)?;
+            if transaction % 2 == 0 {
+                producer.commit_transaction(timeout)?;
+                committed.extend(values);
+            } else {
+                producer.abort_transaction(timeout)?;
+            }
+        }
+        // The reader counts up to the log's end, where it does not see markers.
+        let last = format!("{round}.end");
+        let record = BaseRecord::<(), _>::to("ledger").partition(0).payload(&last);
+        plain.send(record).map_err(|(error, _)| error)?;
+        plain.flush(timeout)?;
+        committed.push(last);
+        Ok(committed)
+    })
+    .await?
+}
+
+/// Transactions that one kind of broker has seen through are read alike from the other kind, whether the first one
+/// stopped or was killed: `writers` take turns, each writing and then passing its directory on.
+async fn transactions_move(writers: [Kind; 2], readers: [Kind; 2]) -> Result<()> {
+    let mut cluster = Cluster::start(&[writers[0]]).await?;
+    cluster.create_topic("ledger", 1, 1, &[]).await?;
+    let mut expected = Vec::new();
+    for (round, (writer, reader)) in writers.into_iter().zip(readers).enumerate() {
+        if round > 0 {
+            cluster.brokers[0].stop().await?;
+            cluster.brokers[0].become_kind(writer);
+            cluster.brokers[0].start().await?;
+            cluster
+                .wait_for_isr(0, "ledger", 1, Duration::from_secs(30))
+                .await?;
+        }
+        expected.extend(write_transactions(&cluster, round).await?);
+        match round {
+            0 => drop(cluster.brokers[0].stop().await?),
+            _ => kill(&mut cluster).await?,
+        }
+        cluster.brokers[0].become_kind(reader);
+        cluster.brokers[0].start().await?;
+        cluster
+            .wait_for_isr(0, "ledger", 1, Duration::from_secs(30))
+            .await?;
+        let contents = read_all(&cluster.client(), "ledger").await?;
+        let read: Vec<_> = contents[&0]
+            .iter()
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+            .collect();
+        ensure!(
+            read == expected,
+            "round {round}, {writer:?} to {reader:?}: {read:?}\ninstead of {expected:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_that_kafka_saw_through_are_read_from_barnabas() -> Result<()> {
+    transactions_move([Kind::ApacheKafka; 2], [Kind::Barnabas; 2]).await
 }

@@ -226,6 +226,7 @@ async fn write_everything(cluster: &Cluster) -> Result<()> {
             .set("compression.type", codec)
             .set("enable.idempotence", idempotent.to_string())
             .set("linger.ms", "5")
+            .set("batch.size", "4000")
             .create()?;
         let mut flying = Vec::new();
         for number in 0..300 {
