@@ -72,7 +72,7 @@ pub fn assign_replicas(
     };
     if replicas > brokers.len() {
         let message = format!(
-            "replication factor {replicas} is larger than the number of brokers, {}",
+            "Replication factor: {replicas} larger than available brokers: {}.",
             brokers.len()
         );
         return Err(AdminError::new(ErrorCode::InvalidReplicationFactor, message));

@@ -248,7 +248,7 @@ impl AdminManager {
 fn exists(name: &str) -> AdminError {
     AdminError::new(
         ErrorCode::TopicAlreadyExists,
-        format!("topic '{name}' already exists"),
+        format!("Topic '{name}' already exists."),
     )
 }
 

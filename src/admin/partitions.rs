@@ -138,8 +138,11 @@ fn plan(
     };
     if request.count <= present {
         let message = match request.count == present {
-            true => format!("topic already has {present} partitions"),
-            false => format!("topic has {present} partitions, and none can be taken away"),
+            true => format!("Topic already has {present} partitions."),
+            false => format!(
+                "Topic currently has {present} partitions, which is higher than the requested {}.",
+                request.count
+            ),
         };
         return Err(AdminError::new(ErrorCode::InvalidPartitions, message));
     }

@@ -155,7 +155,7 @@ impl Controller {
         for (partition, elected) in self.elect_leaders_as_asked(electable, election, trigger).await? {
             let result = elected.map(|state| state.leader).map_err(|error| {
                 warn!(%partition, ?election, %error, "cannot elect the leader that is asked for");
-                (error_code(&error, election), Some(error.to_string()))
+                (error_code(&error, election), Some(message(&partition, &error)))
             });
             results.insert(partition, result);
         }
@@ -213,4 +213,22 @@ fn error_code(error: &StateChangeError, election: ElectionType) -> ErrorCode {
         (_, ElectionType::Preferred) => ErrorCode::PreferredLeaderNotAvailable,
         (_, ElectionType::Unclean) => ErrorCode::EligibleLeadersNotAvailable,
     }
+}
+
+/// What the administrator's tool shows, in Kafka's words.
+fn message(partition: &TopicPartition, error: &StateChangeError) -> String {
+    let StateChangeError::NoEligibleLeader(strategy) = error else {
+        return error.to_string();
+    };
+    let strategy = match strategy {
+        ElectionStrategy::Offline { allow_unclean } => {
+            format!("OfflinePartitionLeaderElectionStrategy({allow_unclean})")
+        }
+        ElectionStrategy::Reassign => "ReassignPartitionLeaderElectionStrategy".to_owned(),
+        ElectionStrategy::PreferredReplica => "PreferredReplicaPartitionLeaderElectionStrategy".to_owned(),
+        ElectionStrategy::ControlledShutdown => {
+            "ControlledShutdownPartitionLeaderElectionStrategy".to_owned()
+        }
+    };
+    format!("Failed to elect leader for partition {partition} under strategy {strategy}")
 }

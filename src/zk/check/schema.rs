@@ -121,7 +121,11 @@ fn decode(schema: &str, data: &[u8]) -> Result<(), ZnodeError> {
 
 /// A version beyond those that Kafka 3.9 writes: somebody newer was here. Text is a version to `/cluster/id`.
 fn unknown_version(schema: &str, data: &[u8]) -> Option<String> {
-    let json: serde_json::Value = serde_json::from_slice(data).ok()?;
+    let json: serde_json::Value = match serde_json::from_slice(data) {
+        Ok(json) => json,
+        // Kafka takes some of these for empty.
+        Err(error) => return Some(format!("not JSON: {error}")),
+    };
     let version = json.get("version")?;
     let number = version
         .as_i64()

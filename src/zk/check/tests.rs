@@ -149,6 +149,7 @@ fn what_is_broken_is_named() {
             whole(r#"{"0":[1]}"#),
             "has the same topic id as t",
         ),
+        ("/config/topics/t", Some(r#"{"config":"#.into()), "not JSON"),
         ("/brokers/ids/1", Some("{}".into()), "is missing"),
         ("/brokers/ids/1", None, "/controller: broker 1 is not registered"),
         ("/brokers/ids/1", None, "leader 1 is not registered"),
