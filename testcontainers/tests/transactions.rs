@@ -334,7 +334,7 @@ async fn the_java_producer_writes_transactions_and_an_operator_aborts_a_hanging_
 }
 
 /// How many records go through a loop.
-const RECORDS: usize = 4000;
+const RECORDS: usize = 12_000;
 const WORKER: &str = "BARNABAS_ETL_WORKER";
 
 /// Not a test of its own: the client that consumes, transforms and produces, as a process that can be killed.
