@@ -1,5 +1,6 @@
 //! Replicas that leave this broker. Kafka 3.9: `ReplicaManager.stopReplicas`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
@@ -56,11 +57,21 @@ impl ReplicaManager {
         self.admit_controller(update.controller_epoch)?;
         let mut change = LeadershipChange::default();
         let mut codes = Vec::with_capacity(update.partitions.len());
+        let mut gone = HashSet::new();
         for stop in update.partitions {
             let stopped = self
                 .may_stop(&stop)
                 .and_then(|()| self.stop_replica(&stop, &mut change));
+            if stop.delete {
+                gone.insert(stop.topic_partition.topic.clone());
+            }
             codes.push((stop.topic_partition, stopped.err().unwrap_or(ErrorCode::None)));
+        }
+        if !gone.is_empty() {
+            for hosted in &self.partitions {
+                gone.remove(&hosted.key().topic);
+            }
+            gone.iter().for_each(|topic| self.topic_metrics.remove(topic));
         }
         self.tell_leadership_change(&change);
         Ok(codes)
@@ -89,13 +100,6 @@ impl ReplicaManager {
             self.log_dir_mover.remove(name);
             if let Some((_, HostedPartition::Online(partition))) = self.partitions.remove(name) {
                 partition.clear();
-            }
-            if !self
-                .partitions
-                .iter()
-                .any(|hosted| hosted.key().topic == name.topic)
-            {
-                self.topic_metrics.remove(&name.topic);
             }
             if INTERNAL_TOPICS.contains(&&*name.topic) {
                 let epoch = Some(stop.leader_epoch).filter(|&epoch| epoch >= 0);

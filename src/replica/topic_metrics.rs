@@ -90,22 +90,19 @@ impl TopicMetrics {
         self.topics.entry(topic.clone()).or_insert_with(new).clone()
     }
 
-    fn mark(&self, topic: &TopicName, events: u64, meter: impl Fn(&Meters) -> &Arc<Meter>) {
-        meter(&self.of(topic)).mark(events);
-        meter(&self.all).mark(events);
-    }
-
     /// Records of one partition were appended, or refused.
     pub(super) fn produced(&self, topic: &TopicName, appended: Option<&LogAppendInfo>) {
-        self.mark(topic, 1, |m| &m.produce_requests);
-        match appended {
-            Some(info) if !info.duplicate => {
-                let messages = u64::try_from(info.last_offset - info.first_offset + 1).unwrap_or(0);
-                self.mark(topic, messages, |m| &m.messages_in);
-                self.mark(topic, info.size as u64, |m| &m.bytes_in);
+        for meters in [&*self.of(topic), &self.all] {
+            meters.produce_requests.mark(1);
+            match appended {
+                Some(info) if !info.duplicate => {
+                    let messages = u64::try_from(info.last_offset - info.first_offset + 1).unwrap_or(0);
+                    meters.messages_in.mark(messages);
+                    meters.bytes_in.mark(info.size as u64);
+                }
+                Some(_) => {}
+                None => meters.failed_produce_requests.mark(1),
             }
-            Some(_) => {}
-            None => self.mark(topic, 1, |m| &m.failed_produce_requests),
         }
     }
 
@@ -121,21 +118,23 @@ impl TopicMetrics {
         partitions: &[FetchPartition],
         data: &[FetchPartitionData],
     ) {
-        for (wanted, data) in partitions.iter().zip(data) {
-            let topic = &wanted.topic_partition.topic;
+        let with_data = partitions.iter().zip(data).filter(|(_, data)| data.size() > 0);
+        for (wanted, data) in with_data {
+            let bytes = data.size() as u64;
             if params.is_from_follower() {
-                self.replication_bytes_out.mark(data.size() as u64);
+                self.replication_bytes_out.mark(bytes);
             } else {
-                self.mark(topic, data.size() as u64, |m| &m.bytes_out);
+                self.of(&wanted.topic_partition.topic).bytes_out.mark(bytes);
+                self.all.bytes_out.mark(bytes);
             }
         }
     }
 
     /// One partition was read for a fetch.
     pub(super) fn read(&self, topic: &TopicName, failed: bool) {
-        self.mark(topic, 1, |m| &m.fetch_requests);
-        if failed {
-            self.mark(topic, 1, |m| &m.failed_fetch_requests);
+        for meters in [&*self.of(topic), &self.all] {
+            meters.fetch_requests.mark(1);
+            meters.failed_fetch_requests.mark(u64::from(failed));
         }
     }
 
