@@ -368,7 +368,7 @@ async fn a_full_dir_goes_offline_and_the_others_serve() -> Result<()> {
     cluster.brokers[0].stop().await?;
     let full = log_dir(&cluster.brokers[0], 1);
     std::fs::remove_dir_all(&full)?;
-    let Some(_disk) = SmallDisk::mount(&full, 30_000_000)? else {
+    let Some(_disk) = SmallDisk::mount(&full, 15_000_000)? else {
         eprintln!("a_full_dir_goes_offline_and_the_others_serve is skipped: it may not mount a tmpfs");
         return Ok(());
     };
@@ -383,7 +383,7 @@ async fn a_full_dir_goes_offline_and_the_others_serve() -> Result<()> {
         .collect();
     ensure!(!on_full.is_empty() && on_full.len() < 4, "{on_full:?}");
     let load = Load::start(&cluster.client(), "spread", 100, true)?;
-    wait_for("the full dir to go offline", Duration::from_secs(120), || async {
+    wait_for("the full dir to go offline", Duration::from_secs(240), || async {
         let partitions = cluster.partitions(1, "spread").await.ok()?;
         let (gone, there): (Vec<_>, Vec<_>) = partitions.into_iter().partition(|p| on_full.contains(&p.id));
         let gone = gone.iter().all(|p| p.leader == 1 && !p.isr.contains(&0));

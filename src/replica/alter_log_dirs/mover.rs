@@ -47,8 +47,6 @@ struct Work {
 struct Queues {
     by_thread: HashMap<usize, BTreeMap<TopicPartition, Job>>,
     threads: HashMap<usize, JoinHandle<()>>,
-    /// Given up: a new request or the controller's next word begins anew.
-    failed: usize,
     stopped: bool,
 }
 
@@ -71,10 +69,8 @@ enum Progress {
     Flushed,
     /// The copy has become the log, or is no longer wanted.
     Done,
-    /// Another try may help.
+    /// It failed; another try may help.
     BackOff,
-    /// Nothing will help until somebody asks again.
-    GiveUp,
 }
 
 impl LogDirMover {
@@ -153,9 +149,11 @@ impl LogDirMover {
         copies.iter().filter_map(lag).max().unwrap_or(0).max(0)
     }
 
-    /// How many copies were given up (metric `FailedPartitionsCount`).
+    /// How many copies failed at their last step (metric `FailedPartitionsCount`).
     pub fn failed_partitions(&self) -> usize {
-        self.work.queues.lock().failed
+        let queues = self.work.queues.lock();
+        let jobs = queues.by_thread.values().flat_map(BTreeMap::values);
+        jobs.filter(|job| job.delayed_until.is_some()).count()
     }
 
     /// Ends all threads and waits for them, a step long.
@@ -188,11 +186,10 @@ impl Work {
                 continue;
             }
             match progress {
-                Progress::Copied => {}
+                Progress::Copied => present.delayed_until = None,
                 Progress::Flushed => present.flushed = true,
                 Progress::BackOff => present.delayed_until = Some(Instant::now() + self.back_off),
-                Progress::Done | Progress::GiveUp => {
-                    queues.failed += usize::from(matches!(progress, Progress::GiveUp));
+                Progress::Done => {
                     if let Some(jobs) = queues.by_thread.get_mut(&id) {
                         jobs.remove(&name);
                     }
@@ -224,25 +221,31 @@ impl Work {
     }
 
     fn copy(&self, job: &Job) -> Progress {
-        let name = job.partition.topic_partition();
         let Some((log, copy)) = job.partition.log_and_future_log() else {
             return Progress::Done;
         };
         match self.step(job, &log, &copy) {
             Ok(progress) => progress,
-            // A truncation pulls bytes away from under the reading; the next step sees what is there.
-            Err(ApplyError::Corrupt(reason)) => {
-                tracing::warn!(partition = %name, reason, "cannot copy these records to another log dir, backing off");
+            Err(error) => self.after_error(job, &error),
+        }
+    }
+
+    /// Deleted or cancelled meanwhile, or one of the two dirs has failed, which is told elsewhere: done. Else the next
+    /// step sees what is there, for a truncation may have pulled bytes away from under a reading.
+    fn after_error(&self, job: &Job, error: &ApplyError) -> Progress {
+        let name = job.partition.topic_partition();
+        let wanted = job.partition.log_and_future_log().filter(|(log, copy)| {
+            let works = |log: &UnifiedLog| !log.log_dir().is_offline();
+            works(log) && works(copy) && Arc::ptr_eq(copy, &job.copy)
+        });
+        match wanted {
+            Some(_) => {
+                tracing::warn!(partition = %name, ?error, "copying to another log dir failed, backing off");
                 Progress::BackOff
             }
-            // Deleted or cancelled meanwhile, or one of the two dirs has failed, which is told elsewhere.
-            Err(ApplyError::Storage(reason)) => {
-                tracing::info!(partition = %name, reason, "copying to another log dir ends");
-                Progress::GiveUp
-            }
-            Err(ApplyError::Unexpected(reason)) => {
-                tracing::error!(partition = %name, reason, "giving up copying to another log dir");
-                Progress::GiveUp
+            None => {
+                tracing::info!(partition = %name, ?error, "copying to another log dir ends");
+                Progress::Done
             }
         }
     }
