@@ -254,8 +254,7 @@ impl Work {
     /// copied while nobody appends.
     fn step(&self, job: &Job, log: &UnifiedLog, copy: &UnifiedLog) -> Result<Progress, ApplyError> {
         let name = job.partition.topic_partition();
-        let bytes = copy::step(log, copy, self.bytes_max)?;
-        self.quota.record(bytes as u64);
+        let bytes = self.catch_up(log, copy)?;
         self.delayed_delete_records.wake(name);
         if bytes > self.bytes_max / 2 {
             return Ok(Progress::Copied);
@@ -265,7 +264,7 @@ impl Work {
             return Ok(Progress::Flushed);
         }
         let finished = job.partition.maybe_replace_with_future_log(|log, copy| {
-            self.quota.record(copy::step(log, copy, self.bytes_max)? as u64);
+            self.catch_up(log, copy)?;
             let is_complete = copy::is_complete(log, copy)?;
             if is_complete {
                 self.log_manager.replace_current_with_future_log(name)?;
@@ -278,5 +277,20 @@ impl Work {
         } else {
             Progress::Copied
         })
+    }
+
+    /// Copies up to the end of the log, but hardly more than `bytes_max`: a single read ends where its segment ends,
+    /// and segments may be small.
+    fn catch_up(&self, log: &UnifiedLog, copy: &UnifiedLog) -> Result<usize, ApplyError> {
+        let mut copied = 0;
+        while copied < self.bytes_max {
+            let bytes = copy::step(log, copy, self.bytes_max)?;
+            if bytes == 0 {
+                break;
+            }
+            self.quota.record(bytes as u64);
+            copied += bytes;
+        }
+        Ok(copied)
     }
 }
