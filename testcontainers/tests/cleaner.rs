@@ -146,7 +146,8 @@ async fn the_example_that_guides_show_and_settings_at_run_time() -> Result<()> {
         .ok()?;
     write(&cluster, "latest", &[("K1", Some("V12")), ("K3", None)]).await?;
     roll(&cluster, "latest", "active").await?;
-    wait_for_offsets(&cluster, "latest", &[6, 8, 9, 10, 12, 13, 14]).await?;
+    // What stands in the active segment does not count: "active" at 11 is still the last one that may be looked at.
+    wait_for_offsets(&cluster, "latest", &[6, 8, 9, 10, 11, 12, 13, 14]).await?;
     // The tombstone got its horizon with that clean, and goes with the next one.
     roll(&cluster, "latest", "other").await?;
     wait_for_offsets(&cluster, "latest", &[6, 8, 9, 10, 12, 14, 15]).await?;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -333,8 +335,6 @@ async fn the_java_producer_writes_transactions_and_an_operator_aborts_a_hanging_
     Ok(())
 }
 
-/// How many records go through a loop.
-const RECORDS: usize = 12_000;
 const WORKER: &str = "BARNABAS_ETL_WORKER";
 
 /// Not a test of its own: the client that consumes, transforms and produces, as a process that can be killed.
@@ -442,27 +442,36 @@ async fn wait_for_out(cluster: &Cluster, records: usize) -> Result<usize> {
         .with_context(|| cluster.outputs())
 }
 
+/// Writes numbered records to `in`, no faster than the loop can follow, until told to stop; returns how many.
+fn feed(client: &ClientConfig, stop: &AtomicBool) -> Result<usize> {
+    let mut config = client.clone();
+    config.set("acks", "all").set("enable.idempotence", "true");
+    let producer: BaseProducer = config.create()?;
+    let mut fed = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..5 {
+            send(&producer, "in", (fed % 3) as i32, &format!("{fed:05}"))?;
+            fed += 1;
+        }
+        producer.poll(Duration::from_millis(100));
+    }
+    producer.flush(CALL)?;
+    Ok(fed)
+}
+
 /// Every record of `in` is in `out` once, although brokers and the client are killed again and again.
 async fn exactly_once(kinds: &[Kind]) -> Result<()> {
     let mut cluster = start(kinds, &[]).await?;
     let settings = [("min.insync.replicas", "2")];
     cluster.create_topic("in", 3, 3, &settings).await?;
     cluster.create_topic("out", 3, 3, &settings).await?;
-    let client = cluster.client();
-    let fill = move || {
-        let producer = producer(&client, "filler")?;
-        producer.begin_transaction()?;
-        for n in 0..RECORDS {
-            send(&producer, "in", (n % 3) as i32, &format!("{n:05}"))?;
-        }
-        producer.commit_transaction(CALL)?;
-        anyhow::Ok(())
-    };
-    tokio::task::spawn_blocking(fill).await??;
+    let (client, stop) = (cluster.client(), Arc::new(AtomicBool::new(false)));
+    let stopped = stop.clone();
+    let feeder = tokio::task::spawn_blocking(move || feed(&client, &stopped));
     let mut worker = Killed(start_worker(&cluster)?);
     let mut done = 0;
     for (round, broker) in [0, 1, 2, 0].into_iter().enumerate() {
-        done = wait_for_out(&cluster, (done + 100).min(RECORDS)).await?;
+        done = wait_for_out(&cluster, done + 100).await?;
         // The new one fences the old one, which is killed in the middle of something.
         worker = Killed(start_worker(&cluster)?);
         if round % 2 == 0 {
@@ -470,23 +479,24 @@ async fn exactly_once(kinds: &[Kind]) -> Result<()> {
         } else {
             cluster.brokers[broker].stop().await?;
         }
-        done = wait_for_out(&cluster, (done + 100).min(RECORDS)).await?;
+        done = wait_for_out(&cluster, done + 100).await?;
         cluster.brokers[broker].start().await?;
         for topic in ["in", "out", "__transaction_state", "__consumer_offsets"] {
             cluster.wait_for_isr((broker + 1) % 3, topic, 3, LIMIT).await?;
         }
     }
-    ensure!(done < RECORDS, "the loop was over before the last kill");
-    eprintln!("{done} of {RECORDS} while brokers and clients were killed");
-    wait_for_out(&cluster, RECORDS).await?;
+    stop.store(true, Ordering::Relaxed);
+    let fed = feeder.await??;
+    eprintln!("{done} of {fed} while brokers and clients were killed");
+    wait_for_out(&cluster, fed).await?;
     drop(worker);
     let (committed, uncommitted) = read_both(&cluster, "out").await?;
-    let expected: Vec<_> = (0..RECORDS).map(|n| format!("{n:05} done")).collect();
+    let expected: Vec<_> = (0..fed).map(|n| format!("{n:05} done")).collect();
     ensure!(uncommitted.len() > committed.len(), "nothing was ever aborted");
     eprintln!("{} records were aborted", uncommitted.len() - committed.len());
     ensure!(
         committed == expected,
-        "{} records, not {RECORDS} different ones",
+        "{} records, not {fed} different ones",
         committed.len()
     );
     Ok(())
