@@ -442,6 +442,26 @@ async fn wait_for_out(cluster: &Cluster, records: usize) -> Result<usize> {
         .with_context(|| cluster.outputs())
 }
 
+/// The ends of the partitions of `out`, added up: more than `beyond`.
+async fn wait_for_progress(cluster: &Cluster, beyond: i64) -> Result<i64> {
+    let further = || async {
+        let client = cluster.client();
+        let ends = move || -> Result<i64> {
+            let consumer: BaseConsumer = client.create()?;
+            let mut sum = 0;
+            for partition in 0..3 {
+                sum += consumer.fetch_watermarks("out", partition, CALL)?.1;
+            }
+            Ok(sum)
+        };
+        let sum = tokio::task::spawn_blocking(ends).await.ok()?.ok()?;
+        (sum > beyond).then_some(sum)
+    };
+    wait_for("more records", LIMIT, further)
+        .await
+        .with_context(|| cluster.outputs())
+}
+
 /// Writes numbered records to `in`, no faster than the loop can follow, until told to stop; returns how many.
 fn feed(client: &ClientConfig, stop: &AtomicBool) -> Result<usize> {
     let mut config = client.clone();
@@ -471,7 +491,7 @@ async fn exactly_once(kinds: &[Kind]) -> Result<()> {
     let mut worker = Killed(start_worker(&cluster)?);
     let mut done = 0;
     for (round, broker) in [0, 1, 2, 0].into_iter().enumerate() {
-        done = wait_for_out(&cluster, done + 100).await?;
+        done = wait_for_progress(&cluster, done + 100).await?;
         // The new one fences the old one, which is killed in the middle of something.
         worker = Killed(start_worker(&cluster)?);
         if round % 2 == 0 {
@@ -479,7 +499,7 @@ async fn exactly_once(kinds: &[Kind]) -> Result<()> {
         } else {
             cluster.brokers[broker].stop().await?;
         }
-        done = wait_for_out(&cluster, done + 100).await?;
+        done = wait_for_progress(&cluster, done + 100).await?;
         cluster.brokers[broker].start().await?;
         for topic in ["in", "out", "__transaction_state", "__consumer_offsets"] {
             cluster.wait_for_isr((broker + 1) % 3, topic, 3, LIMIT).await?;
@@ -487,7 +507,6 @@ async fn exactly_once(kinds: &[Kind]) -> Result<()> {
     }
     stop.store(true, Ordering::Relaxed);
     let fed = feeder.await??;
-    eprintln!("{done} of {fed} while brokers and clients were killed");
     wait_for_out(&cluster, fed).await?;
     drop(worker);
     let (committed, uncommitted) = read_both(&cluster, "out").await?;
