@@ -103,17 +103,17 @@ fn assert_silent_jvm(cluster: &Cluster) -> Result<()> {
     };
     let output: String = jvms.iter().map(Broker::output).collect();
     let lines: Vec<&str> = output.lines().collect();
+    let causes = lines.iter().skip(1).chain([&""]);
     let errors: Vec<_> = lines
         .iter()
-        .enumerate()
-        .filter(|(_, line)| line.contains("] ERROR ") || line.contains("] FATAL "))
-        .filter(|(at, line)| {
-            let cause = lines.get(at + 1).unwrap_or(&"");
+        .zip(causes)
+        .filter(|(line, _)| line.contains("] ERROR ") || line.contains("] FATAL "))
+        .filter(|(line, cause)| {
             !JUSTIFIED
                 .iter()
                 .any(|part| line.contains(part) || cause.contains(part))
         })
-        .map(|(_, line)| *line)
+        .map(|(line, cause)| format!("{line}\n{cause}"))
         .collect();
     ensure!(errors.is_empty(), "the JVM complains:\n{}", errors.join("\n"));
     Ok(())
