@@ -26,7 +26,9 @@ pub use broker::{Broker, Kind};
 pub use cluster::Cluster;
 pub use zookeeper::ZooKeeper;
 
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {
@@ -38,9 +40,26 @@ pub fn repository() -> PathBuf {
 
 /// A TCP port on 127.0.0.1 that nobody listens on at this moment.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("loopback has free ports");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    free_ports(1)
+}
+
+/// The first of so many such ports in a row.
+///
+/// They lie below those that the system gives to outgoing connections, so that none is taken while its broker is down,
+/// and no two calls of one process return the same.
+pub fn free_ports(count: u16) -> u16 {
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Test processes that run at the same time begin at different places.
+    let offset = std::process::id().wrapping_mul(97);
+    for _ in 0..COUNT {
+        let taken = TAKEN.fetch_add(u32::from(count), Ordering::Relaxed);
+        let first = (FIRST + offset.wrapping_add(taken) % COUNT) as u16;
+        let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if (first..first + count).all(is_free) {
+            return first;
+        }
+    }
+    panic!("loopback has no {count} free ports in a row");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use barnabas_testcontainers::broker::binary;
 use barnabas_testcontainers::tools::{run, zk_get, zk_tree};
-use barnabas_testcontainers::{Broker, Cluster, Kind, ZooKeeper, free_port};
+use barnabas_testcontainers::{Broker, Cluster, Kind, ZooKeeper, free_port, free_ports};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -131,7 +131,7 @@ async fn one_process_runs_many_brokers() -> Result<()> {
     let zookeeper = ZooKeeper::single().await?;
     let connect = format!("{}/many", zookeeper.connect_string());
     let folder = tempfile::tempdir()?;
-    let port = free_port();
+    let port = free_ports(5);
     let mut command = std::process::Command::new(binary());
     command.args([
         "cluster",
