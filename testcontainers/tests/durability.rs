@@ -127,6 +127,7 @@ async fn an_unclean_election_happens_when_it_is_allowed_and_not_before() -> Resu
         (partitions.first()?.leader == -1).then_some(())
     })
     .await?;
+    cluster.wait_until_ready(2).await?;
     // Still none when the controller has had every occasion: another topic is created after it.
     cluster.create_topic("later", 1, 2, &[]).await?;
     ensure!(
