@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jsonschema::Validator;
 use serde_json::Value;
 
+use super::check::index::matches;
 use super::memory::MemoryZooKeeper;
 use super::paths::{self, ConfigEntityType};
 use super::recursive::create_recursive;
@@ -137,26 +138,6 @@ impl Schemas {
             },
         };
         wrong.map(|wrong| format!("{path}: {wrong}: {text}"))
-    }
-}
-
-/// Whether `path` fits a pattern such as `/config/changes/config_change_{sequence}`.
-fn matches(pattern: &str, path: &str) -> bool {
-    let (mut patterns, mut parts) = (pattern.split('/'), path.split('/'));
-    loop {
-        match (patterns.next(), parts.next()) {
-            (None, None) => return true,
-            (Some(pattern), Some(part)) => {
-                let fits = match pattern.split_once('{') {
-                    None => part == pattern,
-                    Some((prefix, _)) => part.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()),
-                };
-                if !fits {
-                    return false;
-                }
-            }
-            _ => return false,
-        }
     }
 }
 

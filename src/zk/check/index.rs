@@ -66,7 +66,7 @@ impl Index {
 }
 
 /// Whether `path` fits a pattern such as `/config/changes/config_change_{sequence}`.
-fn matches(pattern: &str, path: &str) -> bool {
+pub(in crate::zk) fn matches(pattern: &str, path: &str) -> bool {
     let (mut patterns, mut parts) = (pattern.split('/'), path.split('/'));
     loop {
         match (patterns.next(), parts.next()) {

@@ -7,7 +7,7 @@
 //! It never writes anything, and it does not repair: what is right, the controller knows or a person.
 
 mod contradictions;
-mod index;
+pub(super) mod index;
 mod schema;
 #[cfg(test)]
 mod tests;
