@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+
 use super::startup::Foundation;
 use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::coordinator::ReplicatedLog;
@@ -41,9 +43,17 @@ impl Coordinators {
         let default = config.transaction_state_log_num_partitions;
         let blocks = ControllerBlocks::new(config, metadata.clone(), broker_epoch);
         let request_timeout = Duration::from_millis(config.request_timeout_ms);
+        let zk = base.zk.clone();
+        let count_now = move || {
+            let zk = zk.clone();
+            async move { partition_count(&*zk, TRANSACTION_STATE_TOPIC, default).await }.boxed()
+        };
         let transactions = TransactionCoordinator::new(
             config.into(),
-            partition_count(&*base.zk, TRANSACTION_STATE_TOPIC, default).await?,
+            (
+                partition_count(&*base.zk, TRANSACTION_STATE_TOPIC, default).await?,
+                Box::new(count_now),
+            ),
             log(TRANSACTION_STATE_TOPIC),
             clock.clone(),
             metadata.clone(),

@@ -5,7 +5,7 @@ mod fields;
 pub mod group;
 #[cfg(test)]
 mod memory_log;
-mod ownership;
+mod partitions;
 pub mod producer_ids;
 mod replay;
 pub mod transaction;

@@ -1,12 +1,15 @@
 //! Reads a partition of a coordinator's topic from its start to its end, replicated or not.
 
+use tracing::warn;
+
 use super::coordinator_log::CoordinatorLog;
+use super::fields::LogFormatError;
 use crate::common::error::ErrorCode;
 use crate::common::ids::Offset;
-use crate::record::{RecordBatch, RecordBatches};
+use crate::record::{Record, RecordBatch, RecordBatches, RecordReader};
 
 /// No record of a coordinator is larger: `message.max.bytes` bounds batches far below this.
-pub(super) const MAX_RECORD_BYTES: usize = 1 << 30;
+const MAX_RECORD_BYTES: usize = 1 << 30;
 
 /// Why a partition could not be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,4 +62,34 @@ pub(super) fn for_each_batch(
         }
     }
     Ok(())
+}
+
+/// Shows every record of a batch to `apply`. One that cannot be read is skipped with a warning: one bad record must not
+/// cost everybody what the others say.
+pub(super) fn for_each_record(
+    batch: &RecordBatch<'_>,
+    mut apply: impl FnMut(&Record<'_>) -> Result<(), LogFormatError>,
+) {
+    let offset = batch.base_offset();
+    let mut records = match RecordReader::new(batch, MAX_RECORD_BYTES) {
+        Ok(records) => records,
+        Err(error) => {
+            warn!(offset, %error, "skipping an unreadable batch of a coordinator's topic");
+            return;
+        }
+    };
+    loop {
+        match records.next() {
+            Ok(Some(record)) => {
+                if let Err(error) = apply(&record) {
+                    warn!(offset = record.offset, %error, "skipping an unreadable record of a coordinator's topic");
+                }
+            }
+            Ok(None) => return,
+            Err(error) => {
+                warn!(offset, %error, "skipping the rest of a batch of a coordinator's topic");
+                return;
+            }
+        }
+    }
 }

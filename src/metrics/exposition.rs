@@ -7,6 +7,8 @@
 //! | gauge whose name has `Percent` at its end | `kafka_group_type_na_percent{…}`, the name up to that word |
 //! | meter whose name ends in `PerSec` | `kafka_group_type_na_total{…}`, a counter, the name without that word |
 //! | any other meter | `kafka_group_type_name_count{…}` |
+//! | rate of Kafka's own metrics, `kafka.group:type=Type` with the attributes `name-rate` and `name-count` | `kafka_group_type_name_rate{…}`, `kafka_group_type_name_count{…}` |
+//! | times of Kafka's own metrics, with `name-max` and `name-avg` | `kafka_group_type_name_max{…}`, `kafka_group_type_name_avg{…}` |
 //! | histogram, timer | `kafka_group_type_name_count{…}` and `kafka_group_type_name{…,quantile="0.99"}` |
 //!
 //! Names are in small letters, with `_` for what Prometheus does not take; labels are as Kafka has them. What the rules
@@ -75,6 +77,17 @@ impl Families {
                 };
                 self.sample(name, &family, Kind::Counter, None, meter.count() as f64);
                 self.rates(name, meter.rates());
+            }
+            Metric::SampledRate(rate) => {
+                let family = |attribute| format!("{}_{attribute}", name.name());
+                self.sample(name, &family("count"), Kind::Counter, None, rate.count() as f64);
+                self.sample(name, &family("rate"), Kind::Gauge, None, rate.per_second());
+            }
+            Metric::SampledTimes(times) => {
+                for (attribute, value) in [("max", times.max()), ("avg", times.average())] {
+                    let family = format!("{}_{attribute}", name.name());
+                    self.sample(name, &family, Kind::Gauge, None, value);
+                }
             }
             Metric::Histogram(histogram) => self.spread(name, &histogram.snapshot(), 1.0),
             Metric::Timer(timer) => {
@@ -207,6 +220,22 @@ kafka_server_brokertopicmetrics_bytesin_total{topic=\"a\\\"b\"} 4
         assert!(text.starts_with(expected), "{text}");
         assert!(text.contains("kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent 0.5\n"));
         assert!(text.contains("\nkafka_server_brokertopicmetrics_bytesinpersec_oneminuterate 0\n"));
+    }
+
+    #[test]
+    fn sensors_of_kafkas_own_library_are_shown_by_their_attributes() {
+        let registry = Registry::new(ManualClock::at(0));
+        let name = |name| MetricName::new("kafka.server", "group-coordinator-metrics", name);
+        registry.sampled_rate(name("offset-commit")).mark(30);
+        registry.sampled_times(name("partition-load-time")).record(7.0);
+        let family = "kafka_server_group_coordinator_metrics";
+        let expected = format!(
+            "# TYPE {family}_offset_commit_count counter\n{family}_offset_commit_count 30\n\
+             # TYPE {family}_offset_commit_rate gauge\n{family}_offset_commit_rate 1\n\
+             # TYPE {family}_partition_load_time_avg gauge\n{family}_partition_load_time_avg 7\n\
+             # TYPE {family}_partition_load_time_max gauge\n{family}_partition_load_time_max 7\n"
+        );
+        assert_eq!(registry.exposition(), expected);
     }
 
     #[test]

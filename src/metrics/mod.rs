@@ -12,6 +12,7 @@ mod histogram;
 mod meter;
 mod name;
 mod registry;
+mod sampled;
 mod timer;
 
 pub use endpoint::MetricsServer;
@@ -19,4 +20,5 @@ pub use histogram::{Histogram, HistogramSnapshot};
 pub use meter::Meter;
 pub use name::MetricName;
 pub use registry::Registry;
+pub use sampled::{SampledRate, SampledTimes};
 pub use timer::Timer;

@@ -9,6 +9,7 @@ use super::exposition;
 use super::histogram::Histogram;
 use super::meter::Meter;
 use super::name::MetricName;
+use super::sampled::{SampledRate, SampledTimes};
 use super::timer::Timer;
 use crate::common::clock::{SharedClock, SystemClock};
 
@@ -19,6 +20,8 @@ pub(super) enum Metric {
     Meter(Arc<Meter>),
     Histogram(Arc<Histogram>),
     Timer(Arc<Timer>),
+    SampledRate(Arc<SampledRate>),
+    SampledTimes(Arc<SampledTimes>),
 }
 
 /// All metrics of one broker; a clone is another handle of the same.
@@ -86,6 +89,26 @@ impl Registry {
             || Arc::new(Timer::new(self.clock.clone())),
             Metric::Timer,
         )
+    }
+
+    /// The rate of this name, made if there is none: `name-rate` and `name-count` among Kafka's own metrics.
+    pub fn sampled_rate(&self, name: MetricName) -> Arc<SampledRate> {
+        let found = |metric: &Metric| match metric {
+            Metric::SampledRate(rate) => Some(rate.clone()),
+            _ => None,
+        };
+        let new = || Arc::new(SampledRate::new(self.clock.clone()));
+        self.get_or_insert(name, found, new, Metric::SampledRate)
+    }
+
+    /// The times of this name, made if there are none: `name-max` and `name-avg` among Kafka's own metrics.
+    pub fn sampled_times(&self, name: MetricName) -> Arc<SampledTimes> {
+        let found = |metric: &Metric| match metric {
+            Metric::SampledTimes(times) => Some(times.clone()),
+            _ => None,
+        };
+        let new = || Arc::new(SampledTimes::new(self.clock.clone()));
+        self.get_or_insert(name, found, new, Metric::SampledTimes)
     }
 
     /// Forgets the metric of this name. Whoever still holds it may go on updating it.

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use parking_lot::RwLock;
 use tracing::{debug, info, warn};
 
 use super::coordinator::{Group, GroupCell, GroupCoordinator};
 use super::effect::Now;
 use super::group_metadata::{CONSUMER_PROTOCOL_TYPE, GroupMetadata};
 use super::log::{self, LogFormatError};
-use super::ownership::OffsetsPartition;
+use super::ownership::PartitionGroups;
 use super::state::GroupState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{ProducerId, TopicPartition};
-use crate::coordinator::ownership::Ownership;
 
 /// Tombstones that are lost are written again by the next round, so nobody waits for them.
 const NO_ACKNOWLEDGEMENT: i16 = 0;
@@ -37,7 +37,6 @@ impl GroupCoordinator {
     pub fn on_partitions_deleted(&self, partitions: &[TopicPartition]) {
         let removed = self.remove_from_all(|metadata, _| metadata.offsets.remove(partitions.iter().cloned()));
         if removed > 0 {
-            self.meters.offset_deletions.mark(removed as u64);
             info!(offsets = removed, "removed offsets of deleted partitions");
         }
     }
@@ -63,7 +62,7 @@ impl GroupCoordinator {
             metadata.state() != GroupState::Empty && metadata.is_subscribed_to(&partition.topic)
         };
         let mut results = Err(ErrorCode::UnknownServerError);
-        self.remove_offsets(&group, |metadata, _| {
+        let removed = self.remove_offsets(&group, |metadata, _| {
             let is_consumer = metadata
                 .protocol_type()
                 .is_some_and(|t| **t == *CONSUMER_PROTOCOL_TYPE);
@@ -90,6 +89,10 @@ impl GroupCoordinator {
             }
             Vec::new()
         });
+        if removed > 0 {
+            self.meters.offset_deletions.mark(removed as u64);
+            info!(group = group_id, offsets = removed, "removed offsets by request");
+        }
         results
     }
 
@@ -121,22 +124,21 @@ impl GroupCoordinator {
     /// A producer's transaction has ended in these partitions of `__consumer_offsets`.
     pub fn on_transaction_completed(&self, producer: ProducerId, partitions: &[i32], committed: bool) {
         for &partition in partitions {
-            let Some(entry) = self.partition(partition) else {
+            let Some(mut partition) = self.partitions.get(partition).map(RwLock::write) else {
                 continue;
             };
-            let mut guard = entry.write();
-            if matches!(guard.leadership.ownership, Ownership::Loading { .. }) {
-                guard.ended_while_loading.push((producer, committed));
+            if partition.is_loading() {
+                partition.state.ended_while_loading.push((producer, committed));
                 continue;
             }
-            self.end_transaction(&mut guard, producer, committed);
+            self.end_transaction(&mut partition.state, producer, committed);
         }
     }
 
     /// Lets what a transaction has committed count in the groups of a partition, or forgets it.
     pub(super) fn end_transaction(
         &self,
-        partition: &mut OffsetsPartition,
+        partition: &mut PartitionGroups,
         producer: ProducerId,
         committed: bool,
     ) {
@@ -166,15 +168,11 @@ impl GroupCoordinator {
             (removed.len(), is_dead.then(|| cell.metadata.id().clone()))
         });
         if let Some(id) = dead
-            && let Some(partition) = self.partition(group.partition)
+            && let Some(mut partition) = self.partitions.get(group.partition).map(RwLock::write)
         {
-            let mut partition = partition.write();
-            if partition
-                .groups
-                .get(&id)
-                .is_some_and(|current| Arc::ptr_eq(current, group))
-            {
-                partition.groups.remove(&id);
+            let groups = &mut partition.state.groups;
+            if groups.get(&id).is_some_and(|current| Arc::ptr_eq(current, group)) {
+                groups.remove(&id);
                 debug!(group = %id, "removed group");
             }
         }

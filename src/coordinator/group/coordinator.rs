@@ -9,33 +9,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult, Ticket};
 use super::group_metadata::{GroupLimits, GroupMetadata};
 use super::log::{self, GroupMetadataValue, LogFormatError};
-use super::metrics::GroupMeters;
-use super::ownership::OffsetsPartition;
+use super::metrics::{GroupMeters, METRICS_KIND};
+use super::ownership::PartitionGroups;
 use super::timers::Timers;
 use crate::common::clock::SharedClock;
-use crate::common::coordinator_key::partition_for;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, ProducerId};
 use crate::common::topic_name::GROUP_METADATA_TOPIC;
 use crate::config::BrokerConfig;
 use crate::coordinator::coordinator_log::{AppendOptions, CoordinatorLog, TransactionalProducer};
-use crate::coordinator::ownership::Ownership;
+use crate::coordinator::partitions::{Partition, Partitions, PartitionsConfig};
 use crate::log::VerificationGuard;
 use crate::metrics::Registry;
 use crate::record::batch::NO_SEQUENCE;
 use crate::record::{BatchBuilder, Compression};
 
-/// How many partitions are loaded at the same time. Kafka loads one after the other.
-const CONCURRENT_LOADS: usize = 2;
 /// The only acknowledgement that a group or an offset may count on.
 pub(super) const ALL_IN_SYNC: i16 = -1;
 
@@ -85,13 +82,11 @@ impl From<&BrokerConfig> for GroupCoordinatorConfig {
 /// All groups whose partition of `__consumer_offsets` this broker leads.
 pub struct GroupCoordinator {
     pub(super) config: GroupCoordinatorConfig,
-    partitions: Box<[RwLock<OffsetsPartition>]>,
+    pub(super) partitions: Arc<Partitions<PartitionGroups>>,
     pub(super) log: Arc<dyn CoordinatorLog>,
     pub(super) clock: SharedClock,
     timers: Timers<Group>,
     next_ticket: AtomicU64,
-    pub(super) next_load: AtomicU64,
-    pub(super) loads: Arc<Semaphore>,
     is_active: AtomicBool,
     pub(super) stop: CancellationToken,
     pub(super) runtime: Handle,
@@ -144,21 +139,23 @@ impl GroupCoordinator {
         clock: SharedClock,
         metrics: &Registry,
     ) -> Arc<Self> {
-        assert!(
-            partition_count > 0,
-            "{GROUP_METADATA_TOPIC} has {partition_count} partitions"
-        );
+        let stop = CancellationToken::new();
+        let partitions = PartitionsConfig {
+            topic: GROUP_METADATA_TOPIC,
+            metrics_kind: METRICS_KIND,
+            count: partition_count,
+            load_buffer_size: config.load_buffer_size,
+        };
+        let partitions = Partitions::new(partitions, log.clone(), clock.clone(), stop.clone(), metrics);
         let coordinator = Arc::new_cyclic(|this| Self {
             config,
-            partitions: (0..partition_count).map(|_| RwLock::default()).collect(),
+            partitions: Arc::new(partitions),
             log,
             clock,
             timers: Timers::default(),
             next_ticket: AtomicU64::new(0),
-            next_load: AtomicU64::new(0),
-            loads: Arc::new(Semaphore::new(CONCURRENT_LOADS)),
             is_active: AtomicBool::new(false),
-            stop: CancellationToken::new(),
+            stop,
             runtime: Handle::current(),
             meters: GroupMeters::new(metrics),
             this: this.clone(),
@@ -193,15 +190,14 @@ impl GroupCoordinator {
     pub fn shutdown(&self) {
         self.is_active.store(false, Ordering::SeqCst);
         self.stop.cancel();
-        for partition in &self.partitions {
-            let groups = std::mem::take(&mut *partition.write()).groups;
-            self.unload(groups);
+        for state in self.partitions.clear() {
+            self.unload(state);
         }
     }
 
     /// The partition of `__consumer_offsets` that a group belongs to.
     pub fn partition_for(&self, group_id: &str) -> i32 {
-        partition_for(group_id, self.partitions.len() as i32)
+        self.partitions.number_for(group_id)
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -229,26 +225,24 @@ impl GroupCoordinator {
         self.this.clone()
     }
 
-    pub(super) fn partition(&self, partition: i32) -> Option<&RwLock<OffsetsPartition>> {
-        self.partitions.get(usize::try_from(partition).ok()?)
-    }
-
     /// Whether any partition is being loaded.
     pub(super) fn is_loading(&self) -> bool {
-        let is_loading =
-            |p: &RwLock<OffsetsPartition>| matches!(p.read().leadership.ownership, Ownership::Loading { .. });
-        self.partitions.iter().any(is_loading)
+        self.partitions.is_loading()
     }
 
     /// Every group that is here.
     pub(super) fn groups(&self) -> Vec<Arc<Group>> {
-        let groups = |p: &RwLock<OffsetsPartition>| p.read().groups.values().cloned().collect::<Vec<_>>();
-        self.partitions.iter().flat_map(groups).collect()
+        let partitions = self.partitions.iter().map(|partition| partition.read());
+        partitions
+            .flat_map(|partition| partition.state.groups.values().cloned().collect::<Vec<_>>())
+            .collect()
     }
 
     /// The group, `None` if there is none, or why this broker cannot say.
     pub(super) fn find(&self, group_id: &str) -> Result<Option<Arc<Group>>, ErrorCode> {
-        self.with_owned(group_id, |partition| partition.groups.get(group_id).cloned())
+        let partition = self.partitions.of_key(group_id).read();
+        self.check_ownership(&partition)?;
+        Ok(partition.state.groups.get(group_id).cloned())
     }
 
     /// The group, a new one if there is none.
@@ -257,7 +251,7 @@ impl GroupCoordinator {
             return Ok(group);
         }
         let number = self.partition_for(group_id);
-        let mut partition = self.partitions[number as usize].write();
+        let mut partition = self.partitions.of_key(group_id).write();
         self.check_ownership(&partition)?;
         let id: Arc<str> = group_id.into();
         let create = || {
@@ -266,7 +260,12 @@ impl GroupCoordinator {
                 GroupMetadata::new(id.clone(), self.config.limits, self.now()),
             )
         };
-        Ok(partition.groups.entry(id.clone()).or_insert_with(create).clone())
+        Ok(partition
+            .state
+            .groups
+            .entry(id.clone())
+            .or_insert_with(create)
+            .clone())
     }
 
     /// Has the marker that ends this producer's transaction find the group.
@@ -275,31 +274,17 @@ impl GroupCoordinator {
         group_id: &Arc<str>,
         producer: ProducerId,
     ) -> Result<(), ErrorCode> {
-        let mut partition = self.partitions[self.partition_for(group_id) as usize].write();
+        let mut partition = self.partitions.of_key(group_id).write();
         self.check_ownership(&partition)?;
-        let groups = partition.open_transactions.entry(producer).or_default();
+        let groups = partition.state.open_transactions.entry(producer).or_default();
         groups.insert(group_id.clone());
         Ok(())
     }
 
-    fn with_owned<R>(
-        &self,
-        group_id: &str,
-        look: impl FnOnce(&OffsetsPartition) -> R,
-    ) -> Result<R, ErrorCode> {
-        let partition = self.partitions[self.partition_for(group_id) as usize].read();
-        self.check_ownership(&partition)?;
-        Ok(look(&partition))
-    }
-
-    fn check_ownership(&self, partition: &OffsetsPartition) -> Result<(), ErrorCode> {
-        if !self.is_active() {
-            return Err(ErrorCode::CoordinatorNotAvailable);
-        }
-        match partition.leadership.ownership {
-            Ownership::Owned => Ok(()),
-            Ownership::Loading { .. } => Err(ErrorCode::CoordinatorLoadInProgress),
-            Ownership::Elsewhere => Err(ErrorCode::NotCoordinator),
+    fn check_ownership(&self, partition: &Partition<PartitionGroups>) -> Result<(), ErrorCode> {
+        match self.is_active() {
+            true => partition.check_ownership(),
+            false => Err(ErrorCode::CoordinatorNotAvailable),
         }
     }
 
@@ -334,7 +319,12 @@ impl GroupCoordinator {
                     Effect::AnswerSync(ticket, result) => {
                         cell.syncs.remove(&ticket).map(|waiting| waiting.send(result));
                     }
-                    Effect::Store(value, then) => self.store(group, cell, &value, then, now),
+                    Effect::Store(value, then) => {
+                        if let GroupStore::Assignment { .. } = then {
+                            self.meters.completed_rebalances.mark(1);
+                        }
+                        self.store(group, cell, &value, then, now);
+                    }
                 }
             }
         }

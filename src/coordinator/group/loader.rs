@@ -16,25 +16,10 @@ use super::group_metadata::{GroupLimits, GroupMetadata};
 use super::log::{self, GroupMetadataValue, Key, LogFormatError};
 use super::offsets::{CommitRecord, GroupOffsets, put_if_newer};
 use crate::common::ids::{ProducerId, TopicName, TopicPartition};
-use crate::coordinator::coordinator_log::CoordinatorLog;
-use crate::coordinator::replay::{LoadError, MAX_RECORD_BYTES, for_each_batch};
-use crate::record::{ControlRecordType, EndTransactionMarker, Record, RecordBatch, RecordReader};
+use crate::coordinator::replay::for_each_record;
+use crate::record::{ControlRecordType, EndTransactionMarker, Record, RecordBatch};
 
 type Offsets = HashMap<TopicPartition, CommitRecord>;
-
-/// Replays a partition. `is_current` is asked between reads whether the result is still wanted.
-pub fn load(
-    log: &dyn CoordinatorLog,
-    partition: i32,
-    buffer_size: usize,
-    is_current: impl Fn() -> bool,
-) -> Result<Replay, LoadError> {
-    let mut replay = Replay::default();
-    for_each_batch(log, partition, buffer_size, is_current, |batch| {
-        replay.apply(batch)
-    })?;
-    Ok(replay)
-}
 
 /// What has been read so far.
 #[derive(Debug, Default)]
@@ -50,8 +35,8 @@ pub struct Replay {
 impl Replay {
     /// Takes in the next batch of the log.
     pub fn apply(&mut self, batch: &RecordBatch<'_>) {
-        let offset = batch.base_offset();
         if batch.is_control_batch() {
+            let offset = batch.base_offset();
             match EndTransactionMarker::read(&batch.header(), batch.records()) {
                 Ok(Some((marker, _))) => self.end_transaction(batch.producer_id(), marker.control_type),
                 Ok(None) => {}
@@ -59,27 +44,7 @@ impl Replay {
             }
             return;
         }
-        let mut records = match RecordReader::new(batch, MAX_RECORD_BYTES) {
-            Ok(records) => records,
-            Err(error) => {
-                warn!(offset, %error, "skipping an unreadable batch of the offsets topic");
-                return;
-            }
-        };
-        loop {
-            match records.next() {
-                Ok(Some(record)) => {
-                    if let Err(error) = self.apply_record(batch, &record) {
-                        warn!(offset = record.offset, %error, "skipping an unreadable record of the offsets topic");
-                    }
-                }
-                Ok(None) => return,
-                Err(error) => {
-                    warn!(offset, %error, "skipping the rest of a batch of the offsets topic");
-                    return;
-                }
-            }
-        }
+        for_each_record(batch, |record| self.apply_record(batch, record));
     }
 
     fn apply_record(&mut self, batch: &RecordBatch<'_>, record: &Record<'_>) -> Result<(), LogFormatError> {

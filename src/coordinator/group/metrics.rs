@@ -5,28 +5,31 @@ use std::sync::{Arc, Weak};
 
 use super::coordinator::GroupCoordinator;
 use super::state::GroupState;
-use crate::metrics::{Histogram, Meter, MetricName, Registry};
+use crate::metrics::{MetricName, Registry, SampledRate};
+
+/// Type of the metrics of Kafka's own library.
+pub(super) const METRICS_KIND: &str = "group-coordinator-metrics";
 
 /// What is counted when it happens.
 pub(super) struct GroupMeters {
     /// Offsets that were committed.
-    pub(super) offset_commits: Arc<Meter>,
+    pub(super) offset_commits: Arc<SampledRate>,
     /// Offsets whose retention was over.
-    pub(super) offset_expirations: Arc<Meter>,
-    /// Offsets that were deleted by request or with their topic.
-    pub(super) offset_deletions: Arc<Meter>,
-    /// How long it took to read a partition, in milliseconds.
-    pub(super) partition_load_time_ms: Arc<Histogram>,
+    pub(super) offset_expirations: Arc<SampledRate>,
+    /// Offsets that were deleted by request.
+    pub(super) offset_deletions: Arc<SampledRate>,
+    /// Rebalances whose assignment is in the log.
+    pub(super) completed_rebalances: Arc<SampledRate>,
 }
 
 impl GroupMeters {
     pub(super) fn new(metrics: &Registry) -> Self {
-        let name = |name: &str| MetricName::new("kafka.server", "group-coordinator-metrics", name);
+        let rate = |name| metrics.sampled_rate(MetricName::new("kafka.server", METRICS_KIND, name));
         Self {
-            offset_commits: metrics.meter(name("offset-commit")),
-            offset_expirations: metrics.meter(name("offset-expiration")),
-            offset_deletions: metrics.meter(name("offset-deletion")),
-            partition_load_time_ms: metrics.histogram(name("partition-load-time")),
+            offset_commits: rate("offset-commit"),
+            offset_expirations: rate("offset-expiration"),
+            offset_deletions: rate("offset-deletion"),
+            completed_rebalances: rate("group-completed-rebalance"),
         }
     }
 }

@@ -7,13 +7,15 @@ use std::sync::{Arc, Weak};
 
 use futures::future::join_all;
 use tokio::runtime::Handle;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::marker_channel::MarkerChannel;
 use super::marker_sender::MarkerSender;
 use super::metadata::{ProducerIdAndEpoch, TransactionMetadata, TransactionResult, TransactionValue};
 use super::state::TransactionState;
-use super::state_manager::{Appending, TransactionConfig, TransactionStateManager, Unwritten};
+use super::state_manager::{
+    Appending, PartitionCountSource, TransactionConfig, TransactionStateManager, Unwritten,
+};
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, ProducerId, TopicPartition};
@@ -59,12 +61,12 @@ pub struct TransactionCoordinator {
 
 impl TransactionCoordinator {
     /// A coordinator that owns nothing yet and refuses everything until `start`. `partition_count` is the number of
-    /// partitions of `__transaction_state`, or `transaction.state.log.num.partitions` while there is no such topic. Must
-    /// be called within a runtime.
+    /// partitions of `__transaction_state`, or `transaction.state.log.num.partitions` while there is no such topic, and who
+    /// knows it later. Must be called within a runtime.
     #[allow(clippy::too_many_arguments, reason = "each is another neighbour")]
     pub fn new(
         config: TransactionConfig,
-        partition_count: i32,
+        partition_count: (i32, PartitionCountSource),
         log: Arc<dyn CoordinatorLog>,
         clock: SharedClock,
         metadata: Arc<MetadataCache>,
@@ -72,7 +74,13 @@ impl TransactionCoordinator {
         sender: Box<dyn MarkerSender>,
         metrics: &Registry,
     ) -> Arc<Self> {
-        let states = Arc::new(TransactionStateManager::new(config, partition_count, log, clock));
+        let states = Arc::new(TransactionStateManager::new(
+            config,
+            partition_count,
+            log,
+            clock,
+            metrics,
+        ));
         let markers = MarkerChannel::new(states.clone(), metadata, sender);
         super::metrics::register(&markers, metrics);
         Arc::new_cyclic(|this| Self {
@@ -133,23 +141,15 @@ impl TransactionCoordinator {
 
     /// This broker leads a partition of `__transaction_state` since this epoch.
     pub fn on_election(&self, partition: i32, epoch: LeaderEpoch) {
-        let Some(load) = self.states.begin_load(partition, epoch) else {
+        let Some(load) = self.states.partitions.begin_load(partition, epoch) else {
             return;
         };
         let (states, markers) = (self.states.clone(), self.markers.clone());
         self.runtime.spawn(async move {
-            let loaded = tokio::task::spawn_blocking(move || states.load(partition, load)).await;
-            match loaded {
-                Ok(ending) => {
-                    for transaction in ending {
-                        let id = transaction.id();
-                        if let Err(error) = markers.complete(transaction) {
-                            debug!(transactional_id = %id, %error, "a loaded transaction is ended elsewhere");
-                        }
-                    }
-                }
-                Err(error) => {
-                    error!(partition, %error, "loading a partition of the transaction log has failed");
+            for transaction in states.load_in_turn(load).await {
+                let id = transaction.id();
+                if let Err(error) = markers.complete(transaction) {
+                    debug!(transactional_id = %id, %error, "a loaded transaction is ended elsewhere");
                 }
             }
         });

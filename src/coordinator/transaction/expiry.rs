@@ -38,7 +38,7 @@ impl TransactionStateManager {
     /// tombstones are replicated.
     pub(super) async fn remove_expired(&self) -> usize {
         let mut removed = 0;
-        for partition in 0..self.partitions.len() as i32 {
+        for partition in 0..self.partitions.count() {
             for expiring in self.expiring(partition) {
                 removed += self.expire(expiring).await;
             }
@@ -50,12 +50,12 @@ impl TransactionStateManager {
     }
 
     fn expiring(&self, partition: i32) -> Vec<Expiring> {
-        let Some(entry) = self.partition(partition) else {
+        let Some(entry) = self.partitions.get(partition) else {
             return Vec::new();
         };
         let (now_ms, expiration_ms) = (self.clock.wall_ms(), self.config.transactional_id_expiration_ms);
         let mut batches: Vec<Expiring> = Vec::new();
-        for (id, transaction) in &entry.read().transactions {
+        for (id, transaction) in &entry.read().state {
             // An id that cannot be written as a key cannot have been loaded or initialized.
             let Ok(key) = log::key(id) else { continue };
             if !transaction.cell.lock().prepare_expiration(now_ms, expiration_ms) {
@@ -89,12 +89,12 @@ impl TransactionStateManager {
         } = expiring;
         let append = {
             // Not after the partition was given away and taken back: see the module about locks.
-            let guard = self.partition(partition).map(|entry| entry.read());
+            let guard = self.partitions.get(partition).map(|entry| entry.read());
             let is_owned = |t: &Arc<Transaction>| {
                 let id = t.id();
                 guard
                     .as_ref()
-                    .and_then(|guard| guard.transactions.get(&id))
+                    .and_then(|guard| guard.state.get(&id))
                     .is_some_and(|current| Arc::ptr_eq(current, t))
             };
             match transactions.iter().all(is_owned) {
@@ -109,15 +109,15 @@ impl TransactionStateManager {
         if let Err(error) = &written {
             warn!(partition, %error, "cannot remove expired transactional ids");
         }
-        let mut guard = self.partition(partition).map(|entry| entry.write());
+        let mut guard = self.partitions.get(partition).map(|entry| entry.write());
         for transaction in &transactions {
             let mut cell = transaction.cell.lock();
             cell.finish_expiration(written.is_ok());
             if let (true, Some(guard)) = (written.is_ok(), &mut guard) {
                 let is_same = |current: &Arc<Transaction>| Arc::ptr_eq(current, transaction);
                 let id = cell.transactional_id();
-                if guard.transactions.get(id).is_some_and(is_same) {
-                    guard.transactions.remove(id);
+                if guard.state.get(id).is_some_and(is_same) {
+                    guard.state.remove(id);
                 }
             }
         }

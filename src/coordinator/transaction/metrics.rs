@@ -6,6 +6,9 @@ use std::sync::{Arc, Weak};
 use super::marker_channel::MarkerChannel;
 use crate::metrics::{MetricName, Registry};
 
+/// Type of the metrics of Kafka's own library.
+pub(super) const METRICS_KIND: &str = "transaction-coordinator-metrics";
+
 /// Registers the gauges; they hold the channel weakly.
 pub(super) fn register(markers: &Arc<MarkerChannel>, metrics: &Registry) {
     let gauge = |name: &str, size: fn(&MarkerChannel) -> usize| {

@@ -29,4 +29,4 @@ pub use coordinator::{DescribedTransaction, ListFilter, ListedTransaction, Trans
 pub use marker_sender::{MarkerSender, NetworkMarkerSender};
 pub use metadata::{ProducerIdAndEpoch, TransactionResult, TransactionValue};
 pub use state::TransactionState;
-pub use state_manager::TransactionConfig;
+pub use state_manager::{PartitionCountSource, TransactionConfig};

@@ -3,27 +3,29 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::log;
 use super::metadata::{TransactionMetadata, Transition};
+use super::metrics::METRICS_KIND;
 use crate::common::clock::SharedClock;
-use crate::common::coordinator_key::partition_for;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, Offset};
 use crate::common::topic_name::TRANSACTION_STATE_TOPIC;
 use crate::config::BrokerConfig;
 use crate::coordinator::coordinator_log::{AppendOptions, CoordinatorLog};
 use crate::coordinator::fields::LogFormatError;
-use crate::coordinator::ownership::{Leadership, Ownership};
+use crate::coordinator::partitions::{Partition, Partitions, PartitionsConfig};
+use crate::metrics::Registry;
 use crate::record::BatchBuilder;
+use crate::zk::ZkError;
 
 /// The only acknowledgement that a transaction may count on.
 pub(super) const ALL_IN_SYNC: i16 = -1;
@@ -87,12 +89,11 @@ impl Transaction {
     }
 }
 
-/// One partition of `__transaction_state` and the ids that belong to it.
-#[derive(Default)]
-pub(super) struct TransactionsPartition {
-    pub(super) leadership: Leadership,
-    pub(super) transactions: HashMap<Arc<str>, Arc<Transaction>>,
-}
+/// The ids of one partition of `__transaction_state`.
+pub(super) type PartitionTransactions = HashMap<Arc<str>, Arc<Transaction>>;
+
+/// How many partitions `__transaction_state` has now, or would have.
+pub type PartitionCountSource = Box<dyn Fn() -> BoxFuture<'static, Result<i32, ZkError>> + Send + Sync>;
 
 /// A transition on its way into the log.
 pub(super) struct Appending {
@@ -126,10 +127,10 @@ impl Unwritten {
 /// See the module.
 pub struct TransactionStateManager {
     pub(super) config: TransactionConfig,
-    pub(super) partitions: Box<[RwLock<TransactionsPartition>]>,
+    pub(super) partitions: Partitions<PartitionTransactions>,
+    pub(super) partition_count_now: PartitionCountSource,
     pub(super) log: Arc<dyn CoordinatorLog>,
     pub(super) clock: SharedClock,
-    pub(super) next_load: AtomicU64,
     pub(super) is_active: AtomicBool,
     pub(super) stop: CancellationToken,
 }
@@ -139,84 +140,77 @@ impl TransactionStateManager {
     /// `transaction.state.log.num.partitions` while there is no such topic.
     pub(super) fn new(
         config: TransactionConfig,
-        partition_count: i32,
+        (partition_count, partition_count_now): (i32, PartitionCountSource),
         log: Arc<dyn CoordinatorLog>,
         clock: SharedClock,
+        metrics: &Registry,
     ) -> Self {
-        assert!(
-            partition_count > 0,
-            "{TRANSACTION_STATE_TOPIC} has {partition_count} partitions"
-        );
+        let stop = CancellationToken::new();
+        let partitions = PartitionsConfig {
+            topic: TRANSACTION_STATE_TOPIC,
+            metrics_kind: METRICS_KIND,
+            count: partition_count,
+            load_buffer_size: config.load_buffer_size,
+        };
         Self {
+            partitions: Partitions::new(partitions, log.clone(), clock.clone(), stop.clone(), metrics),
+            partition_count_now,
             config,
-            partitions: (0..partition_count).map(|_| RwLock::default()).collect(),
             log,
             clock,
-            next_load: AtomicU64::new(0),
             is_active: AtomicBool::new(false),
-            stop: CancellationToken::new(),
+            stop,
         }
     }
 
     /// The partition of `__transaction_state` that an id belongs to.
     pub fn partition_for(&self, transactional_id: &str) -> i32 {
-        partition_for(transactional_id, self.partitions.len() as i32)
-    }
-
-    pub(super) fn partition(&self, partition: i32) -> Option<&RwLock<TransactionsPartition>> {
-        self.partitions.get(usize::try_from(partition).ok()?)
+        self.partitions.number_for(transactional_id)
     }
 
     /// Whether any partition is being loaded.
     pub(super) fn is_loading(&self) -> bool {
-        let is_loading = |p: &RwLock<TransactionsPartition>| {
-            matches!(p.read().leadership.ownership, Ownership::Loading { .. })
-        };
-        self.partitions.iter().any(is_loading)
+        self.partitions.is_loading()
     }
 
     /// Every id that is here.
     pub(super) fn transactions(&self) -> Vec<Arc<Transaction>> {
-        let transactions =
-            |p: &RwLock<TransactionsPartition>| p.read().transactions.values().cloned().collect::<Vec<_>>();
-        self.partitions.iter().flat_map(transactions).collect()
+        let partitions = self.partitions.iter().map(|partition| partition.read());
+        partitions
+            .flat_map(|partition| partition.state.values().cloned().collect::<Vec<_>>())
+            .collect()
     }
 
     /// The partition of an id, if this broker answers for it.
-    fn owned(&self, transactional_id: &str) -> Result<RwLockReadGuard<'_, TransactionsPartition>, ErrorCode> {
-        let partition = self.partitions[self.partition_for(transactional_id) as usize].read();
+    fn owned(
+        &self,
+        transactional_id: &str,
+    ) -> Result<RwLockReadGuard<'_, Partition<PartitionTransactions>>, ErrorCode> {
+        let partition = self.partitions.of_key(transactional_id).read();
         self.check_ownership(&partition)?;
         Ok(partition)
     }
 
-    fn check_ownership(&self, partition: &TransactionsPartition) -> Result<(), ErrorCode> {
-        if !self.is_active.load(Ordering::SeqCst) {
-            return Err(ErrorCode::CoordinatorNotAvailable);
-        }
-        match partition.leadership.ownership {
-            Ownership::Owned => Ok(()),
-            Ownership::Loading { .. } => Err(ErrorCode::CoordinatorLoadInProgress),
-            Ownership::Elsewhere => Err(ErrorCode::NotCoordinator),
+    fn check_ownership(&self, partition: &Partition<PartitionTransactions>) -> Result<(), ErrorCode> {
+        match self.is_active.load(Ordering::SeqCst) {
+            true => partition.check_ownership(),
+            false => Err(ErrorCode::CoordinatorNotAvailable),
         }
     }
 
     /// The id, `None` if there is none, or why this broker cannot say.
     pub(super) fn find(&self, transactional_id: &str) -> Result<Option<Arc<Transaction>>, ErrorCode> {
-        Ok(self
-            .owned(transactional_id)?
-            .transactions
-            .get(transactional_id)
-            .cloned())
+        Ok(self.owned(transactional_id)?.state.get(transactional_id).cloned())
     }
 
     /// Adds an id unless it is there.
     pub(super) fn insert_if_absent(&self, metadata: TransactionMetadata) -> Result<(), ErrorCode> {
         let id = metadata.transactional_id().clone();
         let number = self.partition_for(&id);
-        let mut partition = self.partitions[number as usize].write();
+        let mut partition = self.partitions.of_key(&id).write();
         self.check_ownership(&partition)?;
         let create = || Transaction::new(number, metadata);
-        partition.transactions.entry(id).or_insert_with(create);
+        partition.state.entry(id).or_insert_with(create);
         Ok(())
     }
 
@@ -226,16 +220,16 @@ impl TransactionStateManager {
         let id = transaction.id();
         let partition = self.owned(&id)?;
         self.check_current(&partition, &id, transaction)?;
-        partition.leadership.epoch.ok_or(ErrorCode::NotCoordinator)
+        partition.leader_since().ok_or(ErrorCode::NotCoordinator)
     }
 
     fn check_current(
         &self,
-        partition: &TransactionsPartition,
+        partition: &Partition<PartitionTransactions>,
         id: &str,
         transaction: &Arc<Transaction>,
     ) -> Result<(), ErrorCode> {
-        let current = partition.transactions.get(id);
+        let current = partition.state.get(id);
         match current.is_some_and(|current| Arc::ptr_eq(current, transaction)) {
             true => Ok(()),
             false => Err(ErrorCode::NotCoordinator),
@@ -249,7 +243,7 @@ impl TransactionStateManager {
         event: impl FnOnce(&mut TransactionMetadata, i64) -> Result<Option<Transition>, ErrorCode>,
     ) -> Result<Option<Appending>, ErrorCode> {
         let partition = self.owned(transactional_id)?;
-        let transaction = partition.transactions.get(transactional_id);
+        let transaction = partition.state.get(transactional_id);
         let transaction = transaction.ok_or(ErrorCode::InvalidProducerIdMapping)?.clone();
         let mut cell = transaction.cell.lock();
         match event(&mut cell, self.clock.wall_ms())? {

@@ -4,6 +4,7 @@ use futures::FutureExt;
 
 use super::*;
 use crate::common::clock::{Clock, ManualClock};
+use crate::common::coordinator_key::partition_for;
 use crate::common::ids::TopicPartition;
 use crate::coordinator::group::commit::CommitRequest;
 use crate::coordinator::group::join::JoinRequest;
@@ -42,6 +43,7 @@ struct World {
     coordinator: Arc<GroupCoordinator>,
     log: MemoryLog,
     clock: Arc<ManualClock>,
+    metrics: Registry,
 }
 
 impl World {
@@ -49,20 +51,33 @@ impl World {
         Self::on(MemoryLog::new()).await
     }
 
+    /// A sample of the coordinator's metrics.
+    fn metric(&self, name: &str) -> String {
+        let (text, family) = (
+            self.metrics.exposition(),
+            "kafka_server_group_coordinator_metrics",
+        );
+        let sample = format!("{family}_{name} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&sample));
+        value.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
+    }
+
     async fn on(log: MemoryLog) -> Self {
         let clock = ManualClock::at(1_700_000_000_000);
+        let metrics = Registry::new(clock.clone());
         let coordinator = GroupCoordinator::new(
             config(),
             PARTITIONS,
             Arc::new(log.clone()),
             clock.clone(),
-            &Registry::default(),
+            &metrics,
         );
         coordinator.is_active.store(true, Ordering::SeqCst);
         let world = Self {
             coordinator,
             log,
             clock,
+            metrics,
         };
         for partition in 0..PARTITIONS {
             world.coordinator.on_election(partition, 0);

@@ -6,6 +6,7 @@ use crate::coordinator::group::log::{GroupMetadataValue, group_key, group_value,
 use crate::coordinator::group::offsets::OffsetAndMetadata;
 use crate::coordinator::group::state::GroupState;
 use crate::coordinator::group::test_support::{LIMITS, MemoryLog};
+use crate::coordinator::replay::{LoadError, for_each_batch};
 use crate::record::RecordBatches;
 use crate::record::{BatchBuilder, Compression};
 
@@ -14,6 +15,19 @@ const NOW: Now = Now {
     wall_ms: 1_700_000_000_000,
 };
 const CAPTURED: &[u8] = include_bytes!("../log/testdata/consumer-offsets-2.log");
+
+fn load(
+    log: &MemoryLog,
+    partition: i32,
+    buffer_size: usize,
+    is_current: impl Fn() -> bool,
+) -> Result<Replay, LoadError> {
+    let mut replay = Replay::default();
+    for_each_batch(log, partition, buffer_size, is_current, |batch| {
+        replay.apply(batch)
+    })?;
+    Ok(replay)
+}
 
 fn load_all(log: &MemoryLog) -> HashMap<String, GroupMetadata> {
     let replay = load(log, 0, 1 << 20, || true).unwrap();

@@ -1,9 +1,10 @@
 //! The coordinator over a log in memory, brokers that answer as they are told, and a clock that stands still.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicI32;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 
 use super::*;
@@ -118,6 +119,8 @@ struct World {
     clock: Arc<ManualClock>,
     leaders: Leaders,
     metadata: Arc<MetadataCache>,
+    /// Partitions of the topic now.
+    partition_count: Arc<AtomicI32>,
 }
 
 fn config() -> TransactionConfig {
@@ -155,9 +158,12 @@ impl World {
         let clock = ManualClock::at(1_700_000_000_000);
         let (leaders, metadata) = (Leaders::default(), Arc::new(MetadataCache::default()));
         let producer_ids = ProducerIdManager::new(OneBlock, clock.clone());
+        let partition_count = Arc::new(AtomicI32::new(PARTITIONS));
+        let counted = partition_count.clone();
+        let count_now = move || ready(Ok(counted.load(Ordering::SeqCst))).boxed();
         let coordinator = TransactionCoordinator::new(
             config(),
-            PARTITIONS,
+            (PARTITIONS, Box::new(count_now)),
             Arc::new(log.clone()),
             clock.clone(),
             metadata.clone(),
@@ -172,6 +178,7 @@ impl World {
             clock,
             leaders,
             metadata,
+            partition_count,
         };
         for partition in 0..3 {
             world.lead(partition, partition);
@@ -492,7 +499,8 @@ async fn whoever_comes_while_a_partition_is_loaded_or_stopped_is_told() {
     let world = World::new().await;
     let partition = world.coordinator.partition_for(ID);
     world.coordinator.on_resignation(partition, None);
-    assert_eq!(world.coordinator.states.begin_load(partition, EPOCH + 1), Some(3));
+    // The load begins when this task waits for something that is not there.
+    world.coordinator.on_election(partition, EPOCH + 1);
     assert_eq!(world.init().await, Err(ErrorCode::CoordinatorLoadInProgress));
     let everything = ListFilter {
         duration_ms: -1,
@@ -500,7 +508,7 @@ async fn whoever_comes_while_a_partition_is_loaded_or_stopped_is_told() {
     };
     let listed = world.coordinator.list(&everything);
     assert_eq!(listed, Err(ErrorCode::CoordinatorLoadInProgress));
-    assert!(world.coordinator.states.load(partition, 3).is_empty());
+    until(|| !world.coordinator.is_loading()).await;
     world.init().await.unwrap();
     world.coordinator.shutdown();
     assert_eq!(world.init().await, Err(ErrorCode::CoordinatorNotAvailable));
@@ -512,6 +520,23 @@ async fn whoever_comes_while_a_partition_is_loaded_or_stopped_is_told() {
         world.coordinator.list(&everything),
         Err(ErrorCode::CoordinatorNotAvailable)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_are_not_loaded_any_more_when_there_are_more_of_them_than_at_the_start() {
+    let world = World::new().await;
+    world.init().await.unwrap();
+    let partition = world.coordinator.partition_for(ID);
+    world.partition_count.store(PARTITIONS + 1, Ordering::SeqCst);
+    // What is here stays, and ids stay where they are.
+    world.coordinator.on_election(PARTITIONS, EPOCH);
+    assert_eq!(world.coordinator.partition_for(ID), partition);
+    assert_eq!(world.state(), Empty);
+    // Whoever starts now may look for the id elsewhere: nobody may have it twice.
+    world.coordinator.on_resignation(partition, Some(EPOCH + 1));
+    world.coordinator.on_election(partition, EPOCH + 2);
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    assert_eq!(world.init().await, Err(ErrorCode::CoordinatorLoadInProgress));
 }
 
 #[tokio::test(start_paused = true)]

@@ -196,6 +196,9 @@ async fn offsets_of_subscribed_topics_are_not_deleted() {
     world.coordinator.commit_offsets(commit).await;
     assert_eq!(delete(subscribed.clone()), Ok(ErrorCode::GroupSubscribedToTopic));
     assert_eq!(delete(other), Ok(ErrorCode::None));
+    assert_eq!(world.metric("offset_commit_count"), "2");
+    assert_eq!(world.metric("offset_deletion_count"), "1");
+    assert_eq!(world.metric("group_completed_rebalance_count"), "1");
     assert_eq!(world.records(), (3, 1));
     let leaving = LeavingMember {
         member_id: member,

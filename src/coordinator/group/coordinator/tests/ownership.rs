@@ -65,6 +65,26 @@ async fn what_is_not_here_or_not_loaded_is_refused_as_each_api_expects() {
 }
 
 #[tokio::test]
+async fn groups_stay_where_they_are_when_the_topic_gets_more_partitions() {
+    let world = World::new().await;
+    world.commit(GROUP, &[(0, 1)]).await;
+    let would_move = |id: &String| partition_for(id, PARTITIONS) != partition_for(id, PARTITIONS + 1);
+    let moved = (2..).map(|n| format!("g{n}")).find(would_move).unwrap();
+    world.commit(&moved, &[(0, 2)]).await;
+    world.coordinator.on_election(PARTITIONS, 0);
+    assert_eq!(world.coordinator.partition_for(GROUP), GROUP_PARTITION);
+    let partition = partition_for(&moved, PARTITIONS);
+    assert_eq!(world.coordinator.partition_for(&moved), partition);
+    assert_eq!(world.fetch(&moved, 0, true), Ok(Some(2)));
+    // The election of what was there before goes on to work.
+    world.coordinator.on_resignation(partition, Some(1));
+    world.coordinator.on_election(partition, 2);
+    world.loaded().await;
+    assert_eq!(world.fetch(&moved, 0, true), Ok(Some(2)));
+    world.coordinator.on_resignation(PARTITIONS, Some(1));
+}
+
+#[tokio::test]
 async fn late_changes_of_leadership_are_ignored() {
     let world = World::new().await;
     world.commit(GROUP, &[(0, 1)]).await;
