@@ -288,10 +288,10 @@ impl Loader<'_> {
         let unflushed = self.segments.from_floor(self.parameters.recovery_point);
         for (i, segment) in unflushed.iter().enumerate() {
             let valid = self.recover(segment)?;
-            if valid == segment.size() {
+            let later = &unflushed[i + 1..];
+            if valid == segment.size() && !self.is_hole_between(segment, later.first())? {
                 continue;
             }
-            let later = &unflushed[i + 1..];
             tracing::warn!(
                 dir = %self.parameters.dir.display(),
                 base_offset = segment.base_offset(),
@@ -308,10 +308,24 @@ impl Loader<'_> {
             if !later.is_empty() {
                 self.parameters.fs.sync_dir(self.parameters.dir)?;
             }
-            segment.truncate_records(valid)?;
+            if valid < segment.size() {
+                segment.truncate_records(valid)?;
+            }
             break;
         }
         Ok(())
+    }
+
+    /// Whether the records between a recovered segment and the next one are missing. A loss of power may have taken
+    /// the end of one file, down to a batch's beginning, and left the file that was written after it. Kafka takes
+    /// that for a log; a replica with a hole could be elected. Cleaners, of course, make holes.
+    fn is_hole_between(&self, segment: &LogSegment, next: Option<&Arc<LogSegment>>) -> io::Result<bool> {
+        match next {
+            Some(next) if !self.parameters.config.cleanup_policy.compact => {
+                Ok(segment.read_next_offset()? < next.base_offset())
+            }
+            _ => Ok(false),
+        }
     }
 
     fn delete_segment(&self, segment: &LogSegment) -> io::Result<()> {

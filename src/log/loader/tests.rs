@@ -334,6 +334,32 @@ fn a_corrupt_middle_leaves_no_hole_whenever_the_recovery_dies() {
 }
 
 #[test]
+fn a_segment_that_lost_whole_batches_leaves_no_hole_unless_a_cleaner_may_have_made_it() {
+    let test = ten_batches();
+    let second = segment_file(Path::new(""), 3, ".log");
+    for kept in 0..3 {
+        let lose = |dir: &Path| overwrite(&dir.join(&second), |bytes| bytes.truncate(bytes.len() * kept / 3));
+        let recovered = open_after(&test, UNCLEAN, lose);
+        let end = 3 + kept as Offset;
+        assert_eq!(
+            offsets(&recovered),
+            (0..end).collect::<Vec<_>>(),
+            "{kept} batches"
+        );
+        assert_eq!(recovered.log.log_end_offset(), end);
+        recovered.append(batch(1, NOW_MS, 10), 7);
+        assert_eq!(recovered.log.log_end_offset(), end + 1);
+
+        let root = crate::log::testing::root();
+        copy_dir(test.root.path(), root.path());
+        lose(&root.path().join("t-0"));
+        let compacted = TestLog::open(root, compacted(), UNCLEAN, Default::default()).unwrap();
+        let expected: Vec<_> = (0..end).chain(6..10).collect();
+        assert_eq!(offsets(&compacted), expected, "{kept} batches");
+    }
+}
+
+#[test]
 fn an_index_that_leads_nowhere_is_not_followed() {
     let test = TestLog::new(config());
     for i in 0..40 {
