@@ -8,6 +8,8 @@ mod coordinators;
 mod features;
 mod listeners;
 mod log_dirs;
+#[cfg(test)]
+mod simulation;
 mod startup;
 
 use std::sync::Arc;

@@ -342,7 +342,7 @@ fn register_again(
     })
 }
 
-async fn register(
+pub(super) async fn register(
     registration: &Registration,
     zk: &dyn ZkStore,
     info: &BrokerInfo,

@@ -11,6 +11,8 @@ use crate::common::ids::{
     BrokerId, ControllerEpoch, LeaderEpoch, NO_BROKER, NO_LEADER_EPOCH, Offset, PartitionEpoch,
 };
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState, ReplicaAssignment};
+#[cfg(test)]
+use crate::common::planted::{self, Mistake};
 
 /// What the controller decided on one partition, as LeaderAndIsr brings it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,6 +293,10 @@ impl PartitionState {
     ) -> Option<Offset> {
         if !self.is_leader() || self.is_under_min_isr(min_insync_replicas) {
             return None;
+        }
+        #[cfg(test)]
+        if planted::is_planted(Mistake::HighWatermarkIgnoresIsr) {
+            return Some(log_end_offset);
         }
         let counts = |replica: &&Replica| {
             self.isr.maximal().contains(&replica.broker_id())

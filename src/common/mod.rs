@@ -6,4 +6,6 @@ pub mod error;
 pub mod ids;
 pub mod leader_and_isr;
 pub mod parallel;
+#[cfg(test)]
+pub mod planted;
 pub mod topic_name;

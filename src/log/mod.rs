@@ -61,6 +61,8 @@ pub mod recovery;
 pub mod scheduler;
 pub mod segment;
 pub mod segments;
+#[cfg(test)]
+pub mod simulated_disk;
 mod split;
 pub mod unified_log;
 

@@ -182,16 +182,30 @@ impl NetworkClient {
         if let Some(connection) = open {
             return Ok(connection);
         }
+        let connection = Arc::new(self.connect().await?);
+        *self.connection.lock() = Some(connection.clone());
+        Ok(connection)
+    }
+
+    async fn connect(&self) -> Result<Connection, NetworkError> {
+        #[cfg(test)]
+        if let Some(network) = simulated::SimulatedNetwork::of_this_thread() {
+            let connected = timeout(
+                self.request_timeout,
+                network.connect(&self.client_id, self.address.id),
+            );
+            let connected = connected
+                .await
+                .map_err(|_| self.disconnected("no answer in time"))?;
+            return connected.map_err(|reason| self.disconnected(&reason));
+        }
         let (host, port) = (self.address.host.as_str(), self.address.port);
         let stream = match timeout(self.request_timeout, TcpStream::connect((host, port))).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(self.disconnected(&format!("{host}:{port}: {error}"))),
             Err(_) => return Err(self.disconnected(&format!("{host}:{port}: no answer in time"))),
         };
-        let connection = Connection::start(stream).map_err(|error| self.disconnected(&error.to_string()))?;
-        let connection = Arc::new(connection);
-        *self.connection.lock() = Some(connection.clone());
-        Ok(connection)
+        Connection::start(stream).map_err(|error| self.disconnected(&error.to_string()))
     }
 
     async fn ask_versions(&self) -> Result<HashMap<i16, RangeInclusive<i16>>, NetworkError> {
@@ -260,12 +274,16 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (requests, outgoing) = mpsc::channel(SEND_QUEUE);
         let driver = tokio::spawn(drive(stream, outgoing)).abort_handle();
-        Ok(Self {
+        Ok(Self::driven_by(driver, requests))
+    }
+
+    fn driven_by(driver: AbortHandle, requests: mpsc::Sender<Outgoing>) -> Self {
+        Self {
             requests,
             driver,
             closed: AtomicBool::new(false),
             peer_versions: OnceCell::new(),
-        })
+        }
     }
 
     fn is_closed(&self) -> bool {
@@ -342,5 +360,7 @@ async fn read_responses(stream: &TcpStream, in_flight: &Mutex<VecDeque<Waiting>>
     }
 }
 
+#[cfg(test)]
+pub mod simulated;
 #[cfg(test)]
 mod tests;

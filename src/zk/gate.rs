@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::zk::store::MultiError;
 use crate::zk::{CreateMode, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
 
+/// What is asked of it waits while it is held.
 pub struct GatedStore<S> {
     inner: Arc<S>,
     open: watch::Receiver<bool>,

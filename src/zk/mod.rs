@@ -11,6 +11,8 @@
 pub mod check;
 pub mod cluster;
 pub mod dump;
+#[cfg(test)]
+pub mod gate;
 pub mod memory;
 pub mod paths;
 pub mod recursive;

@@ -15,7 +15,6 @@ use super::super::channel_manager::{BrokerChannels, ControlRequest, deleted_part
 use super::super::event::ControllerEvent;
 use super::super::event_manager::EventQueue;
 use super::super::{Controller, ControllerHandle, ControllerSetup};
-use super::gate::GatedStore;
 use crate::common::clock::ManualClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicId, TopicPartition};
@@ -31,6 +30,7 @@ use crate::protocol::messages::stop_replica_response::StopReplicaPartitionError;
 use crate::protocol::messages::{
     AlterPartitionRequest, LeaderAndIsrRequest, LeaderAndIsrResponse, StopReplicaRequest, StopReplicaResponse,
 };
+use crate::zk::gate::GatedStore;
 use crate::zk::memory::{MemorySession, MemoryZooKeeper};
 use crate::zk::znode::{BrokerInfo, TopicAssignment, partition_state};
 use crate::zk::{CreateMode, ZkError, ZkStore, paths};

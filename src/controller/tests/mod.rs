@@ -4,7 +4,6 @@ mod alterations;
 mod captured;
 mod cluster;
 mod fencing;
-mod gate;
 mod histories;
 mod lifecycle;
 mod reassignments;

@@ -122,3 +122,37 @@ impl LogManager {
         managed.lock.lock().take();
     }
 }
+
+/// What a simulation does in place of threads.
+#[cfg(test)]
+impl LogManager {
+    /// [`Self::open`] on a file system that is not what it seems.
+    pub(in crate::log) fn open_on(
+        fs: crate::log::fs::Fs,
+        config: &crate::config::BrokerConfig,
+        topic_config: &crate::config::LogConfig,
+        clock: crate::common::clock::SharedClock,
+    ) -> Result<Arc<Self>, crate::log::error::LogDirsError> {
+        let (configs, metrics) = (
+            |_: &str| topic_config.clone(),
+            crate::metrics::Registry::default(),
+        );
+        super::opening::open(config, &configs, clock, &metrics, fs)
+    }
+
+    /// Everything that the background threads would do from time to time, once.
+    pub fn run_background_jobs(&self) {
+        self.delete_old_segments();
+        self.flush_old();
+        self.scheduler.run_due();
+        self.checkpoint_recovery_points();
+        self.checkpoint_log_start_offsets();
+    }
+
+    /// Lets go of the dirs as the end of the process does, whoever still holds this value.
+    pub fn abandon(&self) {
+        for managed in &self.dirs {
+            managed.lock.lock().take();
+        }
+    }
+}

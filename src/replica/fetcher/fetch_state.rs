@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 use crate::cluster::Partition;
 use crate::common::ids::{LeaderEpoch, Offset, TopicId};
+#[cfg(test)]
+use crate::common::planted::{self, Mistake};
 use crate::log::UnifiedLog;
 
 /// What comes next for a partition.
@@ -46,6 +48,11 @@ impl PartitionFetchState {
         let start = |log: &UnifiedLog| match log.latest_epoch() {
             Some(latest) => (Phase::Fetching, log.log_end_offset(), Some(latest)),
             None => (Phase::Truncating, log.high_watermark(), None),
+        };
+        #[cfg(test)]
+        let start = |log: &UnifiedLog| match planted::is_planted(Mistake::TruncatesToHighWatermark) {
+            true => (Phase::Truncating, log.high_watermark(), None),
+            false => start(log),
         };
         let (phase, fetch_offset, last_fetched_epoch) = partition.as_follower(epoch, start)?;
         Some(Self {

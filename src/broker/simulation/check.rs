@@ -1,0 +1,146 @@
+//! What must hold, and how it is looked at.
+
+use std::collections::BTreeMap;
+
+use super::load::{Promises, Record};
+use super::world::{BROKERS, PARTITIONS, World};
+use crate::common::ids::{BrokerId, Offset};
+use crate::log::{FetchIsolation, UnifiedLog};
+use crate::record::RecordBatches;
+
+/// What a log holds between two offsets, as bytes and as records.
+struct Content {
+    bytes: Vec<u8>,
+    records: Vec<(Offset, Record)>,
+}
+
+fn content(log: &UnifiedLog, from: Offset, isolation: FetchIsolation) -> Result<Content, String> {
+    let mut found = Content {
+        bytes: Vec::new(),
+        records: Vec::new(),
+    };
+    let mut offset = from;
+    loop {
+        let read = log.read(offset, 1 << 20, isolation, true);
+        let Some(slice) = read
+            .map_err(|error| format!("reading from {offset}: {error}"))?
+            .records
+        else {
+            return Ok(found);
+        };
+        let bytes = slice
+            .read()
+            .map_err(|error| format!("reading from {offset}: {error}"))?;
+        for batch in RecordBatches::new(&bytes) {
+            let batch = batch.map_err(|error| format!("behind offset {offset}: {error}"))?;
+            if !batch.is_valid_crc() {
+                return Err(format!("offset {}: the checksum is wrong", batch.base_offset()));
+            }
+            let record = (batch.producer_id(), batch.base_sequence());
+            found.records.push((batch.base_offset(), record));
+            offset = batch.next_offset();
+        }
+        found.bytes.extend_from_slice(&bytes);
+    }
+}
+
+/// Shows what is committed to a consumer that asks every broker which believes itself the leader, and compares it with
+/// what it was shown before.
+pub(super) fn show(world: &World, index: i32, promises: &mut Promises) -> Result<(), String> {
+    for broker in BROKERS {
+        let Some(log) = world.leader_log(broker, index) else {
+            continue;
+        };
+        // The last few again, to see whether they have changed.
+        let from = log.high_watermark().saturating_sub(20).max(0);
+        let Ok(content) = content(&log, from, FetchIsolation::HighWatermark) else {
+            // Its disk may just have failed; what is really broken shows in the end.
+            continue;
+        };
+        for (offset, record) in content.records {
+            let before = *promises.shown.entry(offset).or_insert(record);
+            if before != record {
+                return Err(format!(
+                    "partition {index}: at offset {offset} a consumer was shown {before:?}, and {record:?} by broker {broker}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks at a cluster that has been mended.
+pub(super) async fn verify(
+    world: &World,
+    promises: &BTreeMap<i32, std::sync::Arc<parking_lot::Mutex<Promises>>>,
+) -> Result<(), String> {
+    for index in 0..PARTITIONS {
+        let promises = promises[&index].lock();
+        let result = verify_partition(world, index, &promises);
+        result.map_err(|broken| format!("partition {index}: {broken}"))?;
+    }
+    match world.around.network.panics() {
+        0 => Ok(()),
+        panics => Err(format!("{panics} handlers panicked")),
+    }
+}
+
+fn verify_partition(world: &World, index: i32, promises: &Promises) -> Result<(), String> {
+    if let Some(absurd) = promises.absurd.first() {
+        return Err(absurd.clone());
+    }
+    let of = |broker: BrokerId| {
+        let log = world.log(broker, index).ok_or("a replica is missing")?;
+        content(&log, 0, FetchIsolation::LogEnd).map_err(|error| format!("broker {broker}: {error}"))
+    };
+    let first = of(BROKERS[0])?;
+    for &broker in &BROKERS[1..] {
+        let other = of(broker)?;
+        if other.bytes != first.bytes {
+            let at = first.records.iter().zip(&other.records).position(|(a, b)| a != b);
+            let around = |content: &Content| {
+                let from = at.unwrap_or(0).saturating_sub(1);
+                let records: Vec<_> = content.records.iter().skip(from).take(5).copied().collect();
+                (content.records.len(), content.bytes.len(), records)
+            };
+            return Err(format!(
+                "brokers {} and {broker} differ at batch {at:?}: {:?} and {:?}",
+                BROKERS[0],
+                around(&first),
+                around(&other)
+            ));
+        }
+    }
+    verify_records(&first.records, promises)
+}
+
+fn verify_records(records: &[(Offset, Record)], promises: &Promises) -> Result<(), String> {
+    let by_offset: BTreeMap<Offset, Record> = records.iter().copied().collect();
+    let mut next: BTreeMap<_, i32> = BTreeMap::new();
+    for (offset, (producer, sequence)) in records {
+        let expected = next.entry(*producer).or_insert(0);
+        if sequence != expected {
+            return Err(format!(
+                "offset {offset}: producer {producer}'s sequence {sequence} where {expected} should be"
+            ));
+        }
+        *expected += 1;
+    }
+    for (record, offset) in &promises.acknowledged {
+        let found = by_offset.get(offset);
+        if found != Some(record) {
+            return Err(format!(
+                "{record:?} was acknowledged at offset {offset}, where {found:?} is"
+            ));
+        }
+    }
+    for (offset, record) in &promises.shown {
+        let found = by_offset.get(offset);
+        if found != Some(record) {
+            return Err(format!(
+                "{record:?} was shown at offset {offset}, where {found:?} is"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! One history: faults by seed under load, then everything is mended and looked at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::check;
+use super::load::{Producer, Promises};
+use super::world::{BROKERS, PARTITIONS, World};
+use crate::common::ids::BrokerId;
+use crate::common::planted::{self, Mistake};
+use crate::config::LogConfig;
+use crate::network::client::simulated::SimulatedNetwork;
+
+/// Producers for each partition.
+const PRODUCERS: i64 = 2;
+/// How long a mended cluster may take until all is in sync.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is different from a correct broker that is configured to lose nothing.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Options {
+    pub(super) mistake: Option<Mistake>,
+    pub(super) unclean_elections: bool,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Summary {
+    pub(super) acknowledged: usize,
+    pub(super) faults: usize,
+}
+
+struct History {
+    random: StdRng,
+    world: World,
+    promises: BTreeMap<i32, Arc<Mutex<Promises>>>,
+    /// Something that only one broker had may be gone: until all is well again no other broker may fail.
+    is_fragile: bool,
+    faults: usize,
+    log: Vec<String>,
+}
+
+/// Runs one history; an error says what is broken and what had happened.
+pub(super) fn run(seed: u64, options: Options) -> Result<Summary, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        // The threads for blocking work are part of it.
+        .on_thread_start(move || planted::plant(options.mistake))
+        .build()
+        .expect("a runtime");
+    let network = SimulatedNetwork::new(seed);
+    SimulatedNetwork::join(Some(network.clone()));
+    planted::plant(options.mistake);
+    let result = runtime.block_on(async {
+        let log_config = LogConfig {
+            min_insync_replicas: 2,
+            segment_bytes: 3_000,
+            file_delete_delay_ms: 1_000,
+            unclean_leader_election_enable: options.unclean_elections,
+            ..LogConfig::default()
+        };
+        let mut history = History {
+            random: StdRng::seed_from_u64(seed),
+            world: World::new(network, log_config).await,
+            promises: (0..PARTITIONS).map(|index| (index, Arc::default())).collect(),
+            is_fragile: false,
+            faults: 0,
+            log: Vec::new(),
+        };
+        let result = history.live(seed).await;
+        result.map_err(|broken| format!("{broken}; after {:#?}", history.log))
+    });
+    planted::plant(None);
+    SimulatedNetwork::join(None);
+    runtime.shutdown_background();
+    result
+}
+
+impl History {
+    async fn live(&mut self, seed: u64) -> Result<Summary, String> {
+        self.until_whole().await?;
+        let stop = CancellationToken::new();
+        let mut producers = Vec::new();
+        for (&partition, promises) in &self.promises {
+            for n in 0..PRODUCERS {
+                let producer = Producer {
+                    id: i64::from(partition) * PRODUCERS + n,
+                    partition,
+                    promises: promises.clone(),
+                    seed: seed.wrapping_mul(31).wrapping_add(n as u64),
+                };
+                producers.push(tokio::spawn(producer.run(stop.clone())));
+            }
+        }
+        for _ in 0..self.random.random_range(4..14) {
+            self.pause(1_500).await?;
+            self.step().await;
+        }
+        self.pause(1_500).await?;
+        self.note("mend");
+        self.until_whole().await?;
+        sleep(Duration::from_millis(500)).await;
+        stop.cancel();
+        for producer in producers {
+            producer.await.expect("a producer does not panic");
+        }
+        self.until_equal().await?;
+        check::verify(&self.world, &self.promises).await?;
+        let acknowledged = self.promises.values().map(|p| p.lock().acknowledged.len());
+        Ok(Summary {
+            acknowledged: acknowledged.sum(),
+            faults: self.faults,
+        })
+    }
+
+    fn note(&mut self, what: &str) {
+        let now = self.world.around.clock.monotonic_ms();
+        self.log.push(format!("{now} {what}"));
+    }
+
+    /// Lets time pass, mostly little, while consumers read.
+    async fn pause(&mut self, most_ms: u64) -> Result<(), String> {
+        let length = match self.random.random_bool(0.5) {
+            true => self.random.random_range(0..most_ms / 8),
+            false => self.random.random_range(0..most_ms),
+        };
+        let mut left = length;
+        while left > 0 {
+            let step = left.min(100);
+            sleep(Duration::from_millis(step)).await;
+            left -= step;
+            for (&index, promises) in &self.promises {
+                check::show(&self.world, index, &mut promises.lock())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn running(&self) -> Vec<BrokerId> {
+        self.world.running.keys().copied().collect()
+    }
+
+    async fn step(&mut self) {
+        if self.is_fragile && self.world.is_whole().await {
+            self.is_fragile = false;
+        }
+        let Some(&broker) = self.running().choose(&mut self.random) else {
+            return self.start_one().await;
+        };
+        let other = BROKERS[(broker as usize + self.random.random_range(0..2)) % BROKERS.len()];
+        let length = Duration::from_millis(self.random.random_range(100..5_000));
+        let is_deaf = !*self.world.running[&broker].zookeeper_gate.borrow();
+        self.faults += 1;
+        match self.random.random_range(0..100) {
+            0..25 => {
+                self.faults -= 1;
+                self.start_one().await;
+            }
+            25..35 => {
+                self.note(&format!("block {broker} and {other} for {length:?}"));
+                self.world.block(broker, other, length);
+            }
+            35..42 => {
+                self.note(&format!("cut {broker} off from all for {length:?}"));
+                for other in BROKERS.into_iter().filter(|&other| other != broker) {
+                    self.world.block(broker, other, length);
+                }
+            }
+            42..50 => {
+                self.note(&format!("break connections of {broker} and {other}"));
+                self.world.around.network.break_between(broker, other);
+            }
+            _ if self.is_fragile => self.faults -= 1,
+            50..70 => {
+                self.note(&format!("kill {broker}"));
+                self.world.kill(broker).await;
+            }
+            70..80 if !is_deaf => {
+                self.note(&format!("expire {broker}, deaf for {length:?}"));
+                self.world.expire(broker, length);
+            }
+            80..85 if !is_deaf => {
+                self.note(&format!("stop {broker}"));
+                self.world.stop(broker).await;
+            }
+            85.. if self.world.is_whole().await => self.destroy(broker).await,
+            _ => self.faults -= 1,
+        }
+    }
+
+    /// Takes away what only one broker has.
+    async fn destroy(&mut self, broker: BrokerId) {
+        self.is_fragile = true;
+        if self.random.random_bool(0.7) {
+            self.note(&format!("power off {broker}"));
+            self.world.lose_power(broker, &mut self.random).await;
+        } else {
+            self.note(&format!("break the disk of {broker}"));
+            self.world.break_disk(broker, &mut self.random).await;
+        }
+    }
+
+    async fn start_one(&mut self) {
+        let is_down = |id: &BrokerId| !self.world.running.contains_key(id);
+        let down: Vec<_> = BROKERS.into_iter().filter(is_down).collect();
+        if let Some(&broker) = down.choose(&mut self.random) {
+            self.note(&format!("start {broker}"));
+            self.world.start(broker).await;
+        }
+    }
+
+    /// Starts whatever is down and waits until all are in sync.
+    async fn until_whole(&mut self) -> Result<(), String> {
+        let deadline = self.world.around.clock.monotonic_ms() + PATIENCE.as_millis() as i64;
+        while !self.world.is_whole().await {
+            if self.world.around.clock.monotonic_ms() > deadline {
+                return Err(format!("not in sync in time: {}", self.world.describe().await));
+            }
+            for broker in BROKERS {
+                if !self.world.running.contains_key(&broker) {
+                    self.world.start(broker).await;
+                }
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing moves any more.
+    async fn until_equal(&mut self) -> Result<(), String> {
+        for _ in 0..100 {
+            self.until_whole().await?;
+            if self.world.has_equal_ends() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Err(format!("logs end elsewhere: {}", self.world.describe().await))
+    }
+}

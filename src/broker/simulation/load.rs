@@ -1,0 +1,118 @@
+//! Who writes to the cluster and what it was promised.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::world::{BROKERS, START_MS, TOPIC};
+use crate::common::error::ErrorCode;
+use crate::common::ids::{BrokerId, Offset, ProducerId};
+use crate::network::{BrokerAddress, NetworkClient};
+use crate::protocol::StrBytes;
+use crate::protocol::messages::ProduceRequest;
+use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use crate::record::BatchBuilder;
+
+const PRODUCE_VERSION: i16 = 11;
+
+/// A record by who wrote it: producer id and sequence number.
+pub(super) type Record = (ProducerId, i32);
+
+/// What was promised of one partition.
+#[derive(Default)]
+pub(super) struct Promises {
+    /// Where each acknowledged record is.
+    pub(super) acknowledged: BTreeMap<Record, Offset>,
+    /// What a consumer has been shown.
+    pub(super) shown: BTreeMap<Offset, Record>,
+    /// Answers that no producer should ever get, as far as producers know.
+    pub(super) absurd: Vec<String>,
+}
+
+/// An idempotent producer, one record at a time, which repeats each one until it is acknowledged.
+pub(super) struct Producer {
+    pub(super) id: ProducerId,
+    pub(super) partition: i32,
+    pub(super) promises: Arc<Mutex<Promises>>,
+    pub(super) seed: u64,
+}
+
+impl Producer {
+    /// Until it is stopped; the record it is at then stays unacknowledged.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut random = StdRng::seed_from_u64(self.seed);
+        let clients: Vec<NetworkClient> = BROKERS.iter().map(|&id| client(id)).collect();
+        let mut leader = 0;
+        for sequence in 0.. {
+            while !stop.is_cancelled() {
+                match self.send(&clients[leader], sequence).await {
+                    Ok(offset) => {
+                        self.promises
+                            .lock()
+                            .acknowledged
+                            .insert((self.id, sequence), offset);
+                        break;
+                    }
+                    // Like a client with old metadata it may well ask the wrong one.
+                    Err(_) => {
+                        leader = random.random_range(0..clients.len());
+                        sleep(Duration::from_millis(random.random_range(5..60))).await;
+                    }
+                }
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+            sleep(Duration::from_millis(random.random_range(0..250))).await;
+        }
+    }
+
+    async fn send(&self, client: &NetworkClient, sequence: i32) -> Result<Offset, ErrorCode> {
+        let mut batch = BatchBuilder::new(0).producer(self.id, 0, sequence);
+        batch.append(START_MS, None, Some(&[b'v'; 40]), &[]);
+        let data = PartitionProduceData::default()
+            .with_index(self.partition)
+            .with_records(Some(batch.build()));
+        let topic = TopicProduceData::default()
+            .with_name(StrBytes::from_static_str(TOPIC).into())
+            .with_partition_data(vec![data]);
+        let request = ProduceRequest::default()
+            .with_acks(-1)
+            .with_timeout_ms(1_500)
+            .with_topic_data(vec![topic]);
+        let response = client.send(&request, PRODUCE_VERSION).await;
+        let response = response.map_err(|_| ErrorCode::NetworkException)?;
+        let answer = &response.responses[0].partition_responses[0];
+        match ErrorCode::from_code(answer.error_code) {
+            ErrorCode::None => Ok(answer.base_offset),
+            code => {
+                // A gap, on the other hand, is what a leader of the past sees that has missed some of them.
+                if matches!(
+                    code,
+                    ErrorCode::DuplicateSequenceNumber
+                        | ErrorCode::UnknownProducerId
+                        | ErrorCode::InvalidProducerEpoch
+                ) {
+                    let absurd = format!("producer {} was told {code:?} of sequence {sequence}", self.id);
+                    self.promises.lock().absurd.push(absurd);
+                }
+                Err(code)
+            }
+        }
+    }
+}
+
+fn client(broker: BrokerId) -> NetworkClient {
+    let address = BrokerAddress {
+        id: broker,
+        host: "simulated".to_owned(),
+        port: broker as u16,
+    };
+    NetworkClient::new(address, "producer", Duration::from_millis(2_500))
+}

@@ -1,0 +1,294 @@
+//! Three brokers, one topic, and all that can be done to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::Rng as _;
+use rand::rngs::StdRng;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::machine::{Machine, Surroundings};
+use crate::common::clock::Clock;
+use crate::common::ids::{BrokerId, TopicId, TopicPartition};
+use crate::common::leader_and_isr::{LeaderAndIsr, ReplicaAssignment};
+use crate::config::LogConfig;
+use crate::log::UnifiedLog;
+use crate::log::simulated_disk::SimulatedDisk;
+use crate::network::client::simulated::SimulatedNetwork;
+use crate::zk::memory::{MemorySession, MemoryZooKeeper};
+use crate::zk::znode::{TopicAssignment, partition_state};
+use crate::zk::{CreateMode, ZkStore as _, cluster, paths};
+
+pub(super) const BROKERS: [BrokerId; 3] = [1, 2, 3];
+pub(super) const PARTITIONS: i32 = 2;
+pub(super) const TOPIC: &str = "t";
+/// When a history begins. Producers that are too old by the time of their records are forgotten.
+pub(super) const START_MS: i64 = 1_700_000_000_000;
+/// After which ZooKeeper takes a broker that it does not hear of for dead.
+const SESSION_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// A machine that has lost its power does not come back faster than this: longer than its session lasts, and than
+/// the others need to hear of that. Kafka, too, relies on it.
+const BOOT: Duration = Duration::from_millis(4_000);
+
+/// tokio's time, which a history has paused.
+struct PausedClock {
+    start: Instant,
+}
+
+impl Clock for PausedClock {
+    fn wall_ms(&self) -> i64 {
+        START_MS + self.monotonic_ms()
+    }
+
+    fn monotonic_ms(&self) -> i64 {
+        60_000 + (Instant::now() - self.start).as_millis() as i64
+    }
+}
+
+/// The cluster.
+pub(super) struct World {
+    pub(super) around: Surroundings,
+    pub(super) running: BTreeMap<BrokerId, Machine>,
+    admin: Arc<MemorySession>,
+    dirs: BTreeMap<BrokerId, TempDir>,
+    disks: BTreeMap<BrokerId, SimulatedDisk>,
+    /// When a broker that is down can be started at the earliest.
+    bootable: BTreeMap<BrokerId, Instant>,
+}
+
+pub(super) fn partition(index: i32) -> TopicPartition {
+    TopicPartition::new(TOPIC, index)
+}
+
+fn dir() -> TempDir {
+    let in_memory = std::path::Path::new("/dev/shm");
+    let dir = match in_memory.is_dir() {
+        true => tempfile::tempdir_in(in_memory),
+        false => tempfile::tempdir(),
+    };
+    dir.expect("a dir")
+}
+
+impl World {
+    /// All brokers run and lead something.
+    pub(super) async fn new(network: Arc<SimulatedNetwork>, log_config: LogConfig) -> Self {
+        let clock = Arc::new(PausedClock {
+            start: Instant::now(),
+        });
+        let zookeeper = MemoryZooKeeper::new(clock.clone());
+        let admin = zookeeper.connect();
+        cluster::create_persistent_paths(&*admin)
+            .await
+            .expect("an empty tree");
+        let mut world = Self {
+            around: Surroundings {
+                zookeeper,
+                network,
+                clock,
+                log_config,
+            },
+            running: BTreeMap::new(),
+            admin,
+            dirs: BROKERS.iter().map(|&id| (id, dir())).collect(),
+            disks: BROKERS.iter().map(|&id| (id, SimulatedDisk::default())).collect(),
+            bootable: BTreeMap::new(),
+        };
+        for id in BROKERS {
+            world.start(id).await;
+        }
+        let assignment = TopicAssignment {
+            topic_id: Some(TopicId::from_u128(0x7071)),
+            partitions: (0..PARTITIONS)
+                .map(|index| {
+                    let mut replicas = BROKERS.to_vec();
+                    replicas.rotate_left(index as usize);
+                    (index, ReplicaAssignment::of(replicas))
+                })
+                .collect(),
+        };
+        let created = world
+            .admin
+            .create(&paths::topic(TOPIC), assignment.encode(), CreateMode::Persistent);
+        created.await.expect("a new topic");
+        world
+    }
+
+    /// Starts a broker that is down, if its machine is ready.
+    pub(super) async fn start(&mut self, id: BrokerId) -> bool {
+        if self.bootable.get(&id).is_some_and(|&at| at > Instant::now()) {
+            return false;
+        }
+        let machine = Machine::start(id, self.dirs[&id].path(), &self.disks[&id], &self.around).await;
+        self.running.insert(id, machine);
+        true
+    }
+
+    /// kill -9: what was written stays in the page cache.
+    pub(super) async fn kill(&mut self, id: BrokerId) {
+        let machine = self.running.remove(&id).expect("it runs");
+        // The disk first: not even what is on its way in another thread happens any more.
+        machine.mount.unmount();
+        self.around.network.kill(id);
+        let session = machine.kill().await;
+        tokio::spawn(async move {
+            sleep(SESSION_TIMEOUT).await;
+            session.close();
+        });
+    }
+
+    /// The machine loses its power, and with it what was not fsynced.
+    pub(super) async fn lose_power(&mut self, id: BrokerId, random: &mut StdRng) {
+        self.kill(id).await;
+        self.disks[&id].lose_power(self.dirs[&id].path(), random);
+        self.bootable.insert(id, Instant::now() + BOOT);
+    }
+
+    /// The next write of a broker is cut and all later ones fail, so it gives up, as a broker does whose last log dir
+    /// has failed.
+    pub(super) async fn break_disk(&mut self, id: BrokerId, random: &mut StdRng) {
+        self.running[&id]
+            .mount
+            .fail_at_next_write(random.random_range(0..200));
+        sleep(Duration::from_millis(random.random_range(0..400))).await;
+        self.kill(id).await;
+        self.bootable.insert(id, Instant::now() + BOOT);
+    }
+
+    /// A broker leaves as it should.
+    pub(super) async fn stop(&mut self, id: BrokerId) {
+        let epoch = self.running[&id].controller.broker_epoch();
+        let controller = self
+            .running
+            .values()
+            .find(|machine| machine.controller.is_active());
+        if let Some(machine) = controller {
+            let left = machine.controller.controlled_shutdown(id, epoch);
+            // Whatever comes of it.
+            let _ = tokio::time::timeout(Duration::from_secs(5), left).await;
+        }
+        let machine = self.running.remove(&id).expect("it runs");
+        self.around.network.kill(id);
+        machine.shutdown().await;
+    }
+
+    /// A broker's session expires and it hears of it only after a while, in which it goes on as if nothing were.
+    pub(super) fn expire(&self, id: BrokerId, deaf_for: Duration) {
+        let machine = &self.running[&id];
+        machine.zookeeper_gate.send_replace(false);
+        machine.session.expire();
+        let (session, stop) = (machine.session.clone(), machine.stop.clone());
+        let gate = machine.zookeeper_gate.clone();
+        tokio::spawn(async move {
+            sleep(deaf_for).await;
+            if !stop.is_cancelled() {
+                session.establish();
+                gate.send_replace(true);
+            }
+        });
+    }
+
+    /// Nothing arrives between two brokers for a while.
+    pub(super) fn block(&self, a: BrokerId, b: BrokerId, length: Duration) {
+        let network = self.around.network.clone();
+        network.block(a, b);
+        tokio::spawn(async move {
+            sleep(length).await;
+            network.unblock(a, b);
+        });
+    }
+
+    /// What ZooKeeper says of a partition.
+    pub(super) async fn state(&self, index: i32) -> Option<LeaderAndIsr> {
+        let path = paths::topic_partition_state(TOPIC, index);
+        let found = self.admin.get(&path, false).await.expect("a session");
+        found.map(|(data, stat): (Bytes, _)| {
+            let state = partition_state::decode(&data, stat.version).expect("readable");
+            state.leader_and_isr
+        })
+    }
+
+    /// A replica's log, if the broker runs and the controller has told it of the partition.
+    pub(super) fn log(&self, broker: BrokerId, index: i32) -> Option<Arc<UnifiedLog>> {
+        let partition = self
+            .running
+            .get(&broker)?
+            .replicas
+            .partition(&partition(index))
+            .ok()?;
+        partition.log()
+    }
+
+    /// Whether no failure is left over: everybody runs, is in sync and has what is committed.
+    pub(super) async fn is_whole(&self) -> bool {
+        let is_deaf = |machine: &Machine| !*machine.zookeeper_gate.borrow();
+        if self.running.len() < BROKERS.len() || self.running.values().any(is_deaf) {
+            return false;
+        }
+        for index in 0..PARTITIONS {
+            let Some(state) = self.state(index).await else {
+                return false;
+            };
+            let Some(leader) = self.log(state.leader, index) else {
+                return false;
+            };
+            let has_all = |&id: &BrokerId| {
+                self.log(id, index)
+                    .is_some_and(|log| log.log_end_offset() >= leader.high_watermark())
+            };
+            if state.isr.len() < BROKERS.len() || !BROKERS.iter().all(has_all) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// What the checks look at.
+impl World {
+    /// A broker's log of a partition that it believes to lead.
+    pub(super) fn leader_log(&self, broker: BrokerId, index: i32) -> Option<Arc<UnifiedLog>> {
+        let partition = self
+            .running
+            .get(&broker)?
+            .replicas
+            .partition(&partition(index))
+            .ok()?;
+        partition.leader_log().ok()
+    }
+
+    /// Whether all replicas are as long as each other and all of it is committed.
+    pub(super) fn has_equal_ends(&self) -> bool {
+        (0..PARTITIONS).all(|index| {
+            let ends = BROKERS.map(|id| {
+                let log = self.log(id, index)?;
+                Some((log.log_end_offset(), log.high_watermark()))
+            });
+            ends[0].is_some_and(|(end, high_watermark)| end == high_watermark)
+                && ends.iter().all(|e| *e == ends[0])
+        })
+    }
+
+    /// Where everybody is, for whoever has to find out why.
+    pub(super) async fn describe(&self) -> String {
+        let mut text = String::new();
+        for index in 0..PARTITIONS {
+            let ends = BROKERS.map(|id| {
+                let log = self.log(id, index)?;
+                Some((id, log.log_end_offset(), log.high_watermark()))
+            });
+            text += &format!(
+                "partition {index}: {:?}, replicas {ends:?}; ",
+                self.state(index).await
+            );
+        }
+        let controllers = self.running.iter().filter(|(_, m)| m.controller.is_active());
+        text += &format!(
+            "controllers {:?}",
+            controllers.map(|(id, _)| id).collect::<Vec<_>>()
+        );
+        text
+    }
+}

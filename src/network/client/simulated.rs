@@ -1,0 +1,316 @@
+//! A network for simulations: requests and responses travel as bytes between brokers of one thread, late, not at
+//! all, or over connections that break. Who belongs to it: every [`NetworkClient`](super::NetworkClient) that
+//! connects on a thread that [`SimulatedNetwork::join`] was called on.
+//!
+//! Within a connection order is kept, as TCP keeps it; between connections anything may overtake anything. A
+//! request that is on its way when its connection breaks may still arrive: the broker then carries it out.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::os::unix::fs::FileExt as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Connection, Outgoing, SEND_QUEUE};
+use crate::common::ids::BrokerId;
+use crate::network::{Reply, RequestContext};
+use crate::protocol::codec;
+use crate::protocol::{Chunk, Request, Response};
+
+/// Whoever is no broker.
+pub const CLIENT: BrokerId = -1;
+
+/// What a broker does with a request.
+pub type Handler = Arc<dyn Fn(RequestContext, i32, Request) -> BoxFuture<'static, Reply> + Send + Sync>;
+
+/// All brokers and what lies between them.
+pub struct SimulatedNetwork {
+    state: Mutex<State>,
+    /// Pairs, the smaller id first, between which nothing arrives for the time being.
+    blocked: watch::Sender<BTreeSet<(BrokerId, BrokerId)>>,
+}
+
+struct State {
+    random: StdRng,
+    nodes: BTreeMap<BrokerId, Node>,
+    connections: Vec<OpenConnection>,
+    panics: usize,
+}
+
+struct Node {
+    handler: Handler,
+    /// Cancelled when the process is gone.
+    gone: CancellationToken,
+}
+
+struct OpenConnection {
+    between: (BrokerId, BrokerId),
+    broken: CancellationToken,
+}
+
+thread_local! {
+    static NETWORK: RefCell<Option<Arc<SimulatedNetwork>>> = const { RefCell::new(None) };
+}
+
+impl SimulatedNetwork {
+    /// A network without brokers. The same seed makes the same delays.
+    pub fn new(seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                random: StdRng::seed_from_u64(seed),
+                nodes: BTreeMap::new(),
+                connections: Vec::new(),
+                panics: 0,
+            }),
+            blocked: watch::Sender::default(),
+        })
+    }
+
+    /// Has every client of this thread use `network` from now on, or real sockets again.
+    pub fn join(network: Option<Arc<Self>>) {
+        NETWORK.set(network);
+    }
+
+    /// The network that this thread has joined.
+    pub fn of_this_thread() -> Option<Arc<Self>> {
+        NETWORK.with_borrow(Clone::clone)
+    }
+
+    /// A broker begins to serve.
+    pub fn listen(&self, broker: BrokerId, handler: Handler) {
+        let gone = CancellationToken::new();
+        self.state.lock().nodes.insert(broker, Node { handler, gone });
+    }
+
+    /// A broker's process is gone, with all that it was doing and every connection.
+    pub fn kill(&self, broker: BrokerId) {
+        let mut state = self.state.lock();
+        if let Some(node) = state.nodes.remove(&broker) {
+            node.gone.cancel();
+        }
+        state.break_connections(|(a, b)| a == broker || b == broker);
+    }
+
+    /// Nothing arrives between two brokers until [`Self::unblock`]; then what was under way does.
+    pub fn block(&self, a: BrokerId, b: BrokerId) {
+        self.blocked.send_modify(|blocked| {
+            blocked.insert(ordered(a, b));
+        });
+    }
+
+    /// Undoes [`Self::block`].
+    pub fn unblock(&self, a: BrokerId, b: BrokerId) {
+        self.blocked.send_modify(|blocked| {
+            blocked.remove(&ordered(a, b));
+        });
+    }
+
+    /// Breaks every connection between two brokers. New ones can be made.
+    pub fn break_between(&self, a: BrokerId, b: BrokerId) {
+        self.state
+            .lock()
+            .break_connections(|between| between == ordered(a, b));
+    }
+
+    /// How many handlers have panicked.
+    pub fn panics(&self) -> usize {
+        self.state.lock().panics
+    }
+
+    pub(super) async fn connect(
+        self: &Arc<Self>,
+        client_id: &str,
+        to: BrokerId,
+    ) -> Result<Connection, String> {
+        let between = ordered(sender(client_id), to);
+        self.travel(between).await;
+        let mut state = self.state.lock();
+        let node = state.nodes.get(&to).ok_or("connection refused")?;
+        let (handler, gone) = (node.handler.clone(), node.gone.clone());
+        let broken = CancellationToken::new();
+        state
+            .connections
+            .retain(|connection| !connection.broken.is_cancelled());
+        state.connections.push(OpenConnection {
+            between,
+            broken: broken.clone(),
+        });
+        drop(state);
+        let (requests, outgoing) = mpsc::channel(SEND_QUEUE);
+        let (to_server, arriving) = mpsc::unbounded_channel();
+        let (to_client, responses) = mpsc::unbounded_channel();
+        let server = Server {
+            network: self.clone(),
+            between,
+            broken: broken.clone(),
+            handler,
+            to_client,
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = gone.cancelled() => {}
+                () = server.serve(arriving) => {}
+            }
+        });
+        let driver = tokio::spawn(drive(broken, outgoing, to_server, responses)).abort_handle();
+        Ok(Connection::driven_by(driver, requests))
+    }
+
+    /// Takes as long as a message does.
+    async fn travel(&self, between: (BrokerId, BrokerId)) {
+        let delay_ms = {
+            let random = &mut self.state.lock().random;
+            match random.random_range(0..100) {
+                0 => random.random_range(20..400),
+                1..5 => random.random_range(4..20),
+                _ => random.random_range(0..3),
+            }
+        };
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        // The sender cannot be gone: it is ours.
+        let _ = self
+            .blocked
+            .subscribe()
+            .wait_for(|blocked| !blocked.contains(&between))
+            .await;
+    }
+}
+
+impl State {
+    fn break_connections(&mut self, which: impl Fn((BrokerId, BrokerId)) -> bool) {
+        self.connections.retain(|connection| {
+            let breaks = which(connection.between);
+            if breaks {
+                connection.broken.cancel();
+            }
+            !breaks
+        });
+    }
+}
+
+fn ordered(a: BrokerId, b: BrokerId) -> (BrokerId, BrokerId) {
+    (a.min(b), a.max(b))
+}
+
+/// Brokers name themselves to each other: controllers and leaders `3`, fetchers `broker-3-fetcher-0`.
+fn sender(client_id: &str) -> BrokerId {
+    let name = client_id.strip_prefix("broker-").unwrap_or(client_id);
+    let digits = name.split('-').next().unwrap_or_default();
+    digits.parse().unwrap_or(CLIENT)
+}
+
+/// The client's end of a connection.
+async fn drive(
+    broken: CancellationToken,
+    mut requests: mpsc::Receiver<Outgoing>,
+    to_server: mpsc::UnboundedSender<Bytes>,
+    mut responses: mpsc::UnboundedReceiver<Bytes>,
+) {
+    let mut in_flight = VecDeque::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = broken.cancelled() => break,
+            response = responses.recv() => {
+                let Some(frame) = response else { break };
+                let oldest: super::Waiting = in_flight.pop_front().expect("one response for each request");
+                assert_eq!(codec::correlation_id(&frame), Some(oldest.correlation_id));
+                let _ = oldest.respond.send(Ok(frame));
+            }
+            outgoing = requests.recv() => {
+                let Some(outgoing) = outgoing else { break };
+                in_flight.push_back(outgoing.waiting);
+                if to_server.send(outgoing.frame).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    requests.close();
+    while let Ok(outgoing) = requests.try_recv() {
+        in_flight.push_back(outgoing.waiting);
+    }
+    for request in in_flight {
+        let _ = request.respond.send(Err("the connection broke".to_owned()));
+    }
+}
+
+/// The broker's end of a connection.
+struct Server {
+    network: Arc<SimulatedNetwork>,
+    between: (BrokerId, BrokerId),
+    broken: CancellationToken,
+    handler: Handler,
+    to_client: mpsc::UnboundedSender<Bytes>,
+}
+
+impl Server {
+    async fn serve(self, mut arriving: mpsc::UnboundedReceiver<Bytes>) {
+        while let Some(mut frame) = arriving.recv().await {
+            self.network.travel(self.between).await;
+            let is_lost = self.broken.is_cancelled() && self.network.state.lock().random.random_bool(0.5);
+            if is_lost {
+                return;
+            }
+            frame.advance(size_of::<i32>());
+            let Some(response) = self.handle(frame).await else {
+                break;
+            };
+            self.network.travel(self.between).await;
+            if self.to_client.send(response).is_err() {
+                return;
+            }
+        }
+        self.broken.cancel();
+    }
+
+    /// The response without its length prefix; `None` closes the connection.
+    async fn handle(&self, frame: Bytes) -> Option<Bytes> {
+        let (header, request) = codec::decode_request(frame).expect("brokers understand each other");
+        let context = RequestContext {
+            api_version: header.version,
+            client_id: header.client_id.to_string(),
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            listener: "PLAINTEXT".to_owned(),
+        };
+        let handled = AssertUnwindSafe((self.handler)(context, header.correlation_id, request));
+        match handled.catch_unwind().await {
+            Ok(Reply::Send(response)) => read_all(response),
+            Ok(Reply::Nothing | Reply::Close) => None,
+            Err(_) => {
+                self.network.state.lock().panics += 1;
+                None
+            }
+        }
+    }
+}
+
+/// What goes over the wire; `None` if a file that is to be sent has been cut meanwhile, as sendfile would find.
+fn read_all(response: Response) -> Option<Bytes> {
+    let mut bytes = Vec::with_capacity(response.len());
+    for chunk in response.into_chunks() {
+        match chunk {
+            Chunk::Bytes(part) => bytes.extend_from_slice(&part),
+            Chunk::File(range) => {
+                let begin = bytes.len();
+                bytes.resize(begin + range.length, 0);
+                range
+                    .file
+                    .read_exact_at(&mut bytes[begin..], range.position)
+                    .ok()?;
+            }
+        }
+    }
+    Some(Bytes::from(bytes).slice(size_of::<i32>()..))
+}
