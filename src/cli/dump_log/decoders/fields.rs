@@ -5,7 +5,7 @@
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*field)
@@ -17,10 +17,6 @@ impl<'a> Fields<'a> {
 
     pub(super) fn i32(&mut self) -> Option<i32> {
         self.take().map(i32::from_be_bytes)
-    }
-
-    pub(super) fn i64(&mut self) -> Option<i64> {
-        self.take().map(i64::from_be_bytes)
     }
 
     /// `length` bytes; the inner `None` stands for null.
@@ -46,14 +42,6 @@ impl<'a> Fields<'a> {
 
     pub(super) fn string(&mut self) -> Option<&'a str> {
         self.nullable_string()?
-    }
-
-    /// How many elements an array claims to have; 0 for null.
-    pub(super) fn nullable_count(&mut self) -> Option<usize> {
-        match self.i32()? {
-            -1 => Some(0),
-            count => usize::try_from(count).ok(),
-        }
     }
 
     /// How many elements an array claims to have.

@@ -1,90 +1,68 @@
 //! The records of `__transaction_state`, in the words of Kafka's tool.
 //! Kafka 3.9: `TransactionLog.formatRecordKeyAndValue`.
 //!
-//! ```text
-//! key   0  version:i16 transactional_id:string
-//! value 0  version:i16 producer_id:i64 producer_epoch:i16 timeout_ms:i32 status:i8
-//!          partitions:array? of {topic:string partitions:array of i32} last_update_ms:i64 start_ms:i64
-//! ```
+//! The layouts are [`crate::coordinator::transaction::log`]'s.
 
-use super::fields::Fields;
+use std::fmt::Display;
+
 use super::{Decoded, KeyAndValue};
 use crate::cli::dump_log::java::{HashTable, hash_of_partition};
+use crate::common::ids::TopicPartition;
+use crate::coordinator::transaction::TransactionValue;
+use crate::coordinator::transaction::log::{Key, read_key, read_value};
 use crate::record::Record;
 
-/// The status of a transaction by its number.
-const STATES: [&str; 8] = [
-    "Empty",
-    "Ongoing",
-    "PrepareCommit",
-    "PrepareAbort",
-    "CompleteCommit",
-    "CompleteAbort",
-    "Dead",
-    "PrepareEpochFence",
-];
-
 pub(super) fn decode(record: &Record<'_>) -> Result<KeyAndValue, String> {
+    let unreadable =
+        |part, error: &dyn Display| format!("the {part} of a transaction is unreadable: {error}");
     let key = record.key.ok_or("a record without a key")?;
-    let mut key = Fields(key);
-    let truncated = "the key of a transaction ends too soon";
-    let version = key.i16().ok_or(truncated)?;
-    if version != 0 {
-        return Ok((Some(Decoded::Text(format!("unknown::version={version}"))), None));
-    }
-    let id = key.string().ok_or(truncated)?;
+    let id = match read_key(key).map_err(|error| unreadable("key", &error))? {
+        Key::TransactionalId(id) => id,
+        Key::Unknown(version) => {
+            return Ok((Some(Decoded::Text(format!("unknown::version={version}"))), None));
+        }
+    };
     let key = format!("transaction_metadata::transactionalId={id}");
     let value = match record.value {
         None => "<DELETE>".to_owned(),
-        Some(value) => value_text(value)?,
+        Some(bytes) => value_text(&read_value(bytes).map_err(|error| unreadable("value", &error))?),
     };
     Ok((Some(Decoded::Text(key)), Some(Decoded::Text(value))))
 }
 
-fn value_text(bytes: &[u8]) -> Result<String, String> {
-    let mut fields = Fields(bytes);
-    match fields.i16() {
-        Some(0) => {}
-        version => return Err(format!("unknown version {version:?} of a transaction's value")),
-    }
-    fields_text(&mut fields)
-        .ok_or_else(|| "the value of a transaction ends too soon or has no known state".to_owned())
-}
-
-fn fields_text(fields: &mut Fields<'_>) -> Option<String> {
-    let producer_id = fields.i64()?;
-    let producer_epoch = fields.i16()?;
-    let timeout_ms = fields.i32()?;
-    let [status] = fields.take()?;
-    let state = STATES.get(usize::from(status))?;
-    let partitions = read_partitions(fields)?;
-    let last_update_ms = fields.i64()?;
-    Some(format!(
-        "producerId:{producer_id},producerEpoch:{producer_epoch},state={state},partitions=[{}],\
-         txnLastUpdateTimestamp={last_update_ms},txnTimeoutMs={timeout_ms}",
-        partitions.join(","),
-    ))
-}
-
-/// The partitions of a transaction, in the order in which Kafka's set of them gives them out.
-fn read_partitions(fields: &mut Fields<'_>) -> Option<Vec<String>> {
-    let mut partitions = Vec::new();
-    let mut set = HashTable::new();
-    for _ in 0..fields.nullable_count()? {
-        let topic = fields.string()?;
-        let of_topic = partitions.len();
-        for _ in 0..fields.count()? {
-            partitions.push((topic, fields.i32()?));
-        }
-        let added = partitions.len() - of_topic;
-        set.expect(added);
-        (0..added).for_each(|_| set.add());
-    }
-    set.sort(&mut partitions, |(topic, partition)| {
-        hash_of_partition(topic, *partition)
-    });
-    let names = partitions
+fn value_text(value: &TransactionValue) -> String {
+    let TransactionValue {
+        producer,
+        timeout_ms,
+        state,
+        partitions,
+        last_update_ms,
+        start_ms: _,
+    } = value;
+    let partitions: Vec<String> = in_order_of_kafka(partitions.iter())
         .into_iter()
-        .map(|(topic, partition)| format!("{topic}-{partition}"));
-    Some(names.collect())
+        .map(TopicPartition::to_string)
+        .collect();
+    format!(
+        "producerId:{},producerEpoch:{},state={},partitions=[{}],\
+         txnLastUpdateTimestamp={last_update_ms},txnTimeoutMs={timeout_ms}",
+        producer.id,
+        producer.epoch,
+        state.name(),
+        partitions.join(","),
+    )
+}
+
+/// The partitions, topic by topic, in the order in which Kafka's set of them gives them out.
+fn in_order_of_kafka<'a>(partitions: impl Iterator<Item = &'a TopicPartition>) -> Vec<&'a TopicPartition> {
+    let mut partitions: Vec<_> = partitions.collect();
+    let mut set = HashTable::new();
+    for of_topic in partitions.chunk_by(|a, b| a.topic == b.topic) {
+        set.expect(of_topic.len());
+        of_topic.iter().for_each(|_| set.add());
+    }
+    set.sort(&mut partitions, |partition| {
+        hash_of_partition(&partition.topic, partition.partition)
+    });
+    partitions
 }
