@@ -299,3 +299,8 @@ async fn transactions_move(writers: [Kind; 2], readers: [Kind; 2]) -> Result<()>
 async fn transactions_that_kafka_saw_through_are_read_from_barnabas() -> Result<()> {
     transactions_move([Kind::ApacheKafka; 2], [Kind::Barnabas; 2]).await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_that_barnabas_saw_through_are_read_from_kafka() -> Result<()> {
+    transactions_move([Kind::Barnabas; 2], [Kind::ApacheKafka; 2]).await
+}
