@@ -58,9 +58,10 @@ class Node:
         fields = open(f'/proc/{self.process.pid}/stat').read().rsplit(')', 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
-    def resident_mb(self):
+    def resident_mb(self, kind='VmRSS'):
+        """All resident memory, or its parts: RssAnon is the process's own, RssFile is pages of files."""
         for line in open(f'/proc/{self.process.pid}/status'):
-            if line.startswith('VmRSS'):
+            if line.startswith(kind + ':'):
                 return int(line.split()[1]) / 1024
 
     def stop(self):
