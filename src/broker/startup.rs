@@ -118,7 +118,12 @@ async fn start_on(
         metrics: Registry::new(clock.clone()),
         stop: CancellationToken::new(),
     };
-    let metrics_server = bind_metrics(&config).await?;
+    // What a start that fails has begun ends with it.
+    let unfinished = base.stop.clone().drop_guard();
+    // Scrapes are answered from here on: a start after a crash may take long, and shows how far it is.
+    if let Some(server) = bind_metrics(&config).await? {
+        tokio::spawn(server.run(base.metrics.clone(), base.stop.child_token()));
+    }
     let log_manager = open_logs(&base, &configs).await?;
     log_manager.start_background();
 
@@ -176,9 +181,7 @@ async fn start_on(
         zk,
     });
     let server = server.start(&api);
-    if let Some(metrics_server) = metrics_server {
-        tokio::spawn(metrics_server.run(base.metrics, base.stop.child_token()));
-    }
+    unfinished.disarm();
     Ok(Broker {
         config,
         endpoints,

@@ -18,6 +18,8 @@ use crate::common::ids::{LeaderEpoch, Offset};
 use crate::config::LogConfig;
 use crate::record::{BatchBuilder, RecordBatches};
 
+mod power_loss;
+
 /// How many bytes of the fatal write reach the disk.
 const CUTS: [usize; 5] = [0, 1, 17, 61, 150];
 
@@ -174,7 +176,7 @@ fn die_everywhere(config: &LogConfig, script: &[Step]) -> usize {
             let died = survived < steps.len();
             // A checkpoint may be as new as the recovery point, or lost.
             let opening = Opening {
-                recovery_point: if calls % 2 == 0 { recovery_point } else { 0 },
+                recovery_point: (calls % 2 == 0).then_some(recovery_point),
                 ..UNCLEAN
             };
             if calls % 3 == 0 {
@@ -223,13 +225,19 @@ fn check(
             "{case}: offset {offset} out of nowhere"
         );
     }
+    assert_sound(test, &found, case);
+}
+
+/// A recovered log has no hole, is found by its indexes, takes another batch and can be closed and opened.
+fn assert_sound(test: TestLog, found: &Content, case: &str) {
     let offsets: Vec<Offset> = found.keys().copied().collect();
     assert!(
         offsets.windows(2).all(|pair| pair[0] + 1 == pair[1]),
         "{case}: a hole in {offsets:?}"
     );
-    test.log.check_indexes_thoroughly().unwrap();
-    for (offset, timestamp) in &found {
+    let indexes = test.log.check_indexes_thoroughly();
+    indexes.unwrap_or_else(|error| panic!("{case}: {error}"));
+    for (offset, timestamp) in found {
         let by_time = test.log.offset_by_timestamp(*timestamp).unwrap();
         assert_eq!(by_time.map(|(_, offset, _)| offset), Some(*offset), "{case}");
     }
@@ -344,7 +352,7 @@ fn fail_once(fs: Fs, case: &str) -> bool {
     let root = testing::root();
     drop(TestLog::open(Arc::clone(&root), config.clone(), CLEAN, Fs::default()).unwrap());
     let opening = Opening {
-        recovery_point: 0,
+        recovery_point: Some(0),
         ..CLEAN
     };
     let Ok(test) = TestLog::open(Arc::clone(&root), config.clone(), opening, fs) else {
@@ -374,7 +382,7 @@ fn fail_once(fs: Fs, case: &str) -> bool {
     let recovery_point = test.log.recovery_point();
     drop(test);
     let opening = Opening {
-        recovery_point,
+        recovery_point: Some(recovery_point),
         ..UNCLEAN
     };
     let test = TestLog::open(root, config, opening, Fs::default()).unwrap();
@@ -469,7 +477,7 @@ proptest! {
             prop_assert!(result.is_ok() || matches!(step, Step::MoveStart(_)), "{step:?}: {result:?}");
             let opening = Opening {
                 clean: matches!(step, Step::Close),
-                recovery_point: if is_checkpointed { test.log.recovery_point() } else { 0 },
+                recovery_point: is_checkpointed.then(|| test.log.recovery_point()),
                 log_start_offset: start,
             };
             if matches!(step, Step::Close | Step::Flush) {

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::checkpoint::partition_metadata;
 use super::fs::Fs;
@@ -43,14 +44,16 @@ pub struct LoadParameters<'a> {
     pub config: &'a LogConfig,
     /// The log dir was closed in order.
     pub had_clean_shutdown: bool,
-    /// From `recovery-point-offset-checkpoint`, else 0.
-    pub recovery_point: Offset,
+    /// From `recovery-point-offset-checkpoint`, if that has one.
+    pub recovery_point: Option<Offset>,
     /// From `log-start-offset-checkpoint`, else 0.
     pub log_start_offset: Offset,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
     /// Wall clock.
     pub now_ms: i64,
+    /// How many segments that were not known to be on disk are still to be read; kept up to date.
+    pub unflushed_segments: &'a AtomicUsize,
 }
 
 struct Loader<'a> {
@@ -212,7 +215,7 @@ impl Loader<'_> {
     fn check_indexes(&self, names: &[String]) -> Result<(), Interruption> {
         let unflushed_from = match self.parameters.had_clean_shutdown {
             true => None,
-            false => self.segments.floor(self.parameters.recovery_point),
+            false => self.segments.floor(self.parameters.recovery_point.unwrap_or(0)),
         };
         let unflushed_from = unflushed_from.map(|s| s.base_offset());
         for segment in self.segments.iter() {
@@ -224,7 +227,15 @@ impl Loader<'_> {
             let missing = [INDEX_SUFFIX, TIME_INDEX_SUFFIX]
                 .into_iter()
                 .find(|s| !is_there(s));
-            let problem = match (segment.check_sanity(), missing) {
+            // The roll that made the first unflushed segment may not have brought to disk what it cut off here.
+            let next = self.segments.higher(base_offset).map(|s| s.base_offset());
+            let sanity = match next.is_some() && next == unflushed_from {
+                true => segment
+                    .check_sanity_thoroughly()
+                    .and_then(|()| segment.read_next_offset().map(drop)),
+                false => segment.check_sanity(),
+            };
+            let problem = match (sanity, missing) {
                 (Ok(()), None) => continue,
                 (Ok(()), Some(suffix)) => format!("there is no {suffix}"),
                 (Err(e), _) if e.kind() == io::ErrorKind::InvalidData => e.to_string(),
@@ -285,13 +296,18 @@ impl Loader<'_> {
 
     /// Step 3.
     fn recover_unflushed(&mut self) -> Result<(), Interruption> {
-        let unflushed = self.segments.from_floor(self.parameters.recovery_point);
+        let recovery_point = self.parameters.recovery_point.unwrap_or(0);
+        let unflushed = self.segments.from_floor(recovery_point);
+        let left = self.parameters.unflushed_segments;
+        left.store(unflushed.len(), Ordering::Relaxed);
         for (i, segment) in unflushed.iter().enumerate() {
             let valid = self.recover(segment)?;
+            left.fetch_sub(1, Ordering::Relaxed);
             let later = &unflushed[i + 1..];
             if valid == segment.size() && !self.is_hole_between(segment, later.first())? {
                 continue;
             }
+            left.store(0, Ordering::Relaxed);
             tracing::warn!(
                 dir = %self.parameters.dir.display(),
                 base_offset = segment.base_offset(),
@@ -318,10 +334,12 @@ impl Loader<'_> {
 
     /// Whether the records between a recovered segment and the next one are missing. A loss of power may have taken
     /// the end of one file, down to a batch's beginning, and left the file that was written after it. Kafka takes
-    /// that for a log; a replica with a hole could be elected. Cleaners, of course, make holes.
+    /// that for a log; a replica with a hole could be elected. Cleaners, of course, make holes; and if nobody knows what
+    /// was flushed, this may be a segment of one, of a log that was compacted once.
     fn is_hole_between(&self, segment: &LogSegment, next: Option<&Arc<LogSegment>>) -> io::Result<bool> {
+        let is_known = self.parameters.recovery_point.is_some();
         match next {
-            Some(next) if !self.parameters.config.cleanup_policy.compact => {
+            Some(next) if is_known && !self.parameters.config.cleanup_policy.compact => {
                 Ok(segment.read_next_offset()? < next.base_offset())
             }
             _ => Ok(false),
@@ -381,6 +399,7 @@ impl Loader<'_> {
             log_start_offset,
             producer_id_expiration_ms,
             now_ms,
+            unflushed_segments: _,
         } = *self.parameters;
         if self.segments.is_empty() {
             let segment = LogSegment::create(fs, dir, log_start_offset, config, now_ms)?;
@@ -390,7 +409,7 @@ impl Loader<'_> {
         // After a crash nothing is known to be on disk that was not before: reading it back proves nothing.
         let recovery_point = match (had_clean_shutdown, end_if_any) {
             (true, Some(end)) => end,
-            _ => recovery_point.min(end),
+            _ => recovery_point.map_or(0, |known| known.min(end)),
         };
         let first = self.segments.first().map_or(0, |s| s.base_offset());
         let start = log_start_offset.max(first);

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
@@ -33,6 +33,7 @@ use crate::metrics::Registry;
 mod background;
 mod checkpoints;
 mod future;
+mod loading_progress;
 mod metrics;
 mod opening;
 
@@ -206,10 +207,11 @@ impl LogManager {
             fs: dir.fs(),
             config: &config,
             had_clean_shutdown: true,
-            recovery_point: 0,
+            recovery_point: None,
             log_start_offset: 0,
             producer_id_expiration_ms: self.producer_id_expiration_ms,
             now_ms: self.clock.wall_ms(),
+            unflushed_segments: &AtomicUsize::default(),
         });
         let loaded = dir.check(loaded)?;
         // One fsync serves all logs that are created until it begins.

@@ -36,21 +36,22 @@ pub struct TestLog {
 #[derive(Clone, Copy, Default)]
 pub struct Opening {
     pub clean: bool,
-    pub recovery_point: Offset,
+    /// As checkpointed, if it is.
+    pub recovery_point: Option<Offset>,
     pub log_start_offset: Offset,
 }
 
-/// An opening after a kill: nothing is known.
+/// An opening after a kill: nothing was known to be flushed.
 pub const UNCLEAN: Opening = Opening {
     clean: false,
-    recovery_point: 0,
+    recovery_point: Some(0),
     log_start_offset: 0,
 };
 
 /// An opening after a clean stop.
 pub const CLEAN: Opening = Opening {
     clean: true,
-    recovery_point: 0,
+    recovery_point: Some(0),
     log_start_offset: 0,
 };
 
@@ -91,6 +92,7 @@ impl TestLog {
             log_start_offset: opening.log_start_offset,
             producer_id_expiration_ms: i64::MAX,
             now_ms: NOW_MS,
+            unflushed_segments: &Default::default(),
         })?;
         let context = Arc::new(LogContext {
             dir,

@@ -122,7 +122,7 @@ fn zeros_of_preallocation_are_cut() {
 fn only_what_lies_beyond_the_recovery_point_is_read() {
     let test = ten_batches();
     let opening = Opening {
-        recovery_point: 6,
+        recovery_point: Some(6),
         ..UNCLEAN
     };
     let flip = |dir: &Path| overwrite(&segment_file(dir, 3, ".log"), |bytes| bytes[100] ^= 1);
@@ -132,7 +132,7 @@ fn only_what_lies_beyond_the_recovery_point_is_read() {
     let unknown = open_after(
         &test,
         Opening {
-            recovery_point: 5,
+            recovery_point: Some(5),
             ..UNCLEAN
         },
         flip,
@@ -356,6 +356,29 @@ fn a_segment_that_lost_whole_batches_leaves_no_hole_unless_a_cleaner_may_have_ma
         let compacted = TestLog::open(root, compacted(), UNCLEAN, Default::default()).unwrap();
         let expected: Vec<_> = (0..end).chain(6..10).collect();
         assert_eq!(offsets(&compacted), expected, "{kept} batches");
+    }
+}
+
+#[test]
+fn a_hole_may_be_a_cleaners_if_nobody_knows_what_was_flushed() {
+    let test = ten_batches();
+    let with_hole = [0, 1, 2, 3, 4, 6, 7, 8, 9];
+    for (recovery_point, expected) in [
+        (Some(0), &with_hole[..5]),
+        (Some(5), &with_hole[..5]),
+        (Some(6), &with_hole),
+        (None, &with_hole),
+    ] {
+        let opening = Opening {
+            recovery_point,
+            ..UNCLEAN
+        };
+        let recovered = open_after(&test, opening, |dir| {
+            overwrite(&segment_file(dir, 3, ".log"), |bytes| {
+                bytes.truncate(bytes.len() / 3 * 2);
+            });
+        });
+        assert_eq!(offsets(&recovered), expected, "{recovery_point:?}");
     }
 }
 

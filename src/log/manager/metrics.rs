@@ -22,6 +22,6 @@ pub(super) fn register(manager: &Arc<LogManager>, metrics: &Registry) {
     }
 }
 
-fn name(name: &str) -> MetricName {
+pub(super) fn name(name: &str) -> MetricName {
     MetricName::new("kafka.log", "LogManager", name)
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::loading_progress::{LoadingProgress, ShownProgress};
 use super::{Intervals, LogManager, LogTables, ManagedDir};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicPartition};
@@ -121,7 +122,7 @@ pub(super) fn open(
         },
         stopped: Mutex::new(false),
     });
-    manager.load_all(topic_config)?;
+    manager.load_all(topic_config, metrics)?;
     if manager.live_log_dirs().is_empty() {
         let reasons = manager.dirs.iter().filter_map(|d| d.dir.ensure_online().err());
         let reasons: Vec<_> = reasons.map(|e| e.to_string()).collect();
@@ -192,10 +193,15 @@ fn lock_dir(dir: &LogDir) -> Result<Option<DirLock>, LogDirsError> {
 
 impl LogManager {
     /// Loads every dir, all at the same time.
-    fn load_all(&self, topic_config: TopicConfig<'_>) -> Result<(), LogDirsError> {
+    fn load_all(&self, topic_config: TopicConfig<'_>, metrics: &Registry) -> Result<(), LogDirsError> {
+        let mut shown = ShownProgress::new(metrics);
         let results: Vec<Result<Found, LoadError>> = std::thread::scope(|scope| {
-            let load = |managed| move || self.load_dir(managed, topic_config);
-            let threads: Vec<_> = self.dirs.iter().map(|d| scope.spawn(load(d))).collect();
+            let mut load = |managed: &'_ Arc<ManagedDir>| {
+                let progress = shown.add_dir(managed.dir.path(), self.threads_per_dir);
+                let managed = Arc::clone(managed);
+                scope.spawn(move || self.load_dir(&managed, topic_config, &progress))
+            };
+            let threads: Vec<_> = self.dirs.iter().map(&mut load).collect();
             let joined = threads.into_iter().map(|thread| thread.join());
             joined
                 .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -253,7 +259,12 @@ impl LogManager {
     }
 
     /// Loads the logs of one dir with as many threads as configured.
-    fn load_dir(&self, managed: &Arc<ManagedDir>, topic_config: TopicConfig<'_>) -> Result<Found, LoadError> {
+    fn load_dir(
+        &self,
+        managed: &Arc<ManagedDir>,
+        topic_config: TopicConfig<'_>,
+        progress: &LoadingProgress,
+    ) -> Result<Found, LoadError> {
         let dir = &managed.dir;
         dir.ensure_online()?;
         let had_clean_shutdown = dir.check(clean_shutdown::take(dir.fs(), dir.path()))?;
@@ -269,20 +280,22 @@ impl LogManager {
             "loading logs"
         );
         let started = self.clock.monotonic_ms();
-        let load = |job: &LoadJob| {
+        progress.logs.store(jobs.len(), Ordering::Relaxed);
+        let load = |thread: usize, job: &LoadJob| {
             let config = topic_config(&job.partition.topic);
-            let offset_of =
-                |offsets: &HashMap<TopicPartition, Offset>| offsets.get(&job.partition).copied().unwrap_or(0);
+            let log_start_offset = log_start_offsets.get(&job.partition).copied();
             let loaded = load(&LoadParameters {
                 dir: &job.path,
                 fs: dir.fs(),
                 config: &config,
                 had_clean_shutdown,
-                recovery_point: offset_of(&recovery_points),
-                log_start_offset: offset_of(&log_start_offsets),
+                recovery_point: recovery_points.get(&job.partition).copied(),
+                log_start_offset: log_start_offset.unwrap_or(0),
                 producer_id_expiration_ms: self.producer_id_expiration_ms,
                 now_ms: self.clock.wall_ms(),
+                unflushed_segments: &progress.segments[thread],
             });
+            progress.logs.fetch_sub(1, Ordering::Relaxed);
             let context = Arc::clone(&managed.context);
             let loaded = dir.check(loaded)?;
             Ok(UnifiedLog::new(
@@ -361,21 +374,22 @@ fn read_or_nothing(
     }
 }
 
-/// Does `work` for each item on `threads` threads; results in the order of the items, or the first error.
+/// Does `work` for each item on `threads` threads, telling it which one it is on; results in the order of the items, or the first error.
 pub(super) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
-    work: impl Fn(&T) -> Result<R, LogError> + Sync,
+    work: impl Fn(usize, &T) -> Result<R, LogError> + Sync,
 ) -> Result<Vec<R>, LogError> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Result<R, LogError>)>> = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
-            scope.spawn(|| {
+        for thread in 0..threads.min(items.len()) {
+            let (next, results, work) = (&next, &results, &work);
+            scope.spawn(move || {
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(i) else { break };
-                    let result = work(item);
+                    let result = work(thread, item);
                     results.lock().push((i, result));
                 }
             });

@@ -112,13 +112,18 @@ impl UnifiedLog {
         let me = self.me.clone();
         self.context.scheduler.schedule(0, move || {
             if let Some(log) = me.upgrade() {
-                log.flush_after_roll(base_offset, snapshot.as_deref());
+                log.flush_after_roll(&active, base_offset, snapshot.as_deref());
             }
         });
         Ok(segment)
     }
 
-    fn flush_after_roll(&self, base_offset: Offset, snapshot: Option<&std::path::Path>) {
+    fn flush_after_roll(
+        &self,
+        rolled: &Arc<LogSegment>,
+        base_offset: Offset,
+        snapshot: Option<&std::path::Path>,
+    ) {
         if let Some(path) = snapshot {
             let fs = self.context.dir.fs();
             let synced = fs.open_existing(path).and_then(|file| fs.sync(&file, path));
@@ -129,6 +134,10 @@ impl UnifiedLog {
             }
         }
         // An error has been logged, and has taken the dir offline, where it arose.
+        if base_offset <= self.recovery_point() {
+            // All records were on disk before the roll has cut the indexes: nothing else would bring the cut there.
+            drop(self.sync_segment(rolled));
+        }
         drop(self.flush_to(base_offset));
     }
 
@@ -151,21 +160,9 @@ impl UnifiedLog {
             segments.retain(|s| s.base_offset() < offset);
             (segments, view.truncations)
         };
-        let clock = &self.context.clock;
-        for segment in &segments {
-            let begun_ms = clock.monotonic_ms();
-            let synced = segment.sync(dir.fs());
-            let took_ms = clock.monotonic_ms().saturating_sub(begun_ms);
-            self.context
-                .metrics
-                .flush
-                .update(Duration::from_millis(took_ms.max(0) as u64));
-            match synced {
-                // Deleted meanwhile by retention, a truncation, or with the whole log.
-                Err(e) if e.kind() == io::ErrorKind::NotFound && !self.has_segment(segment) => {}
-                result => dir.check(result)?,
-            }
-        }
+        segments
+            .iter()
+            .try_for_each(|segment| self.sync_segment(segment))?;
         let path = {
             let writer = self.writer.lock();
             if writer.closed {
@@ -183,6 +180,21 @@ impl UnifiedLog {
             view.last_flushed_ms = self.context.clock.wall_ms();
         }
         Ok(())
+    }
+
+    fn sync_segment(&self, segment: &Arc<LogSegment>) -> Result<(), LogError> {
+        let (dir, clock) = (&self.context.dir, &self.context.clock);
+        dir.ensure_online()?;
+        let begun_ms = clock.monotonic_ms();
+        let synced = segment.sync(dir.fs());
+        let took_ms = clock.monotonic_ms().saturating_sub(begun_ms);
+        let took = Duration::from_millis(took_ms.max(0) as u64);
+        self.context.metrics.flush.update(took);
+        match synced {
+            // Deleted meanwhile by retention, a truncation, or with the whole log.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !self.has_segment(segment) => Ok(()),
+            result => dir.check(result),
+        }
     }
 
     fn has_segment(&self, segment: &Arc<LogSegment>) -> bool {

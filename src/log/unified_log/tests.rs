@@ -148,7 +148,12 @@ fn offsets_far_apart_go_to_different_segments() {
         .unwrap();
     let expected = [0, far, far + 1, 3 * far, 4 * far, 6 * far];
     assert_eq!(test.read_all(0, FetchIsolation::LogEnd), expected);
-    let test = test.reopen(UNCLEAN);
+    test.scheduler.run_due();
+    let recovery_point = Some(test.log.recovery_point());
+    let test = test.reopen(Opening {
+        recovery_point,
+        ..UNCLEAN
+    });
     assert_eq!(test.read_all(0, FetchIsolation::LogEnd), expected);
 }
 

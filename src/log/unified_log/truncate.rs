@@ -77,7 +77,12 @@ impl UnifiedLog {
         // Backwards, so that a crash in between leaves no hole.
         removed.reverse();
         self.remove_segments(writer, &removed)?;
+        if !removed.is_empty() {
+            dir.check(dir.fs().sync_dir(&writer.path))?;
+        }
         dir.check(active.truncate_to(offset))?;
+        // Or a power loss brings back what was cut, under the epoch of what is written in its place.
+        dir.check(active.records().sync())?;
         {
             let mut view = self.view.lock();
             view.end = active.end_metadata(offset);

@@ -42,7 +42,7 @@ fn whenever_it_dies_nothing_is_lost_and_nothing_comes_back() {
     let (before, expected) = (original.contents(), state(&original));
     let recovery_point = original.test.log.recovery_point();
     let opening = Opening {
-        recovery_point,
+        recovery_point: Some(recovery_point),
         ..UNCLEAN
     };
     let mut after = prepared();
