@@ -10,16 +10,15 @@ use crate::log::testing::batch;
 use crate::log::unified_log::UnifiedLog;
 
 fn open(dir: &Path, adjust: impl FnOnce(&mut BrokerConfig)) -> Arc<LogManager> {
+    open_with(dir, adjust, &Registry::default())
+}
+
+fn open_with(dir: &Path, adjust: impl FnOnce(&mut BrokerConfig), metrics: &Registry) -> Arc<LogManager> {
     let mut config = BrokerConfig::for_test(1, dir);
     config.log_cleaner_backoff_ms = 5;
     config.log_cleaner_dedupe_buffer_size = 4 << 20;
     adjust(&mut config);
-    let manager = LogManager::open(
-        &config,
-        &|_| compacted(),
-        SystemClock::shared(),
-        &Registry::default(),
-    );
+    let manager = LogManager::open(&config, &|_| compacted(), SystemClock::shared(), metrics);
     let manager = manager.unwrap();
     manager.start_background();
     manager
@@ -142,5 +141,67 @@ fn without_a_cleaner_nothing_is_cleaned() {
         .reconfigure(CleanerConfig { threads: 4, ..CONFIG });
     assert!(manager.cleaner().last_rounds().is_empty());
     assert_eq!(checkpointed(&manager, &log), None);
+    manager.shutdown();
+}
+
+/// What `/metrics` shows of the cleaner under such a name; labels and all.
+fn shown(metrics: &Registry, name: &str) -> Option<f64> {
+    let text = metrics.exposition();
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+#[test]
+fn the_figures_have_kafkas_names_and_meaning() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = Registry::default();
+    // Ten keys; the only one there is fills a tenth of it.
+    let small = |config: &mut BrokerConfig| config.log_cleaner_dedupe_buffer_size = 240;
+    let manager = open_with(dir.path(), small, &metrics);
+    let cleaner = |name: &str| shown(&metrics, &format!("kafka_log_logcleaner_{name} "));
+    let of_manager = |name: &str| shown(&metrics, &format!("kafka_log_logcleanermanager_{name}"));
+    assert_eq!(cleaner("cleaner_recopy_percent"), Some(0.0));
+    let log = filled(&manager, "a");
+    wait_until(|| cleaner("cleaner_recopy_percent") == Some(10.0));
+    assert_eq!(checkpointed(&manager, &log), Some(10));
+    assert_eq!(cleaner("max_buffer_utilization_percent"), Some(10.0));
+    assert_eq!(cleaner("max_clean_time_secs"), Some(0.0));
+    assert_eq!(
+        cleaner("max_compaction_delay_secs"),
+        Some(0.0),
+        "nobody asked for it"
+    );
+    assert_eq!(cleaner("deadthreadcount"), Some(0.0));
+    wait_until(|| of_manager("max_dirty_percent ") == Some(0.0));
+    assert!(of_manager("time_since_last_run_ms ").is_some_and(|ms| (0.0..30_000.0).contains(&ms)));
+    assert_eq!(of_manager("uncleanable_partitions_count{"), Some(0.0));
+    assert_eq!(of_manager("uncleanable_bytes{"), Some(0.0));
+
+    // A log that waited too long, and cannot be cleaned: one byte of its second segment is not what was written.
+    manager.cleaner().stop();
+    write(&log, 10);
+    let segment = log.path().join(format!("{:020}.log", 10));
+    let good = std::fs::read(&segment).unwrap();
+    let mut bad = good.clone();
+    bad[good.len() - 1] ^= 1;
+    std::fs::write(&segment, &bad).unwrap();
+    let late = LogConfig {
+        max_compaction_lag_ms: 1000,
+        ..compacted()
+    };
+    manager.update_topic_config("a", late);
+    manager.cleaner().start();
+    wait_until(|| of_manager("uncleanable_partitions_count{") == Some(1.0));
+    assert_eq!(of_manager("uncleanable_bytes{"), Some(good.len() as f64));
+    assert!(of_manager("uncleanable_partition{topic=\"a\",partition=\"0\"") == Some(1.0));
+    wait_until(|| cleaner("max_compaction_delay_secs") > Some(1000.0));
+    assert_eq!(cleaner("deadthreadcount"), Some(0.0));
+
+    // Mended, it is not tried again before its pause is over, but a changed configuration ends that.
+    std::fs::write(&segment, &good).unwrap();
+    manager.update_topic_config("a", compacted());
+    wait_until(|| checkpointed(&manager, &log) == Some(20));
+    wait_until(|| of_manager("uncleanable_partitions_count{") == Some(0.0));
+    assert_eq!(of_manager("uncleanable_partition{"), None);
     manager.shutdown();
 }
