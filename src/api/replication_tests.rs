@@ -4,6 +4,7 @@ mod cluster;
 mod controller;
 mod deleting;
 mod failover;
+mod figures;
 mod orders;
 mod reading;
 mod throttling;

@@ -127,10 +127,12 @@ impl ReplicaManager {
             true => Verification::Required(entry.guard),
             false => Verification::Off,
         };
+        let bytes = entry.records.len();
         let appended =
             partition.append_as_leader(entry.records, origin, &verification, required_acks, now_ms, image);
-        let info = appended.as_ref().ok().map(|(info, ..)| info);
-        self.topic_metrics.produced(&entry.partition.topic, info);
+        let outcome = appended.as_ref().map(|(info, ..)| info);
+        self.topic_metrics
+            .produced(&entry.partition.topic, bytes, outcome);
         let (info, epoch, effects) = appended?;
         self.apply(&partition, effects);
         Ok((info, epoch, partition))
@@ -168,6 +170,7 @@ impl ReplicaManager {
             .wait(keys, timeout, || settle().is_empty().then_some(()))
             .await;
         if done.is_none() {
+            self.expirations.produce.mark(awaited.len() as u64);
             for a in &awaited {
                 let message = "the followers did not confirm in time";
                 results[a.index].1 = Err(refused(ErrorCode::RequestTimedOut, message));

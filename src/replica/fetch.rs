@@ -158,10 +158,16 @@ impl ReplicaManager {
         };
         let is_complete = || self.is_fetch_complete(params, &pass.positions).then_some(());
         // Whether it completed or timed out: what is there now is the answer.
-        let _ = self
+        let completed = self
             .delayed_fetch
             .wait(partitions.iter().map(key), params.max_wait, is_complete)
             .await;
+        if completed.is_none() {
+            match params.is_from_follower() {
+                true => self.expirations.fetch_of_follower.mark(1),
+                false => self.expirations.fetch_of_consumer.mark(1),
+            }
+        }
         let data = self.read_partitions(params, partitions, false).data;
         self.account(params, partitions, &data);
         data

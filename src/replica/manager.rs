@@ -21,7 +21,7 @@ use super::alter_partition::AlterPartitionQueue;
 use super::fetch_session::FetchSessionCache;
 use super::fetcher::FetcherManager;
 use super::hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
-use super::metrics::IsrCounters;
+use super::metrics::{Expirations, IsrCounters};
 use super::replication_quota::ReplicationQuota;
 use super::topic_metrics::TopicMetrics;
 use crate::cluster::{Effects, Partition};
@@ -78,6 +78,7 @@ pub struct ReplicaManager {
     /// `transaction.partition.verification.enable`.
     verifies_transactions: AtomicBool,
     pub(super) isr_counters: IsrCounters,
+    pub(super) expirations: Expirations,
     /// Held while a decision of a controller is carried out: Kafka's `replicaStateChangeLock`.
     pub(super) state_change: Arc<tokio::sync::Mutex<()>>,
     /// Highest epoch of a controller that has spoken.
@@ -124,7 +125,7 @@ impl ReplicaManager {
             topic_metrics: TopicMetrics::new(metrics),
             delayed_delete_records,
             fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
-            fetchers: FetcherManager::new(config.clone(), broker_epoch.clone()),
+            fetchers: FetcherManager::new(config.clone(), broker_epoch.clone(), metrics),
             add_partitions_to_txn: AddPartitionsToTxnManager::new(
                 &config,
                 metadata.clone(),
@@ -143,6 +144,7 @@ impl ReplicaManager {
             delayed_fetch: Purgatory::default(),
             alter_partition: AlterPartitionQueue::default(),
             isr_counters: IsrCounters::new(metrics),
+            expirations: Expirations::new(metrics),
             state_change: Arc::default(),
             controller_epoch: AtomicI32::new(0),
             controller_changed: Notify::new(),

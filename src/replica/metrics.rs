@@ -26,6 +26,25 @@ impl IsrCounters {
     }
 }
 
+/// Requests that waited in vain.
+pub(super) struct Expirations {
+    pub(super) produce: Arc<Meter>,
+    pub(super) fetch_of_follower: Arc<Meter>,
+    pub(super) fetch_of_consumer: Arc<Meter>,
+}
+
+impl Expirations {
+    pub(super) fn new(metrics: &Registry) -> Self {
+        let name = |of: &'static str| MetricName::new("kafka.server", of, "ExpiresPerSec");
+        let fetch = |of: &str| metrics.meter(name("DelayedFetchMetrics").tag("fetcherType", of));
+        Self {
+            produce: metrics.meter(name("DelayedProduceMetrics")),
+            fetch_of_follower: fetch("follower"),
+            fetch_of_consumer: fetch("consumer"),
+        }
+    }
+}
+
 /// The state of all replicas at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplicaMetrics {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use super::fetch::{FetchParams, FetchPartition, FetchPartitionData};
+use crate::common::error::ErrorCode;
 use crate::common::ids::TopicName;
-use crate::log::LogAppendInfo;
+use crate::log::{AppendError, LogAppendInfo};
 use crate::metrics::{Meter, MetricName, Registry};
 
 /// The meters of all topics.
@@ -26,16 +27,18 @@ struct Meters {
     bytes_out: Arc<Meter>,
     produce_requests: Arc<Meter>,
     failed_produce_requests: Arc<Meter>,
+    bytes_rejected: Arc<Meter>,
     fetch_requests: Arc<Meter>,
     failed_fetch_requests: Arc<Meter>,
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "MessagesInPerSec",
     "BytesInPerSec",
     "BytesOutPerSec",
     "TotalProduceRequestsPerSec",
     "FailedProduceRequestsPerSec",
+    "BytesRejectedPerSec",
     "TotalFetchRequestsPerSec",
     "FailedFetchRequestsPerSec",
 ];
@@ -56,6 +59,7 @@ impl Meters {
             bytes_out,
             produce,
             failed_produce,
+            bytes_rejected,
             fetch,
             failed_fetch,
         ] = NAMES.map(|of| registry.meter(name(of, topic)));
@@ -65,6 +69,7 @@ impl Meters {
             bytes_out,
             produce_requests: produce,
             failed_produce_requests: failed_produce,
+            bytes_rejected,
             fetch_requests: fetch,
             failed_fetch_requests: failed_fetch,
         }
@@ -90,18 +95,31 @@ impl TopicMetrics {
         self.topics.entry(topic.clone()).or_insert_with(new).clone()
     }
 
-    /// Records of one partition were appended, or refused.
-    pub(super) fn produced(&self, topic: &TopicName, appended: Option<&LogAppendInfo>) {
+    /// So many bytes of records for one partition were appended, or refused.
+    pub(super) fn produced(
+        &self,
+        topic: &TopicName,
+        bytes: usize,
+        appended: Result<&LogAppendInfo, &AppendError>,
+    ) {
         for meters in [&*self.of(topic), &self.all] {
             meters.produce_requests.mark(1);
             match appended {
-                Some(info) if !info.duplicate => {
+                Ok(info) if !info.duplicate => {
                     let messages = u64::try_from(info.last_offset - info.first_offset + 1).unwrap_or(0);
                     meters.messages_in.mark(messages);
                     meters.bytes_in.mark(info.size as u64);
                 }
-                Some(_) => {}
-                None => meters.failed_produce_requests.mark(1),
+                Ok(_) => {}
+                Err(error) => {
+                    meters.failed_produce_requests.mark(1);
+                    if matches!(
+                        error.code,
+                        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge
+                    ) {
+                        meters.bytes_rejected.mark(bytes as u64);
+                    }
+                }
             }
         }
     }

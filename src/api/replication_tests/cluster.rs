@@ -119,6 +119,7 @@ pub struct TestBroker {
     pub id: BrokerId,
     pub replicas: Arc<ReplicaManager>,
     pub log_manager: Arc<LogManager>,
+    pub metrics: Registry,
     port: u16,
     running: RunningServer,
 }
@@ -231,6 +232,7 @@ impl TestCluster {
                 id,
                 replicas,
                 log_manager,
+                metrics,
                 port,
                 running,
             },

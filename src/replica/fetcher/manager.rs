@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fetch_state::PartitionFetchState;
+use super::metrics::{self, FetcherStats};
 use super::thread::FetcherThread;
 use crate::cluster::Partition;
 use crate::common::ids::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 use crate::config::BrokerConfig;
+use crate::metrics::Registry;
 use crate::network::BrokerAddress;
 use crate::replica::ReplicaManager;
 use crate::replica::hooks::BrokerEpochSource;
@@ -30,7 +32,7 @@ pub struct FetchAssignment {
 }
 
 /// The leader and which of its `num.replica.fetchers` fetchers.
-type FetcherKey = (BrokerId, usize);
+pub(super) type FetcherKey = (BrokerId, usize);
 
 /// What a fetcher and its manager share.
 pub(super) struct Fetcher {
@@ -45,6 +47,7 @@ pub(super) struct Fetcher {
 pub struct FetcherManager {
     config: Arc<BrokerConfig>,
     broker_epoch: BrokerEpochSource,
+    metrics: Registry,
     fetchers: Mutex<Fetchers>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -60,10 +63,11 @@ struct Fetchers {
 
 impl FetcherManager {
     /// No fetchers yet.
-    pub fn new(config: Arc<BrokerConfig>, broker_epoch: BrokerEpochSource) -> Self {
+    pub fn new(config: Arc<BrokerConfig>, broker_epoch: BrokerEpochSource, metrics: &Registry) -> Self {
         Self {
             config,
             broker_epoch,
+            metrics: metrics.clone(),
             fetchers: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -85,13 +89,14 @@ impl FetcherManager {
                 epoch,
             } = assignment;
             let name = partition.topic_partition().clone();
-            fetchers.remove(&name);
+            fetchers.remove(&name, &self.metrics);
             let Some(state) = PartitionFetchState::begin(partition, topic_id, epoch) else {
                 continue;
             };
             let key = (leader.id, fetcher_id(&name, self.config.num_replica_fetchers));
             let fetcher = self.fetcher(&mut fetchers, key, leader, manager);
             fetcher.partitions.lock().insert(name.clone(), state);
+            metrics::show_lag(&self.metrics, key, &fetcher, &name);
             fetchers.assigned.insert(name, key);
             touched.insert(key, fetcher);
         }
@@ -102,14 +107,16 @@ impl FetcherManager {
     /// Ends the fetching of these partitions.
     pub fn remove<'a>(&self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
         let mut fetchers = self.fetchers.lock();
-        partitions.into_iter().for_each(|name| fetchers.remove(name));
+        partitions
+            .into_iter()
+            .for_each(|name| fetchers.remove(name, &self.metrics));
         fetchers.drop_idle();
     }
 
     /// Gives a partition up until the controller speaks of it again.
     pub(super) fn fail(&self, partition: &TopicPartition) {
         let mut fetchers = self.fetchers.lock();
-        fetchers.remove(partition);
+        fetchers.remove(partition, &self.metrics);
         fetchers.failed.insert(partition.clone());
     }
 
@@ -138,7 +145,10 @@ impl FetcherManager {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        *self.fetchers.lock() = Fetchers::default();
+        let fetchers = std::mem::take(&mut *self.fetchers.lock());
+        for (name, key) in &fetchers.assigned {
+            metrics::hide_lag(&self.metrics, *key, name);
+        }
     }
 
     /// The fetcher for `key`. A leader that has moved gets a new one, with all that the old one had.
@@ -159,12 +169,16 @@ impl FetcherManager {
             old.stop.cancel();
             std::mem::take(&mut *old.partitions.lock())
         });
+        let stats = FetcherStats::new(&self.metrics, key, &leader);
         let fetcher = Arc::new(Fetcher {
             leader,
             partitions: Mutex::new(partitions.unwrap_or_default()),
             assigned: Notify::new(),
             stop: self.stop.child_token(),
         });
+        for name in fetcher.partitions.lock().keys() {
+            metrics::show_lag(&self.metrics, key, &fetcher, name);
+        }
         fetchers.by_key.insert(key, fetcher.clone());
         let thread = FetcherThread::new(
             fetcher.clone(),
@@ -172,6 +186,7 @@ impl FetcherManager {
             self.config.clone(),
             self.broker_epoch.clone(),
             key.1,
+            stats,
         );
         self.tasks.spawn(thread.run());
         fetcher
@@ -179,11 +194,13 @@ impl FetcherManager {
 }
 
 impl Fetchers {
-    fn remove(&mut self, name: &TopicPartition) {
+    fn remove(&mut self, name: &TopicPartition, registry: &Registry) {
         self.failed.remove(name);
-        if let Some(key) = self.assigned.remove(name)
-            && let Some(fetcher) = self.by_key.get(&key)
-        {
+        let Some(key) = self.assigned.remove(name) else {
+            return;
+        };
+        metrics::hide_lag(registry, key, name);
+        if let Some(fetcher) = self.by_key.get(&key) {
             fetcher.partitions.lock().remove(name);
         }
     }

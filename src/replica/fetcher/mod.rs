@@ -8,6 +8,7 @@
 pub(super) mod apply;
 mod fetch_state;
 mod manager;
+mod metrics;
 mod requests;
 mod session;
 mod thread;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::apply::{self, ApplyError, Fetched, Progress};
 use super::fetch_state::{PartitionFetchState, Phase};
 use super::manager::Fetcher;
+use super::metrics::FetcherStats;
 use super::requests::{EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, LIST_OFFSETS_VERSION, Requests, offsets_in};
 use super::session::{FetchSessionHandler, Wanted};
 use crate::common::error::ErrorCode;
@@ -38,6 +39,7 @@ pub(super) struct FetcherThread {
     requests: Requests,
     client: NetworkClient,
     session: FetchSessionHandler,
+    stats: FetcherStats,
     /// Names of the topics that were asked for by id.
     topic_names: HashMap<TopicId, TopicName>,
 }
@@ -65,6 +67,7 @@ impl FetcherThread {
         config: Arc<BrokerConfig>,
         broker_epoch: BrokerEpochSource,
         fetcher_id: usize,
+        stats: FetcherStats,
     ) -> Self {
         let client_id = format!("broker-{}-fetcher-{fetcher_id}", config.broker_id);
         let timeout = Duration::from_millis(config.replica_socket_timeout_ms);
@@ -75,6 +78,7 @@ impl FetcherThread {
             requests: Requests::new(config.clone(), broker_epoch),
             config,
             session: FetchSessionHandler::default(),
+            stats,
             topic_names: HashMap::new(),
         }
     }
@@ -102,6 +106,7 @@ impl FetcherThread {
             }
             let fetch = self.session.next(wanted);
             let (request, version) = self.requests.fetch(&self.session, &fetch);
+            self.stats.requests.mark(1);
             match self.exchange(&request, version).await {
                 Exchange::Answered(response) => self.process(response).await,
                 Exchange::Failed(error) => {
@@ -272,6 +277,7 @@ impl FetcherThread {
             ErrorCode::None => {
                 let bytes = data.records.as_ref().map_or(0, |records| records.len());
                 self.manager.topic_metrics.replicated(bytes);
+                self.stats.bytes.mark(bytes as u64);
                 if self.manager.follower_quota.is_limited()
                     && self.manager.is_throttled_follower(&state.partition)
                 {
