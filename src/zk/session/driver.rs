@@ -24,6 +24,8 @@ const CONNECT_BACKOFF: Duration = Duration::from_secs(1);
 const FIRST_CONNECT_BACKOFF: Duration = Duration::from_millis(100);
 /// How long closing waits for ZooKeeper to confirm it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Why there is no connection before the first try has ended.
+const NO_ANSWER: &str = "no answer";
 
 type WatchKey = (String, WatchClass);
 
@@ -317,14 +319,19 @@ fn fail(operation: Operation, error: ZkError) {
 
 /// The first connection: within the connection timeout or never. Creates the chroot.
 pub async fn connect_first(options: &ZkOptions, connect_string: &ConnectString) -> Result<Client, ZkError> {
-    let mut reason = "no answer".to_owned();
+    let mut reason = NO_ANSWER.to_owned();
     let connecting = async {
         let mut backoff = FIRST_CONNECT_BACKOFF;
         loop {
             match connect_and_create_chroot(options, connect_string).await {
                 Ok(client) => return Ok(client),
                 Err(zk::Error::BadArguments(what)) => return Err(what.to_string()),
-                Err(error) => reason = error.to_string(),
+                Err(error) => {
+                    // Once, not at each of the many tries: who waits at the console wants to know for what.
+                    if std::mem::replace(&mut reason, error.to_string()) == NO_ANSWER {
+                        warn!(%error, servers = connect_string.servers, "waits for zookeeper");
+                    }
+                }
             }
             sleep(backoff).await;
             backoff = CONNECT_BACKOFF.min(2 * backoff);
