@@ -43,6 +43,8 @@ impl Coordinators {
         let default = config.transaction_state_log_num_partitions;
         let blocks = ControllerBlocks::new(config, metadata.clone(), broker_epoch);
         let request_timeout = Duration::from_millis(config.request_timeout_ms);
+        let count = partition_count(&*base.zk, TRANSACTION_STATE_TOPIC, default).await?;
+        replicas.fix_transaction_partition_count(count);
         let zk = base.zk.clone();
         let count_now = move || {
             let zk = zk.clone();
@@ -50,10 +52,7 @@ impl Coordinators {
         };
         let transactions = TransactionCoordinator::new(
             config.into(),
-            (
-                partition_count(&*base.zk, TRANSACTION_STATE_TOPIC, default).await?,
-                Box::new(count_now),
-            ),
+            (count, Box::new(count_now)),
             log(TRANSACTION_STATE_TOPIC),
             clock.clone(),
             metadata.clone(),

@@ -5,7 +5,7 @@
 //! is lower, for then it comes from a zombie.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -57,8 +57,10 @@ pub struct AddPartitionsToTxnManager {
 struct Inner {
     metadata: Arc<MetadataCache>,
     inter_broker_listener: String,
-    /// While there is no topic of transactions.
+    /// While there is no topic of transactions, and nobody has said otherwise.
     default_partition_count: i32,
+    /// How many partitions the coordinators share the ids out to, whatever the topic has got since they started.
+    partition_count: OnceLock<i32>,
     client_id: String,
     request_timeout: Duration,
     clock: SharedClock,
@@ -101,6 +103,7 @@ impl AddPartitionsToTxnManager {
                 metadata,
                 inter_broker_listener: config.inter_broker_listener_name.clone(),
                 default_partition_count: config.transaction_state_log_num_partitions,
+                partition_count: OnceLock::new(),
                 client_id: config.broker_id.to_string(),
                 request_timeout: Duration::from_millis(config.request_timeout_ms),
                 clock,
@@ -109,6 +112,12 @@ impl AddPartitionsToTxnManager {
                 coordinators: Mutex::default(),
             }),
         }
+    }
+
+    /// Has the coordinators looked for in as many partitions as they use themselves, from now on. Else added partitions of
+    /// their topic would have this broker ask a stranger, and the transaction wait for ever.
+    pub fn fix_partition_count(&self, count: i32) {
+        self.inner.partition_count.get_or_init(|| count);
     }
 
     /// Which of the partitions are not part of the transaction, or cannot be said to be. Must be called within a runtime.
@@ -151,12 +160,11 @@ impl Inner {
     fn coordinator_of(&self, transactional_id: &str) -> Option<BrokerAddress> {
         let image = self.metadata.image();
         let topic = image.topics.get(TRANSACTION_STATE_TOPIC);
-        let count = topic.map_or(0, |topic| topic.partitions.len() as i32);
-        let count = if count > 0 {
-            count
-        } else {
-            self.default_partition_count
-        };
+        let counted = topic.map(|topic| topic.partitions.len() as i32);
+        let count = self.partition_count.get().copied().or(counted);
+        let count = count
+            .filter(|count| *count > 0)
+            .unwrap_or(self.default_partition_count);
         let partition = image.partition(TRANSACTION_STATE_TOPIC, partition_for(transactional_id, count))?;
         let leader = partition.state.leader_and_isr.leader;
         let endpoint = image.endpoint(leader, &self.inter_broker_listener)?;

@@ -115,6 +115,11 @@ impl ReplicaManager {
         verified
     }
 
+    /// How many partitions of `__transaction_state` the coordinators share the ids out to.
+    pub fn fix_transaction_partition_count(&self, count: i32) {
+        self.add_partitions_to_txn.fix_partition_count(count);
+    }
+
     /// Has a transaction verified in which a coordinator is about to write to one partition. The guard goes with the
     /// append; `None` if the append needs none.
     pub async fn verify_transaction(
