@@ -185,15 +185,21 @@ async fn read_all<K, T>(
     watch: bool,
     decode: impl Fn(&[u8], Stat) -> Result<T, ZnodeError>,
 ) -> Result<Vec<(K, T)>, ZkError> {
-    let (keys, reads): (Vec<_>, Vec<_>) = items
-        .map(|(key, path)| {
-            let read = store.get(&path, watch);
-            ((key, path), read)
-        })
-        .unzip();
-    let mut found = Vec::with_capacity(keys.len());
-    for ((key, path), znode) in keys.into_iter().zip(join_all(reads).await) {
-        let Some((data, stat)) = znode? else {
+    let items: Vec<(K, String)> = items.collect();
+    let znodes = match watch {
+        true => {
+            let reads = items.iter().map(|(_, path)| store.get(path, true));
+            join_all(reads).await.into_iter().collect::<Result<Vec<_>, _>>()?
+        }
+        false => {
+            store
+                .get_all(items.iter().map(|(_, path)| path.clone()).collect())
+                .await?
+        }
+    };
+    let mut found = Vec::with_capacity(items.len());
+    for ((key, path), znode) in items.into_iter().zip(znodes) {
+        let Some((data, stat)) = znode else {
             continue;
         };
         match decode(&data, stat) {

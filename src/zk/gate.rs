@@ -42,6 +42,10 @@ impl<S: ZkStore> ZkStore for GatedStore<S> {
         self.when_open(move |s| s.get(&path, watch))
     }
 
+    fn get_all(&self, paths: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<(Bytes, Stat)>>, ZkError>> {
+        self.when_open(move |s| s.get_all(paths))
+    }
+
     fn exists(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Stat>, ZkError>> {
         let path = path.to_owned();
         self.when_open(move |s| s.exists(&path, watch))

@@ -258,6 +258,10 @@ impl ZkStore for MemorySession {
         })
     }
 
+    fn get_all(&self, paths: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<(Bytes, Stat)>>, ZkError>> {
+        self.read(|state, _| Ok(paths.iter().map(|path| state.tree.get(path)).collect()))
+    }
+
     fn exists(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Stat>, ZkError>> {
         self.get(path, watch)
             .map(|result| Ok(result?.map(|(_, stat)| stat)))

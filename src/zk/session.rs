@@ -10,12 +10,13 @@
 //!            connection lost, found again by crate zookeeper-client: what was unanswered is sent again
 //!           ┌──────┐
 //!           ▼      │
-//! connect ─► serving ──── no connection for 7/5 of the session timeout, or ZooKeeper says "expired"
-//!           ▲      │                                      │
+//! connect ─► serving ──── no connection for 7/5 of the session timeout, or ZooKeeper says "expired",
+//!           ▲      │      or connection lost with more watches than the crate can arm
+//!           │      │                                      │
 //!           │      └─ closed: the session ends at once    ▼
 //!           │                                    ask for the old session ──┐ every second, for ever
-//!           │  it lives: events for every        │           ▲─────────────┘
-//!           ├── armed watch, send again ─────────┤
+//!           │  it lives: watches armed again,    │           ▲─────────────┘
+//!           ├── events for changes, send again ──┤
 //!           │                                    │ it does not: SessionExpired, operations fail
 //!           │                                    ▼
 //!           └── SessionEstablished ──── ask for a new session, every second, for ever
@@ -24,10 +25,9 @@
 //! Asking for the old session first matters after an outage of the whole ensemble: ZooKeeper keeps all sessions
 //! through it, however long it took, and Kafka's brokers come out of it with their registrations; so do ours.
 //!
-//! Known limit: zookeeper-client 0.11.2 cannot re-arm more than 128 KiB of watched paths, some 3000 topics of a
-//! controller, on a new connection; it takes the second answer for a stray one and tries again until it gives up.
-//! The path through the old session then heals what it left, but the store stands still for 7/5 of the session
-//! timeout. Persistent watches would be no way out: those it does not re-arm at all.
+//! zookeeper-client 0.11.2 cannot re-arm more than 128 KiB of watched paths, some 3000 topics of a controller, on a new
+//! connection. A client with more is not left to find its connection again: it is given up at once, and what is drawn
+//! below it arms all watches by reading. Persistent watches would be no way out: those it does not re-arm at all.
 
 mod connect_string;
 mod driver;
@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, try_join_all};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -57,6 +57,9 @@ use crate::config::BrokerConfig;
 /// `zookeeper.max.in.flight.requests`, 10, keeps a controller of many partitions waiting for round trips; 1000 is
 /// also where ZooKeeper's own limit of outstanding requests lies.
 pub const MAX_IN_FLIGHT: usize = 1000;
+
+/// How many znodes one request reads: a round trip through ZooKeeper's threads takes longer than many of them.
+const READS_AT_ONCE: usize = 100;
 
 /// How to reach ZooKeeper.
 #[derive(Clone, Debug)]
@@ -126,11 +129,11 @@ impl ZkSession {
     /// string that makes no sense fails at once.
     pub async fn connect(options: ZkOptions) -> Result<Self, ZkError> {
         let connect_string = ConnectString::parse(&options.connect)?;
-        let client = driver::connect_first(&options, &connect_string).await?;
+        let connection = driver::connect_first(&options, &connect_string).await?;
         let (operations, requests) = mpsc::unbounded_channel();
         let closing = CancellationToken::new();
         let shared = Arc::new(Shared {
-            session: Mutex::new(client.session().clone()),
+            session: Mutex::new(connection.session().clone()),
             subscribers: Mutex::default(),
         });
         let driver = Driver::new(
@@ -140,7 +143,7 @@ impl ZkSession {
             requests,
             closing.clone(),
         );
-        let driver = tokio::spawn(driver.run(client));
+        let driver = tokio::spawn(driver.run(connection));
         Ok(Self {
             operations,
             shared,
@@ -201,6 +204,19 @@ impl ZkStore for ZkSession {
             Answer::Data(data) => Some(data),
             _ => None,
         })
+    }
+
+    fn get_all(&self, paths: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<(Bytes, Stat)>>, ZkError>> {
+        let answers: Vec<_> = paths
+            .chunks(READS_AT_ONCE)
+            .map(|paths| {
+                self.start_and_take(Request::GetAll(paths.to_vec()), |answer| match answer {
+                    Answer::AllData(data) => Some(data),
+                    _ => None,
+                })
+            })
+            .collect();
+        async move { Ok(try_join_all(answers).await?.concat()) }.boxed()
     }
 
     fn exists(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Stat>, ZkError>> {

@@ -120,6 +120,14 @@ impl ZkOp {
             | Self::Check { path, .. } => path,
         }
     }
+
+    /// The data that it brings.
+    pub fn data(&self) -> &[u8] {
+        match self {
+            Self::Create { data, .. } | Self::SetData { data, .. } => data,
+            Self::Delete { .. } | Self::Check { .. } => &[],
+        }
+    }
 }
 
 /// What one write of a multi brought.
@@ -184,6 +192,8 @@ pub enum WatchKind {
 pub trait ZkStore: Send + Sync + 'static {
     /// Data and stat; `None` if there is no such znode (a watch then waits for its creation).
     fn get(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<(Bytes, Stat)>, ZkError>>;
+    /// [`ZkStore::get`] for many znodes that are not watched, in the order of `paths`.
+    fn get_all(&self, paths: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<(Bytes, Stat)>>, ZkError>>;
     /// The stat; `None` if there is no such znode (a watch then waits for its creation).
     fn exists(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Stat>, ZkError>>;
     /// Names of the children, sorted; `None` if there is no such znode (then nothing is watched).

@@ -1,12 +1,16 @@
 //! The task that owns the connection; see the module above for what it goes through.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, join_all, ready};
 use futures::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -14,7 +18,7 @@ use zookeeper_client as zk;
 use zookeeper_client::{Client, EventType, SessionInfo, SessionState, WatchedEvent};
 
 use super::connect_string::ConnectString;
-use super::request::{Operation, Outcome, Watch, WatchClass};
+use super::request::{Operation, Outcome, Request, Watch, WatchClass};
 use super::{Shared, ZkOptions};
 use crate::zk::store::{MultiError, WatchKind, ZkError};
 
@@ -26,6 +30,10 @@ const FIRST_CONNECT_BACKOFF: Duration = Duration::from_millis(100);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why there is no connection before the first try has ended.
 const NO_ANSWER: &str = "no answer";
+
+/// Bytes of watched paths that crate zookeeper-client may have to arm again. Beyond 128 KiB it needs a second request
+/// for them, takes its answer for a stray one, and never gets over it.
+const REARMED_BYTES: usize = 100 * 1024;
 
 type WatchKey = (String, WatchClass);
 
@@ -39,15 +47,54 @@ pub struct Driver {
     in_flight: FuturesOrdered<BoxFuture<'static, (Operation, Outcome)>>,
     /// Lost their answers and are sent again, in this order, before anything new is.
     unanswered: VecDeque<Operation>,
-    /// The watches that stand, and whether the znode existed when they were armed. A read that asks for one that
-    /// stands already does not arm another, so they cannot pile up.
-    armed: HashMap<WatchKey, bool>,
+    /// The watches that stand, each with the transaction that last changed what it watches; `None` if there is no such
+    /// znode. A read that asks for one that stands already does not arm another, so they cannot pile up.
+    armed: HashMap<WatchKey, Option<i64>>,
+    /// How long their paths are.
+    armed_bytes: usize,
     watches: FuturesUnordered<BoxFuture<'static, (WatchKey, WatchedEvent)>>,
+    /// Whether the servers are older than ZooKeeper 3.6 and cannot read many znodes in one request.
+    reads_each: bool,
+}
+
+/// A client of crate zookeeper-client and the task that it is served by.
+pub struct Connection {
+    client: Arc<Client>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Connection {
+    /// The session that it is for.
+    pub fn session(&self) -> &SessionInfo {
+        self.client.session()
+    }
+
+    /// Ends the client but not the session. Left to itself the client would go on to look for a server for 7/5 of the
+    /// session timeout, and take the session away from whoever has it then.
+    async fn abandon(self) {
+        if let Some(serving) = self.serving {
+            serving.abort();
+            // It is of no interest whether it had ended before.
+            let _ = serving.await;
+        }
+    }
+}
+
+/// Catches the task that crate zookeeper-client starts when it has connected; it gives nobody a handle to it.
+#[derive(Default)]
+struct Spawner {
+    spawned: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl spawns::Spawn for Spawner {
+    fn spawn(&self, task: spawns::Task) {
+        *self.spawned.lock() = Some(tokio::spawn(Box::into_pin(task.future)));
+    }
 }
 
 /// Why serving ended.
 enum Ended {
-    /// The client is of no use any more.
+    /// The client is of no use any more, or could not arm the watches again.
     Lost,
     Closing,
 }
@@ -78,25 +125,26 @@ impl Driver {
             in_flight: FuturesOrdered::new(),
             unanswered: VecDeque::new(),
             armed: HashMap::new(),
+            armed_bytes: 0,
             watches: FuturesUnordered::new(),
+            reads_each: false,
         }
     }
 
     /// Until the session is closed for good.
-    pub async fn run(mut self, first: Client) {
-        let mut client = Arc::new(first);
+    pub async fn run(mut self, mut connection: Connection) {
         loop {
-            if let Ended::Closing = self.serve(&client).await {
+            if let Ended::Closing = self.serve(&connection.client).await {
                 break;
             }
+            connection.abandon().await;
             self.settle_lost().await;
-            drop(client);
-            client = match self.find_session().await {
-                Some(found) => Arc::new(found),
+            connection = match self.find_session().await {
+                Some(found) => found,
                 None => return,
             };
         }
-        self.close(client).await;
+        self.close(connection.client).await;
     }
 
     async fn serve(&mut self, client: &Arc<Client>) -> Ended {
@@ -114,7 +162,12 @@ impl Driver {
             match self.next_step(&mut state, &mut requested).await {
                 Step::Fired(key, event) => self.fire(key, &event),
                 Step::Done(operation, outcome) => self.finish(operation, outcome),
-                Step::State(SessionState::Disconnected) => warn!("connection to zookeeper lost"),
+                Step::State(SessionState::Disconnected) => {
+                    warn!("connection to zookeeper lost");
+                    if self.armed_bytes > REARMED_BYTES {
+                        return Ended::Lost;
+                    }
+                }
                 Step::State(state) if state.is_terminated() => return Ended::Lost,
                 Step::State(_) => info!("connection to zookeeper found again"),
                 Step::Requested(0) | Step::Closing => return Ended::Closing,
@@ -144,7 +197,12 @@ impl Driver {
         }
     }
 
-    fn send(&mut self, client: &Arc<Client>, operation: Operation) {
+    fn send(&mut self, client: &Arc<Client>, mut operation: Operation) {
+        if self.reads_each
+            && let Request::GetAll(paths) = &mut operation.request
+        {
+            operation.request = Request::GetEach(std::mem::take(paths));
+        }
         let wanted = operation.request.watch_wanted();
         let arm = wanted.is_some_and(|(path, class)| !self.armed.contains_key(&(path.to_owned(), class)));
         let client = Arc::clone(client);
@@ -164,6 +222,11 @@ impl Driver {
     fn finish(&mut self, operation: Operation, outcome: Outcome) {
         let result = match outcome {
             Outcome::Unanswered => return self.unanswered.push_back(operation),
+            // Such a server also closes the connection over it.
+            Outcome::Unimplemented => {
+                self.reads_each = true;
+                return self.unanswered.push_back(operation);
+            }
             Outcome::Refused(error) => Err(error),
             Outcome::Answered(answer, watch) => {
                 if let (Some(watch), Some((path, class))) = (watch, operation.request.watch_wanted()) {
@@ -179,13 +242,21 @@ impl Driver {
     fn arm(&mut self, key: WatchKey, watch: Watch) {
         let Watch {
             class,
-            existed,
+            changed_in,
             watcher,
         } = watch;
         debug_assert_eq!(class, key.1);
-        self.armed.insert(key.clone(), existed);
+        if self.armed.insert(key.clone(), changed_in).is_none() {
+            self.armed_bytes += self.length_of(&key);
+        }
         self.watches
             .push(async move { (key, watcher.changed().await) }.boxed());
+    }
+
+    /// The length of a path as ZooKeeper knows it.
+    fn length_of(&self, (path, _): &WatchKey) -> usize {
+        let chroot = self.connect_string.chroot.as_ref();
+        chroot.map_or(0, String::len) + path.len()
     }
 
     fn fire(&mut self, key: WatchKey, event: &WatchedEvent) {
@@ -197,42 +268,53 @@ impl Driver {
             EventType::NodeDataChanged => WatchKind::NodeDataChanged,
             EventType::NodeChildrenChanged => WatchKind::NodeChildrenChanged,
         };
-        self.armed.remove(&key);
+        if self.armed.remove(&key).is_some() {
+            self.armed_bytes -= self.length_of(&key);
+        }
         self.shared.publish(key.0, kind);
     }
 
-    /// After the client has given up: collects what it left without an answer, and forgets its watches.
+    /// After the client has been given up: collects what it left without an answer, and forgets its watches.
     async fn settle_lost(&mut self) {
         while let Some((operation, outcome)) = self.in_flight.next().await {
-            self.finish(operation, outcome);
+            match outcome {
+                // What it says of requests that went down with it.
+                Outcome::Refused(MultiError {
+                    error: ZkError::Other(_),
+                    ..
+                }) => self.unanswered.push_back(operation),
+                outcome => self.finish(operation, outcome),
+            }
         }
         self.watches.clear();
     }
 
     /// Finds the old session again or establishes a new one; `None` if the store is closed meanwhile.
-    async fn find_session(&mut self) -> Option<Client> {
+    async fn find_session(&mut self) -> Option<Connection> {
         let old = self.shared.session.lock().clone();
-        if let Some(client) = self.find_old_session(&old).await? {
+        if let Some(connection) = self.find_old_session(&old).await? {
             info!(session = %old.id(), "zookeeper session found again");
-            self.wake_watches(&client).await;
-            return Some(client);
+            self.rearm(&connection.client).await;
+            return Some(connection);
         }
         warn!(session = %old.id(), "zookeeper session expired");
         self.armed.clear();
+        self.armed_bytes = 0;
         for operation in std::mem::take(&mut self.unanswered) {
             fail(operation, ZkError::SessionExpired);
         }
         self.shared.publish(String::new(), WatchKind::SessionExpired);
-        let client = self.establish_session().await?;
-        *self.shared.session.lock() = client.session().clone();
-        info!(session = %client.session_id(), "zookeeper session established");
+        let connection = self.establish_session().await?;
+        let session = connection.client.session();
+        *self.shared.session.lock() = session.clone();
+        info!(session = %session.id(), "zookeeper session established");
         self.shared.publish(String::new(), WatchKind::SessionEstablished);
-        Some(client)
+        Some(connection)
     }
 
     /// Tries to come back to the old session for as long as nobody says that it expired. Meanwhile requests wait.
     /// `None` if the store is closed, `Some(None)` if the session is gone.
-    async fn find_old_session(&mut self, old: &SessionInfo) -> Option<Option<Client>> {
+    async fn find_old_session(&mut self, old: &SessionInfo) -> Option<Option<Connection>> {
         let mut backoff = FIRST_CONNECT_BACKOFF;
         loop {
             let connecting = connect(&self.options, &self.connect_string, Some(old.clone()));
@@ -241,7 +323,7 @@ impl Driver {
                 connected = connecting => connected,
             };
             match connected {
-                Ok(client) => return Some(Some(client)),
+                Ok(connection) => return Some(Some(connection)),
                 Err(zk::Error::SessionExpired | zk::Error::AuthFailed) => return Some(None),
                 Err(error) => warn!(%error, "cannot connect to zookeeper, trying again"),
             }
@@ -254,7 +336,7 @@ impl Driver {
     }
 
     /// Tries to establish a new session for as long as it takes. Meanwhile requests fail.
-    async fn establish_session(&mut self) -> Option<Client> {
+    async fn establish_session(&mut self) -> Option<Connection> {
         let mut backoff = Duration::ZERO;
         loop {
             let (options, connect_string) = (&self.options, &self.connect_string);
@@ -271,31 +353,35 @@ impl Driver {
                 }
             };
             match connected {
-                Ok(client) => return Some(client),
+                Ok(connection) => return Some(connection),
                 Err(error) => warn!(%error, "cannot establish a zookeeper session, trying again"),
             }
             backoff = CONNECT_BACKOFF;
         }
     }
 
-    /// The watches of the old client are gone with it, and with them whatever they would have told. So tell every
-    /// subscriber of every watch that there may be news: they read again, and arm it again by that.
-    async fn wake_watches(&mut self, client: &Client) {
+    /// The watches of the old client are gone with it. Arms them again, however many, and tells of what has changed
+    /// meanwhile: whoever reads again must not do so for thousands of znodes to which nothing has happened.
+    async fn rearm(&mut self, client: &Client) {
+        // The server may be another one, which must not show us an older tree than we know.
+        if let Err(error) = client.sync("/").await {
+            warn!(%error, "zookeeper does not say that it is up to date");
+        }
         let armed: Vec<_> = self.armed.drain().collect();
-        let stats = join_all(armed.iter().map(|((path, _), _)| client.check_stat(path))).await;
-        for (((path, class), existed), stat) in armed.into_iter().zip(stats) {
-            let exists = match stat {
-                Ok(stat) => stat.is_some(),
+        self.armed_bytes = 0;
+        let watched = join_all(armed.iter().map(|((path, class), _)| class.watch(client, path))).await;
+        for ((key, before), watched) in armed.into_iter().zip(watched) {
+            let now = match &watched {
+                Ok(watch) => watch.as_ref().and_then(|watch| watch.changed_in),
                 // Lost again already; a change is the safest guess, for it makes them read.
-                Err(_) => existed,
+                Err(_) => Some(-1),
             };
-            let kind = match (class, existed, exists) {
-                (_, _, false) => WatchKind::NodeDeleted,
-                (WatchClass::Children, _, true) => WatchKind::NodeChildrenChanged,
-                (WatchClass::Data, false, true) => WatchKind::NodeCreated,
-                (WatchClass::Data, true, true) => WatchKind::NodeDataChanged,
-            };
-            self.shared.publish(path, kind);
+            if let Some(kind) = key.1.what_happened(before, now) {
+                self.shared.publish(key.0.clone(), kind);
+            }
+            if let Ok(Some(watch)) = watched {
+                self.arm(key, watch);
+            }
         }
     }
 
@@ -318,13 +404,16 @@ fn fail(operation: Operation, error: ZkError) {
 }
 
 /// The first connection: within the connection timeout or never. Creates the chroot.
-pub async fn connect_first(options: &ZkOptions, connect_string: &ConnectString) -> Result<Client, ZkError> {
+pub async fn connect_first(
+    options: &ZkOptions,
+    connect_string: &ConnectString,
+) -> Result<Connection, ZkError> {
     let mut reason = NO_ANSWER.to_owned();
     let connecting = async {
         let mut backoff = FIRST_CONNECT_BACKOFF;
         loop {
             match connect_and_create_chroot(options, connect_string).await {
-                Ok(client) => return Ok(client),
+                Ok(connection) => return Ok(connection),
                 Err(zk::Error::BadArguments(what)) => return Err(what.to_string()),
                 Err(error) => {
                     // Once, not at each of the many tries: who waits at the console wants to know for what.
@@ -338,10 +427,10 @@ pub async fn connect_first(options: &ZkOptions, connect_string: &ConnectString) 
         }
     };
     match timeout(options.connection_timeout, connecting).await {
-        Ok(Ok(client)) => {
-            let timeout_ms = client.session_timeout().as_millis() as u64;
-            info!(session = %client.session_id(), timeout_ms, "zookeeper session established");
-            Ok(client)
+        Ok(Ok(connection)) => {
+            let timeout_ms = connection.client.session_timeout().as_millis() as u64;
+            info!(session = %connection.client.session_id(), timeout_ms, "zookeeper session established");
+            Ok(connection)
         }
         Ok(Err(reason)) => Err(ZkError::InvalidConnectString {
             connect: options.connect.clone(),
@@ -358,16 +447,16 @@ pub async fn connect_first(options: &ZkOptions, connect_string: &ConnectString) 
 async fn connect_and_create_chroot(
     options: &ZkOptions,
     connect_string: &ConnectString,
-) -> Result<Client, zk::Error> {
-    let client = connect(options, connect_string, None).await?;
+) -> Result<Connection, zk::Error> {
+    let connection = connect(options, connect_string, None).await?;
     if let (Some(chroot), true) = (&connect_string.chroot, options.create_chroot) {
         let open = zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
-        let unrooted = match client.clone().chroot("/") {
+        let unrooted = match Client::clone(&connection.client).chroot("/") {
             Ok(unrooted) | Err(unrooted) => unrooted,
         };
         unrooted.mkdir(chroot, &open).await?;
     }
-    Ok(client)
+    Ok(connection)
 }
 
 /// Tries every server once.
@@ -375,19 +464,29 @@ async fn connect(
     options: &ZkOptions,
     connect_string: &ConnectString,
     session: Option<SessionInfo>,
-) -> Result<Client, zk::Error> {
+) -> Result<Connection, zk::Error> {
     let mut connector = Client::connector()
         .with_session_timeout(options.session_timeout)
         .with_fail_eagerly();
     if let Some(session) = session {
         connector = connector.with_session(session);
     }
-    let client = connector.connect(&connect_string.servers).await?;
-    match &connect_string.chroot {
-        None => Ok(client),
+    let spawner = Spawner::default();
+    let mut connecting = pin!(connector.connect(&connect_string.servers));
+    let connected = poll_fn(|context| {
+        let _scope = spawns::enter(&spawner);
+        connecting.as_mut().poll(context)
+    });
+    let client = connected.await?;
+    let client = match &connect_string.chroot {
+        None => client,
         Some(chroot) => client.chroot(chroot.clone()).map_err(|_| {
             error!(%chroot, "chroot is no path");
             zk::Error::BadArguments(&"the chroot is no path")
-        }),
-    }
+        })?,
+    };
+    Ok(Connection {
+        client: Arc::new(client),
+        serving: spawner.spawned.into_inner(),
+    })
 }

@@ -1,11 +1,12 @@
 //! One request to ZooKeeper: how it is put to crate zookeeper-client, and what its answer means.
 
 use bytes::Bytes;
+use futures::future::join_all;
 use tokio::sync::oneshot;
 use zookeeper_client as zk;
-use zookeeper_client::{Client, MultiWriteError, MultiWriteResult, OneshotWatcher};
+use zookeeper_client::{Client, MultiReadResult, MultiWriteError, MultiWriteResult, OneshotWatcher};
 
-use crate::zk::store::{CreateMode, MultiError, Stat, ZkError, ZkOp, ZkOpResult};
+use crate::zk::store::{CreateMode, MultiError, Stat, WatchKind, ZkError, ZkOp, ZkOpResult};
 
 /// Everyone may do everything, as Kafka has it unless `zookeeper.set.acl` is set.
 const OPEN: zk::Acls<'static> = zk::Acls::anyone_all();
@@ -18,9 +19,22 @@ pub struct Operation {
 
 /// What is asked of ZooKeeper.
 pub enum Request {
-    Get { path: String, watch: bool },
-    Exists { path: String, watch: bool },
-    Children { path: String, watch: bool },
+    Get {
+        path: String,
+        watch: bool,
+    },
+    /// In one request, which ZooKeeper can since 3.6.
+    GetAll(Vec<String>),
+    /// The same in a request for each.
+    GetEach(Vec<String>),
+    Exists {
+        path: String,
+        watch: bool,
+    },
+    Children {
+        path: String,
+        watch: bool,
+    },
     Write(ZkOp),
     Multi(Vec<ZkOp>),
 }
@@ -29,6 +43,7 @@ pub enum Request {
 #[derive(Debug)]
 pub enum Answer {
     Data(Option<(Bytes, Stat)>),
+    AllData(Vec<Option<(Bytes, Stat)>>),
     Stat(Option<Stat>),
     Children(Option<Vec<String>>),
     Written(ZkOpResult),
@@ -43,6 +58,8 @@ pub enum Outcome {
     Refused(MultiError),
     /// It was sent, or not, and there was no answer.
     Unanswered,
+    /// The server is too old to know such a request.
+    Unimplemented,
 }
 
 /// Which of the two watches that a path can have.
@@ -54,11 +71,39 @@ pub enum WatchClass {
     Children,
 }
 
+impl WatchClass {
+    /// Arms a watch; `None` if it has to have a znode and there is none.
+    pub async fn watch(self, client: &Client, path: &str) -> Result<Option<Watch>, zk::Error> {
+        match self {
+            Self::Data => {
+                let (stat, watcher) = client.check_and_watch_stat(path).await?;
+                Ok(Some(Watch::data(stat.as_ref(), watcher)))
+            }
+            Self::Children => match client.get_and_watch_children(path).await {
+                Ok((_, stat, watcher)) => Ok(Some(Watch::children(&stat, watcher))),
+                Err(zk::Error::NoNode) => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// What a watch would have told, by the transactions that last changed what it watches; `None` if nothing.
+    pub fn what_happened(self, before: Option<i64>, now: Option<i64>) -> Option<WatchKind> {
+        match (self, before, now) {
+            (_, before, now) if before == now => None,
+            (_, _, None) => Some(WatchKind::NodeDeleted),
+            (Self::Data, None, Some(_)) => Some(WatchKind::NodeCreated),
+            (Self::Data, Some(_), Some(_)) => Some(WatchKind::NodeDataChanged),
+            (Self::Children, _, Some(_)) => Some(WatchKind::NodeChildrenChanged),
+        }
+    }
+}
+
 /// A watch that was just armed.
 pub struct Watch {
     pub class: WatchClass,
-    /// Whether the znode existed.
-    pub existed: bool,
+    /// The transaction that last changed what is watched; `None` if there is no such znode.
+    pub changed_in: Option<i64>,
     pub watcher: OneshotWatcher,
 }
 
@@ -78,6 +123,11 @@ impl Request {
     pub async fn execute(&self, client: &Client, arm: bool) -> Outcome {
         let executed = match self {
             Self::Get { path, .. } => get(client, path, arm).await,
+            Self::GetAll(paths) => match get_all(client, paths).await {
+                Err(zk::Error::Unimplemented) => return Outcome::Unimplemented,
+                read => read,
+            },
+            Self::GetEach(paths) => get_each(client, paths).await,
             Self::Exists { path, .. } => exists(client, path, arm).await,
             Self::Children { path, .. } => children(client, path, arm).await,
             Self::Write(op) => write(client, op)
@@ -94,6 +144,7 @@ impl Request {
     fn path(&self) -> &str {
         match self {
             Self::Get { path, .. } | Self::Exists { path, .. } | Self::Children { path, .. } => path,
+            Self::GetAll(paths) | Self::GetEach(paths) => paths.first().map_or("", String::as_str),
             Self::Write(op) => op.path(),
             Self::Multi(ops) => ops.first().map_or("", ZkOp::path),
         }
@@ -114,10 +165,10 @@ async fn get(client: &Client, path: &str, arm: bool) -> Executed {
         match got {
             Ok((data, stat, watcher)) => {
                 let answer = Answer::Data(Some((data.into(), stat_from(&stat))));
-                return Ok((answer, watcher.map(|watcher| Watch::data(true, watcher))));
+                return Ok((answer, watcher.map(|watcher| Watch::data(Some(&stat), watcher))));
             }
             Err(zk::Error::NoNode) if arm => match client.check_and_watch_stat(path).await? {
-                (None, watcher) => return Ok((Answer::Data(None), Some(Watch::data(false, watcher)))),
+                (None, watcher) => return Ok((Answer::Data(None), Some(Watch::data(None, watcher)))),
                 // Created in between; now there is something to get.
                 (Some(_), _) => continue,
             },
@@ -125,6 +176,32 @@ async fn get(client: &Client, path: &str, arm: bool) -> Executed {
             Err(error) => return Err(error),
         }
     }
+}
+
+async fn get_all(client: &Client, paths: &[String]) -> Executed {
+    let mut reader = client.new_multi_reader();
+    for path in paths {
+        reader.add_get_data(path)?;
+    }
+    let found = reader.commit().await?.into_iter().map(|read| match read {
+        MultiReadResult::Data { data, stat } => Ok(Some((data.into(), stat_from(&stat)))),
+        MultiReadResult::Error {
+            err: zk::Error::NoNode,
+        } => Ok(None),
+        MultiReadResult::Error { err } => Err(err),
+        other => unreachable!("no such read was asked for: {other:?}"),
+    });
+    Ok((Answer::AllData(found.collect::<Result<_, _>>()?), None))
+}
+
+async fn get_each(client: &Client, paths: &[String]) -> Executed {
+    let found = join_all(paths.iter().map(|path| client.get_data(path))).await;
+    let found = found.into_iter().map(|read| match read {
+        Ok((data, stat)) => Ok(Some((data.into(), stat_from(&stat)))),
+        Err(zk::Error::NoNode) => Ok(None),
+        Err(error) => Err(error),
+    });
+    Ok((Answer::AllData(found.collect::<Result<_, _>>()?), None))
 }
 
 async fn exists(client: &Client, path: &str, arm: bool) -> Executed {
@@ -135,26 +212,21 @@ async fn exists(client: &Client, path: &str, arm: bool) -> Executed {
             .map(|(stat, watcher)| (stat, Some(watcher)))?,
         false => (client.check_stat(path).await?, None),
     };
-    let watch = watcher.map(|watcher| Watch::data(stat.is_some(), watcher));
+    let watch = watcher.map(|watcher| Watch::data(stat.as_ref(), watcher));
     Ok((Answer::Stat(stat.as_ref().map(stat_from)), watch))
 }
 
 async fn children(client: &Client, path: &str, arm: bool) -> Executed {
     let listed = match arm {
         true => client
-            .list_and_watch_children(path)
+            .get_and_watch_children(path)
             .await
-            .map(|(names, watcher)| (names, Some(watcher))),
+            .map(|(names, stat, watcher)| (names, Some(Watch::children(&stat, watcher)))),
         false => client.list_children(path).await.map(|names| (names, None)),
     };
     match listed {
-        Ok((mut names, watcher)) => {
+        Ok((mut names, watch)) => {
             names.sort_unstable();
-            let watch = watcher.map(|watcher| Watch {
-                class: WatchClass::Children,
-                existed: true,
-                watcher,
-            });
             Ok((Answer::Children(Some(names)), watch))
         }
         Err(zk::Error::NoNode) => Ok((Answer::Children(None), None)),
@@ -163,10 +235,18 @@ async fn children(client: &Client, path: &str, arm: bool) -> Executed {
 }
 
 impl Watch {
-    fn data(existed: bool, watcher: OneshotWatcher) -> Self {
+    fn data(stat: Option<&zk::Stat>, watcher: OneshotWatcher) -> Self {
         Self {
             class: WatchClass::Data,
-            existed,
+            changed_in: stat.map(|stat| stat.mzxid),
+            watcher,
+        }
+    }
+
+    fn children(stat: &zk::Stat, watcher: OneshotWatcher) -> Self {
+        Self {
+            class: WatchClass::Children,
+            changed_in: Some(stat.pzxid),
             watcher,
         }
     }

@@ -175,31 +175,67 @@ async fn a_session_that_lives_is_found_again() {
 
 /// Crate zookeeper-client cannot re-arm more than 128 KiB of watched paths, and gives the session up over it.
 #[tokio::test]
-async fn more_watches_than_can_be_armed_again_are_told() {
-    let Some(real) = Real::for_test("more_watches_than_can_be_armed_again_are_told") else {
+async fn more_watches_than_the_crate_can_arm_again_survive_too() {
+    let Some(real) = Real::for_test("more_watches_than_the_crate_can_arm_again_survive_too") else {
         return;
     };
     let proxy = Proxy::before(&real).await;
-    let store = proxy.connect().await;
+    let (store, other) = (
+        proxy.connect().await,
+        ZkSession::connect(real.options()).await.unwrap(),
+    );
     let session_id = store.session_id();
     let path = |i| format!("/a-topic-with-quite-a-long-name-{i}");
+    let create = |i| other.create(&path(i), Bytes::new(), CreateMode::Persistent);
+    for i in 0..10 {
+        create(i).await.unwrap();
+    }
     for watched in join_all((0..5000).map(|i| store.get(&path(i), true))).await {
-        assert_eq!(watched, Ok(None));
+        watched.unwrap();
     }
-    let mut events = store.subscribe();
-    proxy.cut().await;
-    let other = ZkSession::connect(real.options()).await.unwrap();
-    other
-        .create(&path(4711), Bytes::new(), CreateMode::Persistent)
-        .await
-        .unwrap();
-    proxy.set(Way::Open);
-    loop {
-        let (told, kind) = next(&mut events).await;
-        if told == path(4711) {
-            assert_eq!(kind, WatchKind::NodeCreated);
-            break;
+    store.children("/", true).await.unwrap();
+
+    for (round, created) in [4711, 4712].into_iter().enumerate() {
+        let mut events = store.subscribe();
+        proxy.cut().await;
+        create(created).await.unwrap();
+        other.set(&path(round), Bytes::new(), None).await.unwrap();
+        other.delete(&path(9 - round), None).await.unwrap();
+        let waiting = store.get(&path(created), false);
+        proxy.set(Way::Open);
+        // Well before 7/5 of the session timeout, after which the crate would give up.
+        let opened = std::time::Instant::now();
+        let mut told = Vec::new();
+        while told.len() < 4 {
+            told.push(next(&mut events).await);
         }
+        assert!(
+            opened.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            opened.elapsed()
+        );
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        let expected = [
+            ("/".to_owned(), WatchKind::NodeChildrenChanged),
+            (path(round), WatchKind::NodeDataChanged),
+            (path(created), WatchKind::NodeCreated),
+            (path(9 - round), WatchKind::NodeDeleted),
+        ];
+        let mut expected = expected.to_vec();
+        expected.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(
+            told, expected,
+            "and nothing of the thousands to which nothing happened"
+        );
+        assert!(waiting.await.unwrap().is_some());
     }
+
+    // What was armed again works.
+    let mut events = store.subscribe();
+    create(100).await.unwrap();
+    let mut told = vec![next(&mut events).await, next(&mut events).await];
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(told[0], ("/".to_owned(), WatchKind::NodeChildrenChanged));
+    assert_eq!(told[1], (path(100), WatchKind::NodeCreated));
     assert_eq!(store.session_id(), session_id);
 }

@@ -12,6 +12,7 @@ suite! {
     versions_guard_writes
     ephemerals_belong_to_their_session
     sequential_znodes_are_numbered
+    many_znodes_are_read_at_once
     a_multi_happens_wholly_or_not_at_all
     operations_are_applied_in_the_order_of_the_calls
     a_watch_on_data_fires_once
@@ -143,6 +144,21 @@ async fn sequential_znodes_are_numbered(ensemble: &impl Ensemble) {
         panic!("{results:?}");
     };
     assert_eq!(path, "/s/n_0000000001", "a number is never used again");
+}
+
+async fn many_znodes_are_read_at_once(ensemble: &impl Ensemble) {
+    let store = ensemble.connect().await;
+    assert_eq!(store.get_all(vec![]).await, Ok(vec![]));
+    let (_, stat) = store.create("/a", bytes("one"), PERSISTENT).await.unwrap();
+    let paths = (0..250).map(|i| match i % 3 {
+        0 => "/a".to_owned(),
+        _ => format!("/missing-{i}"),
+    });
+    let found = store.get_all(paths.collect()).await.unwrap();
+    assert_eq!(found.len(), 250);
+    for (i, znode) in found.into_iter().enumerate() {
+        assert_eq!(znode, (i % 3 == 0).then(|| (bytes("one"), stat)), "{i}");
+    }
 }
 
 async fn a_multi_happens_wholly_or_not_at_all(ensemble: &impl Ensemble) {
