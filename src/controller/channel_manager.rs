@@ -2,16 +2,20 @@
 //! broker is gone. Kafka 3.9: `ControllerChannelManager`, `RequestSendThread`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::channel_metrics::{ChannelMetrics, QueueMetrics};
 use super::event::ControllerEvent;
 use super::event_manager::EventQueue;
 use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, TopicName, TopicPartition};
 use crate::metadata::BrokerMetadata;
+use crate::metrics::Registry;
 use crate::network::{BrokerAddress, NetworkClient, NetworkError};
 use crate::protocol::messages::stop_replica_request::StopReplicaTopicState;
 use crate::protocol::messages::{LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest};
@@ -81,13 +85,15 @@ pub struct ControllerChannelManager {
     listener: String,
     request_timeout: Duration,
     events: EventQueue,
+    metrics: ChannelMetrics,
     senders: BTreeMap<BrokerId, Sender>,
 }
 
 struct Sender {
     /// Unbounded as in Kafka: a controller must not wait for a broker, and a broker that stays silent loses its
     /// session and with it this queue.
-    requests: mpsc::UnboundedSender<ControlRequest>,
+    requests: mpsc::UnboundedSender<(ControlRequest, Instant)>,
+    metrics: Arc<QueueMetrics>,
     task: JoinHandle<()>,
 }
 
@@ -104,12 +110,14 @@ impl ControllerChannelManager {
         listener: String,
         request_timeout: Duration,
         events: EventQueue,
+        registry: &Registry,
     ) -> Self {
         Self {
             controller_id,
             listener,
             request_timeout,
             events,
+            metrics: ChannelMetrics::new(registry),
             senders: BTreeMap::new(),
         }
     }
@@ -132,17 +140,28 @@ impl BrokerChannels for ControllerChannelManager {
         };
         let client = NetworkClient::new(address, &self.controller_id.to_string(), self.request_timeout);
         let (requests, queue) = mpsc::unbounded_channel();
-        let task = tokio::spawn(send_in_order(client, broker.id, queue, self.events.clone()));
-        self.senders.insert(broker.id, Sender { requests, task });
+        self.remove_broker(broker.id);
+        let metrics = self.metrics.add(broker.id);
+        let sending = send_in_order(client, broker.id, queue, metrics.clone(), self.events.clone());
+        let sender = Sender {
+            requests,
+            metrics,
+            task: tokio::spawn(sending),
+        };
+        self.senders.insert(broker.id, sender);
     }
 
     fn remove_broker(&mut self, broker: BrokerId) {
         self.senders.remove(&broker);
+        self.metrics.remove(broker);
     }
 
     fn send(&mut self, broker: BrokerId, request: ControlRequest) {
         match self.senders.get(&broker) {
-            Some(sender) => drop(sender.requests.send(request)),
+            Some(sender) => {
+                sender.metrics.queued();
+                drop(sender.requests.send((request, Instant::now())));
+            }
             None => warn!(
                 broker,
                 request = request.name(),
@@ -152,17 +171,21 @@ impl BrokerChannels for ControllerChannelManager {
     }
 
     fn remove_all(&mut self) {
-        self.senders.clear();
+        for broker in std::mem::take(&mut self.senders).into_keys() {
+            self.metrics.remove(broker);
+        }
     }
 }
 
 async fn send_in_order(
     client: NetworkClient,
     broker: BrokerId,
-    mut queue: mpsc::UnboundedReceiver<ControlRequest>,
+    mut queue: mpsc::UnboundedReceiver<(ControlRequest, Instant)>,
+    metrics: Arc<QueueMetrics>,
     events: EventQueue,
 ) {
-    while let Some(request) = queue.recv().await {
+    while let Some((request, since)) = queue.recv().await {
+        metrics.taken(since.elapsed());
         let mut attempts = 0_u64;
         let answer = loop {
             match send_once(&client, broker, &request).await {

@@ -96,7 +96,7 @@ pub struct Controller {
 impl Controller {
     /// Starts the tasks. The broker stands for election at once.
     pub fn start(setup: ControllerSetup) -> ControllerHandle {
-        let config = setup.config.clone();
+        let (config, metrics) = (setup.config.clone(), setup.metrics.clone());
         Self::start_with_channels(setup, |events| {
             let listener = config.control_plane_listener_name.as_ref();
             let listener = listener.unwrap_or(&config.inter_broker_listener_name).clone();
@@ -106,6 +106,7 @@ impl Controller {
                 listener,
                 timeout,
                 events,
+                &metrics,
             ))
         })
     }

@@ -25,6 +25,7 @@ pub mod zk_client;
 
 mod alter_partition;
 mod broker_change;
+mod channel_metrics;
 mod controlled_shutdown;
 mod elector;
 mod failover;
