@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::{error, info};
 
 use super::kafka_controller::{Controller, ControllerError};
+use super::replica_state_machine::ReplicaState;
 use crate::common::ids::{TopicId, TopicName, TopicPartition, random_uuid};
 use crate::zk::znode::{FeatureStatus, FeatureZnode, TopicAssignment};
 use crate::zk::{cluster, paths};
@@ -25,9 +26,12 @@ impl Controller {
         self.initialize_topic_deletion().await?;
         // Brokers take up LeaderAndIsr only for leaders that they know to be alive (trap 13).
         self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &[]);
-        self.start_replica_state_machine().await?;
+        let offline = self.start_replica_state_machine().await?;
         self.initialize_partition_states();
+        // Kafka takes the offline replicas out of the ISRs first, which writes the state of each partition that has lost
+        // its leader twice. In this order, which is that of a broker's death, it is written once, and sooner.
         self.bring_electable_partitions_online().await?;
+        self.move_replicas(offline, ReplicaState::Offline).await?;
         info!(epoch = self.context.epoch, brokers = ?self.context.live_or_shutting_down_ids(),
             topics = self.context.topics().count(), "serves as the controller");
         self.resume_reassignments_after_failover().await?;

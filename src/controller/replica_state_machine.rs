@@ -72,8 +72,10 @@ impl ReplicaState {
 
 impl Controller {
     /// At the start of a term: replicas are online, or ineligible for deletion while their brokers are down.
-    /// Then the online ones get a LeaderAndIsr each, and the others leave the ISRs.
-    pub(super) async fn start_replica_state_machine(&mut self) -> Result<(), ControllerError> {
+    /// Then the online ones get a LeaderAndIsr each. Returns the others, which have to leave the ISRs.
+    pub(super) async fn start_replica_state_machine(
+        &mut self,
+    ) -> Result<Vec<PartitionAndReplica>, ControllerError> {
         let (mut online, mut offline) = (Vec::new(), Vec::new());
         for replica in self.context.replicas_of(&self.context.all_partitions()) {
             let is_online = self
@@ -92,7 +94,7 @@ impl Controller {
             }
         }
         self.move_replicas(online, ReplicaState::Online).await?;
-        self.move_replicas(offline, ReplicaState::Offline).await
+        Ok(offline)
     }
 
     /// Moves replicas to `target` and tells the brokers. Illegal transitions are logged and skipped.

@@ -27,6 +27,12 @@ pub struct ControllerZkClient {
     guard: Option<i32>,
 }
 
+/// Operations in one multi at most. More would gain little, and would have the writes of others wait.
+const MULTI_OPERATIONS: usize = 100;
+
+/// Bytes of data in one multi at most, far below the 1 MiB that ZooKeeper accepts (`jute.maxbuffer`).
+const MULTI_BYTES: usize = 128 * 1024;
+
 /// What became of a number of state updates.
 #[derive(Debug, Default)]
 pub struct UpdateLeaderAndIsrResult {
@@ -170,10 +176,7 @@ impl ControllerZkClient {
         let ops = [op];
         let refusal = match self.multi(&ops).await? {
             Ok(results) => {
-                return Ok(Ok(match results.first() {
-                    Some(ZkOpResult::Created { stat, .. } | ZkOpResult::Set { stat }) => *stat,
-                    _ => Stat::default(),
-                }));
+                return Ok(Ok(results.first().map(stat_of).unwrap_or_default()));
             }
             Err(refusal) => refusal,
         };
@@ -203,10 +206,30 @@ impl ControllerZkClient {
             .map(|(_, stat)| stat))
     }
 
-    /// Many guarded writes at once, each on its own. A znode that is there already, or gone already, is no error.
+    /// Many guarded writes, many of them to a multi: ZooKeeper takes hardly longer for it than for one. Where one is
+    /// refused, nothing of its multi was done, and each is tried on its own.
+    async fn write_many(&self, ops: &[ZkOp]) -> Result<Vec<Result<Stat, ZkError>>, ControllerError> {
+        let mut results = Vec::with_capacity(ops.len());
+        for written in join_all(batches(ops).map(|batch| self.write_batch(batch))).await {
+            results.append(&mut written?);
+        }
+        Ok(results)
+    }
+
+    async fn write_batch(&self, ops: &[ZkOp]) -> Result<Vec<Result<Stat, ZkError>>, ControllerError> {
+        if ops.len() > 1
+            && let Ok(results) = self.multi(ops).await?
+        {
+            return Ok(results.iter().map(|result| Ok(stat_of(result))).collect());
+        }
+        let each = ops.iter().map(|op| self.write(op.clone()));
+        join_all(each).await.into_iter().collect()
+    }
+
+    /// Many guarded writes. A znode that is there already, or gone already, is no error.
     async fn write_all(&self, ops: Vec<ZkOp>) -> Result<(), ControllerError> {
-        for result in join_all(ops.into_iter().map(|op| self.write(op))).await {
-            match result? {
+        for result in self.write_many(&ops).await? {
+            match result {
                 Ok(_) | Err(ZkError::NodeExists(_) | ZkError::NoNode(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -230,37 +253,39 @@ impl ControllerZkClient {
                 leader_and_isr: state.clone(),
                 controller_epoch,
             };
-            self.create_partition_state(partition, state)
+            creation_of(partition, &state)
         });
-        join_all(creations).await.into_iter().collect()
+        let creations: Vec<_> = creations.collect();
+        let created = creations
+            .chunks(MULTI_OPERATIONS / 2)
+            .map(|batch| self.create_batch_of_states(batch));
+        let created: Result<Vec<_>, _> = join_all(created).await.into_iter().collect();
+        Ok(created?.into_iter().flatten().collect())
     }
 
-    async fn create_partition_state(
+    async fn create_batch_of_states(
         &self,
-        partition: &TopicPartition,
-        state: LeaderIsrAndControllerEpoch,
-    ) -> Result<Result<(), ZkError>, ControllerError> {
-        let parent = create(
-            paths::topic_partition(&partition.topic, partition.partition),
-            Bytes::new(),
-        );
-        let path = paths::topic_partition_state(&partition.topic, partition.partition);
-        let create_state = create(path, partition_state::encode(&state));
-        let ops = [parent, create_state];
-        let refusal = match self.multi(&ops).await? {
-            Ok(_) => return Ok(Ok(())),
-            Err(refusal) => refusal,
-        };
-        match refusal {
+        creations: &[[ZkOp; 2]],
+    ) -> Result<Vec<Result<(), ZkError>>, ControllerError> {
+        if self.multi(creations.as_flattened()).await?.is_ok() {
+            return Ok(vec![Ok(()); creations.len()]);
+        }
+        let each = creations.iter().map(|creation| self.create_state(creation));
+        join_all(each).await.into_iter().collect()
+    }
+
+    async fn create_state(&self, creation: &[ZkOp; 2]) -> Result<Result<(), ZkError>, ControllerError> {
+        match self.multi(creation).await? {
+            Ok(_) => Ok(Ok(())),
             // An earlier controller did not get further, or the answer to our own first attempt was lost.
-            Refusal {
+            Err(Refusal {
                 index: 0,
                 error: ZkError::NodeExists(_),
-            } => {
-                let [_, create_state] = ops;
-                Ok(self.write(create_state).await?.map(drop))
+            }) => {
+                let [_, create_state] = creation;
+                Ok(self.write(create_state.clone()).await?.map(drop))
             }
-            Refusal { error, .. } => Ok(Err(error)),
+            Err(Refusal { error, .. }) => Ok(Err(error)),
         }
     }
 
@@ -275,16 +300,16 @@ impl ControllerZkClient {
                 leader_and_isr: state.clone(),
                 controller_epoch,
             });
-            self.write(ZkOp::SetData {
+            ZkOp::SetData {
                 path: paths::topic_partition_state(&partition.topic, partition.partition),
                 data,
                 version: Some(state.partition_epoch),
-            })
+            }
         });
-        let results = join_all(writes).await;
+        let results = self.write_many(&writes.collect::<Vec<_>>()).await?;
         let mut outcome = UpdateLeaderAndIsrResult::default();
         for ((partition, state), result) in updates.into_iter().zip(results) {
-            match result? {
+            match result {
                 Ok(stat) => {
                     let partition_epoch = stat.version;
                     outcome.finished.push((
@@ -427,6 +452,40 @@ impl ControllerZkClient {
     }
 }
 
+/// Splits writes into what one multi may hold; one that is too large has a multi of its own.
+fn batches(mut ops: &[ZkOp]) -> impl Iterator<Item = &[ZkOp]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |op: &&ZkOp| {
+            bytes += op.path().len() + op.data().len();
+            bytes <= MULTI_BYTES
+        };
+        let count = ops.iter().take(MULTI_OPERATIONS).take_while(fits).count();
+        let (batch, rest) = ops.split_at(count.max(1).min(ops.len()));
+        ops = rest;
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+fn stat_of(result: &ZkOpResult) -> Stat {
+    match result {
+        ZkOpResult::Created { stat, .. } | ZkOpResult::Set { stat } => *stat,
+        ZkOpResult::Deleted | ZkOpResult::Checked => Stat::default(),
+    }
+}
+
+/// The znode of a partition and the one of its state.
+fn creation_of(partition: &TopicPartition, state: &LeaderIsrAndControllerEpoch) -> [ZkOp; 2] {
+    let (topic, index) = (&partition.topic, partition.partition);
+    [
+        create(paths::topic_partition(topic, index), Bytes::new()),
+        create(
+            paths::topic_partition_state(topic, index),
+            partition_state::encode(state),
+        ),
+    ]
+}
+
 fn create(path: String, data: Bytes) -> ZkOp {
     ZkOp::Create {
         path,
@@ -437,4 +496,25 @@ fn create(path: String, data: Bytes) -> ZkOp {
 
 fn delete(path: String) -> ZkOp {
     ZkOp::Delete { path, version: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_multi_holds_so_many_operations_and_so_many_bytes() {
+        let sizes = |ops: &[ZkOp]| batches(ops).map(<[ZkOp]>::len).collect::<Vec<_>>();
+        let op = |bytes| create("/a".to_owned(), Bytes::from(vec![0; bytes]));
+        assert!(sizes(&[]).is_empty());
+        assert_eq!(sizes(&vec![op(100); 2 * MULTI_OPERATIONS + 1]), [100, 100, 1]);
+        let mixed = [
+            op(10),
+            op(2 * MULTI_BYTES),
+            op(MULTI_BYTES - 100),
+            op(10),
+            op(100),
+        ];
+        assert_eq!(sizes(&mixed), [1, 1, 2, 1]);
+    }
 }

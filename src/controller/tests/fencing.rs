@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::super::channel_manager::ControlRequest;
 use super::cluster::{Cluster, topic_id};
 use crate::common::error::ErrorCode;
 use crate::zk::memory::Fault;
@@ -172,6 +173,59 @@ async fn a_state_written_twice_because_the_answer_was_lost_counts_once() {
         cluster.alter_isr(1, &[("t", 0, &[1, 2])]).await,
         [ErrorCode::None]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_somebody_else_changed_holds_up_no_other_in_its_multi() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2][..]; 5]).await;
+    let state_znode = paths::topic_partition_state("t", 3);
+    let (data, _) = cluster
+        .admin
+        .get(&state_znode, false)
+        .await
+        .expect("a session")
+        .expect("a state");
+    cluster
+        .admin
+        .set(&state_znode, data, None)
+        .await
+        .expect("a state");
+    cluster.kill_broker(1).await;
+    for index in 0..5 {
+        let state = cluster.state("t", index).await.expect("a state").leader_and_isr;
+        let others_writes = i32::from(index == 3);
+        assert_eq!(
+            (state.leader, &*state.isr, state.leader_epoch),
+            (2, &[2][..], 1),
+            "{index}"
+        );
+        assert_eq!(state.partition_epoch, 1 + others_writes, "{index}: written once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_controller_elects_before_it_takes_the_dead_out_of_the_isrs() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[0, 1], &[1, 0], &[0]]).await;
+    cluster.take_sent();
+    cluster.kill_broker(0).await;
+    assert_eq!(cluster.controller(), 1);
+    let mut states = Vec::new();
+    for index in 0..3 {
+        let state = cluster.state("t", index).await.expect("a state").leader_and_isr;
+        states.push((state.leader, state.isr, state.leader_epoch, state.partition_epoch));
+    }
+    let expected = [(1, vec![1], 1, 1), (1, vec![1], 1, 1), (-1, vec![0], 1, 1)];
+    assert_eq!(states, expected, "each is written once");
+    for sent in cluster.take_sent() {
+        if let ControlRequest::UpdateMetadata(request) = sent.request {
+            let partitions = request.topic_states.iter().flat_map(|t| &t.partition_states);
+            for p in partitions.filter(|p| p.partition_index == 0 && p.leader_epoch > 0) {
+                assert_eq!(p.leader.0, 1, "nobody hears that partition 0 has lost its leader");
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
