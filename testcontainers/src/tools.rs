@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
 
 use crate::repository;
 
@@ -96,6 +98,88 @@ pub async fn kafka_tool_with_input(class: &str, arguments: &[&str], input: &str)
     let mut command = java(class, "256m", "WARN");
     command.args(arguments);
     run(command, input, LIMIT).await
+}
+
+/// Apache Kafka's command line tools in one JVM, for tests that run many: a JVM takes longer to start than most tools to do
+/// their work.
+pub struct KafkaTools {
+    process: tokio::process::Child,
+    commands: tokio::process::ChildStdin,
+    printed: [mpsc::UnboundedReceiver<String>; 2],
+}
+
+impl KafkaTools {
+    /// Starts the JVM.
+    pub fn start() -> Result<Self> {
+        let driver = repository().join("testcontainers/kafka/Tools.java");
+        let mut command = tokio::process::Command::from(java(&driver.display().to_string(), "256m", "WARN"));
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start java")?;
+        let commands = process.stdin.take().context("standard input is piped")?;
+        let printed = [
+            lines(process.stdout.take().context("standard output is piped")?),
+            lines(process.stderr.take().context("standard error is piped")?),
+        ];
+        Ok(Self {
+            process,
+            commands,
+            printed,
+        })
+    }
+
+    /// Runs one tool.
+    pub async fn run(&mut self, class: &str, arguments: &[&str]) -> Result<ToolOutput> {
+        let command = [&[class], arguments].concat().join("\t") + "\n";
+        let running = async {
+            self.commands.write_all(command.as_bytes()).await?;
+            self.commands.flush().await?;
+            let (mut success, mut outputs) = (false, Vec::new());
+            for printed in &mut self.printed {
+                let mut output = String::new();
+                loop {
+                    let line = printed.recv().await.context("the JVM has ended")?;
+                    if let Some(status) = line.strip_prefix("== ") {
+                        success = status == "0";
+                        break;
+                    }
+                    output += &line;
+                    output.push('\n');
+                }
+                outputs.push(output);
+            }
+            let [stdout, stderr] = <[String; 2]>::try_from(outputs).unwrap_or_default();
+            anyhow::Ok(ToolOutput {
+                success,
+                stdout,
+                stderr,
+            })
+        };
+        match tokio::time::timeout(LIMIT, running).await {
+            Ok(output) => output,
+            Err(_) => {
+                self.process.start_kill()?;
+                bail!("{command:?} did not end within {LIMIT:?}")
+            }
+        }
+    }
+}
+
+fn lines(output: impl tokio::io::AsyncRead + Send + Unpin + 'static) -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut lines = tokio::io::BufReader::new(output).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// Runs kcat.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use barnabas_testcontainers::broker::binary;
 use barnabas_testcontainers::raw::{Bytes, Raw, i16_at};
-use barnabas_testcontainers::tools::{TOPIC_COMMAND, ToolOutput, kafka_tool, run, zk_get, zk_tree};
+use barnabas_testcontainers::tools::{
+    KafkaTools, TOPIC_COMMAND, ToolOutput, kafka_tool, run, zk_get, zk_tree,
+};
 use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Cluster, Kind, ZooKeeper};
 use zookeeper_client::{Acls, Client, CreateMode};
@@ -37,6 +39,7 @@ async fn start(kind: Kind) -> Result<Cluster> {
 /// What the tools print, step by step.
 struct Transcript<'a> {
     cluster: &'a Cluster,
+    tools: &'a mut KafkaTools,
     steps: Vec<(String, String)>,
 }
 
@@ -44,34 +47,34 @@ impl Transcript<'_> {
     async fn tool(&mut self, class: &str, arguments: &[&str]) -> Result<bool> {
         let bootstrap = self.cluster.bootstrap();
         let all = [&["--bootstrap-server", &bootstrap], arguments].concat();
-        let output = kafka_tool(class, &all).await?;
+        let output = self.tools.run(class, &all).await?;
         let name = class.rsplit('.').next().unwrap_or(class);
         let success = output.success;
         let step = format!("{name} {}", arguments.join(" "));
         let folder = self.cluster.folder().display().to_string();
         self.steps
-            .push((step.replace(&folder, "DIR"), self.normalized(&output)));
+            .push((step.replace(&folder, "DIR"), normalized(self.cluster, &output)));
         Ok(success)
     }
 
     async fn topics(&mut self, arguments: &[&str]) -> Result<bool> {
         self.tool(TOPIC_COMMAND, arguments).await
     }
+}
 
-    /// Without what differs from one cluster to the next, or from one run to the next: ids, ports, times, the order of an
-    /// ISR and of a set.
-    fn normalized(&self, output: &ToolOutput) -> String {
-        let mut lines = vec![format!("success: {}", output.success)];
-        let printed = output.stdout.lines().chain(output.stderr.lines());
-        for line in printed.filter(|line| !line.starts_with("\tat ") && !line.trim().is_empty()) {
-            let mut line = line.replace(&self.cluster.folder().display().to_string(), "DIR");
-            for broker in &self.cluster.brokers {
-                line = line.replace(&broker.address(), &format!("broker-{}", broker.id));
-            }
-            lines.push(without_order(&without_ids(&line)));
+/// Without what differs from one cluster to the next, or from one run to the next: ids, ports, times, the order of an ISR and
+/// of a set.
+fn normalized(cluster: &Cluster, output: &ToolOutput) -> String {
+    let mut lines = vec![format!("success: {}", output.success)];
+    let printed = output.stdout.lines().chain(output.stderr.lines());
+    for line in printed.filter(|line| !line.starts_with("\tat ") && !line.trim().is_empty()) {
+        let mut line = line.replace(&cluster.folder().display().to_string(), "DIR");
+        for broker in &cluster.brokers {
+            line = line.replace(&broker.address(), &format!("broker-{}", broker.id));
         }
-        lines.join("\n")
+        lines.push(without_order(&without_ids(&line)));
     }
+    lines.join("\n")
 }
 
 /// `TopicId: …` has another id each time, a log line another time.
@@ -108,6 +111,7 @@ fn without_order(line: &str) -> String {
 
 async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
     let mut cluster = start(kind).await?;
+    let mut tools = KafkaTools::start()?;
     let files = cluster.folder().to_owned();
     let file = |name: &str, content: &str| -> Result<String> {
         let path = files.join(name);
@@ -118,6 +122,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
 
     let mut at = Transcript {
         cluster: &cluster,
+        tools: &mut tools,
         steps: Vec::new(),
     };
     at.topics(&[
@@ -182,6 +187,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
     .await?;
     let mut at = Transcript {
         cluster: &cluster,
+        tools: &mut tools,
         steps: Vec::new(),
     };
     at.topics(&["--describe", "--under-replicated-partitions"])
@@ -203,6 +209,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
 
     let mut at = Transcript {
         cluster: &cluster,
+        tools: &mut tools,
         steps: Vec::new(),
     };
     at.topics(&["--describe", "--topic", "orders"]).await?;
@@ -267,15 +274,10 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
         &["--list"],
         &["--reassignment-json-file", &stuck, "--cancel"],
     ] {
-        let output = kafka_tool(REASSIGN, &[&["--bootstrap-server", &two], arguments].concat()).await?;
-        let at = Transcript {
-            cluster: &cluster,
-            steps: Vec::new(),
-        };
-        frozen.push((
-            format!("frozen: {}", arguments.last().unwrap_or(&"")),
-            at.normalized(&output),
-        ));
+        let all = [&["--bootstrap-server", &two], arguments].concat();
+        let output = tools.run(REASSIGN, &all).await?;
+        let step = format!("frozen: {}", arguments.last().unwrap_or(&""));
+        frozen.push((step, normalized(&cluster, &output)));
     }
     cluster.brokers[1].thaw()?;
     steps.append(&mut frozen);
@@ -283,6 +285,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
 
     let mut at = Transcript {
         cluster: &cluster,
+        tools: &mut tools,
         steps: Vec::new(),
     };
     at.topics(&["--describe", "--topic", "orders"]).await?;
@@ -328,7 +331,6 @@ async fn verify_until_complete(at: &mut Transcript<'_>, file: &str) -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kafkas_tools_print_the_same_for_both_kinds() -> Result<()> {
-    // Most of the time a tool's JVM starts, so both at once.
     let (ours, kafkas) = tokio::try_join!(transcript(Kind::under_test()), transcript(Kind::ApacheKafka))?;
     let mut differences = Vec::new();
     for ((step, ours), (_, kafkas)) in ours.iter().zip(&kafkas) {

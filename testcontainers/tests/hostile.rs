@@ -130,6 +130,51 @@ async fn garbage_and_lying_sizes_end_their_own_connection_only() -> Result<()> {
     witnesses.testify().await
 }
 
+/// What only brokers and controllers of a KRaft cluster understand, by key: a broker with ZooKeeper does not say that it does
+/// not, nor does it advertise them; it closes the connection.
+const KRAFT_ONLY: [(i16, &str); 22] = [
+    (52, "Vote"),
+    (53, "BeginQuorumEpoch"),
+    (54, "EndQuorumEpoch"),
+    (55, "DescribeQuorum"),
+    (59, "FetchSnapshot"),
+    (62, "BrokerRegistration"),
+    (63, "BrokerHeartbeat"),
+    (64, "UnregisterBroker"),
+    (70, "ControllerRegistration"),
+    (71, "GetTelemetrySubscriptions"),
+    (72, "PushTelemetry"),
+    (73, "AssignReplicasToDirs"),
+    (74, "ListClientMetricsResources"),
+    (75, "DescribeTopicPartitions"),
+    (76, "ShareGroupHeartbeat"),
+    (77, "ShareGroupDescribe"),
+    (78, "ShareFetch"),
+    (79, "ShareAcknowledge"),
+    (80, "AddRaftVoter"),
+    (81, "RemoveRaftVoter"),
+    (82, "UpdateRaftVoter"),
+    (83, "a key that nobody has"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_kraft_clusters_end_their_own_connection_only() -> Result<()> {
+    let witnesses = Witnesses::gather().await?;
+    let answer = witnesses.ask(&Bytes::request(API_VERSIONS, 0)).await?;
+    let advertised = answer.context("an answer to ApiVersions")?;
+    // Correlation id, error, and an array of key, lowest and highest version.
+    let keys: Vec<i16> = (0..)
+        .map_while(|i| i16_at(&advertised, 4 + 2 + 4 + 6 * i).ok())
+        .collect();
+    ensure!(keys.contains(&PRODUCE) && keys.contains(&68), "{keys:?}");
+    for (key, name) in KRAFT_ONLY {
+        ensure!(!keys.contains(&key), "{name} is advertised");
+        let answer = witnesses.ask(&Bytes::request(key, 0).bytes(&[0; 64])).await?;
+        ensure!(answer.is_none(), "{name} got an answer: {answer:?}");
+    }
+    witnesses.testify().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn arrays_that_promise_two_billion_elements_cost_nothing() -> Result<()> {
     let mut witnesses = Witnesses::gather().await?;
