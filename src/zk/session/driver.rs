@@ -18,7 +18,7 @@ use zookeeper_client as zk;
 use zookeeper_client::{Client, EventType, SessionInfo, SessionState, WatchedEvent};
 
 use super::connect_string::ConnectString;
-use super::request::{Operation, Outcome, Request, Watch, WatchClass};
+use super::request::{Operation, Outcome, Request, Watch, WatchClass, is_lost};
 use super::{Shared, ZkOptions};
 use crate::zk::store::{MultiError, WatchKind, ZkError};
 
@@ -292,10 +292,14 @@ impl Driver {
     /// Finds the old session again or establishes a new one; `None` if the store is closed meanwhile.
     async fn find_session(&mut self) -> Option<Connection> {
         let old = self.shared.session.lock().clone();
-        if let Some(connection) = self.find_old_session(&old).await? {
+        while let Some(connection) = self.find_old_session(&old).await? {
             info!(session = %old.id(), "zookeeper session found again");
-            self.rearm(&connection.client).await;
-            return Some(connection);
+            if self.rearm(&connection.client).await {
+                return Some(connection);
+            }
+            connection.abandon().await;
+            self.watches.clear();
+            sleep(FIRST_CONNECT_BACKOFF).await;
         }
         warn!(session = %old.id(), "zookeeper session expired");
         self.armed.clear();
@@ -361,28 +365,38 @@ impl Driver {
     }
 
     /// The watches of the old client are gone with it. Arms them again, however many, and tells of what has changed
-    /// meanwhile: whoever reads again must not do so for thousands of znodes to which nothing has happened.
-    async fn rearm(&mut self, client: &Client) {
+    /// meanwhile: whoever reads again must not do so for thousands of znodes to which nothing has happened. Whether all
+    /// are armed; if not, the connection is lost again.
+    async fn rearm(&mut self, client: &Client) -> bool {
         // The server may be another one, which must not show us an older tree than we know.
         if let Err(error) = client.sync("/").await {
             warn!(%error, "zookeeper does not say that it is up to date");
         }
         let armed: Vec<_> = self.armed.drain().collect();
         self.armed_bytes = 0;
+        let mut lost = false;
         let watched = join_all(armed.iter().map(|((path, class), _)| class.watch(client, path))).await;
         for ((key, before), watched) in armed.into_iter().zip(watched) {
-            let now = match &watched {
-                Ok(watch) => watch.as_ref().and_then(|watch| watch.changed_in),
-                // Lost again already; a change is the safest guess, for it makes them read.
-                Err(_) => Some(-1),
+            if watched.as_ref().is_err_and(is_lost) {
+                // Remembered, for the next connection.
+                lost = true;
+                self.armed_bytes += self.length_of(&key);
+                self.armed.insert(key, before);
+                continue;
+            }
+            let (now, watch) = match watched {
+                Ok(watch) => (watch.as_ref().and_then(|watch| watch.changed_in), watch),
+                // Whoever reads it hears why.
+                Err(_) => (Some(-1), None),
             };
             if let Some(kind) = key.1.what_happened(before, now) {
                 self.shared.publish(key.0.clone(), kind);
             }
-            if let Ok(Some(watch)) = watched {
+            if let Some(watch) = watch {
                 self.arm(key, watch);
             }
         }
+        !lost
     }
 
     /// Ends the session. The client does so when the last handle to it is dropped.

@@ -334,18 +334,28 @@ fn stat_from(stat: &zk::Stat) -> Stat {
     }
 }
 
+/// Whether an error is about the connection and not about what was asked.
+pub fn is_lost(error: &zk::Error) -> bool {
+    matches!(
+        error,
+        zk::Error::ConnectionLoss
+            // Even this only means that crate zookeeper-client has given up; the driver finds out what is true.
+            | zk::Error::SessionExpired
+            | zk::Error::SessionMoved
+            | zk::Error::Timeout
+            | zk::Error::NoHosts
+            | zk::Error::AuthFailed
+            | zk::Error::ClientClosed
+            | zk::Error::Custom(_)
+    )
+}
+
 fn refused(index: usize, error: zk::Error, path: &str) -> Outcome {
     let path = || path.to_owned();
+    if is_lost(&error) {
+        return Outcome::Unanswered;
+    }
     let error = match error {
-        // Even "expired" only means that crate zookeeper-client has given up; the driver finds out what is true.
-        zk::Error::ConnectionLoss
-        | zk::Error::SessionExpired
-        | zk::Error::SessionMoved
-        | zk::Error::Timeout
-        | zk::Error::NoHosts
-        | zk::Error::AuthFailed
-        | zk::Error::ClientClosed
-        | zk::Error::Custom(_) => return Outcome::Unanswered,
         zk::Error::NoNode => ZkError::NoNode(path()),
         zk::Error::NodeExists => ZkError::NodeExists(path()),
         zk::Error::BadVersion => ZkError::BadVersion(path()),
