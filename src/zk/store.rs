@@ -179,6 +179,9 @@ pub enum WatchKind {
     SessionEstablished,
 }
 
+/// Data and stat of each of many znodes; `None` where there is none.
+pub type Znodes = Vec<Option<(Bytes, Stat)>>;
+
 /// The operations that barnabas needs of ZooKeeper. Paths are below the chroot.
 ///
 /// Operations may be started one after the other without waiting: they are pipelined and applied in order.
@@ -193,7 +196,7 @@ pub trait ZkStore: Send + Sync + 'static {
     /// Data and stat; `None` if there is no such znode (a watch then waits for its creation).
     fn get(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<(Bytes, Stat)>, ZkError>>;
     /// [`ZkStore::get`] for many znodes that are not watched, in the order of `paths`.
-    fn get_all(&self, paths: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<(Bytes, Stat)>>, ZkError>>;
+    fn get_all(&self, paths: Vec<String>) -> BoxFuture<'static, Result<Znodes, ZkError>>;
     /// The stat; `None` if there is no such znode (a watch then waits for its creation).
     fn exists(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<Stat>, ZkError>>;
     /// Names of the children, sorted; `None` if there is no such znode (then nothing is watched).
