@@ -22,10 +22,8 @@ async fn fetchers_vain_waits_and_refused_bytes_are_counted() {
     let lag = "kafka_server_fetcherlagmetrics_consumerlag{clientId=\"ReplicaFetcherThread-0-1\",topic=\"t\",partition=\"0\"}";
     let shown = |broker: BrokerId, line: &str| {
         let text = cluster.brokers[&broker].metrics.exposition();
-        let found = text
-            .lines()
-            .find_map(|l| l.strip_prefix(line)?.trim().parse::<f64>().ok());
-        found
+        text.lines()
+            .find_map(|l| l.strip_prefix(line)?.trim().parse::<f64>().ok())
     };
     let size = |value: &str| Some(batch(&[value]).len() as f64);
     eventually("the lag is shown", || shown(2, lag) == Some(0.0)).await;
