@@ -233,7 +233,7 @@ async fn more_watches_than_the_crate_can_arm_again_survive_too() {
     // What was armed again works.
     let mut events = store.subscribe();
     create(100).await.unwrap();
-    let mut told = vec![next(&mut events).await, next(&mut events).await];
+    let mut told = [next(&mut events).await, next(&mut events).await];
     told.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(told[0], ("/".to_owned(), WatchKind::NodeChildrenChanged));
     assert_eq!(told[1], (path(100), WatchKind::NodeCreated));
