@@ -113,11 +113,14 @@ impl FetcherManager {
         fetchers.drop_idle();
     }
 
-    /// Gives a partition up until the controller speaks of it again.
-    pub(super) fn fail(&self, partition: &TopicPartition) {
+    /// Gives a partition up until the controller speaks of it again; unless it already has since `epoch`, in which the
+    /// partition was fetched when that failed: what is stale must not end what has begun since.
+    pub(super) fn fail(&self, partition: &TopicPartition, epoch: LeaderEpoch) {
         let mut fetchers = self.fetchers.lock();
-        fetchers.remove(partition, &self.metrics);
-        fetchers.failed.insert(partition.clone());
+        if fetchers.epoch(partition) == Some(epoch) {
+            fetchers.remove(partition, &self.metrics);
+            fetchers.failed.insert(partition.clone());
+        }
     }
 
     /// How many partitions were given up (metric `FailedPartitionsCount`).
@@ -194,6 +197,12 @@ impl FetcherManager {
 }
 
 impl Fetchers {
+    /// The leader epoch in which a partition is fetched.
+    fn epoch(&self, name: &TopicPartition) -> Option<LeaderEpoch> {
+        let fetcher = self.by_key.get(self.assigned.get(name)?)?;
+        Some(fetcher.partitions.lock().get(name)?.epoch)
+    }
+
     fn remove(&mut self, name: &TopicPartition, registry: &Registry) {
         self.failed.remove(name);
         let Some(key) = self.assigned.remove(name) else {
@@ -228,20 +237,4 @@ pub(in crate::replica) fn fetcher_id(partition: &TopicPartition, fetchers: usize
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn partitions_are_spread_as_in_kafka() {
-        // "test".hashCode() is 3556498; "日本".hashCode() is 26085 * 31 + 26412 = 835047.
-        for (topic, partition, fetchers, expected) in [
-            ("test", 0, 7, (3_556_498_i64 * 31) % 7),
-            ("test", 3, 7, (3_556_498_i64 * 31 + 3) % 7),
-            ("日本", 1, 5, (835_047_i64 * 31 + 1) % 5),
-            ("test", 1, 1, 0),
-        ] {
-            let id = fetcher_id(&TopicPartition::new(topic, partition), fetchers);
-            assert_eq!(id as i64, expected, "{topic}-{partition} of {fetchers}");
-        }
-    }
-}
+mod tests;

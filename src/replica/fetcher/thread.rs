@@ -366,7 +366,7 @@ impl FetcherThread {
             Next::BackOff | Next::ResetOffset => state.delayed_until = Some(self.backed_off()),
             Next::GiveUp => {
                 drop(partitions);
-                self.manager.fetchers.fail(name);
+                self.manager.fetchers.fail(name, before.epoch);
             }
         }
     }

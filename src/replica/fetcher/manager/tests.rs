@@ -1,0 +1,90 @@
+//! Who fetches what, and what may end it.
+
+use super::*;
+use crate::cluster::LeadershipDecision;
+use crate::common::clock::ManualClock;
+use crate::common::leader_and_isr::{LeaderAndIsr, ReplicaAssignment};
+use crate::config::LogConfig;
+use crate::log::LogManager;
+use crate::log::testing::NOW_MS;
+use crate::metadata::MetadataCache;
+
+#[test]
+fn partitions_are_spread_as_in_kafka() {
+    // "test".hashCode() is 3556498; "日本".hashCode() is 26085 * 31 + 26412 = 835047.
+    for (topic, partition, fetchers, expected) in [
+        ("test", 0, 7, (3_556_498_i64 * 31) % 7),
+        ("test", 3, 7, (3_556_498_i64 * 31 + 3) % 7),
+        ("日本", 1, 5, (835_047_i64 * 31 + 1) % 5),
+        ("test", 1, 1, 0),
+    ] {
+        let id = fetcher_id(&TopicPartition::new(topic, partition), fetchers);
+        assert_eq!(id as i64, expected, "{topic}-{partition} of {fetchers}");
+    }
+}
+
+/// A broker 1 that hosts nothing.
+fn replica_manager(folder: &std::path::Path) -> (Arc<ReplicaManager>, Arc<LogManager>) {
+    let config = Arc::new(BrokerConfig::for_test(1, folder));
+    let (clock, metrics) = (ManualClock::at(NOW_MS), Registry::default());
+    let logs = LogManager::open(&config, &|_| LogConfig::default(), clock.clone(), &metrics).unwrap();
+    let manager = ReplicaManager::new(
+        config,
+        logs.clone(),
+        Arc::new(MetadataCache::default()),
+        clock,
+        Arc::new(|_: &str| LogConfig::default()),
+        Arc::new(|| 1),
+        &metrics,
+    );
+    (manager, logs)
+}
+
+#[tokio::test]
+async fn what_failed_in_an_earlier_epoch_goes_on_in_the_later_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manager, logs) = replica_manager(folder.path());
+    let name = TopicPartition::new("t", 0);
+    let log = logs
+        .get_or_create_log(&name, None, true, LogConfig::default())
+        .unwrap();
+    let partition = Arc::new(Partition::new(name.clone(), 1, 30_000));
+    // Nobody listens there: this is about assignments, not about what they bring.
+    let leader = BrokerAddress {
+        id: 2,
+        host: "127.0.0.1".to_owned(),
+        port: 1,
+    };
+    let fetchers = &manager.fetchers;
+    for epoch in [2, 3] {
+        let decision = LeadershipDecision {
+            controller_epoch: 1,
+            leader_and_isr: LeaderAndIsr {
+                leader_epoch: epoch,
+                partition_epoch: epoch,
+                ..LeaderAndIsr::initial(2, vec![1, 2])
+            },
+            assignment: ReplicaAssignment {
+                replicas: vec![1, 2],
+                ..ReplicaAssignment::default()
+            },
+            is_new: false,
+        };
+        assert_eq!(partition.become_follower(&decision, log.clone()), Some(true));
+        let assignment = FetchAssignment {
+            partition: partition.clone(),
+            topic_id: None,
+            leader: leader.clone(),
+            epoch,
+        };
+        fetchers.assign(&manager, vec![assignment]);
+    }
+
+    fetchers.fail(&name, 2);
+    assert_eq!(fetchers.fetchers.lock().epoch(&name), Some(3));
+    assert_eq!(fetchers.failed_partitions(), 0);
+    fetchers.fail(&name, 3);
+    assert_eq!(fetchers.fetchers.lock().epoch(&name), None);
+    assert_eq!(fetchers.failed_partitions(), 1);
+    fetchers.shutdown().await;
+}
