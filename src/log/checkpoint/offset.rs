@@ -60,6 +60,14 @@ impl OffsetCheckpoint {
         Ok(read_entries(&self.fs, &self.path, parse)?.into_iter().collect())
     }
 
+    /// Makes an empty file where there is none, as Kafka does when it opens a log dir. Empty means no entries.
+    pub fn create_if_missing(&self) -> io::Result<()> {
+        match self.fs.length(&self.path)? {
+            Some(_) => Ok(()),
+            None => self.fs.create(&self.path).map(drop),
+        }
+    }
+
     /// Replaces all entries.
     pub fn write(&self, offsets: &HashMap<TopicPartition, Offset>) -> io::Result<()> {
         use std::fmt::Write as _;

@@ -29,8 +29,9 @@ impl CleanerCheckpoint {
     }
 
     /// Reads the file and forgets the partitions that are not `there`: offsets of partitions that are gone would
-    /// be believed if one of that name were created again.
+    /// be believed if one of that name were created again. Makes the file if it is not there yet.
     pub fn load(&self, there: impl Fn(&TopicPartition) -> bool) -> io::Result<()> {
+        self.file.create_if_missing()?;
         let mut found = match self.file.read() {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 tracing::warn!(%error, "the cleaner's checkpoint is of no use, everything will be cleaned again");
@@ -99,6 +100,8 @@ mod tests {
         };
         let (a, b) = (TopicPartition::new("a", 0), TopicPartition::new("b", 0));
         let checkpoint = open();
+        let text = || std::fs::read_to_string(dir.path().join(CLEANER_OFFSET_FILE)).unwrap();
+        assert_eq!(text(), "");
         checkpoint.update(&a, 10).unwrap();
         checkpoint.update(&b, 20).unwrap();
         checkpoint.update(&TopicPartition::new("gone", 0), 5).unwrap();
@@ -108,8 +111,7 @@ mod tests {
         assert_eq!((again.get(&a), again.get(&b)), (Some(10), Some(15)));
         assert_eq!(again.get(&TopicPartition::new("gone", 0)), None);
         again.remove(std::slice::from_ref(&a)).unwrap();
-        let text = std::fs::read_to_string(dir.path().join(CLEANER_OFFSET_FILE)).unwrap();
-        assert_eq!(text, "0\n1\nb 0 15\n");
+        assert_eq!(text(), "0\n1\nb 0 15\n");
         std::fs::write(dir.path().join(CLEANER_OFFSET_FILE), "torn").unwrap();
         assert_eq!(open().get(&b), None);
     }
