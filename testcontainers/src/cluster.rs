@@ -208,7 +208,7 @@ impl Cluster {
 }
 
 /// One partition in the answer to a Metadata request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionView {
     /// Its number.
     pub id: i32,
