@@ -19,6 +19,7 @@ pub mod proxy;
 pub mod raw;
 pub mod replicas;
 pub mod tools;
+pub mod transactions;
 pub mod wait;
 pub mod zookeeper;
 

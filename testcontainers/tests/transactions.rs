@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use barnabas_testcontainers::tools::{PRODUCER_PERFORMANCE, kafka_tool};
+use barnabas_testcontainers::transactions::{CALL, producer, producer_with_timeout, read, send};
 use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Broker, Cluster, Kind, ZooKeeper};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 const TRANSACTIONS_COMMAND: &str = "org.apache.kafka.tools.TransactionsCommand";
 const LIMIT: Duration = Duration::from_secs(60);
-const CALL: Duration = Duration::from_secs(30);
 
 /// Brokers whose topic of transactions is small, with what is given besides.
 async fn start(kinds: &[Kind], settings: &[(&str, &str)]) -> Result<Cluster> {
@@ -33,66 +33,6 @@ async fn start(kinds: &[Kind], settings: &[(&str, &str)]) -> Result<Cluster> {
     .await
 }
 
-fn producer(client: &ClientConfig, transactional_id: &str) -> Result<BaseProducer> {
-    producer_with_timeout(client, transactional_id, 60_000)
-}
-
-fn producer_with_timeout(
-    client: &ClientConfig,
-    transactional_id: &str,
-    timeout_ms: u32,
-) -> Result<BaseProducer> {
-    let mut config = client.clone();
-    config
-        .set("transactional.id", transactional_id)
-        .set("transaction.timeout.ms", timeout_ms.to_string())
-        .set("linger.ms", "0")
-        .set_log_level(RDKafkaLogLevel::Emerg);
-    let producer: BaseProducer = config.create()?;
-    producer.init_transactions(CALL)?;
-    Ok(producer)
-}
-
-/// Everything in a topic that a consumer of this isolation sees, up to where it sees an end.
-fn read(client: &ClientConfig, topic: &str, isolation: &str) -> Result<Vec<String>> {
-    let mut config = client.clone();
-    config
-        .set("group.id", "reader")
-        .set("isolation.level", isolation)
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "earliest");
-    let consumer: BaseConsumer = config.create()?;
-    let metadata = consumer.fetch_metadata(Some(topic), CALL)?;
-    let partitions = metadata.topics()[0].partitions();
-    let mut assignment = TopicPartitionList::new();
-    for partition in partitions {
-        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
-    }
-    consumer.assign(&assignment)?;
-    let (mut values, mut ended) = (Vec::new(), std::collections::BTreeSet::new());
-    let deadline = Instant::now() + LIMIT;
-    while ended.len() < partitions.len() {
-        ensure!(
-            Instant::now() < deadline,
-            "{topic}: no end after {} records",
-            values.len()
-        );
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) => {
-                values.push(String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned());
-            }
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ended.insert(partition);
-            }
-            Some(Err(error)) => eprintln!("reading {topic}: {error}"),
-            None => {}
-        }
-    }
-    values.sort();
-    Ok(values)
-}
-
 async fn read_both(cluster: &Cluster, topic: &str) -> Result<(Vec<String>, Vec<String>)> {
     let (client, topic) = (cluster.client(), topic.to_owned());
     let both = move || {
@@ -100,12 +40,6 @@ async fn read_both(cluster: &Cluster, topic: &str) -> Result<(Vec<String>, Vec<S
         Ok((committed, read(&client, &topic, "read_uncommitted")?))
     };
     tokio::task::spawn_blocking(both).await?
-}
-
-fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &str) -> Result<()> {
-    let record: BaseRecord<'_, (), str> = BaseRecord::to(topic).partition(partition).payload(value);
-    producer.send(record).map_err(|(error, _)| error)?;
-    Ok(())
 }
 
 /// One transaction with a record for each of three partitions.

@@ -1,0 +1,84 @@
+//! Transactional producers, and readers of what was committed, as the tests of coordinators want them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+/// How long a call may take.
+pub const CALL: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A producer of this id that has fenced those before it.
+pub fn producer(client: &ClientConfig, transactional_id: &str) -> Result<BaseProducer> {
+    producer_with_timeout(client, transactional_id, 60_000)
+}
+
+/// The same with a time limit for its transactions.
+pub fn producer_with_timeout(
+    client: &ClientConfig,
+    transactional_id: &str,
+    timeout_ms: u32,
+) -> Result<BaseProducer> {
+    let mut config = client.clone();
+    config
+        .set("transactional.id", transactional_id)
+        .set("transaction.timeout.ms", timeout_ms.to_string())
+        .set("linger.ms", "0")
+        .set_log_level(RDKafkaLogLevel::Emerg);
+    let producer: BaseProducer = config.create()?;
+    producer.init_transactions(CALL)?;
+    Ok(producer)
+}
+
+/// Everything in a topic that a consumer of this isolation sees, up to where it sees an end.
+pub fn read(client: &ClientConfig, topic: &str, isolation: &str) -> Result<Vec<String>> {
+    let mut config = client.clone();
+    config
+        .set("group.id", "reader")
+        .set("isolation.level", isolation)
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest");
+    let consumer: BaseConsumer = config.create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), CALL)?;
+    let partitions = metadata.topics()[0].partitions();
+    let mut assignment = TopicPartitionList::new();
+    for partition in partitions {
+        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
+    }
+    consumer.assign(&assignment)?;
+    let (mut values, mut ended) = (Vec::new(), std::collections::BTreeSet::new());
+    let deadline = Instant::now() + LIMIT;
+    while ended.len() < partitions.len() {
+        ensure!(
+            Instant::now() < deadline,
+            "{topic}: no end after {} records",
+            values.len()
+        );
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                values.push(String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned());
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                ended.insert(partition);
+            }
+            Some(Err(error)) => eprintln!("reading {topic}: {error}"),
+            None => {}
+        }
+    }
+    values.sort();
+    Ok(values)
+}
+
+/// Hands a record to a producer.
+pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &str) -> Result<()> {
+    let record: BaseRecord<'_, (), str> = BaseRecord::to(topic).partition(partition).payload(value);
+    producer.send(record).map_err(|(error, _)| error)?;
+    Ok(())
+}
