@@ -160,7 +160,8 @@ impl Broker {
 
     /// SIGSTOP: it is still there, but does nothing.
     pub fn freeze(&mut self) -> Result<()> {
-        self.process().signal(Signal::STOP)
+        self.process().signal(Signal::STOP)?;
+        self.process().wait_until_stopped()
     }
 
     /// SIGCONT: it goes on where it was frozen.

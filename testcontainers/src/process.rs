@@ -53,6 +53,26 @@ impl Process {
         Ok(kill_process(pid, signal)?)
     }
 
+    /// Waits for SIGSTOP to have reached every thread: one that runs on goes on to read what is sent to it meanwhile.
+    pub fn wait_until_stopped(&self) -> Result<()> {
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+            // A thread that has ended meanwhile has no file any more.
+            stat.map_or(true, |stat| {
+                stat.rsplit_once(") ")
+                    .is_none_or(|(_, rest)| rest.starts_with('T'))
+            })
+        };
+        let tasks = format!("/proc/{}/task", self.child.id());
+        for _ in 0..10_000 {
+            if std::fs::read_dir(&tasks)?.all(is_stopped) {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        anyhow::bail!("a stopped process goes on")
+    }
+
     /// kill -9, and waits for the end.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
