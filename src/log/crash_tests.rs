@@ -288,10 +288,10 @@ fn appends_rolls_and_flushes_survive_death_at_any_call() {
     assert!(deaths > 1000, "{deaths}");
 }
 
-#[test]
-fn retention_survives_death_at_any_call() {
+/// Old segments go, by age and because the log starts later.
+fn retention() -> [Step; 12] {
     use Step::*;
-    let script = [
+    [
         Lead(0, 7),
         Follow(1, 8),
         Commit,
@@ -304,15 +304,13 @@ fn retention_survives_death_at_any_call() {
         Lead(3, 3),
         Tick,
         Close,
-    ];
-    let deaths = die_everywhere(&config(), &script);
-    assert!(deaths > 800, "{deaths}");
+    ]
 }
 
-#[test]
-fn truncation_survives_death_at_any_call() {
+/// Ends of the log are cut, in the active segment and before it.
+fn truncation() -> [Step; 10] {
     use Step::*;
-    let partial = [
+    [
         Follow(0, 7),
         Lead(1, 8),
         Flush,
@@ -323,8 +321,13 @@ fn truncation_survives_death_at_any_call() {
         Truncate(2),
         Follow(4, 4),
         Close,
-    ];
-    let to_new_start = [
+    ]
+}
+
+/// The log begins anew elsewhere.
+fn truncation_to_new_start() -> [Step; 12] {
+    use Step::*;
+    [
         Follow(0, 9),
         TruncateFully(4),
         Lead(1, 6),
@@ -337,8 +340,19 @@ fn truncation_survives_death_at_any_call() {
         Follow(3, 4),
         Tick,
         Close,
-    ];
-    let deaths = die_everywhere(&config(), &partial) + die_everywhere(&config(), &to_new_start);
+    ]
+}
+
+#[test]
+fn retention_survives_death_at_any_call() {
+    let deaths = die_everywhere(&config(), &retention());
+    assert!(deaths > 800, "{deaths}");
+}
+
+#[test]
+fn truncation_survives_death_at_any_call() {
+    let deaths =
+        die_everywhere(&config(), &truncation()) + die_everywhere(&config(), &truncation_to_new_start());
     assert!(deaths > 1500, "{deaths}");
 }
 

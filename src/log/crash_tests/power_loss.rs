@@ -262,54 +262,13 @@ fn appends_rolls_and_flushes_survive_a_power_loss_at_any_call() {
 
 #[test]
 fn retention_survives_a_power_loss_at_any_call() {
-    use Step::*;
-    let script = [
-        Lead(0, 7),
-        Follow(1, 8),
-        Commit,
-        MoveStart(6),
-        Retain(0),
-        Tick,
-        Follow(2, 4),
-        Commit,
-        Retain(2_000_000),
-        Lead(3, 3),
-        Tick,
-        Close,
-    ];
-    let wrecks = fail_everywhere(&config(), &script);
+    let wrecks = fail_everywhere(&config(), &retention());
     assert!(wrecks > 500, "{wrecks}");
 }
 
 #[test]
 fn truncation_survives_a_power_loss_at_any_call() {
-    use Step::*;
-    let partial = [
-        Follow(0, 7),
-        Lead(1, 8),
-        Flush,
-        Truncate(9),
-        Follow(2, 5),
-        Truncate(4),
-        Tick,
-        Truncate(2),
-        Follow(4, 4),
-        Close,
-    ];
-    let to_new_start = [
-        Follow(0, 9),
-        TruncateFully(4),
-        Lead(1, 6),
-        Commit,
-        MoveStart(8),
-        Retain(0),
-        Truncate(3),
-        Follow(2, 6),
-        TruncateFully(100),
-        Follow(3, 4),
-        Tick,
-        Close,
-    ];
-    let wrecks = fail_everywhere(&config(), &partial) + fail_everywhere(&config(), &to_new_start);
+    let wrecks =
+        fail_everywhere(&config(), &truncation()) + fail_everywhere(&config(), &truncation_to_new_start());
     assert!(wrecks > 1000, "{wrecks}");
 }
