@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::machine::{Machine, Surroundings};
+use crate::cluster::Partition;
 use crate::common::clock::Clock;
 use crate::common::ids::{BrokerId, TopicId, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, ReplicaAssignment};
@@ -212,13 +213,12 @@ impl World {
 
     /// A replica's log, if the broker runs and the controller has told it of the partition.
     pub(super) fn log(&self, broker: BrokerId, index: i32) -> Option<Arc<UnifiedLog>> {
-        let partition = self
-            .running
-            .get(&broker)?
-            .replicas
-            .partition(&partition(index))
-            .ok()?;
-        partition.log()
+        self.partition(broker, index)?.log()
+    }
+
+    fn partition(&self, broker: BrokerId, index: i32) -> Option<Arc<Partition>> {
+        let machine = self.running.get(&broker)?;
+        machine.replicas.partition(&partition(index)).ok()
     }
 
     /// Whether no failure is left over: everybody runs, is in sync and has what is committed.
@@ -250,13 +250,7 @@ impl World {
 impl World {
     /// A broker's log of a partition that it believes to lead.
     pub(super) fn leader_log(&self, broker: BrokerId, index: i32) -> Option<Arc<UnifiedLog>> {
-        let partition = self
-            .running
-            .get(&broker)?
-            .replicas
-            .partition(&partition(index))
-            .ok()?;
-        partition.leader_log().ok()
+        self.partition(broker, index)?.leader_log().ok()
     }
 
     /// Whether all replicas are as long as each other and all of it is committed.
