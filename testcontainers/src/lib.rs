@@ -14,6 +14,7 @@ pub mod broker;
 pub mod clients;
 pub mod cluster;
 pub mod load;
+pub mod parity;
 pub mod process;
 pub mod proxy;
 pub mod raw;

@@ -1,0 +1,351 @@
+//! Apache Kafka and barnabas asked the same questions: a story is told to a cluster of each, and where their answers
+//! differ, it is a difference.
+//!
+//! ```no_run
+//! # use barnabas_testcontainers::parity::{Pair, Story, messages::*};
+//! # async fn example() -> anyhow::Result<()> {
+//! async fn heartbeats(story: Story) -> anyhow::Result<()> {
+//!     for version in 0..=4 {
+//!         let unknown = HeartbeatRequest::default().with_member_id("nobody".into());
+//!         story.ask("a heartbeat of nobody", version, unknown).await?;
+//!     }
+//!     Ok(())
+//! }
+//! let pair = Pair::start(|broker| broker.with("group.min.session.timeout.ms", 100)).await?;
+//! pair.play("heartbeats", heartbeats).await;
+//! pair.finish()
+//! # }
+//! ```
+//!
+//! What may differ is made equal first: random ids and producer ids are counted in the order in which they appear in the
+//! story, a broker's own port, throttle times and what the [`Answer`] of a response puts in order. A step that gets no
+//! answer, or a closed connection instead of one, is an answer too.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::{Buf, Bytes, BytesMut};
+use kafka_protocol::messages::{RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use parking_lot::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinHandle;
+
+use crate::raw::{Bytes as RawBytes, Raw};
+use crate::{Broker, Cluster, Kind, ZooKeeper};
+
+pub use answer::Answer;
+pub use kafka_protocol::messages;
+pub use labels::Labels;
+pub use records::{StoredRecord, stored_records};
+
+mod answer;
+mod labels;
+mod records;
+
+const CORRELATION_ID: i32 = 7;
+
+/// A cluster of Apache Kafka and one of barnabas, with one broker each and the same configuration.
+pub struct Pair {
+    sides: [Arc<Cluster>; 2],
+    differences: Mutex<Vec<String>>,
+    steps: Mutex<usize>,
+}
+
+/// One side's part in a play: where its steps are sent to, and what was answered.
+#[derive(Clone)]
+pub struct Story {
+    kind: Kind,
+    cluster: Arc<Cluster>,
+    steps: Arc<Mutex<Vec<Step>>>,
+    connection: Arc<AsyncMutex<Option<Raw>>>,
+    client_id: &'static str,
+}
+
+struct Step {
+    name: String,
+    answer: Arc<Mutex<Option<Told>>>,
+}
+
+/// An answer, told when it is known which ids have appeared before it.
+type Told = Box<dyn Fn(&mut Labels) -> String + Send>;
+
+/// A step whose answer may take its time. Dropping it closes its connection.
+pub struct Pending<T>(JoinHandle<Result<T>>);
+
+impl Pair {
+    /// Starts both, each broker configured by `configure`.
+    pub async fn start(configure: impl Fn(Broker) -> Broker) -> Result<Self> {
+        let side = async |kind| -> Result<_> {
+            let cluster = Cluster::start_with(ZooKeeper::single().await?, &[kind], &configure).await?;
+            Ok(Arc::new(cluster))
+        };
+        let (kafka, barnabas) = tokio::try_join!(side(Kind::ApacheKafka), side(Kind::Barnabas))?;
+        Ok(Self {
+            sides: [kafka, barnabas],
+            differences: Mutex::default(),
+            steps: Mutex::default(),
+        })
+    }
+
+    /// Tells a story to both at the same time, and keeps the differences. Several may be told at once.
+    pub async fn play<F: Future<Output = Result<()>>>(&self, name: &str, scenario: impl Fn(Story) -> F) {
+        let tell = async |side: usize, kind| {
+            let story = Story::new(kind, self.sides[side].clone());
+            let end = scenario(story.clone()).await;
+            story.ended(end)
+        };
+        let (kafka, barnabas) = tokio::join!(tell(0, Kind::ApacheKafka), tell(1, Kind::Barnabas));
+        *self.steps.lock() += kafka.len();
+        let differences = differences(name, kafka, &barnabas);
+        self.differences.lock().extend(differences);
+    }
+
+    /// Fails with all that differed.
+    pub fn finish(self) -> Result<()> {
+        let differences = self.differences.into_inner();
+        println!(
+            "{} different answers in {} steps",
+            differences.len(),
+            self.steps.into_inner()
+        );
+        if differences.is_empty() {
+            return Ok(());
+        }
+        bail!("{} differences\n{}", differences.len(), differences.join("\n"))
+    }
+}
+
+/// One text for each step that was answered differently, in the order in which Apache Kafka was asked.
+fn differences(play: &str, kafka: Vec<(String, String)>, barnabas: &[(String, String)]) -> Vec<String> {
+    let mut theirs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (step, answer) in barnabas.iter().rev() {
+        theirs.entry(step).or_default().push(answer);
+    }
+    let mut differences = Vec::new();
+    for (step, answer) in &kafka {
+        let other = theirs
+            .get_mut(step.as_str())
+            .and_then(Vec::pop)
+            .unwrap_or("(not asked)");
+        if answer != other {
+            differences.push(format!(
+                "{play}: {step}\n    kafka    {answer}\n    barnabas {other}"
+            ));
+        }
+    }
+    for (step, answers) in theirs {
+        for answer in answers {
+            differences.push(format!(
+                "{play}: {step}\n    kafka    (not asked)\n    barnabas {answer}"
+            ));
+        }
+    }
+    differences
+}
+
+impl Story {
+    fn new(kind: Kind, cluster: Arc<Cluster>) -> Self {
+        Self {
+            kind,
+            cluster,
+            steps: Arc::default(),
+            connection: Arc::default(),
+            client_id: "parity",
+        }
+    }
+
+    /// Whose answers these are; for what is known to be racy in one of them.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The cluster itself: its files, its znodes.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The same story on a connection of its own, of a client of this name.
+    pub fn client(&self, client_id: &'static str) -> Self {
+        Self {
+            connection: Arc::default(),
+            client_id,
+            ..self.clone()
+        }
+    }
+
+    /// One step: sends a request and keeps the answer under the step's name, which the API's name and the version are
+    /// added to. Where there was none (see the module), `Default` is returned.
+    pub async fn ask<R>(&self, step: &str, version: i16, request: R) -> Result<R::Response>
+    where
+        R: Request + Send + 'static,
+        R::Response: Answer,
+    {
+        self.begin(step, version, request).answer().await
+    }
+
+    /// The same for a request that may wait for others; the next step of this connection waits for its answer.
+    pub fn begin<R>(&self, step: &str, version: i16, request: R) -> Pending<R::Response>
+    where
+        R: Request + Send + 'static,
+        R::Response: Answer,
+    {
+        let api = std::any::type_name::<R>().rsplit("::").next().unwrap_or_default();
+        let slot = self.step(format!("{step} ({} v{version})", api.trim_end_matches("Request")));
+        let this = self.clone();
+        Pending(tokio::spawn(async move {
+            let frame = request_frame(&request, version, this.client_id)?;
+            let told = match this.exchange(&frame).await {
+                Ok(bytes) => read_response::<R>(bytes, version)?,
+                Err(reason) => {
+                    *slot.lock() = Some(Box::new(move |_| format!("({reason})")));
+                    return Ok(R::Response::default());
+                }
+            };
+            let (response, left) = told;
+            let kept = response.clone();
+            let port = this.cluster.brokers[0].port;
+            *slot.lock() = Some(Box::new(move |labels| {
+                let mut response = kept.clone();
+                response.arrange(&|part| labels.known(&format!("{part:?}")));
+                let text = labels
+                    .of(&format!("{response:?}"))
+                    .replace(&format!("port: {port}"), "port: OWN");
+                match left {
+                    0 => text,
+                    _ => format!("{text} and {left} bytes more"),
+                }
+            }));
+            Ok(response)
+        }))
+    }
+
+    /// Sends a request without keeping its answer, on a connection of its own: for waiting for something.
+    pub async fn peek<R: Request>(&self, version: i16, request: R) -> Result<R::Response> {
+        let frame = request_frame(&request, version, self.client_id)?;
+        let bytes = self.client(self.client_id).exchange(&frame).await;
+        let bytes = bytes.map_err(|reason| anyhow::anyhow!("{reason}"))?;
+        Ok(read_response::<R>(bytes, version)?.0)
+    }
+
+    /// A request that no client library would send; its answer is kept as bytes.
+    pub async fn ask_raw(&self, step: &str, request: &RawBytes) {
+        let slot = self.step(step.to_owned());
+        let answer = self.exchange(&request.0).await;
+        *slot.lock() = Some(Box::new(move |labels| match &answer {
+            Ok(bytes) => labels.of(&bytes.escape_ascii().to_string()),
+            Err(reason) => format!("({reason})"),
+        }));
+    }
+
+    /// Keeps something that was seen otherwise: an order of events, a znode, a log.
+    pub fn observe(&self, what: &str, seen: impl Into<String>) {
+        let (slot, seen) = (self.step(what.to_owned()), seen.into());
+        *slot.lock() = Some(Box::new(move |labels| labels.of(&seen)));
+    }
+
+    fn step(&self, name: String) -> Arc<Mutex<Option<Told>>> {
+        let answer = Arc::default();
+        let step = Step {
+            name,
+            answer: Arc::clone(&answer),
+        };
+        self.steps.lock().push(step);
+        answer
+    }
+
+    /// The answer to a request, or why there is none.
+    async fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let mut connection = self.connection.lock().await;
+        if connection.is_none() {
+            let address = self.cluster.brokers[0].address();
+            *connection = Some(Raw::connect(&address).await.map_err(|_| "no connection")?);
+        }
+        let raw = connection.as_mut().ok_or("no connection")?;
+        raw.request(&RawBytes(request.to_vec())).await;
+        let answer = raw.answer().await;
+        if !matches!(answer, Ok(Some(_))) {
+            *connection = None;
+        }
+        match answer {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err("connection closed"),
+            Err(_) => Err("no answer"),
+        }
+    }
+
+    /// All steps and their answers, made comparable.
+    fn ended(&self, end: Result<()>) -> Vec<(String, String)> {
+        let mut labels = Labels::default();
+        let steps = std::mem::take(&mut *self.steps.lock());
+        let tell = |step: Step| {
+            let told = step.answer.lock();
+            let text = told
+                .as_ref()
+                .map_or_else(|| "(not waited for)".into(), |told| told(&mut labels));
+            (step.name, text)
+        };
+        let mut told: Vec<_> = steps.into_iter().map(tell).collect();
+        if let Err(error) = end {
+            told.push((
+                format!("the end of the story on {:?}", self.kind),
+                format!("{error:#}"),
+            ));
+        }
+        told
+    }
+}
+
+impl<T> Pending<T> {
+    /// Waits for the answer.
+    pub async fn answer(mut self) -> Result<T> {
+        (&mut self.0).await.context("the step was given up")?
+    }
+
+    /// Whether the answer is not there yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.0.is_finished()
+    }
+
+    /// Waits until the answer is there or the time is over; whether it is there.
+    pub async fn within(&mut self, limit: Duration) -> bool {
+        let deadline = tokio::time::Instant::now() + limit;
+        while self.is_waiting() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        !self.is_waiting()
+    }
+}
+
+impl<T> Drop for Pending<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn request_frame<R: Request>(request: &R, version: i16, client_id: &'static str) -> Result<BytesMut> {
+    let mut frame = BytesMut::new();
+    RequestHeader::default()
+        .with_request_api_key(R::KEY)
+        .with_request_api_version(version)
+        .with_correlation_id(CORRELATION_ID)
+        .with_client_id(Some(StrBytes::from_static_str(client_id)))
+        .encode(&mut frame, R::header_version(version))?;
+    let name = std::any::type_name::<R>();
+    request
+        .encode(&mut frame, version)
+        .with_context(|| format!("{name} v{version}"))?;
+    Ok(frame)
+}
+
+/// The response, and how many bytes stand behind it.
+fn read_response<R: Request>(bytes: Vec<u8>, version: i16) -> Result<(R::Response, usize)> {
+    let mut bytes = Bytes::from(bytes);
+    ResponseHeader::decode(&mut bytes, R::Response::header_version(version))?;
+    let name = std::any::type_name::<R::Response>();
+    let response = R::Response::decode(&mut bytes, version).with_context(|| format!("{name} v{version}"))?;
+    Ok((response, bytes.remaining()))
+}

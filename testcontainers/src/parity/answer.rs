@@ -1,0 +1,91 @@
+//! The order of what has none: Kafka keeps members, groups and offsets in hash maps.
+
+use std::fmt::Debug;
+
+use kafka_protocol::messages::*;
+
+/// A response that can be compared.
+pub trait Answer: Debug + Default + Clone + Send + 'static {
+    /// Sorts the lists whose order means nothing by what `key` says of their elements.
+    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+        let _ = key;
+    }
+}
+
+macro_rules! in_the_order_of_the_request {
+    ($($response:ident)*) => { $(impl Answer for $response {})* };
+}
+
+in_the_order_of_the_request! {
+    ApiVersionsResponse FindCoordinatorResponse SyncGroupResponse HeartbeatResponse LeaveGroupResponse
+    OffsetCommitResponse OffsetDeleteResponse InitProducerIdResponse AddPartitionsToTxnResponse
+    AddOffsetsToTxnResponse EndTxnResponse WriteTxnMarkersResponse DescribeTransactionsResponse ProduceResponse
+    CreateTopicsResponse DeleteTopicsResponse ListOffsetsResponse MetadataResponse AllocateProducerIdsResponse
+}
+
+impl Answer for JoinGroupResponse {
+    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+        self.members.sort_by_cached_key(|member| key(member));
+    }
+}
+
+impl Answer for DescribeGroupsResponse {
+    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+        for group in &mut self.groups {
+            group.members.sort_by_cached_key(|member| key(member));
+        }
+    }
+}
+
+impl Answer for ListGroupsResponse {
+    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+        self.groups.sort_by_cached_key(|group| key(group));
+    }
+}
+
+impl Answer for DeleteGroupsResponse {
+    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+        self.results.sort_by_cached_key(|result| key(result));
+    }
+}
+
+impl Answer for OffsetFetchResponse {
+    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+        for topic in &mut self.topics {
+            topic
+                .partitions
+                .sort_by_key(|partition| partition.partition_index);
+        }
+        self.topics.sort_by_cached_key(|topic| key(topic));
+        for group in &mut self.groups {
+            for topic in &mut group.topics {
+                topic
+                    .partitions
+                    .sort_by_key(|partition| partition.partition_index);
+            }
+            group.topics.sort_by_cached_key(|topic| key(topic));
+        }
+    }
+}
+
+impl Answer for TxnOffsetCommitResponse {
+    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+        self.topics.sort_by_cached_key(|topic| key(topic));
+    }
+}
+
+impl Answer for ListTransactionsResponse {
+    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+        self.transaction_states.sort_by_cached_key(|state| key(state));
+    }
+}
+
+impl Answer for DescribeProducersResponse {
+    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            partition
+                .active_producers
+                .sort_by_cached_key(|producer| key(producer));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a broker has written to a partition, out of its files.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use kafka_protocol::records::{RecordBatchDecoder, TimestampType};
+
+/// One record of an uncompressed log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// Of its batch; -1 if none.
+    pub producer_id: i64,
+    /// Of its batch; -1 if none.
+    pub producer_epoch: i16,
+    /// Whether it is part of a transaction.
+    pub is_transactional: bool,
+    /// Whether it is a marker.
+    pub is_control: bool,
+    /// Whether its time is that of its appending.
+    pub has_append_time: bool,
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// Its value; a tombstone has none.
+    pub value: Option<Bytes>,
+}
+
+/// All records of a partition's directory, in the order of their offsets.
+pub fn stored_records(partition_dir: &Path) -> Result<Vec<StoredRecord>> {
+    let listed: Result<Vec<_>, _> = std::fs::read_dir(partition_dir)?.collect();
+    let paths = listed?.into_iter().map(|entry| entry.path());
+    let mut segments: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|e| e == "log"))
+        .collect();
+    segments.sort();
+    let mut records = Vec::new();
+    for segment in segments {
+        let mut bytes = Bytes::from(std::fs::read(&segment)?);
+        // Kafka may have allocated what it has not written yet.
+        while bytes.len() > 12 && bytes[8..12] != [0; 4] {
+            let set = RecordBatchDecoder::decode(&mut bytes);
+            let set = set.with_context(|| segment.display().to_string())?;
+            records.extend(set.records.into_iter().map(|record| StoredRecord {
+                offset: record.offset,
+                producer_id: record.producer_id,
+                producer_epoch: record.producer_epoch,
+                is_transactional: record.transactional,
+                is_control: record.control,
+                has_append_time: record.timestamp_type == TimestampType::LogAppend,
+                key: record.key,
+                value: record.value,
+            }));
+        }
+    }
+    Ok(records)
+}
