@@ -1,25 +1,32 @@
 //! WriteTxnMarkers, versions 0 and 1: a transaction has ended, says its coordinator, or an operator of one that hangs.
 //! Kafka 3.9: `KafkaApis.handleWriteTxnMarkersRequest`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
 
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
-use crate::common::ids::TopicPartition;
+use crate::common::ids::{ProducerId, TopicName, TopicPartition};
 use crate::common::topic_name::GROUP_METADATA_TOPIC;
 use crate::log::AppendOrigin;
 use crate::protocol::messages::write_txn_markers_request::WritableTxnMarker;
 use crate::protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
 };
-use crate::protocol::messages::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
+use crate::protocol::messages::{
+    ProducerId as WireProducerId, TopicName as WireTopicName, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
+};
+use crate::protocol::wire_text;
 use crate::record::{BatchBuilder, ControlRecordType, EndTransactionMarker};
 use crate::replica::AppendEntry;
 
 /// A marker counts when all replicas in sync have it (trap 67).
 const ALL_IN_SYNC: i16 = -1;
+
+/// What became of a marker in each partition.
+type Codes = BTreeMap<TopicPartition, ErrorCode>;
 
 /// Answers one request, when every marker is replicated.
 pub async fn handle(
@@ -28,11 +35,12 @@ pub async fn handle(
     request: WriteTxnMarkersRequest,
 ) -> WriteTxnMarkersResponse {
     // All are begun before the first is waited for.
-    let results = request.markers.into_iter().map(|marker| write(api, marker));
-    WriteTxnMarkersResponse::default().with_markers(join_all(results).await)
+    let written = request.markers.into_iter().map(|marker| write(api, marker));
+    response(join_all(written).await)
 }
 
-async fn write(api: &Api, marker: WritableTxnMarker) -> WritableTxnMarkerResult {
+/// Writes one producer's marker; a code for each partition.
+async fn write(api: &Api, marker: WritableTxnMarker) -> (ProducerId, Codes) {
     let (producer, epoch) = (marker.producer_id.0, marker.producer_epoch);
     let end = EndTransactionMarker {
         control_type: match marker.transaction_result {
@@ -43,11 +51,16 @@ async fn write(api: &Api, marker: WritableTxnMarker) -> WritableTxnMarkerResult 
     };
     let records = BatchBuilder::end_transaction_marker(end, producer, epoch, api.clock.wall_ms());
     let mut entries = Vec::new();
+    let mut codes = Codes::new();
     for topic in &marker.topics {
-        let name = crate::common::ids::TopicName::from(&**topic.name);
+        let name = TopicName::from(&**topic.name);
         for &partition in &topic.partition_indexes {
             let partition = TopicPartition::new(name.clone(), partition);
-            if api.replicas.partition(&partition).is_ok() {
+            // What is not on this broker: the sender looks for the leader again.
+            let is_first = codes
+                .insert(partition.clone(), ErrorCode::UnknownTopicOrPartition)
+                .is_none();
+            if is_first && api.replicas.partition(&partition).is_ok() {
                 entries.push(AppendEntry::new(partition, records.clone()));
             }
         }
@@ -67,26 +80,80 @@ async fn write(api: &Api, marker: WritableTxnMarker) -> WritableTxnMarkerResult 
         let groups = &api.groups;
         groups.on_transaction_completed(producer, &offsets, marker.transaction_result);
     }
-    let code = |topic: &str, index: i32| {
-        let is_same = |p: &TopicPartition| &*p.topic == topic && p.partition == index;
-        match written.iter().find(|(partition, _)| is_same(partition)) {
-            Some((_, Ok(_))) => ErrorCode::None,
-            Some((_, Err(error))) => error.code,
-            // Not on this broker: the sender looks for the leader again.
-            None => ErrorCode::UnknownTopicOrPartition,
-        }
-    };
-    let topics = marker.topics.iter().map(|topic| {
-        let partitions = topic.partition_indexes.iter().map(|&index| {
-            WritableTxnMarkerPartitionResult::default()
-                .with_partition_index(index)
-                .with_error_code(code(&topic.name, index).code())
-        });
-        WritableTxnMarkerTopicResult::default()
-            .with_name(topic.name.clone())
-            .with_partitions(partitions.collect())
+    let written = written.into_iter().map(|(partition, result)| {
+        let code = result.err().map_or(ErrorCode::None, |error| error.code);
+        (partition, code)
     });
-    WritableTxnMarkerResult::default()
-        .with_producer_id(marker.producer_id)
-        .with_topics(topics.collect())
+    codes.extend(written);
+    (producer, codes)
+}
+
+/// One result for each producer, even one with several markers: coordinators look for the result of a producer, and those
+/// of Apache Kafka would overlook the partitions of all but one.
+fn response(written: Vec<(ProducerId, Codes)>) -> WriteTxnMarkersResponse {
+    let mut producers: BTreeMap<ProducerId, Codes> = BTreeMap::new();
+    for (producer, codes) in written {
+        producers.entry(producer).or_default().extend(codes);
+    }
+    let markers = producers.into_iter().map(|(producer, codes)| {
+        let mut topics: Vec<WritableTxnMarkerTopicResult> = Vec::new();
+        for (TopicPartition { topic, partition }, code) in codes {
+            let result = WritableTxnMarkerPartitionResult::default()
+                .with_partition_index(partition)
+                .with_error_code(code.code());
+            match topics.last_mut().filter(|last| **last.name == *topic) {
+                Some(last) => last.partitions.push(result),
+                None => topics.push(
+                    WritableTxnMarkerTopicResult::default()
+                        .with_name(WireTopicName(wire_text(&topic)))
+                        .with_partitions(vec![result]),
+                ),
+            }
+        }
+        WritableTxnMarkerResult::default()
+            .with_producer_id(WireProducerId(producer))
+            .with_topics(topics)
+    });
+    WriteTxnMarkersResponse::default().with_markers(markers.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_producer_has_one_result_however_many_markers() {
+        let codes = |codes: &[(&str, i32, ErrorCode)]| -> Codes {
+            let code =
+                |&(topic, partition, code): &(&str, i32, _)| (TopicPartition::new(topic, partition), code);
+            codes.iter().map(code).collect()
+        };
+        let (none, fenced) = (ErrorCode::None, ErrorCode::InvalidProducerEpoch);
+        let response = response(vec![
+            (7, codes(&[("t", 0, none), ("u", 1, fenced)])),
+            (8, codes(&[("t", 0, fenced)])),
+            (7, codes(&[("t", 3, none), ("u", 1, none)])),
+        ]);
+        let flat = response.markers.iter().flat_map(|marker| {
+            marker.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(|p| {
+                    (
+                        marker.producer_id.0,
+                        topic.name.to_string(),
+                        p.partition_index,
+                        p.error_code,
+                    )
+                })
+            })
+        });
+        let expected = [
+            (7, "t".into(), 0, 0),
+            (7, "t".into(), 3, 0),
+            (7, "u".into(), 1, 0),
+            (8, "t".into(), 0, fenced.code()),
+        ];
+        assert_eq!(flat.collect::<Vec<_>>(), expected);
+        assert_eq!(response.markers.len(), 2);
+    }
 }
