@@ -4,6 +4,11 @@
 //! To each broker at most one request is in flight; what comes meanwhile goes into the next one. Whatever fails is tried
 //! again, for ever, with the leader that the partition has by then, as long as this broker coordinates the transaction.
 //! A partition that no metadata tells of was deleted and needs no marker.
+//!
+//! Kafka gives a marker up when a leader says that it has seen a newer epoch of the producer or of the coordinator: if that is
+//! another coordinator's, it goes on where this one ends. But anybody can write in a newer epoch, and then Kafka's transaction
+//! hangs until its coordinator moves. Here such a marker is tried again too, less often: what was newer may expire or be
+//! deleted, and a coordinator that is none any more is told so and stops.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,6 +35,8 @@ use crate::protocol::wire_text;
 
 /// How long after a failure a marker or the last record of a transaction is tried again.
 const RETRY_BACKOFF: Duration = Duration::from_millis(50);
+/// The same for what will not pass soon, if at all.
+const REFUSED_BACKOFF: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct MarkerChannel {
@@ -72,10 +79,8 @@ struct MarkerEntry {
 enum MarkerOutcome {
     /// The marker is there, or the partition cannot have one and has no records of the transaction either.
     Done,
-    /// Once more, perhaps elsewhere.
-    Retry,
-    /// Somebody with a newer epoch has ended the transaction.
-    Superseded,
+    /// Once more after this time, perhaps elsewhere.
+    Retry(Duration),
 }
 
 impl MarkerChannel {
@@ -162,7 +167,8 @@ impl MarkerChannel {
             self.enqueue_for(address, entry);
         }
         if !leaderless.is_empty() {
-            self.retry_later(pending.clone(), leaderless, Some(&self.unknown_destination));
+            let gauge = Some(&self.unknown_destination);
+            self.retry_later(pending.clone(), leaderless, RETRY_BACKOFF, gauge);
         }
         self.maybe_complete(pending);
     }
@@ -228,29 +234,23 @@ impl MarkerChannel {
                 continue;
             }
             let codes = codes.get(&pending.producer.id);
-            let (mut done, mut again, mut is_superseded) = (Vec::new(), Vec::new(), false);
+            let (mut done, mut again) = (Vec::new(), BTreeMap::<Duration, Vec<_>>::new());
             for partition in partitions {
                 // A leader that cannot be reached, or says nothing of a partition, is asked again.
                 let code = codes.and_then(|codes| codes.get(&partition));
-                match code.map_or(MarkerOutcome::Retry, |code| outcome(*code)) {
+                match code.map_or(MarkerOutcome::Retry(RETRY_BACKOFF), |code| outcome(*code)) {
                     MarkerOutcome::Done => done.push(partition),
-                    MarkerOutcome::Retry => {
+                    MarkerOutcome::Retry(backoff) => {
                         if let Some(code) = code {
                             log_retry(&pending, &partition, *code);
                         }
-                        again.push(partition);
+                        again.entry(backoff).or_default().push(partition);
                     }
-                    MarkerOutcome::Superseded => is_superseded = true,
                 }
             }
             self.remove_partitions(&pending, &done);
-            if is_superseded {
-                info!(transactional_id = %pending.transaction.id(), "somebody newer ends this transaction");
-                pending.completion.lock().take();
-                continue;
-            }
-            if !again.is_empty() {
-                self.retry_later(pending.clone(), again, None);
+            for (backoff, partitions) in again {
+                self.retry_later(pending.clone(), partitions, backoff, None);
             }
             self.maybe_complete(&pending);
         }
@@ -260,6 +260,7 @@ impl MarkerChannel {
         self: &Arc<Self>,
         pending: Arc<PendingCompletion>,
         partitions: Vec<TopicPartition>,
+        backoff: Duration,
         gauge: Option<&AtomicUsize>,
     ) {
         let count = gauge.map_or(0, |_| partitions.len());
@@ -267,7 +268,7 @@ impl MarkerChannel {
         let this = self.clone();
         self.runtime.spawn(async move {
             let stop = this.states.stop.clone();
-            let slept = stop.run_until_cancelled(tokio::time::sleep(RETRY_BACKOFF)).await;
+            let slept = stop.run_until_cancelled(tokio::time::sleep(backoff)).await;
             this.unknown_destination.fetch_sub(count, Ordering::Relaxed);
             if slept.is_some() && this.is_current(&pending) {
                 this.enqueue(&pending, partitions);
@@ -357,16 +358,14 @@ fn is_expected(code: ErrorCode) -> bool {
     )
 }
 
-/// Kafka gives up on codes that it does not expect here, and the transaction hangs; here it is tried again.
+/// Kafka dies of codes that it does not expect here, and the transaction hangs; here it is tried again.
 fn outcome(code: ErrorCode) -> MarkerOutcome {
     match code {
         ErrorCode::None | ErrorCode::UnsupportedForMessageFormat | ErrorCode::UnsupportedVersion => {
             MarkerOutcome::Done
         }
-        ErrorCode::InvalidProducerEpoch | ErrorCode::TransactionCoordinatorFenced => {
-            MarkerOutcome::Superseded
-        }
-        _ => MarkerOutcome::Retry,
+        code if is_expected(code) => MarkerOutcome::Retry(RETRY_BACKOFF),
+        _ => MarkerOutcome::Retry(REFUSED_BACKOFF),
     }
 }
 

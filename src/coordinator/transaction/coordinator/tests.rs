@@ -433,19 +433,32 @@ async fn the_last_record_is_tried_again_until_it_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_superseded_coordinator_stops() {
+async fn a_marker_in_an_older_epoch_is_tried_until_it_is_let_in_or_somebody_else_coordinates() {
     for code in [
         ErrorCode::InvalidProducerEpoch,
         ErrorCode::TransactionCoordinatorFenced,
     ] {
         let world = World::new().await;
-        world.leaders.say(0, &[code]);
+        world.leaders.say(0, &[code; 3]);
         let producer = world.init().await.unwrap();
-        world.add(producer, &[0]).await.unwrap();
+        world.add(producer, &[0, 1]).await.unwrap();
         world.end(producer, Commit).await.unwrap();
-        until(|| world.leaders.sent() == 1).await;
-        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-        assert_eq!((world.leaders.sent(), world.state()), (1, PrepareCommit));
+        until(|| world.leaders.sent() == 2).await;
+        assert_eq!(world.state(), PrepareCommit);
+        assert_eq!(world.init().await, Err(ErrorCode::ConcurrentTransactions));
+        world.becomes(CompleteCommit).await;
+        assert_eq!(world.leaders.sent(), 5, "partition 0 four times");
+
+        world.leaders.say(0, &[code; 1000]);
+        world.add(producer, &[0]).await.unwrap();
+        world.end(producer, Abort).await.unwrap();
+        until(|| world.leaders.sent() > 6).await;
+        for partition in 0..PARTITIONS {
+            world.coordinator.on_resignation(partition, Some(EPOCH + 1));
+        }
+        let before = world.leaders.sent();
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        assert_eq!(world.leaders.sent(), before, "a zombie stops");
     }
 }
 
