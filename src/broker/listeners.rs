@@ -106,6 +106,7 @@ impl ConfigListener for ConfigHooks {
 
     fn on_broker_config_change(&self, config: &BrokerConfig) {
         self.replicas.reconfigure(config);
+        self.log_manager.reconfigure(config);
         // Threads that end are waited for, so not on this task; whichever change is handled last finds the latest.
         let (log_manager, configs) = (self.log_manager.clone(), self.configs.clone());
         tokio::task::spawn_blocking(move || {

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use super::checkpoint::partition_metadata;
 use super::fs::Fs;
@@ -49,7 +49,7 @@ pub struct LoadParameters<'a> {
     /// From `log-start-offset-checkpoint`, else 0.
     pub log_start_offset: Offset,
     /// `producer.id.expiration.ms`.
-    pub producer_id_expiration_ms: i64,
+    pub producer_id_expiration_ms: &'a Arc<AtomicI64>,
     /// Wall clock.
     pub now_ms: i64,
     /// How many segments that were not known to be on disk are still to be read; kept up to date.

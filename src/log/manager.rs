@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
@@ -93,7 +93,8 @@ pub struct LogManager {
     scheduler: Arc<Scheduler>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     threads_per_dir: usize,
-    producer_id_expiration_ms: i64,
+    /// `producer.id.expiration.ms`, shared with every log.
+    producer_id_expiration_ms: Arc<AtomicI64>,
     /// `log.segment.delete.delay.ms`, for what a stop has left over.
     file_delete_delay_ms: i64,
     intervals: Intervals,
@@ -209,7 +210,7 @@ impl LogManager {
             had_clean_shutdown: true,
             recovery_point: None,
             log_start_offset: 0,
-            producer_id_expiration_ms: self.producer_id_expiration_ms,
+            producer_id_expiration_ms: &self.producer_id_expiration_ms,
             now_ms: self.clock.wall_ms(),
             unflushed_segments: &AtomicUsize::default(),
         });
@@ -280,6 +281,12 @@ impl LogManager {
                 drop(dir.check(dir.fs().remove_dir_all(&path)));
             }
         });
+    }
+
+    /// Puts the settings of `config` in force that can change at run time and are not of a topic.
+    pub fn reconfigure(&self, config: &BrokerConfig) {
+        self.producer_id_expiration_ms
+            .store(config.producer_id_expiration_ms, Ordering::Relaxed);
     }
 
     /// Puts another configuration in force for every log of a topic.

@@ -8,6 +8,8 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::fs::Fs;
 use super::names::{DELETED_SUFFIX, SNAPSHOT_SUFFIX, parse_segment_file, segment_file, with_suffix};
@@ -18,8 +20,8 @@ use crate::common::ids::Offset;
 pub struct ProducerLog {
     fs: Fs,
     dir: PathBuf,
-    /// `producer.id.expiration.ms`.
-    expiration_ms: i64,
+    /// `producer.id.expiration.ms`, which can change at run time.
+    expiration_ms: Arc<AtomicI64>,
     /// What is known of the producers.
     pub state: ProducerStateManager,
     snapshots: BTreeSet<Offset>,
@@ -27,7 +29,12 @@ pub struct ProducerLog {
 
 impl ProducerLog {
     /// An empty state, and the snapshots that lie in the partition's directory.
-    pub fn open(fs: &Fs, dir: &Path, log_start_offset: Offset, expiration_ms: i64) -> io::Result<Self> {
+    pub fn open(
+        fs: &Fs,
+        dir: &Path,
+        log_start_offset: Offset,
+        expiration_ms: &Arc<AtomicI64>,
+    ) -> io::Result<Self> {
         let snapshot = |name: &String| match parse_segment_file(name) {
             Some((offset, SNAPSHOT_SUFFIX)) => Some(offset),
             _ => None,
@@ -35,7 +42,7 @@ impl ProducerLog {
         Ok(Self {
             fs: fs.clone(),
             dir: dir.to_owned(),
-            expiration_ms,
+            expiration_ms: Arc::clone(expiration_ms),
             state: ProducerStateManager::new(log_start_offset),
             snapshots: fs.list(dir)?.iter().filter_map(snapshot).collect(),
         })
@@ -98,7 +105,7 @@ impl ProducerLog {
             let bytes = self.fs.read(&self.path(offset))?;
             match self
                 .state
-                .load_snapshot(offset, &bytes, now_ms, self.expiration_ms)
+                .load_snapshot(offset, &bytes, now_ms, self.expiration_ms())
             {
                 Ok(()) => return Ok(()),
                 Err(error) => {
@@ -107,6 +114,7 @@ impl ProducerLog {
                 }
             }
         }
+        self.state.begin_without_snapshot(log_start_offset);
         Ok(())
     }
 
@@ -121,7 +129,11 @@ impl ProducerLog {
 
     /// Drops producers that have been idle for too long.
     pub fn remove_expired(&mut self, now_ms: i64) {
-        self.state.remove_expired(now_ms, self.expiration_ms);
+        self.state.remove_expired(now_ms, self.expiration_ms());
+    }
+
+    fn expiration_ms(&self) -> i64 {
+        self.expiration_ms.load(Ordering::Relaxed)
     }
 
     /// At load: removes snapshots that belong to no segment, but for the last one if it lies beyond the last
@@ -161,6 +173,10 @@ impl ProducerLog {
 mod tests {
     use super::*;
 
+    fn open(dir: &Path) -> ProducerLog {
+        ProducerLog::open(&Fs::default(), dir, 0, &Arc::new(AtomicI64::new(1000))).unwrap()
+    }
+
     fn names(dir: &Path) -> Vec<String> {
         Fs::default().list(dir).unwrap()
     }
@@ -179,7 +195,7 @@ mod tests {
             for &offset in snapshots {
                 std::fs::write(segment_file(dir.path(), offset, SNAPSHOT_SUFFIX), b"x").unwrap();
             }
-            let mut log = ProducerLog::open(&Fs::default(), dir.path(), 0, 1000).unwrap();
+            let mut log = open(dir.path());
             log.remove_stray(&segments.iter().copied().collect()).unwrap();
             let expected: Vec<_> = kept.iter().map(|o| format!("{o:020}.snapshot")).collect();
             if segments.is_empty() {
@@ -192,11 +208,11 @@ mod tests {
     #[test]
     fn an_unreadable_snapshot_gives_way_to_an_older_one() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = ProducerLog::open(&Fs::default(), dir.path(), 0, 1000).unwrap();
+        let mut log = open(dir.path());
         log.state.advance_map_end_offset(10);
         log.take_snapshot_and_sync().unwrap();
         std::fs::write(segment_file(dir.path(), 20, SNAPSHOT_SUFFIX), b"torn").unwrap();
-        let mut log = ProducerLog::open(&Fs::default(), dir.path(), 0, 1000).unwrap();
+        let mut log = open(dir.path());
         log.truncate_and_reload(0, 25, 0).unwrap();
         assert_eq!(log.state.map_end_offset(), 10);
         assert_eq!(names(dir.path()), ["00000000000000000010.snapshot"]);

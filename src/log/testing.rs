@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -90,7 +91,7 @@ impl TestLog {
             had_clean_shutdown: opening.clean,
             recovery_point: opening.recovery_point,
             log_start_offset: opening.log_start_offset,
-            producer_id_expiration_ms: i64::MAX,
+            producer_id_expiration_ms: &Arc::new(AtomicI64::new(i64::MAX)),
             now_ms: NOW_MS,
             unflushed_segments: &Default::default(),
         })?;

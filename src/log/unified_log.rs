@@ -307,6 +307,16 @@ impl UnifiedLog {
         self.epochs.epoch_for_offset(offset)
     }
 
+    /// How many producers it knows, and the timestamp of the last record in its oldest open transaction.
+    pub fn producer_figures(&self) -> (usize, Option<i64>) {
+        let writer = self.writer.lock();
+        let state = &writer.producers.state;
+        (
+            state.producer_id_count(),
+            state.oldest_transaction_last_timestamp(),
+        )
+    }
+
     /// What is known of its producers, by id (DescribeProducers).
     pub fn active_producers(&self) -> Vec<ActiveProducer> {
         let writer = self.writer.lock();

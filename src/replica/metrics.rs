@@ -8,6 +8,9 @@ use parking_lot::Mutex;
 use super::manager::{HostedPartition, ReplicaManager};
 use crate::metrics::{Meter, MetricName, Registry};
 
+/// How much longer than `transaction.max.timeout.ms` a transaction is silent before it counts as late.
+const LATE_TRANSACTION_BUFFER_MS: i64 = 5 * 60 * 1000;
+
 /// What became of changes of the ISR.
 pub(super) struct IsrCounters {
     pub(super) expands: Arc<Meter>,
@@ -60,6 +63,10 @@ pub struct ReplicaMetrics {
     pub under_min_isr_partitions: usize,
     /// `AtMinIsrPartitionCount`.
     pub at_min_isr_partitions: usize,
+    /// `ProducerIdCount`: producers that the logs know.
+    pub producer_ids: usize,
+    /// `PartitionsWithLateTransactionsCount`: led here, with a transaction that nobody seems to end.
+    pub partitions_with_late_transactions: usize,
     /// `IsrExpandsPerSec`, counted.
     pub isr_expands: u64,
     /// `IsrShrinksPerSec`, counted.
@@ -110,12 +117,21 @@ impl ReplicaManager {
             .iter()
             .filter(|entry| offline(entry.value()))
             .count();
+        let now_ms = self.clock.wall_ms();
+        let late_ms = i64::from(self.config.transaction_max_timeout_ms) + LATE_TRANSACTION_BUFFER_MS;
         for partition in self.online_partitions() {
             metrics.partitions += 1;
+            let (producer_ids, oldest_transaction_ms) = partition
+                .log()
+                .map(|log| log.producer_figures())
+                .unwrap_or_default();
+            metrics.producer_ids += producer_ids;
             let (state, Ok(log)) = (partition.state(), partition.leader_log()) else {
                 continue;
             };
             metrics.leaders += 1;
+            let is_late = oldest_transaction_ms.is_some_and(|at| at > 0 && now_ms - at > late_ms);
+            metrics.partitions_with_late_transactions += usize::from(is_late);
             let isr = state.isr().committed().len();
             let min_isr = state.effective_min_isr(log.config().min_insync_replicas);
             // Replicas that are being added are not missing yet.
@@ -154,6 +170,8 @@ const GAUGES: &[Gauge] = &[
     ("ReplicaManager", "UnderReplicatedPartitions", None, |m| m.under_replicated_partitions as f64),
     ("ReplicaManager", "UnderMinIsrPartitionCount", None, |m| m.under_min_isr_partitions as f64),
     ("ReplicaManager", "AtMinIsrPartitionCount", None, |m| m.at_min_isr_partitions as f64),
+    ("ReplicaManager", "ProducerIdCount", None, |m| m.producer_ids as f64),
+    ("ReplicaManager", "PartitionsWithLateTransactionsCount", None, |m| m.partitions_with_late_transactions as f64),
     ("ReplicaFetcherManager", "MaxLag", FETCHER, |m| m.max_lag as f64),
     ("ReplicaFetcherManager", "FailedPartitionsCount", FETCHER, |m| m.failed_partitions as f64),
     ("ReplicaAlterLogDirsManager", "MaxLag", MOVER, |m| m.log_dir_move_max_lag as f64),

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -110,7 +110,7 @@ pub(super) fn open(
         scheduler,
         threads: Mutex::default(),
         threads_per_dir: config.num_recovery_threads_per_data_dir.max(1),
-        producer_id_expiration_ms: config.producer_id_expiration_ms,
+        producer_id_expiration_ms: Arc::new(AtomicI64::new(config.producer_id_expiration_ms)),
         file_delete_delay_ms: config.log_defaults.file_delete_delay_ms,
         intervals: Intervals {
             initial_delay: config.log_initial_task_delay_ms,
@@ -291,7 +291,7 @@ impl LogManager {
                 had_clean_shutdown,
                 recovery_point: recovery_points.get(&job.partition).copied(),
                 log_start_offset: log_start_offset.unwrap_or(0),
-                producer_id_expiration_ms: self.producer_id_expiration_ms,
+                producer_id_expiration_ms: &self.producer_id_expiration_ms,
                 now_ms: self.clock.wall_ms(),
                 unflushed_segments: &progress.segments[thread],
             });

@@ -358,10 +358,26 @@ impl ProducerStateManager {
         self.map_end_offset
     }
 
+    /// There is no snapshot to begin with; none is needed where the log begins.
+    pub fn begin_without_snapshot(&mut self, log_start_offset: Offset) {
+        self.last_snapshot_offset = log_start_offset;
+    }
+
     /// Says that there is nothing more to account for up to `offset`: a replay has come to its end, or skips what
     /// lies before the log start offset.
     pub fn advance_map_end_offset(&mut self, offset: Offset) {
         self.map_end_offset = offset;
+    }
+
+    /// How many producers are known.
+    pub fn producer_id_count(&self) -> usize {
+        self.producers.len()
+    }
+
+    /// Timestamp of the last record of the producer whose transaction has been open for longest, by offset.
+    pub fn oldest_transaction_last_timestamp(&self) -> Option<i64> {
+        let oldest = self.ongoing_txns.values().next()?;
+        self.producers.get(oldest).map(|entry| entry.last_timestamp)
     }
 
     /// Whether no producer is known and no transaction is waiting.
