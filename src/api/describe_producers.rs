@@ -14,6 +14,8 @@ use crate::protocol::messages::{
     DescribeProducersRequest, DescribeProducersResponse, ProducerId as WireProducerId,
 };
 
+/// Kafka's own words for an unknown topic, the only one of these errors that it explains.
+const UNKNOWN_TOPIC: &str = "This server does not host this topic-partition.";
 /// No transaction is open.
 const NO_OFFSET: i64 = -1;
 
@@ -31,7 +33,8 @@ pub async fn handle(
                 Some(StrBytes::from_string(reason)),
             )),
             Ok(()) if !image.topics.contains_key(&**topic.name) => {
-                Some((ErrorCode::UnknownTopicOrPartition, None))
+                let message = StrBytes::from_static_str(UNKNOWN_TOPIC);
+                Some((ErrorCode::UnknownTopicOrPartition, Some(message)))
             }
             Ok(()) => None,
         };

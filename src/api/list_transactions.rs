@@ -19,6 +19,8 @@ pub async fn handle(
     for name in request.state_filters {
         match TransactionState::from_name(&name) {
             Some(state) => states.push(state),
+            // Named once, however often it was asked for.
+            None if unknown.contains(&name) => {}
             None => unknown.push(name),
         }
     }

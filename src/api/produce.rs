@@ -16,7 +16,7 @@ use crate::protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use crate::protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
-use crate::record::validate_produce_version;
+use crate::record::{RecordBatches, validate_produce_version};
 use crate::replica::{AppendEntry, AppendResult, ReplicaManager, TransactionalOperation};
 
 /// The client id of Kafka's tool for repairing internal topics: the only one that may write to them.
@@ -51,6 +51,13 @@ pub async fn serve(
     request: ProduceRequest,
 ) -> ProduceReply {
     let acks = request.acks;
+    if request.transactional_id.is_none() && has_transactional_records(&request) {
+        // A transaction that nobody could be asked about.
+        return match acks {
+            0 => ProduceReply::Close,
+            _ => ProduceReply::Respond(refuse_all(request, ErrorCode::TransactionalIdAuthorizationFailed)),
+        };
+    }
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let image = replicas.metadata().image();
     let mut topics = Vec::with_capacity(request.topic_data.len());
@@ -107,6 +114,34 @@ pub async fn serve(
     ProduceReply::Respond(response(replicas, context, topics))
 }
 
+/// As Kafka looks: at the first batch for each partition.
+fn has_transactional_records(request: &ProduceRequest) -> bool {
+    let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    let mut records = partitions.filter_map(|partition| partition.records.as_ref());
+    records.any(|records| match RecordBatches::new(records).next() {
+        Some(Ok(batch)) => batch.is_transactional(),
+        _ => false,
+    })
+}
+
+/// The same error for every partition of a request.
+fn refuse_all(request: ProduceRequest, code: ErrorCode) -> ProduceResponse {
+    let topics = request.topic_data.into_iter().map(|topic| {
+        let partitions = topic.partition_data.iter().map(|data| {
+            PartitionProduceResponse::default()
+                .with_index(data.index)
+                .with_error_code(code.code())
+                .with_base_offset(-1)
+                .with_log_append_time_ms(-1)
+                .with_log_start_offset(-1)
+        });
+        TopicProduceResponse::default()
+            .with_partition_responses(partitions.collect())
+            .with_name(topic.name)
+    });
+    ProduceResponse::default().with_responses(topics.collect())
+}
+
 fn refused(code: ErrorCode, message: &str) -> AppendError {
     AppendError::new(code, message)
 }
@@ -123,9 +158,8 @@ fn check(
         return Err(refused(ErrorCode::UnknownTopicOrPartition, message));
     }
     validate_produce_version(version, records).map_err(|invalid| AppendError {
-        code: invalid.code,
-        message: invalid.message,
         record_errors: invalid.record_errors,
+        ..AppendError::new(invalid.code, invalid.message)
     })?;
     Ok(())
 }
@@ -153,7 +187,7 @@ fn response(
                 .with_error_code(error.code.code())
                 .with_base_offset(-1)
                 .with_log_append_time_ms(-1)
-                .with_log_start_offset(-1);
+                .with_log_start_offset(error.log_start_offset);
             if version >= FIRST_VERSION_WITH_CURRENT_LEADER
                 && let Some((leader, epoch)) = leaders.hint(error.code, &partition)
             {

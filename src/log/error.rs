@@ -4,6 +4,9 @@
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId};
 
+/// What is said of a log that nobody has looked into.
+const UNKNOWN_OFFSET: Offset = -1;
+
 /// Why nothing was appended: the code for the client and what to tell it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
@@ -14,6 +17,8 @@ pub struct AppendError {
     pub message: String,
     /// Records refused one by one: index in the batch and why (KIP-467).
     pub record_errors: Vec<(i32, String)>,
+    /// Where the log begins that has refused the records; -1 if they did not come so far.
+    pub log_start_offset: Offset,
 }
 
 impl AppendError {
@@ -23,6 +28,7 @@ impl AppendError {
             code,
             message: message.into(),
             record_errors: Vec::new(),
+            log_start_offset: UNKNOWN_OFFSET,
         }
     }
 }

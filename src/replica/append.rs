@@ -63,6 +63,24 @@ pub(super) fn refused(code: ErrorCode, message: impl Into<String>) -> AppendErro
     AppendError::new(code, message)
 }
 
+/// Producers are told where the log begins that has refused their records: one whose earlier records are gone from it
+/// can go on. As in Kafka not with the errors that say nothing about the log.
+fn with_log_start_offset(mut error: AppendError, partition: &Partition) -> AppendError {
+    let is_about_the_log = !matches!(
+        error.code,
+        ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::MessageTooLarge
+            | ErrorCode::RecordListTooLarge
+            | ErrorCode::CorruptMessage
+            | ErrorCode::KafkaStorageError
+    );
+    if let (true, Ok(log)) = (is_about_the_log, partition.leader_log()) {
+        error.log_start_offset = log.log_start_offset();
+    }
+    error
+}
+
 impl ReplicaManager {
     /// Appends to the leaders of these partitions and waits as `required_acks` (0, 1, -1) demands. Results are in
     /// the order of `entries`. With -1, an error may come after the append: the records then stay in the log.
@@ -133,7 +151,7 @@ impl ReplicaManager {
         let outcome = appended.as_ref().map(|(info, ..)| info);
         self.topic_metrics
             .produced(&entry.partition.topic, bytes, outcome);
-        let (info, epoch, effects) = appended?;
+        let (info, epoch, effects) = appended.map_err(|error| with_log_start_offset(error, &partition))?;
         self.apply(&partition, effects);
         Ok((info, epoch, partition))
     }

@@ -175,8 +175,9 @@ async fn transactional_records_are_appended_only_if_their_transaction_can_be_ver
     two_producers.topic_data[0]
         .partition_data
         .extend(other.partition_data);
+    let silent = anonymous.clone().with_acks(0);
     let cases = [
-        (anonymous, ErrorCode::InvalidTxnState),
+        (anonymous, ErrorCode::TransactionalIdAuthorizationFailed),
         (no_coordinator, ErrorCode::NotEnoughReplicas),
         (two_producers, ErrorCode::InvalidProducerIdMapping),
     ];
@@ -184,6 +185,44 @@ async fn transactional_records_are_appended_only_if_their_transaction_can_be_ver
         let response = client.send(&request, 11).await.unwrap();
         assert_eq!(error(&response), expected);
         assert_eq!(cluster.brokers[&1].log(0).log_end_offset(), 0);
+    }
+    assert!(
+        client.send(&silent, 11).await.is_err(),
+        "the connection is closed"
+    );
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_producer_is_told_where_the_log_begins() {
+    let cluster = TestCluster::start(1).await;
+    cluster.create_partition(0, 1).await;
+    let client = cluster.brokers[&1].client();
+    for _ in 0..3 {
+        cluster.produce_ok(1, 0, 1, &["a"]).await;
+    }
+    let log = cluster.brokers[&1].log(0);
+    log.maybe_increment_log_start_offset(2).unwrap();
+    let batch_of = |epoch, sequence| {
+        let mut batch = BatchBuilder::new(0).producer(7, epoch, sequence);
+        batch.append(1_000, None, Some(b"v"), &[]);
+        batch.build()
+    };
+    let mut corrupt = batch_of(1, 0).to_vec();
+    *corrupt.last_mut().unwrap() ^= 1;
+    let cases = [
+        (batch_of(1, 0), ErrorCode::None, 2),
+        (batch_of(1, 5), ErrorCode::OutOfOrderSequenceNumber, 2),
+        (batch_of(0, 1), ErrorCode::InvalidProducerEpoch, 2),
+        (corrupt.into(), ErrorCode::CorruptMessage, -1),
+    ];
+    for (records, code, log_start_offset) in cases {
+        let response = client.send(&produce_request(0, 1, records), 11).await.unwrap();
+        let refused = &response.responses[0].partition_responses[0];
+        assert_eq!(
+            (error(&response), refused.log_start_offset),
+            (code, log_start_offset)
+        );
     }
     cluster.shutdown().await;
 }

@@ -81,9 +81,8 @@ impl UnifiedLog {
             origin,
         };
         let mut batch = validate_append(&records, &context).map_err(|e| AppendError {
-            code: e.code,
-            message: e.message,
             record_errors: e.record_errors,
+            ..AppendError::new(e.code, e.message)
         })?;
         let size = batch.header.size_in_bytes();
         if size as i64 > i64::from(config.segment_bytes) {
