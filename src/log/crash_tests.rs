@@ -493,6 +493,7 @@ proptest! {
                 clean: matches!(step, Step::Close),
                 recovery_point: is_checkpointed.then(|| test.log.recovery_point()),
                 log_start_offset: start,
+                ..CLEAN
             };
             if matches!(step, Step::Close | Step::Flush) {
                 let end = test.log.log_end_offset();

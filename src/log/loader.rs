@@ -46,6 +46,8 @@ pub struct LoadParameters<'a> {
     pub had_clean_shutdown: bool,
     /// From `recovery-point-offset-checkpoint`, if that has one.
     pub recovery_point: Option<Offset>,
+    /// From `cleaner-offset-checkpoint`, if that has one: the log was compacted up to here once.
+    pub cleaned_to: Option<Offset>,
     /// From `log-start-offset-checkpoint`, else 0.
     pub log_start_offset: Offset,
     /// `producer.id.expiration.ms`.
@@ -60,6 +62,8 @@ struct Loader<'a> {
     parameters: &'a LoadParameters<'a>,
     segments: Segments,
     epochs: LeaderEpochCache,
+    /// Recovery has brought everything below to disk.
+    flushed_to: Offset,
 }
 
 /// Why loading stopped.
@@ -96,6 +100,7 @@ fn load_once(parameters: &LoadParameters<'_>) -> Result<LoadedLog, Interruption>
         parameters,
         segments: Segments::default(),
         epochs: LeaderEpochCache::load(fs, dir)?,
+        flushed_to: 0,
     };
     loader.open_segments(&names)?;
     loader.check_indexes(&names)?;
@@ -227,7 +232,8 @@ impl Loader<'_> {
             let missing = [INDEX_SUFFIX, TIME_INDEX_SUFFIX]
                 .into_iter()
                 .find(|s| !is_there(s));
-            // The roll that made the first unflushed segment may not have brought to disk what it cut off here.
+            // The roll of a Kafka broker that made the first unflushed segment may not have brought to disk what it cut
+            // off here.
             let next = self.segments.higher(base_offset).map(|s| s.base_offset());
             let sanity = match next.is_some() && next == unflushed_from {
                 true => segment
@@ -244,6 +250,8 @@ impl Loader<'_> {
             let dir = self.parameters.dir.display();
             tracing::warn!(%dir, base_offset, %problem, "rebuilding the indexes of a segment");
             self.recover_and_cut(segment)?;
+            // No later recovery reads it again.
+            segment.sync(self.parameters.fs)?;
         }
         Ok(())
     }
@@ -288,10 +296,17 @@ impl Loader<'_> {
     /// [`Self::recover`], and cuts what is not valid.
     fn recover_and_cut(&self, segment: &Arc<LogSegment>) -> Result<(), Interruption> {
         let valid = self.recover(segment)?;
-        match valid < segment.size() {
-            true => Ok(segment.truncate_records(valid)?),
-            false => Ok(()),
+        self.cut(segment, valid).map_err(Interruption::Failed)
+    }
+
+    /// Cuts a segment behind its last valid byte, for good: after a loss of power what was cut might be back, behind
+    /// what has been written since.
+    fn cut(&self, segment: &LogSegment, valid: u64) -> io::Result<()> {
+        if valid < segment.size() {
+            segment.truncate_records(valid)?;
+            segment.records().sync()?;
         }
+        Ok(())
     }
 
     /// Step 3.
@@ -304,8 +319,15 @@ impl Loader<'_> {
             let valid = self.recover(segment)?;
             left.fetch_sub(1, Ordering::Relaxed);
             let later = &unflushed[i + 1..];
-            if valid == segment.size() && !self.is_hole_between(segment, later.first())? {
-                continue;
+            if valid == segment.size() {
+                let Some(next) = later.first() else { break };
+                if segment.read_next_offset()? == next.base_offset() {
+                    continue;
+                }
+                if self.may_be_gap_before(next.base_offset()) {
+                    self.flushed_to = next.base_offset();
+                    continue;
+                }
             }
             left.store(0, Ordering::Relaxed);
             tracing::warn!(
@@ -324,26 +346,37 @@ impl Loader<'_> {
             if !later.is_empty() {
                 self.parameters.fs.sync_dir(self.parameters.dir)?;
             }
-            if valid < segment.size() {
-                segment.truncate_records(valid)?;
-            }
+            self.cut(segment, valid)?;
             break;
+        }
+        // Whatever becomes of this log, what has once been taken for a gap is not to be taken for a hole later on.
+        let before_gap = |segment: &&Arc<LogSegment>| segment.base_offset() < self.flushed_to;
+        for segment in unflushed.iter().filter(before_gap) {
+            segment.sync(self.parameters.fs)?;
+        }
+        if self.flushed_to > 0 {
+            self.parameters.fs.sync_dir(self.parameters.dir)?;
         }
         Ok(())
     }
 
-    /// Whether the records between a recovered segment and the next one are missing. A loss of power may have taken
-    /// the end of one file, down to a batch's beginning, and left the file that was written after it. Kafka takes
-    /// that for a log; a replica with a hole could be elected. Cleaners, of course, make holes; and if nobody knows what
-    /// was flushed, this may be a segment of one, of a log that was compacted once.
-    fn is_hole_between(&self, segment: &LogSegment, next: Option<&Arc<LogSegment>>) -> io::Result<bool> {
-        let is_known = self.parameters.recovery_point.is_some();
-        match next {
-            Some(next) if is_known && !self.parameters.config.cleanup_policy.compact => {
-                Ok(segment.read_next_offset()? < next.base_offset())
-            }
-            _ => Ok(false),
-        }
+    /// Whether offsets that are missing between a recovered segment and the next, which begins at `next`, may have been
+    /// removed rather than lost. A loss of power may have taken the end of one file, down to a batch's beginning, and
+    /// left the file that was written after it. Kafka takes that for a log; a replica with such a hole could be elected.
+    ///
+    /// A gap between segments is the cleaner's work: rolling leaves none
+    /// ([`UnifiedLog`](super::UnifiedLog), "roll"). If nobody knows what was flushed, it may be
+    /// of any age. Kafka's followers roll at the first offset they are sent, which leaves a gap where their leader's
+    /// cleaner has been; what lies behind one of the moments before Kafka crashed is cut here and fetched again.
+    fn may_be_gap_before(&self, next: Offset) -> bool {
+        let LoadParameters {
+            config,
+            recovery_point,
+            cleaned_to,
+            ..
+        } = *self.parameters;
+        let was_cleaned = cleaned_to.is_some_and(|cleaned_to| next <= cleaned_to);
+        config.cleanup_policy.compact || was_cleaned || recovery_point.is_none()
     }
 
     fn delete_segment(&self, segment: &LogSegment) -> io::Result<()> {
@@ -399,6 +432,7 @@ impl Loader<'_> {
             log_start_offset,
             producer_id_expiration_ms,
             now_ms,
+            cleaned_to: _,
             unflushed_segments: _,
         } = *self.parameters;
         if self.segments.is_empty() {
@@ -406,10 +440,10 @@ impl Loader<'_> {
             self.segments.insert(Arc::new(segment));
         }
         let end = end_if_any.unwrap_or(log_start_offset);
-        // After a crash nothing is known to be on disk that was not before: reading it back proves nothing.
+        // After a crash little is known to be on disk that was not before: reading it back proves nothing.
         let recovery_point = match (had_clean_shutdown, end_if_any) {
             (true, Some(end)) => end,
-            _ => recovery_point.map_or(0, |known| known.min(end)),
+            _ => recovery_point.unwrap_or(0).max(self.flushed_to).min(end),
         };
         let first = self.segments.first().map_or(0, |s| s.base_offset());
         let start = log_start_offset.max(first);

@@ -209,6 +209,7 @@ impl LogManager {
             config: &config,
             had_clean_shutdown: true,
             recovery_point: None,
+            cleaned_to: None,
             log_start_offset: 0,
             producer_id_expiration_ms: &self.producer_id_expiration_ms,
             now_ms: self.clock.wall_ms(),

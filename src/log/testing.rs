@@ -39,6 +39,8 @@ pub struct Opening {
     pub clean: bool,
     /// As checkpointed, if it is.
     pub recovery_point: Option<Offset>,
+    /// From the cleaner's checkpoint.
+    pub cleaned_to: Option<Offset>,
     pub log_start_offset: Offset,
 }
 
@@ -46,6 +48,7 @@ pub struct Opening {
 pub const UNCLEAN: Opening = Opening {
     clean: false,
     recovery_point: Some(0),
+    cleaned_to: None,
     log_start_offset: 0,
 };
 
@@ -53,6 +56,7 @@ pub const UNCLEAN: Opening = Opening {
 pub const CLEAN: Opening = Opening {
     clean: true,
     recovery_point: Some(0),
+    cleaned_to: None,
     log_start_offset: 0,
 };
 
@@ -90,6 +94,7 @@ impl TestLog {
             config: &config,
             had_clean_shutdown: opening.clean,
             recovery_point: opening.recovery_point,
+            cleaned_to: opening.cleaned_to,
             log_start_offset: opening.log_start_offset,
             producer_id_expiration_ms: &Arc::new(AtomicI64::new(i64::MAX)),
             now_ms: NOW_MS,

@@ -28,20 +28,24 @@ impl CleanerCheckpoint {
         }
     }
 
-    /// Reads the file and forgets the partitions that are not `there`: offsets of partitions that are gone would
-    /// be believed if one of that name were created again. Makes the file if it is not there yet.
-    pub fn load(&self, there: impl Fn(&TopicPartition) -> bool) -> io::Result<()> {
+    /// Reads the file. Makes it if it is not there yet.
+    pub fn load(&self) -> io::Result<()> {
         self.file.create_if_missing()?;
-        let mut found = match self.file.read() {
+        let found = match self.file.read() {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 tracing::warn!(%error, "the cleaner's checkpoint is of no use, everything will be cleaned again");
                 HashMap::new()
             }
             result => result?,
         };
-        found.retain(|partition, _| there(partition));
         *self.offsets.lock() = found;
         Ok(())
+    }
+
+    /// Forgets the partitions that are not `there`: offsets of partitions that are gone would be believed if one of
+    /// that name were created again.
+    pub fn retain(&self, there: impl Fn(&TopicPartition) -> bool) {
+        self.offsets.lock().retain(|partition, _| there(partition));
     }
 
     /// The first dirty offset of a partition.
@@ -95,7 +99,8 @@ mod tests {
         let open = || {
             let file = OffsetCheckpoint::new(&Fs::default(), dir.path(), CLEANER_OFFSET_FILE);
             let checkpoint = CleanerCheckpoint::new(file);
-            checkpoint.load(|partition| &*partition.topic != "gone").unwrap();
+            checkpoint.load().unwrap();
+            checkpoint.retain(|partition| &*partition.topic != "gone");
             checkpoint
         };
         let (a, b) = (TopicPartition::new("a", 0), TopicPartition::new("b", 0));

@@ -90,7 +90,7 @@ impl Cleaning {
         let dir = Arc::clone(test.log.log_dir());
         let file = OffsetCheckpoint::new(dir.fs(), dir.path(), CLEANER_OFFSET_FILE);
         let checkpoint = Arc::new(CleanerCheckpoint::new(file));
-        checkpoint.load(|_| true).unwrap();
+        checkpoint.load().unwrap();
         let metrics = Registry::default();
         Self {
             manager: CleanerManager::new(

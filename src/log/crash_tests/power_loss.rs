@@ -4,7 +4,8 @@
 //! must have been written there once.
 //!
 //! A script runs once, on a [`Disk`] that only watches. At each call it draws some of the states in which the power
-//! could leave the files; each is written to a directory of its own and recovered there.
+//! could leave the files; each is written to a directory of its own and recovered there. From some of them a second
+//! life begins on such a disk, whose recovery and whose first appends the power ends again, and a third and a fourth.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -24,6 +25,10 @@ use crate::log::unified_log::UnifiedLog;
 const PAGE: usize = 96;
 /// How many states are drawn at each call.
 const DRAWS: usize = 4;
+/// Of so many states one is lived on from.
+const SURVIVOR: usize = 150;
+/// How many more times.
+const LIVES: LeaderEpoch = 3;
 
 /// Inodes by name.
 type Listing = BTreeMap<String, u64>;
@@ -67,20 +72,39 @@ impl Inode {
     }
 }
 
-/// Files as the power has left them, and what is known of that moment.
-struct Wreck {
-    files: BTreeMap<String, Vec<u8>>,
+/// Files by name.
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Files as a call would have left them.
+struct Draw {
+    files: Files,
     recovery_point: Offset,
     call: String,
 }
+
+/// Files as the power has left them, and what is known of that moment.
+#[derive(Clone)]
+struct Wreck {
+    files: Files,
+    opening: Opening,
+    /// What was flushed and is not to be dropped.
+    promised: Content,
+    /// Of what lies below epochs need not be known.
+    epochs_from: Offset,
+    case: String,
+}
+
+/// What was ever written at each offset.
+type Written = BTreeMap<Offset, BTreeSet<i64>>;
 
 #[derive(Default)]
 struct Watched {
     inodes: HashMap<u64, Inode>,
     /// The directory as of its last fsync and after each change since.
     listings: Vec<Listing>,
+    /// Not yet while it is being recovered.
     log: Option<Arc<UnifiedLog>>,
-    wrecks: Vec<Wreck>,
+    draws: Vec<Draw>,
     calls: u64,
 }
 
@@ -102,7 +126,7 @@ impl Watched {
         }
     }
 
-    fn draw(&self, random: &mut StdRng, recovery_point: Offset, call: &str) -> Wreck {
+    fn draw(&self, random: &mut StdRng, recovery_point: Offset, call: &str) -> Draw {
         let last = self.listings.len() - 1;
         let listing = match random.random_range(0..3) {
             0 => 0,
@@ -113,7 +137,7 @@ impl Watched {
             .iter()
             .map(|(name, inode)| (name.clone(), self.inodes[inode].draw(random)))
             .collect();
-        Wreck {
+        Draw {
             files,
             recovery_point,
             call: format!("{call}, listing {listing} of {last}"),
@@ -124,7 +148,37 @@ impl Watched {
 /// Watches what is done to a log's directory.
 struct Disk {
     dir: PathBuf,
+    /// How many states are drawn at each call.
+    draws: usize,
     watched: Mutex<Watched>,
+}
+
+impl Disk {
+    /// With these files, all of them fsynced, in the directory.
+    fn with(files: &Files, dir: PathBuf, draws: usize) -> Arc<Self> {
+        write_files(files, &dir);
+        let mut watched = Watched::default();
+        watched.look(&dir);
+        for inode in watched.inodes.values_mut() {
+            inode.synced = inode.present();
+        }
+        Arc::new(Self {
+            dir,
+            draws,
+            watched: Mutex::new(watched),
+        })
+    }
+
+    fn take_draws(&self) -> Vec<Draw> {
+        std::mem::take(&mut self.watched.lock().draws)
+    }
+}
+
+fn write_files(files: &Files, dir: &Path) {
+    std::fs::create_dir(dir).unwrap();
+    for (name, bytes) in files {
+        std::fs::write(dir.join(name), bytes).unwrap();
+    }
 }
 
 impl Faults for Disk {
@@ -136,15 +190,13 @@ impl Faults for Disk {
         let watched = &mut *watched;
         watched.look(&self.dir);
         watched.calls += 1;
-        if let Some(log) = &watched.log {
-            let recovery_point = log.recovery_point();
-            for draw in 0..DRAWS {
-                let seed = watched.calls * DRAWS as u64 + draw as u64;
-                let name = path.file_name().unwrap_or_default().display();
-                let call = format!("seed {seed} at {call:?} {name}");
-                let wreck = watched.draw(&mut StdRng::seed_from_u64(seed), recovery_point, &call);
-                watched.wrecks.push(wreck);
-            }
+        let recovery_point = watched.log.as_ref().map_or(0, |log| log.recovery_point());
+        for draw in 0..self.draws {
+            let seed = watched.calls * DRAWS as u64 + draw as u64;
+            let name = path.file_name().unwrap_or_default().display();
+            let call = format!("seed {seed} at {call:?} {name}");
+            let draw = watched.draw(&mut StdRng::seed_from_u64(seed), recovery_point, &call);
+            watched.draws.push(draw);
         }
         if call == Call::Sync && path == self.dir {
             watched.listings.drain(..watched.listings.len() - 1);
@@ -158,72 +210,133 @@ impl Faults for Disk {
     }
 }
 
-/// Runs a script, recovers what the power would leave at each call of it; how many states that were.
-fn fail_everywhere(config: &LogConfig, script: &[Step]) -> usize {
+/// What a log holds, the epochs of which are known from `epochs_from` on.
+fn state(test: &TestLog, epochs_from: Offset) -> State {
+    let start = test.log.log_start_offset();
+    State {
+        start,
+        content: content(test, start.max(epochs_from)),
+    }
+}
+
+/// Recovers a log and runs a script on it; what the power would leave at each call of that.
+fn live(
+    config: &LogConfig,
+    from: &Wreck,
+    script: &[Step],
+    draws: usize,
+    (written, clock): (&mut Written, &mut i64),
+) -> Vec<Wreck> {
     let root = testing::root();
-    let disk = Arc::new(Disk {
-        dir: root.path().join("t-0"),
-        watched: Mutex::default(),
-    });
+    let disk = Disk::with(&from.files, root.path().join("t-0"), draws);
     let fs = Fs::with_faults(Arc::clone(&disk) as Arc<dyn Faults>);
-    let test = TestLog::open(root, config.clone(), CLEAN, fs).unwrap();
-    test.log.assign_epoch_start_offset(0, 0).unwrap();
+    let test = TestLog::open(root, config.clone(), from.opening, fs)
+        .unwrap_or_else(|error| panic!("{}: {error}", from.case));
+    let mut wrecks = Vec::new();
+    for draw in disk.take_draws() {
+        wrecks.push(Wreck {
+            files: draw.files,
+            case: format!("{}; {} of its recovery", from.case, draw.call),
+            ..from.clone()
+        });
+    }
     disk.watched.lock().log = Some(Arc::clone(&test.log));
-    let mut clock = NOW_MS;
-    let mut before = State::of(&test);
-    // What was ever written at each offset.
-    let mut written: BTreeMap<Offset, BTreeSet<i64>> = BTreeMap::new();
-    let mut wrecks = 0;
+    let mut before = state(&test, from.epochs_from);
     for step in single(script) {
         let recovery_point = test.log.recovery_point();
-        take(&test, step, &mut clock).unwrap();
+        take(&test, step, clock).unwrap();
         let after = match step {
             Step::Close => before.clone(),
-            _ => State::of(&test),
+            _ => state(&test, from.epochs_from),
         };
         for (offset, timestamp) in &after.content {
             written.entry(*offset).or_default().insert(*timestamp);
         }
-        let left = std::mem::take(&mut disk.watched.lock().wrecks);
-        for (i, wreck) in left.into_iter().enumerate() {
-            wrecks += 1;
+        let start = before.start.max(after.start);
+        for draw in disk.take_draws() {
             // The checkpoint may be as new as the recovery point, older, or as old as the log.
-            let checkpointed = [wreck.recovery_point, recovery_point, 0][i % 3];
-            let case = format!("{}, in {step:?}, recovery point {checkpointed}", wreck.call);
-            check_wreck(config, &wreck, checkpointed, [&before, &after], &written, &case);
+            let checkpointed = [draw.recovery_point, recovery_point, 0][wrecks.len() % 3];
+            let is_promised = |(offset, timestamp): (&Offset, &i64)| {
+                let is_flushed = *offset < draw.recovery_point || from.promised.contains_key(offset);
+                is_flushed && after.content.get(offset) == Some(timestamp)
+            };
+            let kept = before.content.range(start..);
+            let promised = kept.filter(|record| is_promised(*record));
+            wrecks.push(Wreck {
+                promised: promised
+                    .map(|(offset, timestamp)| (*offset, *timestamp))
+                    .collect(),
+                opening: Opening {
+                    recovery_point: Some(checkpointed),
+                    ..UNCLEAN
+                },
+                epochs_from: start.max(from.epochs_from),
+                case: format!(
+                    "{}; {}, in {step:?}, recovery point {checkpointed}",
+                    from.case, draw.call
+                ),
+                files: draw.files,
+            });
         }
         before = after;
     }
+    // It knows the disk, which is not to know it for ever.
+    disk.watched.lock().log = None;
     wrecks
 }
 
-fn check_wreck(
-    config: &LogConfig,
-    wreck: &Wreck,
-    checkpointed: Offset,
-    [before, after]: [&State; 2],
-    written: &BTreeMap<Offset, BTreeSet<i64>>,
-    case: &str,
-) {
-    let root = testing::root();
-    let dir = root.path().join("t-0");
-    std::fs::create_dir(&dir).unwrap();
-    for (name, bytes) in &wreck.files {
-        std::fs::write(dir.join(name), bytes).unwrap();
-    }
-    let opening = Opening {
-        recovery_point: Some(checkpointed),
-        ..UNCLEAN
+/// Runs a script, recovers what the power would leave at each call of it; how many states that were. From some of
+/// them on the log lives on, only to lose its power again, while it recovers or soon after.
+fn fail_everywhere(config: &LogConfig, script: &[Step]) -> usize {
+    let nothing = Wreck {
+        files: Files::new(),
+        opening: UNCLEAN,
+        promised: Content::new(),
+        epochs_from: 0,
+        case: String::new(),
     };
-    let test = TestLog::open(root, config.clone(), opening, Fs::default())
+    let (mut written, mut clock) = (Written::new(), NOW_MS);
+    let wrecks = live(config, &nothing, script, DRAWS, (&mut written, &mut clock));
+    let mut count = wrecks.len();
+    for (i, wreck) in wrecks.into_iter().enumerate() {
+        check_wreck(config, &wreck, &written);
+        if i % SURVIVOR == 0 {
+            count += fail_again(config, wreck, i as u64, (written.clone(), clock));
+        }
+    }
+    count
+}
+
+fn fail_again(config: &LogConfig, mut wreck: Wreck, seed: u64, past: (Written, i64)) -> usize {
+    use Step::*;
+    let (mut written, mut clock) = past;
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut count = 0;
+    for epoch in 10..10 + LIVES {
+        let script = [Follow(epoch, 2), Lead(epoch, 1), Flush, Follow(epoch, 1)];
+        let mut wrecks = live(config, &wreck, &script, 1, (&mut written, &mut clock));
+        wrecks
+            .iter()
+            .for_each(|wreck| check_wreck(config, wreck, &written));
+        count += wrecks.len();
+        wreck = wrecks.swap_remove(random.random_range(0..wrecks.len()));
+    }
+    count
+}
+
+fn check_wreck(config: &LogConfig, wreck: &Wreck, written: &Written) {
+    let case = &wreck.case;
+    let root = testing::root();
+    write_files(&wreck.files, &root.path().join("t-0"));
+    let test = TestLog::open(root, config.clone(), wreck.opening, Fs::default())
         .unwrap_or_else(|error| panic!("{case}: {error}"));
-    let start = before.start.max(after.start);
-    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| content(&test, start)))
+    let read = || content(&test, wreck.epochs_from);
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
         .unwrap_or_else(|_| panic!("{case}: unreadable"));
-    for (offset, timestamp) in before.content.range(start..wreck.recovery_point.max(start)) {
-        let is_lost = after.content.get(offset) == Some(timestamp) && found.get(offset) != Some(timestamp);
-        assert!(
-            !is_lost,
+    for (offset, timestamp) in &wreck.promised {
+        assert_eq!(
+            found.get(offset),
+            Some(timestamp),
             "{case}: lost offset {offset}, which was flushed; {found:?}"
         );
     }

@@ -9,6 +9,8 @@ use crate::log::FetchIsolation;
 use crate::log::names::segment_file;
 use crate::log::testing::{CLEAN, NOW_MS, Opening, TestLog, UNCLEAN, batch, copy_dir, leader_batch};
 
+mod gaps;
+
 fn config() -> LogConfig {
     LogConfig {
         segment_bytes: 1000,
@@ -330,55 +332,6 @@ fn a_corrupt_middle_leaves_no_hole_whenever_the_recovery_dies() {
             assert!(calls > 10);
             break;
         }
-    }
-}
-
-#[test]
-fn a_segment_that_lost_whole_batches_leaves_no_hole_unless_a_cleaner_may_have_made_it() {
-    let test = ten_batches();
-    let second = segment_file(Path::new(""), 3, ".log");
-    for kept in 0..3 {
-        let lose = |dir: &Path| overwrite(&dir.join(&second), |bytes| bytes.truncate(bytes.len() * kept / 3));
-        let recovered = open_after(&test, UNCLEAN, lose);
-        let end = 3 + kept as Offset;
-        assert_eq!(
-            offsets(&recovered),
-            (0..end).collect::<Vec<_>>(),
-            "{kept} batches"
-        );
-        assert_eq!(recovered.log.log_end_offset(), end);
-        recovered.append(batch(1, NOW_MS, 10), 7);
-        assert_eq!(recovered.log.log_end_offset(), end + 1);
-
-        let root = crate::log::testing::root();
-        copy_dir(test.root.path(), root.path());
-        lose(&root.path().join("t-0"));
-        let compacted = TestLog::open(root, compacted(), UNCLEAN, Default::default()).unwrap();
-        let expected: Vec<_> = (0..end).chain(6..10).collect();
-        assert_eq!(offsets(&compacted), expected, "{kept} batches");
-    }
-}
-
-#[test]
-fn a_hole_may_be_a_cleaners_if_nobody_knows_what_was_flushed() {
-    let test = ten_batches();
-    let with_hole = [0, 1, 2, 3, 4, 6, 7, 8, 9];
-    for (recovery_point, expected) in [
-        (Some(0), &with_hole[..5]),
-        (Some(5), &with_hole[..5]),
-        (Some(6), &with_hole),
-        (None, &with_hole),
-    ] {
-        let opening = Opening {
-            recovery_point,
-            ..UNCLEAN
-        };
-        let recovered = open_after(&test, opening, |dir| {
-            overwrite(&segment_file(dir, 3, ".log"), |bytes| {
-                bytes.truncate(bytes.len() / 3 * 2);
-            });
-        });
-        assert_eq!(offsets(&recovered), expected, "{recovery_point:?}");
     }
 }
 

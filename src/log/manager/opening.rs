@@ -248,9 +248,7 @@ impl LogManager {
             self.remove_later(&managed.dir, path, self.file_delete_delay_ms);
         }
         let is_there = |partition: &TopicPartition| self.logs.current.read().contains_key(partition);
-        if !managed.dir.is_offline() {
-            drop(managed.dir.check(managed.cleaner_checkpoint.load(is_there)));
-        }
+        managed.cleaner_checkpoint.retain(is_there);
         // Offsets of partitions that are gone would be believed if one of that name were created again.
         if managed.checkpoint_recovery_points() {
             managed.checkpoint_log_start_offsets();
@@ -270,6 +268,7 @@ impl LogManager {
         let had_clean_shutdown = dir.check(clean_shutdown::take(dir.fs(), dir.path()))?;
         let recovery_points = read_or_nothing(&managed.recovery_points, dir)?;
         let log_start_offsets = read_or_nothing(&managed.log_start_offsets, dir)?;
+        dir.check(managed.cleaner_checkpoint.load())?;
         // Without these a replica might drop what is committed: a torn file is no empty one.
         *managed.high_watermarks.lock() = dir.check(managed.high_watermark_file.read())?;
         let (jobs, deleted) = Self::list_partitions(dir)?;
@@ -290,6 +289,7 @@ impl LogManager {
                 config: &config,
                 had_clean_shutdown,
                 recovery_point: recovery_points.get(&job.partition).copied(),
+                cleaned_to: managed.cleaner_checkpoint.get(&job.partition),
                 log_start_offset: log_start_offset.unwrap_or(0),
                 producer_id_expiration_ms: &self.producer_id_expiration_ms,
                 now_ms: self.clock.wall_ms(),

@@ -131,7 +131,7 @@ impl UnifiedLog {
             max_timestamp: info.max_timestamp,
             offset_of_max_timestamp: info.last_offset,
         };
-        let segment = self.maybe_roll(writer, first_offset, &append, now_ms)?;
+        let segment = self.maybe_roll(writer, &append, now_ms)?;
         let producer_batch = ProducerBatch::read(&header, &batch.records)
             .map_err(|e| AppendError::new(e.code(), e.to_string()))?;
         let decision = writer
@@ -237,7 +237,7 @@ impl UnifiedLog {
             max_timestamp: records.max_timestamp,
             offset_of_max_timestamp: records.offset_of_max_timestamp,
         };
-        let segment = self.maybe_roll(writer, records.first_offset, &append, now_ms)?;
+        let segment = self.maybe_roll(writer, &append, now_ms)?;
         let batches = RecordBatches::new(records.bytes).map_while(Result::ok);
         let batches = batches.filter_map(|batch| ProducerBatch::read(&batch, batch.records()).ok());
         self.write(writer, &segment, &append, batches)

@@ -10,7 +10,7 @@ use super::{UnifiedLog, Writer};
 use crate::common::ids::Offset;
 use crate::config::LogConfig;
 use crate::log::error::LogError;
-use crate::log::segment::{LogSegment, RollParameters, SegmentAppend};
+use crate::log::segment::{LogSegment, OFFSET_SPAN_MAX, RollParameters, SegmentAppend};
 
 /// This segment's share of `segment.jitter.ms`.
 pub(super) fn random_jitter(config: &LogConfig) -> i64 {
@@ -35,7 +35,6 @@ impl UnifiedLog {
     pub(super) fn maybe_roll(
         &self,
         writer: &mut Writer,
-        first_offset: Offset,
         append: &SegmentAppend<'_>,
         now_ms: i64,
     ) -> Result<Arc<LogSegment>, LogError> {
@@ -51,7 +50,7 @@ impl UnifiedLog {
         };
         match self.context.dir.check(active.should_roll(&roll))? {
             false => Ok(active),
-            true => self.roll_locked(writer, first_offset),
+            true => self.roll_locked(writer, append.last_offset - OFFSET_SPAN_MAX),
         }
     }
 
@@ -73,17 +72,21 @@ impl UnifiedLog {
         self.roll_locked(&mut writer, 0).map(drop)
     }
 
-    /// Begins a new segment at `first_offset` or the end of the log, whichever is greater. The old one goes to
-    /// disk in the background, with the snapshot of the producers that belongs to the new one; only then does
-    /// the recovery point move (trap 50).
+    /// Begins a new segment where the records of the active one end. The old one goes to disk in the background, with
+    /// the snapshot of the producers that belongs to the new one; only then does the recovery point move (trap 50).
+    ///
+    /// A follower may be about to append what begins later, as its leader's log was cleaned. Kafka rolls at the first
+    /// offset it will append; here the gap comes to lie within the new segment, so that after a crash offsets that are
+    /// missing between two segments are known to be lost. Only a gap that indexes cannot span, to which `at_least` is
+    /// the near end, is left between the segments.
     pub(super) fn roll_locked(
         &self,
         writer: &mut Writer,
-        first_offset: Offset,
+        at_least: Offset,
     ) -> Result<Arc<LogSegment>, LogError> {
         let active = self.active_segment();
         let end = self.log_end_offset();
-        let base_offset = first_offset.max(end);
+        let base_offset = self.end_of_records(&active, end)?.max(at_least);
         if active.size() == 0 && active.base_offset() == base_offset {
             return Ok(active);
         }
@@ -95,6 +98,10 @@ impl UnifiedLog {
         let config = self.config.load();
         let now_ms = self.context.clock.wall_ms();
         dir.check(active.on_become_inactive())?;
+        if base_offset <= self.recovery_point() {
+            // All its records are on disk: no recovery would look at what was done to its indexes since.
+            dir.check(active.sync(dir.fs()))?;
+        }
         writer.producers.state.advance_map_end_offset(base_offset);
         let snapshot = dir.check(writer.producers.take_snapshot())?;
         let created = LogSegment::create(dir.fs(), &writer.path, base_offset, &config, now_ms);
@@ -112,18 +119,22 @@ impl UnifiedLog {
         let me = self.me.clone();
         self.context.scheduler.schedule(0, move || {
             if let Some(log) = me.upgrade() {
-                log.flush_after_roll(&active, base_offset, snapshot.as_deref());
+                log.flush_after_roll(base_offset, snapshot.as_deref());
             }
         });
         Ok(segment)
     }
 
-    fn flush_after_roll(
-        &self,
-        rolled: &Arc<LogSegment>,
-        base_offset: Offset,
-        snapshot: Option<&std::path::Path>,
-    ) {
+    /// Where the records of the active segment end: below the end of the log if that was cut to an offset in a gap.
+    fn end_of_records(&self, active: &LogSegment, end: Offset) -> Result<Offset, LogError> {
+        match active.read_next_offset() {
+            // Whoever reads the records will see.
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(end),
+            next => self.context.dir.check(next),
+        }
+    }
+
+    fn flush_after_roll(&self, base_offset: Offset, snapshot: Option<&std::path::Path>) {
         if let Some(path) = snapshot {
             let fs = self.context.dir.fs();
             let synced = fs.open_existing(path).and_then(|file| fs.sync(&file, path));
@@ -134,10 +145,6 @@ impl UnifiedLog {
             }
         }
         // An error has been logged, and has taken the dir offline, where it arose.
-        if base_offset <= self.recovery_point() {
-            // All records were on disk before the roll has cut the indexes: nothing else would bring the cut there.
-            drop(self.sync_segment(rolled));
-        }
         drop(self.flush_to(base_offset));
     }
 
