@@ -44,7 +44,12 @@ pub async fn handle(
     let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
     for key in request.coordinator_keys {
         let found = find(api, context, key_type, &key).await;
-        coordinators.push(coordinator(key, found));
+        let coordinator = coordinator(key, found);
+        // Only a request that makes no sense at all is told so in words.
+        coordinators.push(match key_type {
+            GROUP | TRANSACTION | SHARE => coordinator,
+            _ => coordinator.with_error_message(Some(message(ErrorCode::InvalidRequest).into())),
+        });
     }
     FindCoordinatorResponse::default().with_coordinators(coordinators)
 }

@@ -42,6 +42,7 @@ pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
+mod partition_codes;
 mod planned;
 pub mod produce;
 #[cfg(test)]

@@ -3,8 +3,7 @@
 //!
 //! Version 0 is that of consumers which kept their offsets in ZooKeeper, and there it puts them (trap 70).
 
-use std::collections::HashMap;
-
+use super::partition_codes::{PartitionCodes, last_of_each};
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
@@ -15,7 +14,7 @@ use crate::protocol::messages::offset_commit_request::OffsetCommitRequestPartiti
 use crate::protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
-use crate::protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use crate::protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, TopicName};
 use crate::zk::recursive::create_recursive;
 use crate::zk::znode::consumer_offset;
 use crate::zk::{ZkError, ZkStore, paths};
@@ -32,45 +31,38 @@ pub async fn handle(
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
     let image = api.metadata.image();
+    let mut codes = PartitionCodes::default();
     let mut existing = Vec::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
-            if image.partition(&topic.name, partition.partition_index).is_some() {
-                let key = TopicPartition::new(&**topic.name, partition.partition_index);
-                existing.push((key, partition));
+            let key = TopicPartition::new(&**topic.name, partition.partition_index);
+            match image.partition(&topic.name, partition.partition_index) {
+                Some(_) => existing.push((key, partition)),
+                None => codes.push(key, ErrorCode::UnknownTopicOrPartition),
             }
         }
     }
-    let codes = if existing.is_empty() {
-        HashMap::new()
+    let committed = if existing.is_empty() {
+        Vec::new()
     } else if context.api_version == 0 {
         commit_to_zookeeper(&*api.zk, api.config.offset_metadata_max_bytes, &request, existing).await
     } else {
-        commit_to_group(api, &request, existing).await
+        commit_to_group(api, &request, last_of_each(existing)).await
     };
-    response(request, &codes)
+    codes.extend(committed);
+    response(codes)
 }
 
-/// Partitions without a code are those that do not exist.
-fn response(
-    request: OffsetCommitRequest,
-    codes: &HashMap<TopicPartition, ErrorCode>,
-) -> OffsetCommitResponse {
-    let topics = request.topics.into_iter().map(|topic| {
-        let partition = |index: i32| {
-            let code = codes.get(&TopicPartition::new(&**topic.name, index));
-            OffsetCommitResponsePartition::default()
-                .with_partition_index(index)
-                .with_error_code(code.unwrap_or(&ErrorCode::UnknownTopicOrPartition).code())
-        };
-        let partitions = topic
-            .partitions
-            .iter()
-            .map(|p| partition(p.partition_index))
-            .collect();
+fn response(codes: PartitionCodes) -> OffsetCommitResponse {
+    let partition = |(index, code): (i32, ErrorCode)| {
+        OffsetCommitResponsePartition::default()
+            .with_partition_index(index)
+            .with_error_code(code.code())
+    };
+    let topics = codes.into_topics().into_iter().map(|(name, partitions)| {
         OffsetCommitResponseTopic::default()
-            .with_name(topic.name)
-            .with_partitions(partitions)
+            .with_name(TopicName(name.to_string().into()))
+            .with_partitions(partitions.into_iter().map(partition).collect())
     });
     OffsetCommitResponse::default().with_topics(topics.collect())
 }
@@ -79,7 +71,7 @@ async fn commit_to_group(
     api: &Api,
     request: &OffsetCommitRequest,
     existing: Vec<(TopicPartition, &OffsetCommitRequestPartition)>,
-) -> HashMap<TopicPartition, ErrorCode> {
+) -> Vec<(TopicPartition, ErrorCode)> {
     let now_ms = api.clock.wall_ms();
     let partitions: Vec<_> = existing.iter().map(|(key, _)| key.clone()).collect();
     let offset = |partition: &OffsetCommitRequestPartition| {
@@ -126,8 +118,8 @@ async fn commit_to_zookeeper(
     metadata_max_size: usize,
     request: &OffsetCommitRequest,
     existing: Vec<(TopicPartition, &OffsetCommitRequestPartition)>,
-) -> HashMap<TopicPartition, ErrorCode> {
-    let mut codes = HashMap::new();
+) -> Vec<(TopicPartition, ErrorCode)> {
+    let mut codes = Vec::with_capacity(existing.len());
     for (key, partition) in existing {
         let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
         let code = if metadata.encode_utf16().count() > metadata_max_size {
@@ -138,7 +130,7 @@ async fn commit_to_zookeeper(
                 Err(error) => zookeeper_error(&request.group_id, &error),
             }
         };
-        codes.insert(key, code);
+        codes.push((key, code));
     }
     codes
 }

@@ -1,14 +1,13 @@
 //! OffsetDelete, version 0. Kafka 3.9: `KafkaApis.handleOffsetDeleteRequest`.
 
-use std::collections::HashMap;
-
+use super::partition_codes::{PartitionCodes, last_of_each};
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
-use crate::protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
+use crate::protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse, TopicName};
 
 /// Answers one request.
 pub async fn handle(
@@ -17,31 +16,31 @@ pub async fn handle(
     request: OffsetDeleteRequest,
 ) -> OffsetDeleteResponse {
     let image = api.metadata.image();
-    let requested = request.topics.iter().flat_map(|topic| {
-        let partitions = topic.partitions.iter();
-        partitions.map(|p| TopicPartition::new(&**topic.name, p.partition_index))
-    });
-    let existing = requested.filter(|p| image.partition(&p.topic, p.partition).is_some());
-    let deleted = match api.groups.delete_offsets(&request.group_id, existing.collect()) {
-        Ok(deleted) => deleted,
+    let mut codes = PartitionCodes::default();
+    let mut existing = Vec::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let key = TopicPartition::new(&**topic.name, partition.partition_index);
+            match image.partition(&topic.name, partition.partition_index) {
+                Some(_) => existing.push((key, ())),
+                None => codes.push(key, ErrorCode::UnknownTopicOrPartition),
+            }
+        }
+    }
+    let existing = last_of_each(existing).into_iter().map(|(key, ())| key);
+    match api.groups.delete_offsets(&request.group_id, existing.collect()) {
+        Ok(deleted) => codes.extend(deleted),
         Err(error) => return OffsetDeleteResponse::default().with_error_code(error.code()),
+    }
+    let partition = |(index, code): (i32, ErrorCode)| {
+        OffsetDeleteResponsePartition::default()
+            .with_partition_index(index)
+            .with_error_code(code.code())
     };
-    let codes: HashMap<_, _> = deleted.into_iter().collect();
-    let topics = request.topics.into_iter().map(|topic| {
-        let partition = |index: i32| {
-            let code = codes.get(&TopicPartition::new(&**topic.name, index));
-            OffsetDeleteResponsePartition::default()
-                .with_partition_index(index)
-                .with_error_code(code.unwrap_or(&ErrorCode::UnknownTopicOrPartition).code())
-        };
-        let partitions = topic
-            .partitions
-            .iter()
-            .map(|p| partition(p.partition_index))
-            .collect();
+    let topics = codes.into_topics().into_iter().map(|(name, partitions)| {
         OffsetDeleteResponseTopic::default()
-            .with_name(topic.name)
-            .with_partitions(partitions)
+            .with_name(TopicName(name.to_string().into()))
+            .with_partitions(partitions.into_iter().map(partition).collect())
     });
     OffsetDeleteResponse::default().with_topics(topics.collect())
 }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::offset_commit::{consumer_offset_path, zookeeper_error};
+use super::partition_codes::last_of_each;
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
@@ -61,34 +62,45 @@ fn fetch_group(
     require_stable: bool,
     topics: Requested,
 ) -> OffsetFetchResponseGroup {
-    let partitions = topics.as_ref().map(|topics| {
-        let partitions = topics
-            .iter()
-            .flat_map(|(topic, indexes)| indexes.iter().map(|&index| TopicPartition::new(&***topic, index)));
-        partitions.collect()
-    });
+    let partitions = topics.as_deref().map(distinct);
     let response = OffsetFetchResponseGroup::default();
     match api.groups.fetch_offsets(&group_id, require_stable, partitions) {
-        Ok(offsets) => response.with_group_id(group_id).with_topics(by_topic(offsets)),
+        Ok(offsets) => {
+            let answered = offsets.into_iter().map(|(partition, offset)| {
+                let answer = fetched(partition.partition, offset);
+                (partition, answer)
+            });
+            response.with_group_id(group_id).with_topics(by_topic(answered))
+        }
         Err(error) => response.with_group_id(group_id).with_error_code(error.code()),
     }
 }
 
 /// Topics in the order in which they first occur.
-fn by_topic(offsets: Vec<(TopicPartition, FetchedOffset)>) -> Vec<OffsetFetchResponseTopics> {
+fn by_topic(
+    offsets: impl IntoIterator<Item = (TopicPartition, OffsetFetchResponsePartitions)>,
+) -> Vec<OffsetFetchResponseTopics> {
     let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
     let mut index_of = HashMap::new();
     for (partition, offset) in offsets {
-        let index = *index_of.entry(partition.topic.clone()).or_insert_with(|| {
-            let name = TopicName(partition.topic.to_string().into());
+        let index = *index_of.entry(partition.topic).or_insert_with_key(|topic| {
+            let name = TopicName(topic.to_string().into());
             topics.push(OffsetFetchResponseTopics::default().with_name(name));
             topics.len() - 1
         });
-        topics[index]
-            .partitions
-            .push(fetched(partition.partition, offset));
+        topics[index].partitions.push(offset);
     }
     topics
+}
+
+/// The partitions asked for, each once.
+fn distinct(topics: &[(TopicName, Vec<i32>)]) -> Vec<TopicPartition> {
+    let partitions = topics.iter().flat_map(|(topic, indexes)| {
+        let partition = |&index| (TopicPartition::new(&***topic, index), ());
+        indexes.iter().map(partition)
+    });
+    let once = last_of_each(partitions).into_iter();
+    once.map(|(partition, ())| partition).collect()
 }
 
 fn fetched(index: i32, offset: FetchedOffset) -> OffsetFetchResponsePartitions {
@@ -159,28 +171,21 @@ async fn fetch_from_zookeeper(
     topics: Requested,
 ) -> OffsetFetchResponseGroup {
     let mut results = Vec::new();
-    for (name, indexes) in topics.unwrap_or_default() {
-        let mut partitions = Vec::with_capacity(indexes.len());
-        for index in indexes {
-            let partition = TopicPartition::new(&**name, index);
-            partitions.push(match image.partition(&name, index) {
-                Some(_) => match consumer_offset_of(zk, &group_id, &partition).await {
-                    Ok(Some(offset)) => without_offset(index, ErrorCode::None).with_committed_offset(offset),
-                    Ok(None) => without_offset(index, ErrorCode::UnknownTopicOrPartition),
-                    Err(error) => without_offset(index, error),
-                },
-                None => without_offset(index, ErrorCode::UnknownTopicOrPartition),
-            });
-        }
-        results.push(
-            OffsetFetchResponseTopics::default()
-                .with_name(name)
-                .with_partitions(partitions),
-        );
+    for partition in distinct(&topics.unwrap_or_default()) {
+        let index = partition.partition;
+        let answer = match image.partition(&partition.topic, index) {
+            Some(_) => match consumer_offset_of(zk, &group_id, &partition).await {
+                Ok(Some(offset)) => without_offset(index, ErrorCode::None).with_committed_offset(offset),
+                Ok(None) => without_offset(index, ErrorCode::UnknownTopicOrPartition),
+                Err(error) => without_offset(index, error),
+            },
+            None => without_offset(index, ErrorCode::UnknownTopicOrPartition),
+        };
+        results.push((partition, answer));
     }
     OffsetFetchResponseGroup::default()
         .with_group_id(group_id)
-        .with_topics(results)
+        .with_topics(by_topic(results))
 }
 
 async fn consumer_offset_of(

@@ -1,8 +1,7 @@
 //! TxnOffsetCommit, versions 0 to 4: offsets that a group has when, and only if, the transaction is committed.
 //! Kafka 3.9: `KafkaApis.handleTxnOffsetCommitRequest`, `GroupCoordinatorAdapter.commitTransactionalOffsets`.
 
-use std::collections::HashMap;
-
+use super::partition_codes::{PartitionCodes, last_of_each};
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
@@ -14,7 +13,7 @@ use crate::protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest
 use crate::protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
-use crate::protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+use crate::protocol::messages::{TopicName, TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use crate::replica::TransactionalOperation;
 
 /// First version whose clients can take COORDINATOR_LOAD_IN_PROGRESS (KAFKA-7296).
@@ -31,35 +30,35 @@ pub async fn handle(
     let version = context.api_version;
     let image = api.metadata.image();
     let now_ms = api.clock.wall_ms();
+    let mut codes = PartitionCodes::default();
     let mut offsets = Vec::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
-            if image.partition(&topic.name, partition.partition_index).is_some() {
-                let key = TopicPartition::new(&**topic.name, partition.partition_index);
-                offsets.push((key, offset_and_metadata(partition, now_ms)));
+            let key = TopicPartition::new(&**topic.name, partition.partition_index);
+            match image.partition(&topic.name, partition.partition_index) {
+                Some(_) => offsets.push((key, offset_and_metadata(partition, now_ms))),
+                None => codes.push(key, ErrorCode::UnknownTopicOrPartition),
             }
         }
     }
-    let codes = match offsets.is_empty() {
-        true => HashMap::new(),
-        false => commit(api, version, &request, offsets).await,
+    if !offsets.is_empty() {
+        codes.extend(commit(api, version, &request, last_of_each(offsets)).await);
+    }
+    let partition = |(index, code): (i32, ErrorCode)| {
+        let code = match code {
+            ErrorCode::CoordinatorLoadInProgress if version < FIRST_VERSION_WITH_LOAD_IN_PROGRESS => {
+                ErrorCode::CoordinatorNotAvailable
+            }
+            code => code,
+        };
+        TxnOffsetCommitResponsePartition::default()
+            .with_partition_index(index)
+            .with_error_code(code.code())
     };
-    let code = |topic: &str, index: i32| match codes.get(&TopicPartition::new(topic, index)) {
-        None => ErrorCode::UnknownTopicOrPartition,
-        Some(ErrorCode::CoordinatorLoadInProgress) if version < FIRST_VERSION_WITH_LOAD_IN_PROGRESS => {
-            ErrorCode::CoordinatorNotAvailable
-        }
-        Some(code) => *code,
-    };
-    let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|partition| {
-            TxnOffsetCommitResponsePartition::default()
-                .with_partition_index(partition.partition_index)
-                .with_error_code(code(&topic.name, partition.partition_index).code())
-        });
+    let topics = codes.into_topics().into_iter().map(|(name, partitions)| {
         TxnOffsetCommitResponseTopic::default()
-            .with_partitions(partitions.collect())
-            .with_name(topic.name)
+            .with_name(TopicName(name.to_string().into()))
+            .with_partitions(partitions.into_iter().map(partition).collect())
     });
     TxnOffsetCommitResponse::default().with_topics(topics.collect())
 }
@@ -69,7 +68,7 @@ async fn commit(
     version: i16,
     request: &TxnOffsetCommitRequest,
     offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
-) -> HashMap<TopicPartition, ErrorCode> {
+) -> Vec<(TopicPartition, ErrorCode)> {
     let partitions: Vec<_> = offsets.iter().map(|(partition, _)| partition.clone()).collect();
     let request = TransactionalCommitRequest {
         commit: CommitRequest {

@@ -24,7 +24,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bytes::{Buf, Bytes, BytesMut};
@@ -98,7 +98,9 @@ impl Pair {
             let end = scenario(story.clone()).await;
             story.ended(end)
         };
+        let begun = Instant::now();
         let (kafka, barnabas) = tokio::join!(tell(0, Kind::ApacheKafka), tell(1, Kind::Barnabas));
+        println!("{name}: {} steps in {:?}", kafka.len(), begun.elapsed());
         *self.steps.lock() += kafka.len();
         let differences = differences(name, kafka, &barnabas);
         self.differences.lock().extend(differences);

@@ -29,7 +29,10 @@ fn group(error: ErrorCode) -> OffsetFetchResponseGroup {
     };
     OffsetFetchResponseGroup::default()
         .with_error_code(error.code())
-        .with_topics(by_topic(offsets))
+        .with_topics(by_topic(offsets.into_iter().map(|(partition, offset)| {
+            let answer = fetched(partition.partition, offset);
+            (partition, answer)
+        })))
 }
 
 /// Topic, partition, offset, leader epoch, code.

@@ -58,36 +58,16 @@ impl GroupCoordinator {
             return Err(ErrorCode::InvalidGroupId);
         }
         let group = self.find(group_id)?.ok_or(ErrorCode::GroupIdNotFound)?;
-        let is_in_use = |metadata: &GroupMetadata, partition: &TopicPartition| {
-            metadata.state() != GroupState::Empty && metadata.is_subscribed_to(&partition.topic)
-        };
+        if partitions.is_empty() {
+            // A group without offsets would be removed by the way.
+            return group.view(|metadata| deletion_codes(metadata, partitions));
+        }
         let mut results = Err(ErrorCode::UnknownServerError);
         let removed = self.remove_offsets(&group, |metadata, _| {
-            let is_consumer = metadata
-                .protocol_type()
-                .is_some_and(|t| **t == *CONSUMER_PROTOCOL_TYPE);
-            match metadata.state() {
-                GroupState::Dead => results = Err(ErrorCode::GroupIdNotFound),
-                state if state != GroupState::Empty && !is_consumer => {
-                    results = Err(ErrorCode::NonEmptyGroup)
-                }
-                _ => {
-                    let code = |partition: &TopicPartition| match is_in_use(metadata, partition) {
-                        true => ErrorCode::GroupSubscribedToTopic,
-                        false => ErrorCode::None,
-                    };
-                    let with_code = |partition: TopicPartition| {
-                        let code = code(&partition);
-                        (partition, code)
-                    };
-                    let coded: Vec<_> = partitions.into_iter().map(with_code).collect();
-                    let removable = coded.iter().filter(|(_, code)| !code.is_error());
-                    let removable: Vec<_> = removable.map(|(partition, _)| partition.clone()).collect();
-                    results = Ok(coded);
-                    return metadata.offsets.remove(removable);
-                }
-            }
-            Vec::new()
+            results = deletion_codes(metadata, partitions);
+            let coded = results.iter().flatten().filter(|(_, code)| !code.is_error());
+            let deletable: Vec<_> = coded.map(|(partition, _)| partition.clone()).collect();
+            metadata.offsets.remove(deletable)
         });
         if removed > 0 {
             self.meters.offset_deletions.mark(removed as u64);
@@ -206,4 +186,28 @@ impl GroupCoordinator {
             warn!(group = %id, %error, "cannot write tombstones");
         }
     }
+}
+
+/// What OffsetDelete says of each partition: those that a consumer group is subscribed to stay.
+fn deletion_codes(
+    metadata: &GroupMetadata,
+    partitions: Vec<TopicPartition>,
+) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
+    let is_consumer = metadata
+        .protocol_type()
+        .is_some_and(|t| **t == *CONSUMER_PROTOCOL_TYPE);
+    let is_empty = match metadata.state() {
+        GroupState::Dead => return Err(ErrorCode::GroupIdNotFound),
+        GroupState::Empty => true,
+        _ if is_consumer => false,
+        _ => return Err(ErrorCode::NonEmptyGroup),
+    };
+    let with_code = |partition: TopicPartition| {
+        let code = match !is_empty && metadata.is_subscribed_to(&partition.topic) {
+            true => ErrorCode::GroupSubscribedToTopic,
+            false => ErrorCode::None,
+        };
+        (partition, code)
+    };
+    Ok(partitions.into_iter().map(with_code).collect())
 }

@@ -73,7 +73,7 @@ impl GroupMetadata {
             // Ids are only handed out this way to dynamic members.
             match request.group_instance_id {
                 None => self.add_member_and_rebalance(request.member_id.clone(), request, ticket, now),
-                Some(_) => refuse(self, &request.member_id, ErrorCode::UnknownServerError),
+                Some(_) => refuse(self, "", ErrorCode::UnknownServerError),
             }
         } else {
             match self.validate_member(&request.member_id, request.group_instance_id.as_deref()) {

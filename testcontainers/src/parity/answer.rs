@@ -18,7 +18,7 @@ macro_rules! in_the_order_of_the_request {
 
 in_the_order_of_the_request! {
     ApiVersionsResponse FindCoordinatorResponse SyncGroupResponse HeartbeatResponse LeaveGroupResponse
-    OffsetCommitResponse OffsetDeleteResponse InitProducerIdResponse AddPartitionsToTxnResponse
+    InitProducerIdResponse AddPartitionsToTxnResponse
     AddOffsetsToTxnResponse EndTxnResponse WriteTxnMarkersResponse DescribeTransactionsResponse ProduceResponse
     CreateTopicsResponse DeleteTopicsResponse ListOffsetsResponse MetadataResponse AllocateProducerIdsResponse
 }
@@ -68,11 +68,20 @@ impl Answer for OffsetFetchResponse {
     }
 }
 
-impl Answer for TxnOffsetCommitResponse {
-    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
-        self.topics.sort_by_cached_key(|topic| key(topic));
-    }
+macro_rules! by_topic_and_partition {
+    ($($response:ident)*) => { $(
+        impl Answer for $response {
+            fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
+                for topic in &mut self.topics {
+                    topic.partitions.sort_by_key(|partition| partition.partition_index);
+                }
+                self.topics.sort_by_cached_key(|topic| key(topic));
+            }
+        }
+    )* };
 }
+
+by_topic_and_partition! { OffsetCommitResponse TxnOffsetCommitResponse OffsetDeleteResponse }
 
 impl Answer for ListTransactionsResponse {
     fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {

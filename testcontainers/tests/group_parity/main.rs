@@ -1,23 +1,50 @@
-//! The group coordinator beside Apache Kafka's: hundreds of requests in every version and every state of a group, and
-//! the same answers; then the same records in `__consumer_offsets`.
+//! The group coordinator beside Apache Kafka's: every request in every version in every state of a group, and the same
+//! answers; then the same records in `__consumer_offsets`.
 
+mod offsets;
+mod rebalances;
+mod states;
 mod support;
 
 use anyhow::Result;
-use barnabas_testcontainers::parity::{Pair, Story, messages::*};
+use barnabas_testcontainers::parity::Pair;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_in_every_state_is_answered_as_apache_kafka_answers_it() -> Result<()> {
     let pair = Pair::start(support::configure).await?;
-    pair.play("the first request of all", support::prepare).await;
-    pair.play("heartbeats", heartbeats).await;
+    pair.play("preparation", support::prepare).await;
+    tokio::join!(
+        pair.play("unknown", states::unknown),
+        pair.play("simple", states::simple),
+        pair.play("empty", states::empty),
+        pair.play("preparing", states::preparing),
+        pair.play("completing", states::completing),
+        pair.play("stable", states::stable),
+        pair.play("dead", states::dead),
+    );
+    tokio::join!(
+        pair.play("lives", rebalances::lives),
+        pair.play("pending members", rebalances::pending),
+        pair.play("crowds", rebalances::crowds),
+        pair.play("waits", rebalances::waits),
+        pair.play("rejoins", rebalances::rejoins),
+        pair.play("sessions", rebalances::sessions),
+        pair.play("missing sync", rebalances::missing_sync),
+        pair.play("hang-ups", rebalances::hang_ups),
+        pair.play("instances", rebalances::instances),
+        pair.play("static leaders", rebalances::static_leaders),
+        pair.play("departures", rebalances::departures),
+        pair.play("votes", rebalances::votes),
+        pair.play("initial delay", rebalances::initial_delay),
+    );
+    tokio::join!(
+        pair.play("commits", offsets::commits),
+        pair.play("in ZooKeeper", offsets::in_zookeeper),
+        pair.play("deletions", offsets::deletions),
+        pair.play("transactions", offsets::transactions),
+        pair.play("coordinators", offsets::coordinators),
+    );
+    pair.play("znodes", offsets::znodes).await;
+    pair.play("lists", offsets::lists).await;
     pair.finish()
-}
-
-async fn heartbeats(story: Story) -> Result<()> {
-    for version in 0..=4 {
-        let unknown = HeartbeatRequest::default().with_member_id("nobody".into());
-        story.ask("a heartbeat of nobody", version, unknown).await?;
-    }
-    Ok(())
 }

@@ -1,0 +1,480 @@
+//! Offsets: committed, fetched, deleted, in ZooKeeper and in transactions; and groups listed and deleted.
+
+use anyhow::Result;
+use barnabas_testcontainers::parity::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+use barnabas_testcontainers::parity::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use barnabas_testcontainers::parity::{Story, messages::*};
+use barnabas_testcontainers::tools::zk_tree;
+use barnabas_testcontainers::wait::wait_for;
+
+use crate::support::*;
+
+pub fn offset_delete(group_id: &str, partitions: &[(&str, i32)]) -> OffsetDeleteRequest {
+    let one = |&(name, index): &(&str, i32)| {
+        let partition = OffsetDeleteRequestPartition::default().with_partition_index(index);
+        OffsetDeleteRequestTopic::default()
+            .with_name(topic(name))
+            .with_partitions(vec![partition])
+    };
+    OffsetDeleteRequest::default()
+        .with_group_id(group(group_id))
+        .with_topics(partitions.iter().map(one).collect())
+}
+
+/// Every version of OffsetCommit, read back in every version of OffsetFetch.
+pub async fn commits(story: Story) -> Result<()> {
+    let some: &[(&str, &[i32])] = &[("t", &[0, 1, 0, 5]), ("u", &[0]), ("t", &[1]), ("nowhere", &[0])];
+    for version in 0..=9 {
+        let id = format!("commits-{version}");
+        let offset = i64::from(version);
+        let offsets = [
+            ("t", 0, offset, Some("note")),
+            ("u", 0, offset, None),
+            ("t", 1, offset, Some("")),
+        ];
+        let mut request = commit(&id, version, "", -1, &offsets);
+        match version {
+            1 => request.topics[0].partitions[0].commit_timestamp = 1_700_000_000_000,
+            2..=4 => request.retention_time_ms = 86_400_000,
+            6.. => request.topics[0].partitions[0].committed_leader_epoch = 5,
+            _ => {}
+        }
+        story.ask("offsets", version, request).await?;
+        let twice = [
+            ("t", 0, 20, None),
+            ("t", 0, 21, None),
+            ("t", 9, 1, None),
+            ("t", 9, 1, None),
+            ("u", 0, -7, None),
+        ];
+        story
+            .ask(
+                "partitions named twice",
+                version,
+                commit(&id, version, "", -1, &twice),
+            )
+            .await?;
+        let long = "x".repeat(101);
+        let wide = "\u{1F600}".repeat(50);
+        let wider = format!("{wide}x");
+        let notes = [
+            ("t", 0, 30, Some(long.as_str())),
+            ("u", 0, 30, Some(&wide)),
+            ("t", 1, 30, Some(&wider)),
+        ];
+        story
+            .ask(
+                "notes that are too long",
+                version,
+                commit(&id, version, "", -1, &notes),
+            )
+            .await?;
+        let long_only = [
+            ("t", 0, 30, Some(long.as_str())),
+            ("nowhere", 0, 1, Some(long.as_str())),
+        ];
+        story
+            .ask(
+                "only notes that are too long",
+                version,
+                commit(&id, version, "", -1, &long_only),
+            )
+            .await?;
+        story
+            .ask("nothing", version, commit(&id, version, "", -1, &[]))
+            .await?;
+        story
+            .ask(
+                "only what is not there",
+                version,
+                commit(&id, version, "", -1, &[("t", 9, 1, None), ("t", -1, 1, None)]),
+            )
+            .await?;
+        let internal = [("__consumer_offsets", 0, 5, None)];
+        story
+            .ask(
+                "of an internal topic",
+                version,
+                commit(&id, version, "", -1, &internal),
+            )
+            .await?;
+        for fetched in 0..=9 {
+            story
+                .ask(
+                    &format!("what version {version} has committed"),
+                    fetched,
+                    fetch(&id, fetched, Some(some)),
+                )
+                .await?;
+            story
+                .ask(
+                    &format!("nothing of version {version}"),
+                    fetched,
+                    fetch(&id, fetched, Some(&[])),
+                )
+                .await?;
+            if fetched >= 2 {
+                story
+                    .ask(
+                        &format!("all that version {version} has committed"),
+                        fetched,
+                        fetch(&id, fetched, None),
+                    )
+                    .await?;
+            }
+        }
+    }
+    let many = vec![
+        fetch_of("commits-3", None),
+        fetch_of("commits-4", Some(some)),
+        fetch_of("never", Some(some)),
+        fetch_of("never", None),
+        fetch_of("commits-3", None),
+        fetch_of("", Some(some)),
+    ];
+    for version in 8..=9 {
+        let request = OffsetFetchRequest::default()
+            .with_groups(many.clone())
+            .with_require_stable(true);
+        story.ask("many groups", version, request).await?;
+        // Of no groups at all nothing is asked: Kafka never answers that.
+    }
+    let member = fetch_of("commits-3", None)
+        .with_member_id(optional(Some("stranger")))
+        .with_member_epoch(5);
+    story
+        .ask(
+            "as a member of the new kind",
+            9,
+            OffsetFetchRequest::default().with_groups(vec![member]),
+        )
+        .await?;
+    Ok(())
+}
+
+/// Version 0: the znodes themselves.
+pub async fn in_zookeeper(story: Story) -> Result<()> {
+    for id in ["zk", "zk/with/slashes", "", "..", "with space", "\u{e9}"] {
+        let offsets = [
+            ("t", 0, 5, None),
+            ("t", 0, 6, None),
+            ("u", 0, -1, None),
+            ("t", 1, i64::MAX, None),
+        ];
+        story
+            .ask(&format!("offsets of {id:?}"), 0, commit(id, 0, "", -1, &offsets))
+            .await?;
+        story
+            .ask(
+                &format!("offsets of {id:?} again"),
+                0,
+                commit(id, 0, "", -1, &[("t", 0, 7, None)]),
+            )
+            .await?;
+        let some: &[(&str, &[i32])] = &[("t", &[0, 1]), ("u", &[0, 1]), ("nowhere", &[0])];
+        story
+            .ask(&format!("reading {id:?}"), 0, fetch(id, 0, Some(some)))
+            .await?;
+        story
+            .ask(&format!("not reading {id:?}"), 1, fetch(id, 1, Some(some)))
+            .await?;
+    }
+    Ok(())
+}
+
+/// All that version 0 has left in ZooKeeper.
+pub async fn znodes(story: Story) -> Result<()> {
+    for (path, data, ephemeral) in zk_tree(&story.cluster().zookeeper_connect()).await? {
+        if path.starts_with("/consumers") {
+            story.observe(&path, format!("{} {ephemeral}", data.escape_ascii()));
+        }
+    }
+    Ok(())
+}
+
+pub async fn deletions(story: Story) -> Result<()> {
+    let id = "deletions";
+    story
+        .ask("of a group that is not there", 0, offset_delete(id, &[("t", 0)]))
+        .await?;
+    story
+        .ask("of no group", 0, offset_delete("", &[("t", 0)]))
+        .await?;
+    story
+        .ask("nothing of a group that is not there", 0, offset_delete(id, &[]))
+        .await?;
+    let offsets = [("t", 0, 5, None), ("t", 1, 5, None), ("u", 0, 5, None)];
+    story.ask("offsets", 2, commit(id, 2, "", -1, &offsets)).await?;
+    story
+        .ask(
+            "what is not there",
+            0,
+            offset_delete(id, &[("t", 9), ("nowhere", 0), ("t", 9)]),
+        )
+        .await?;
+    story
+        .ask("some", 0, offset_delete(id, &[("t", 0), ("t", 0), ("t", 9)]))
+        .await?;
+    story.ask("what is left", 5, fetch(id, 5, None)).await?;
+    story
+        .ask("the rest", 0, offset_delete(id, &[("t", 1), ("u", 0)]))
+        .await?;
+    story.ask("a group without offsets", 5, describe(&[id])).await?;
+
+    let id = "deletions-of-members";
+    let grown = Grown::stable(&story, id).await?;
+    let request = commit(id, 5, &grown.leader, grown.generation, &offsets);
+    story.ask("offsets of members", 5, request).await?;
+    story
+        .ask(
+            "subscribed or not",
+            0,
+            offset_delete(id, &[("t", 0), ("u", 0), ("nowhere", 0)]),
+        )
+        .await?;
+    story.ask("nothing", 0, offset_delete(id, &[])).await?;
+    for version in 0..=2 {
+        story
+            .ask("groups", version, delete(&[id, "never", "", id]))
+            .await?;
+        story.ask("no groups", version, delete(&[])).await?;
+    }
+    story.ask("what is left", 5, fetch(id, 5, None)).await?;
+
+    let id = "deletions-of-workers";
+    let request = join(id, 3, "", None).with_protocol_type(text("connect"));
+    let worker = story.ask("a worker joins", 3, request).await?;
+    let request = sync(id, 3, &worker.member_id, 1).with_assignments(assign(&[&worker.member_id]));
+    story.ask("it assigns", 3, request).await?;
+    story
+        .ask(
+            "offsets of a group of another type",
+            0,
+            offset_delete(id, &[("t", 0)]),
+        )
+        .await?;
+    story
+        .ask("only what is not there", 0, offset_delete(id, &[("t", 9)]))
+        .await?;
+
+    for version in 0..=2 {
+        let id = format!("deleted-{version}");
+        story.ask("offsets", 2, commit(&id, 2, "", -1, &offsets)).await?;
+        story.ask("a group with offsets", version, delete(&[&id])).await?;
+        story.ask("again", version, delete(&[&id])).await?;
+        story.ask("what is left", 5, fetch(&id, 5, None)).await?;
+        let grown = Grown::left(&story, &id).await?;
+        story
+            .ask("a group that had members", version, delete(&[&id]))
+            .await?;
+        story
+            .ask("a heartbeat after all", 3, heartbeat(&id, &grown.leader, 1))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Asked when nobody else changes groups.
+pub async fn lists(story: Story) -> Result<()> {
+    for version in 0..=5 {
+        story
+            .ask("all groups", version, ListGroupsRequest::default())
+            .await?;
+    }
+    let filters: [&[&str]; 8] = [
+        &["Stable"],
+        &["stable", "EMPTY"],
+        &["PreparingRebalance"],
+        &["completingrebalance"],
+        &["Dead"],
+        &["nonsense"],
+        &[""],
+        &["Stable", "nonsense"],
+    ];
+    for states in filters {
+        let states = states.iter().map(|state| text(state)).collect();
+        let request = ListGroupsRequest::default().with_states_filter(states);
+        for version in 4..=5 {
+            story.ask("groups of states", version, request.clone()).await?;
+        }
+    }
+    let filters: [&[&str]; 6] = [
+        &["classic"],
+        &["CLASSIC"],
+        &["consumer"],
+        &["nonsense"],
+        &[""],
+        &["consumer", "classic"],
+    ];
+    for types in filters {
+        let types = types.iter().map(|one| text(one)).collect();
+        story
+            .ask(
+                "groups of types",
+                5,
+                ListGroupsRequest::default().with_types_filter(types),
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+pub async fn coordinators(story: Story) -> Result<()> {
+    for version in 0..=6 {
+        for key_type in [0, 1, 2, 3, -1] {
+            if version == 0 && key_type != 0 {
+                continue;
+            }
+            let mut request = FindCoordinatorRequest::default();
+            if version > 0 {
+                request.key_type = key_type;
+            }
+            request = match version {
+                ..4 => request.with_key(text("g")),
+                _ => request.with_coordinator_keys(vec![text("a"), text(""), text("a")]),
+            };
+            story
+                .ask(&format!("coordinators of kind {key_type}"), version, request)
+                .await?;
+        }
+        if version >= 4 {
+            story
+                .ask("of nothing", version, FindCoordinatorRequest::default())
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+fn transactional(
+    id: &str,
+    version: i16,
+    producer: (i64, i16),
+    offsets: &[Committed],
+) -> TxnOffsetCommitRequest {
+    let one = |&(name, partition, offset, note): &Committed| {
+        let partition = TxnOffsetCommitRequestPartition::default()
+            .with_partition_index(partition)
+            .with_committed_offset(offset)
+            .with_committed_metadata(optional(note));
+        TxnOffsetCommitRequestTopic::default()
+            .with_name(topic(name))
+            .with_partitions(vec![partition])
+    };
+    let _ = version;
+    TxnOffsetCommitRequest::default()
+        .with_transactional_id(TransactionalId(text(id)))
+        .with_group_id(group(id))
+        .with_producer_id(ProducerId(producer.0))
+        .with_producer_epoch(producer.1)
+        .with_topics(offsets.iter().map(one).collect())
+}
+
+/// Offsets of transactions: unstable, committed, aborted, deleted.
+pub async fn transactions(story: Story) -> Result<()> {
+    for version in 0..=4 {
+        let id = format!("transactional-{version}");
+        let init = || {
+            InitProducerIdRequest::default()
+                .with_transactional_id(Some(TransactionalId(text(&id))))
+                .with_transaction_timeout_ms(60_000)
+        };
+        wait_for("a transaction coordinator", LIMIT, || async {
+            let answer = story.peek(1, init()).await.ok()?;
+            (answer.error_code == 0).then_some(())
+        })
+        .await?;
+        let producer = story.ask("a producer", 1, init()).await?;
+        let producer = (producer.producer_id.0, producer.producer_epoch);
+        let offsets = [
+            ("t", 0, 5, Some("note")),
+            ("u", 0, 6, None),
+            ("t", 9, 1, None),
+            ("nowhere", 0, 1, None),
+        ];
+        let early = transactional(&id, version, producer, &offsets);
+        story
+            .ask("offsets that are not in the transaction", version, early)
+            .await?;
+        for outcome in [true, false] {
+            let add = AddOffsetsToTxnRequest::default()
+                .with_transactional_id(TransactionalId(text(&id)))
+                .with_producer_id(ProducerId(producer.0))
+                .with_producer_epoch(producer.1)
+                .with_group_id(group(&id));
+            wait_for("the transaction before to be over", LIMIT, || async {
+                let answer = story.peek(1, add.clone()).await.ok()?;
+                (answer.error_code == 0).then_some(())
+            })
+            .await?;
+            let long = "x".repeat(101);
+            story
+                .ask(
+                    "offsets",
+                    version,
+                    transactional(&id, version, producer, &offsets),
+                )
+                .await?;
+            let notes = [
+                ("t", 1, 7, Some(long.as_str())),
+                ("t", 0, 8, None),
+                ("t", 0, 9, None),
+            ];
+            story
+                .ask(
+                    "more offsets",
+                    version,
+                    transactional(&id, version, producer, &notes),
+                )
+                .await?;
+            let other = transactional(&id, version, (producer.0 + 1000, 0), &offsets);
+            story.ask("of another producer", version, other).await?;
+            let nobody = transactional(&id, version, producer, &offsets).with_group_id(group(""));
+            story.ask("of no group", version, nobody).await?;
+            if version >= 3 {
+                let member = transactional(&id, version, producer, &offsets)
+                    .with_member_id(text("stranger"))
+                    .with_generation_id(3);
+                story.ask("of a stranger", version, member).await?;
+                let member = transactional(&id, version, producer, &offsets)
+                    .with_group_instance_id(optional(Some("i")));
+                story.ask("of an unknown instance", version, member).await?;
+            }
+            for fetched in 1..=9 {
+                let some: &[(&str, &[i32])] = &[("t", &[0, 1]), ("u", &[0])];
+                story
+                    .ask("while it is open", fetched, fetch(&id, fetched, Some(some)))
+                    .await?;
+                if fetched >= 7 {
+                    let stable = fetch(&id, fetched, Some(some)).with_require_stable(true);
+                    story
+                        .ask("what is stable while it is open", fetched, stable)
+                        .await?;
+                    let stable = fetch(&id, fetched, None).with_require_stable(true);
+                    story
+                        .ask("all that is stable while it is open", fetched, stable)
+                        .await?;
+                }
+            }
+            story.ask("the group", 5, describe(&[&id])).await?;
+            let end = EndTxnRequest::default()
+                .with_transactional_id(TransactionalId(text(&id)))
+                .with_producer_id(ProducerId(producer.0))
+                .with_producer_epoch(producer.1)
+                .with_committed(outcome);
+            story.ask("the end", 1, end).await?;
+            wait_for("the end to be known", LIMIT, || async {
+                let stable = fetch(&id, 7, Some(&[("t", &[0])])).with_require_stable(true);
+                let answer = story.peek(7, stable).await.ok()?;
+                (answer.topics[0].partitions[0].error_code == 0).then_some(())
+            })
+            .await?;
+            story.ask("afterwards", 5, fetch(&id, 5, None)).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,674 @@
+//! Members that come, go, stay away and come back.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use barnabas_testcontainers::parity::messages::leave_group_request::MemberIdentity;
+use barnabas_testcontainers::parity::{Story, messages::*};
+use bytes::Bytes;
+
+use crate::support::*;
+
+/// The shortest session that the brokers are configured to allow.
+const SHORT_MS: i32 = 300;
+/// Long enough for an answer that does not have to wait for anything.
+const SOON: Duration = Duration::from_millis(150);
+
+fn leave(group_id: &str, member_id: &str) -> LeaveGroupRequest {
+    LeaveGroupRequest::default()
+        .with_group_id(group(group_id))
+        .with_member_id(text(member_id))
+}
+
+fn leave_all(group_id: &str, members: &[(&str, Option<&str>)]) -> LeaveGroupRequest {
+    let member = |&(id, instance): &(&str, Option<&str>)| {
+        MemberIdentity::default()
+            .with_member_id(text(id))
+            .with_group_instance_id(optional(instance))
+    };
+    LeaveGroupRequest::default()
+        .with_group_id(group(group_id))
+        .with_members(members.iter().map(member).collect())
+}
+
+/// One member's life in every version of JoinGroup and, as far as they go, of the others.
+pub async fn lives(story: Story) -> Result<()> {
+    for version in 0..=9 {
+        let id = format!("life-{version}");
+        let first = story
+            .ask("joining without an id", version, join(&id, version, "", None))
+            .await?;
+        let mut member = first;
+        if member.error_code != 0 {
+            story
+                .ask("before the member comes back", 5, describe(&[&id]))
+                .await?;
+            let again = join(&id, version, &member.member_id, None);
+            member = story.ask("joining with the id", version, again).await?;
+        }
+        let (name, generation) = (member.member_id.to_string(), member.generation_id);
+        let early = commit(&id, 5, &name, generation, &[("t", 0, 1, None)]);
+        story.ask("a commit before the assignment", 5, early).await?;
+        let again = join(&id, version, &name, None);
+        story
+            .ask("joining again before the assignment", version, again)
+            .await?;
+        story.ask("in between", 5, describe(&[&id])).await?;
+        let assignment =
+            sync(&id, version.min(5), &name, generation).with_assignments(assign(&[&name, "stranger"]));
+        story.ask("assigning", version.min(5), assignment).await?;
+        story
+            .ask(
+                "asking again",
+                version.min(5),
+                sync(&id, version.min(5), &name, generation),
+            )
+            .await?;
+        story
+            .ask("a heartbeat", version.min(4), heartbeat(&id, &name, generation))
+            .await?;
+        let offsets = commit(
+            &id,
+            version.max(1),
+            &name,
+            generation,
+            &[("t", 0, 10, Some("note"))],
+        );
+        story.ask("a commit", version.max(1), offsets).await?;
+        story
+            .ask("with its assignment", version.min(5), describe(&[&id]))
+            .await?;
+        let going = match version.min(5) {
+            old @ ..3 => (old, leave(&id, &name)),
+            new => (new, leave_all(&id, &[(&name, None)])),
+        };
+        story.ask("leaving", going.0, going.1).await?;
+        story
+            .ask("without members", version.min(5), describe(&[&id]))
+            .await?;
+        story
+            .ask(
+                "a late heartbeat",
+                version.min(4),
+                heartbeat(&id, &name, generation),
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// Ids that were handed out but not used yet.
+pub async fn pending(story: Story) -> Result<()> {
+    let id = "pending";
+    let given = story
+        .ask("asking for an id", 4, join(id, 4, "", None))
+        .await?
+        .member_id
+        .to_string();
+    story
+        .ask("a heartbeat of a pending member", 1, heartbeat(id, &given, 0))
+        .await?;
+    story
+        .ask("a sync of a pending member", 1, sync(id, 1, &given, 0))
+        .await?;
+    story
+        .ask(
+            "a commit of a pending member",
+            5,
+            commit(id, 5, &given, 0, &[("t", 0, 1, None)]),
+        )
+        .await?;
+    story
+        .ask("coming back as an instance", 5, join(id, 5, &given, Some("i")))
+        .await?;
+    story
+        .ask(
+            "coming back with another type",
+            5,
+            join(id, 5, &given, None).with_protocol_type(text("")),
+        )
+        .await?;
+    story.ask("a pending member leaves", 1, leave(id, &given)).await?;
+    story
+        .ask(
+            "a pending member that left comes back",
+            4,
+            join(id, 4, &given, None),
+        )
+        .await?;
+    let short = join(id, 4, "", None).with_session_timeout_ms(SHORT_MS);
+    let given = story
+        .ask("asking for a short-lived id", 4, short)
+        .await?
+        .member_id
+        .to_string();
+    tokio::time::sleep(Duration::from_millis(2 * SHORT_MS as u64)).await;
+    story
+        .ask("coming back too late", 4, join(id, 4, &given, None))
+        .await?;
+    // Somebody whose id is pending is waited for.
+    let grown = Grown::stable(&story, "awaited").await?;
+    let given = story
+        .ask("asking for an id", 5, join("awaited", 5, "", None))
+        .await?
+        .member_id
+        .to_string();
+    let leading = story.client("first").begin(
+        "the leader joins again",
+        3,
+        join("awaited", 3, &grown.leader, None),
+    );
+    until(&story, "awaited", "PreparingRebalance", 2).await?;
+    let back = join("awaited", 5, &grown.follower, Some(INSTANCE));
+    let mut following = story.client("second").begin("the follower joins again", 5, back);
+    let there = following.within(SOON).await;
+    story.observe(
+        "the others wait for a pending member",
+        format!("{there} {}", leading.is_waiting()),
+    );
+    story
+        .ask("the pending member leaves", 1, leave("awaited", &given))
+        .await?;
+    leading.answer().await?;
+    following.answer().await?;
+    Ok(())
+}
+
+/// `group.max.size` is four.
+pub async fn crowds(story: Story) -> Result<()> {
+    let id = "crowd";
+    let clients = ["1", "2", "3", "4"].map(|client| story.client(client));
+    let mut joining = Vec::new();
+    for (count, client) in clients.iter().enumerate() {
+        joining.push(client.begin("one joins", 3, join(id, 3, "", None)));
+        until(&story, id, "PreparingRebalance", count + 1).await?;
+    }
+    story
+        .client("5")
+        .ask("one too many while joining", 3, join(id, 3, "", None))
+        .await?;
+    story
+        .client("5")
+        .ask("an id too many while joining", 4, join(id, 4, "", None))
+        .await?;
+    let mut members = Vec::new();
+    for one in joining {
+        members.push(one.answer().await?.member_id.to_string());
+    }
+    for version in [0, 4, 9] {
+        let request = join(id, version, "", None);
+        story.client("5").ask("one too many", version, request).await?;
+        let request = join(id, version, "stranger", None);
+        story
+            .client("5")
+            .ask("a stranger too many", version, request)
+            .await?;
+    }
+    story
+        .client("5")
+        .ask("an instance too many", 5, join(id, 5, "", Some("i")))
+        .await?;
+    let ids: Vec<_> = members.iter().map(String::as_str).collect();
+    let assignment = sync(id, 3, &members[0], 1).with_assignments(assign(&ids));
+    story.ask("the leader assigns", 3, assignment).await?;
+    story
+        .client("5")
+        .ask("one too many in a stable group", 5, join(id, 5, "", None))
+        .await?;
+    story.ask("the crowd", 5, describe(&[id])).await?;
+    Ok(())
+}
+
+/// A follower asks first; then the leader assigns, or does not.
+pub async fn waits(story: Story) -> Result<()> {
+    let id = "waits";
+    let grown = Grown::joined(&story, id).await?;
+    let asking =
+        sync(id, 3, &grown.follower, grown.generation).with_group_instance_id(optional(Some(INSTANCE)));
+    let mut waiting = story.client("second").begin("the follower asks first", 3, asking);
+    let there = waiting.within(SOON).await;
+    story.observe("the follower waits for the leader", there.to_string());
+    let assignments = assign(&[&grown.follower]);
+    let request = sync(id, 3, &grown.leader, grown.generation).with_assignments(assignments);
+    story
+        .ask("the leader assigns nothing to itself", 3, request)
+        .await?;
+    waiting.answer().await?;
+    story.ask("assigned", 5, describe(&[id])).await?;
+
+    let id = "leader-joins-instead";
+    let grown = Grown::joined(&story, id).await?;
+    let asking = sync(id, 3, &grown.follower, grown.generation);
+    let mut waiting = story.client("second").begin("the follower asks first", 3, asking);
+    waiting.within(SOON).await;
+    let changed = join(id, 3, &grown.leader, None).with_protocols(protocols(&["range"]));
+    let leading = story
+        .client("first")
+        .begin("the leader joins with less", 3, changed);
+    waiting.answer().await?;
+    let back = join(id, 5, &grown.follower, Some(INSTANCE));
+    story
+        .client("second")
+        .ask("the follower joins again", 5, back)
+        .await?;
+    leading.answer().await?;
+
+    let id = "leader-leaves";
+    let grown = Grown::joined(&story, id).await?;
+    let asking = sync(id, 3, &grown.follower, grown.generation);
+    let mut waiting = story.client("second").begin("the follower asks first", 3, asking);
+    waiting.within(SOON).await;
+    story
+        .ask("the leader leaves", 1, leave(id, &grown.leader))
+        .await?;
+    waiting.answer().await?;
+    let back = join(id, 5, &grown.follower, Some(INSTANCE));
+    story.client("second").ask("the follower leads", 5, back).await?;
+    Ok(())
+}
+
+/// Members of a stable group join again.
+pub async fn rejoins(story: Story) -> Result<()> {
+    let id = "rejoins";
+    let grown = Grown::stable(&story, id).await?;
+    for version in 5..=9 {
+        let again = join(id, version, &grown.follower, Some(INSTANCE));
+        story
+            .client("second")
+            .ask("the follower joins with nothing new", version, again)
+            .await?;
+    }
+    for version in 0..=4 {
+        let again = join(id, version, &grown.follower, None);
+        story
+            .client("second")
+            .ask("the follower without its instance", version, again)
+            .await?;
+    }
+    let changed =
+        join(id, 5, &grown.follower, Some(INSTANCE)).with_protocols(protocols(&["roundrobin", "range"]));
+    let mut following = story
+        .client("second")
+        .begin("the follower prefers another", 5, changed);
+    let there = following.within(SOON).await;
+    story.observe("the follower waits for the leader", there.to_string());
+    story
+        .ask(
+            "the leader is told",
+            4,
+            heartbeat(id, &grown.leader, grown.generation),
+        )
+        .await?;
+    // Kafka never answers a request whose member sends another.
+    drop(following);
+    let twice = join(id, 5, &grown.follower, Some(INSTANCE)).with_protocols(protocols(&["roundrobin"]));
+    let twice = story
+        .client("third")
+        .begin("the follower wants nothing else", 5, twice);
+    until(&story, id, "PreparingRebalance", 2).await?;
+    tokio::time::sleep(SOON).await;
+    story
+        .client("first")
+        .ask("the leader joins", 3, join(id, 3, &grown.leader, None))
+        .await?;
+    twice.answer().await?;
+    Ok(())
+}
+
+/// Members whose sessions end, in every state.
+pub async fn sessions(story: Story) -> Result<()> {
+    let short = |id: &str, member: &str| join(id, 3, member, None).with_session_timeout_ms(SHORT_MS);
+    // Stable.
+    let id = "silent";
+    let member = story.ask("joining", 3, short(id, "")).await?;
+    let request = sync(id, 3, &member.member_id, 1).with_assignments(assign(&[&member.member_id]));
+    story.ask("assigning", 3, request).await?;
+    story
+        .ask(
+            "a commit",
+            2,
+            commit(id, 2, &member.member_id, 1, &[("t", 0, 1, None)]),
+        )
+        .await?;
+    until(&story, id, "Empty", 0).await?;
+    story
+        .ask("a heartbeat of the dead", 1, heartbeat(id, &member.member_id, 1))
+        .await?;
+    story.ask("after its session", 5, describe(&[id])).await?;
+
+    // A leader that never assigns, while a follower waits.
+    let id = "silent-leader";
+    let leading = story.client("first").begin("the leader joins", 3, short(id, ""));
+    until(&story, id, "PreparingRebalance", 1).await?;
+    let following = story
+        .client("second")
+        .begin("a follower joins", 3, join(id, 3, "", None));
+    let (leader, follower) = (leading.answer().await?, following.answer().await?);
+    let request = sync(id, 3, &follower.member_id, follower.generation_id);
+    story
+        .client("second")
+        .ask("the follower asks", 3, request)
+        .await?;
+    let again = join(id, 3, &follower.member_id, None);
+    story.client("second").ask("the follower leads", 3, again).await?;
+    story
+        .ask("the silent leader comes back", 3, short(id, &leader.member_id))
+        .await?;
+
+    // One that does not join again before the others' patience ends.
+    let id = "impatient";
+    let impatient = |member: &str| join(id, 3, member, None).with_rebalance_timeout_ms(500);
+    let leading = story.client("first").begin("the leader joins", 3, impatient(""));
+    until(&story, id, "PreparingRebalance", 1).await?;
+    let following = story.client("second").begin("a follower joins", 3, impatient(""));
+    let (leader, follower) = (leading.answer().await?, following.answer().await?);
+    story
+        .client("first")
+        .ask(
+            "the leader joins with less",
+            3,
+            impatient(&leader.member_id).with_protocols(protocols(&["range"])),
+        )
+        .await?;
+    story
+        .ask("the late follower", 1, heartbeat(id, &follower.member_id, 2))
+        .await?;
+    // And nobody asks for an assignment either.
+    let request = sync(id, 3, &leader.member_id, 2).with_assignments(vec![]);
+    story.ask("the leader assigns nothing", 3, request).await?;
+    Ok(())
+}
+
+/// A follower that has joined but never asks for its assignment is taken for gone.
+pub async fn missing_sync(story: Story) -> Result<()> {
+    let id = "missing-sync";
+    let impatient = |member: &str| join(id, 3, member, None).with_rebalance_timeout_ms(500);
+    let leading = story.client("first").begin("the leader joins", 3, impatient(""));
+    until(&story, id, "PreparingRebalance", 1).await?;
+    let following = story.client("second").begin("a follower joins", 3, impatient(""));
+    let (leader, follower) = (leading.answer().await?, following.answer().await?);
+    let request = sync(id, 3, &leader.member_id, 1).with_assignments(assign(&[&leader.member_id]));
+    story.ask("the leader assigns", 3, request).await?;
+    until(&story, id, "PreparingRebalance", 1).await?;
+    story
+        .ask(
+            "the follower's heartbeat",
+            1,
+            heartbeat(id, &follower.member_id, 1),
+        )
+        .await?;
+    story
+        .ask("the leader's heartbeat", 1, heartbeat(id, &leader.member_id, 1))
+        .await?;
+    story
+        .ask("the leader joins again", 3, impatient(&leader.member_id))
+        .await?;
+    Ok(())
+}
+
+/// Connections that are closed while their requests wait: the members stay until their sessions end.
+pub async fn hang_ups(story: Story) -> Result<()> {
+    let id = "hang-up";
+    let grown = Grown::stable(&story, id).await?;
+    let gone = story
+        .client("third")
+        .begin("one joins and hangs up", 3, join(id, 3, "", None));
+    until(&story, id, "PreparingRebalance", 3).await?;
+    drop(gone);
+    story
+        .ask("one that hung up is there", 1, heartbeat(id, &grown.leader, 1))
+        .await?;
+    let leading = story
+        .client("first")
+        .begin("the leader joins again", 3, join(id, 3, &grown.leader, None));
+    let back = join(id, 5, &grown.follower, Some(INSTANCE));
+    story
+        .client("second")
+        .ask("the follower joins again", 5, back)
+        .await?;
+    leading.answer().await?;
+    story.ask("the three", 1, describe(&[id])).await?;
+    Ok(())
+}
+
+/// Static members that come back under new ids.
+pub async fn instances(story: Story) -> Result<()> {
+    for version in 5..=9 {
+        let id = format!("instances-{version}");
+        let grown = Grown::stable(&story, &id).await?;
+        let back = story
+            .client("third")
+            .ask(
+                "the follower restarts",
+                version,
+                join(&id, version, "", Some(INSTANCE)),
+            )
+            .await?;
+        let late = heartbeat(&id, &grown.follower, 1).with_group_instance_id(optional(Some(INSTANCE)));
+        story.ask("its old self", 3, late).await?;
+        story
+            .ask("its old id", 3, heartbeat(&id, &grown.follower, 1))
+            .await?;
+        story
+            .ask("its assignment", 3, sync(&id, 3, &back.member_id, 1))
+            .await?;
+        story.ask("its group", 5, describe(&[&id])).await?;
+        let other = join(&id, version, "", Some(INSTANCE)).with_protocols(protocols(&["roundrobin"]));
+        let mut changed = story
+            .client("third")
+            .begin("it restarts with other protocols", version, other);
+        let there = changed.within(SOON).await;
+        story.observe("it waits for the leader", there.to_string());
+        let again = story.client("third").begin(
+            "it restarts while it waits",
+            version,
+            join(&id, version, "", Some(INSTANCE)),
+        );
+        changed.answer().await?;
+        story
+            .client("first")
+            .ask("the leader joins", 3, join(&id, 3, &grown.leader, None))
+            .await?;
+        let last = again.answer().await?;
+        // CompletingRebalance: the leader may be assigning to the old id.
+        let request = sync(&id, 3, &last.member_id, 2);
+        let mut asking = story
+            .client("fourth")
+            .begin("it asks for its assignment", 3, request);
+        asking.within(SOON).await;
+        let again = story.client("fifth").begin(
+            "it restarts before the assignment",
+            version,
+            join(&id, version, "", Some(INSTANCE)),
+        );
+        asking.answer().await?;
+        story
+            .client("first")
+            .ask("the leader joins once more", 3, join(&id, 3, &grown.leader, None))
+            .await?;
+        again.answer().await?;
+    }
+    Ok(())
+}
+
+/// A static leader that comes back.
+pub async fn static_leaders(story: Story) -> Result<()> {
+    for version in 5..=9 {
+        let id = format!("static-leader-{version}");
+        let member = story
+            .ask(
+                "a static member joins",
+                version,
+                join(&id, version, "", Some("lead")),
+            )
+            .await?;
+        let request = sync(&id, 3, &member.member_id, 1).with_assignments(assign(&[&member.member_id]));
+        story.ask("it assigns", 3, request).await?;
+        let back = story
+            .client("second")
+            .ask("it restarts", version, join(&id, version, "", Some("lead")))
+            .await?;
+        let old = join(&id, version, &member.member_id, Some("lead"));
+        story.ask("its old self joins", version, old).await?;
+        let request = sync(&id, 3, &back.member_id, 1).with_assignments(assign(&["nobody"]));
+        story.ask("it assigns again, in vain", 3, request).await?;
+        let gone = leave_all(&id, &[("", Some("lead")), ("", Some("lead"))]);
+        story.ask("an administrator removes it, twice", 3, gone).await?;
+        story.ask("its group", 5, describe(&[&id])).await?;
+    }
+    Ok(())
+}
+
+/// Leaving in every version, also several at once, and while others wait.
+pub async fn departures(story: Story) -> Result<()> {
+    for version in 3..=5 {
+        let id = format!("departures-{version}");
+        let grown = Grown::stable(&story, &id).await?;
+        let gone = leave_all(
+            &id,
+            &[
+                ("stranger", None),
+                (&grown.leader, Some(INSTANCE)),
+                (&grown.leader, None),
+                (&grown.leader, None),
+                ("stranger", Some(INSTANCE)),
+            ],
+        );
+        story.ask("the leader among strangers", version, gone).await?;
+        until(&story, &id, "PreparingRebalance", 1).await?;
+        let back = join(&id, 5, &grown.follower, Some(INSTANCE));
+        let back = story.client("second").ask("the follower leads", 5, back).await?;
+        story
+            .ask(
+                "it leaves by its instance",
+                version,
+                leave_all(&id, &[("", Some(INSTANCE))]),
+            )
+            .await?;
+        let late = heartbeat(&id, &back.member_id, back.generation_id);
+        story.ask("its heartbeat", 3, late).await?;
+        story.ask("the empty group", version, describe(&[&id])).await?;
+    }
+    let id = "leaves-while-joining";
+    let grown = Grown::preparing(&story, id).await?;
+    story
+        .ask("one that waits leaves", 1, leave(id, &grown.leader))
+        .await?;
+    if let Some(waiting) = grown.waiting {
+        waiting.answer().await?;
+    }
+    let back = join(id, 5, &grown.follower, Some(INSTANCE));
+    story
+        .client("second")
+        .ask("the follower is alone", 5, back)
+        .await?;
+    let id = "leaves-during-the-delay";
+    let mut first = story
+        .client("first")
+        .begin("the first joins", 3, join(id, 3, "", None));
+    until(&story, id, "PreparingRebalance", 1).await?;
+    let described = story.peek(1, describe(&[id])).await?;
+    let member = described.groups[0].members[0].member_id.to_string();
+    story.observe(
+        "the first waits",
+        first.within(Duration::from_millis(10)).await.to_string(),
+    );
+    story
+        .ask("it leaves during the delay", 1, leave(id, &member))
+        .await?;
+    first.answer().await?;
+    until(&story, id, "Empty", 0).await?;
+    story.ask("nobody is left", 5, describe(&[id])).await?;
+    Ok(())
+}
+
+/// Protocols: votes, and types other than consumer.
+pub async fn votes(story: Story) -> Result<()> {
+    let id = "votes";
+    let mut joining = Vec::new();
+    for (count, names) in [["a", "b", "c"], ["b", "c", "a"], ["b", "a", "d"]]
+        .iter()
+        .enumerate()
+    {
+        let request = join(id, 3, "", None).with_protocols(protocols(names));
+        joining.push(
+            story
+                .client(["1", "2", "3"][count])
+                .begin("one votes", 3, request),
+        );
+        until(&story, id, "PreparingRebalance", count + 1).await?;
+    }
+    for one in joining {
+        one.answer().await?;
+    }
+    let other = join(id, 3, "", None).with_protocols(protocols(&["c", "d"]));
+    story
+        .client("late")
+        .ask("one that does not go with the others", 3, other)
+        .await?;
+
+    let id = "connect";
+    let request = join(id, 7, "", None)
+        .with_protocol_type(text("connect"))
+        .with_protocols(protocols(&["v1"]));
+    let given = story
+        .ask("a worker asks for an id", 7, request.clone())
+        .await?
+        .member_id
+        .to_string();
+    let worker = story
+        .ask("a worker joins", 7, request.with_member_id(text(&given)))
+        .await?;
+    let request = sync(id, 5, &worker.member_id, 1)
+        .with_protocol_type(optional(Some("connect")))
+        .with_protocol_name(optional(Some("v1")))
+        .with_assignments(assign(&[&worker.member_id]));
+    story.ask("it assigns", 5, request).await?;
+    story.ask("the workers", 5, describe(&[id])).await?;
+
+    // What is not a subscription is kept all the same.
+    let id = "opaque";
+    let mut protocol = protocols(&["range"]);
+    protocol[0].metadata = Bytes::from_static(b"\0");
+    let request = join(id, 3, "", None).with_protocols(protocol);
+    let member = story.ask("one with opaque metadata", 3, request).await?;
+    let request = sync(id, 3, &member.member_id, 1).with_assignments(assign(&[&member.member_id]));
+    story.ask("it assigns", 3, request).await?;
+    story
+        .ask(
+            "an offset of anything",
+            2,
+            commit(
+                id,
+                2,
+                &member.member_id,
+                1,
+                &[("t", 0, 1, None), ("u", 0, 1, None)],
+            ),
+        )
+        .await?;
+    let request = crate::offsets::offset_delete(id, &[("t", 0), ("u", 0)]);
+    story
+        .ask(
+            "deleting offsets of a group that may be subscribed to anything",
+            0,
+            request,
+        )
+        .await?;
+    Ok(())
+}
+
+/// More members within the initial delay prolong it.
+pub async fn initial_delay(story: Story) -> Result<()> {
+    let id = "delay";
+    let first = story
+        .client("first")
+        .begin("the first joins", 0, join(id, 0, "", None));
+    until(&story, id, "PreparingRebalance", 1).await?;
+    let second = story
+        .client("second")
+        .begin("the second joins", 1, join(id, 1, "", None));
+    first.answer().await?;
+    second.answer().await?;
+    Ok(())
+}
