@@ -157,6 +157,8 @@ pub struct BrokerConfig {
     pub group_max_session_timeout_ms: i32,
     pub group_max_size: usize,
     pub offset_metadata_max_bytes: usize,
+    /// -1 for all in-sync replicas; below that the last word of a group may be lost with its broker.
+    pub offsets_commit_required_acks: i16,
     pub offsets_commit_timeout_ms: u64,
     pub offsets_load_buffer_size: usize,
     pub offsets_retention_minutes: u64,

@@ -89,6 +89,7 @@ impl BrokerConfig {
             log_cleaner_io_max_bytes_per_second log_cleaner_backoff_ms
             group_initial_rebalance_delay_ms group_min_session_timeout_ms group_max_session_timeout_ms
             group_max_size offset_metadata_max_bytes offsets_commit_timeout_ms offsets_load_buffer_size
+            offsets_commit_required_acks
             offsets_retention_minutes offsets_retention_check_interval_ms
             offsets_topic_num_partitions offsets_topic_replication_factor offsets_topic_segment_bytes
             transaction_state_log_num_partitions transaction_state_log_replication_factor
@@ -161,6 +162,11 @@ impl BrokerConfig {
         if delay >= self.connections_max_idle_ms {
             let reason = "value must be below connections.max.idle.ms";
             return Err(reader.refuse("connection.failed.authentication.delay.ms", reason));
+        }
+        let factor = self.offsets_topic_replication_factor;
+        if !(-1..=factor).contains(&self.offsets_commit_required_acks) {
+            let reason = format!("value must lie between -1 and offsets.topic.replication.factor ({factor})");
+            return Err(reader.refuse("offsets.commit.required.acks", reason));
         }
         let buffer: i64 = reader.read("log.cleaner.dedupe.buffer.size")?;
         let threads: i64 = reader.read("log.cleaner.threads")?;

@@ -231,6 +231,10 @@ fn values_that_do_not_fit_together_are_refused() {
         ("log.cleaner.threads=128", "1 MiB"),
         ("offsets.topic.compression.codec=5", "between 0 and 4"),
         (
+            "offsets.commit.required.acks=4",
+            "between -1 and offsets.topic.replication.factor (3)",
+        ),
+        (
             "log.cleaner.min.compaction.lag.ms=2\nlog.cleaner.max.compaction.lag.ms=1",
             "must not be above",
         ),

@@ -93,7 +93,7 @@ impl CoordinatorLog for MemoryLog {
         }
         let mut replicating = self.1.subscribe();
         async move {
-            if options.required_acks != 0 {
+            if options.required_acks == -1 {
                 replicating
                     .wait_for(|is_replicating| *is_replicating)
                     .await

@@ -106,6 +106,27 @@ impl Pair {
         self.differences.lock().extend(differences);
     }
 
+    /// Stops both in good order, and starts them again with other configurations. No story may be under way.
+    pub async fn restart(&mut self, change: impl Fn(&mut Broker)) -> Result<()> {
+        let again = async |cluster: &mut Arc<Cluster>| -> Result<()> {
+            // A step that was given up may hold on to it for a moment.
+            let begun = Instant::now();
+            while Arc::get_mut(cluster).is_none() && begun.elapsed() < Duration::from_secs(10) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let cluster = Arc::get_mut(cluster).context("a story is under way")?;
+            for broker in &mut cluster.brokers {
+                broker.stop().await?;
+                change(broker);
+                broker.start().await?;
+            }
+            cluster.wait_until_ready(cluster.brokers.len()).await
+        };
+        let [kafka, barnabas] = &mut self.sides;
+        tokio::try_join!(again(kafka), again(barnabas))?;
+        Ok(())
+    }
+
     /// Fails with all that differed.
     pub fn finish(self) -> Result<()> {
         let differences = self.differences.into_inner();

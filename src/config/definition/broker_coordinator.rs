@@ -36,7 +36,7 @@ keys! {
     "group.share.record.lock.duration.ms", Int, "30000", Between(1000, 60000), ReadOnly, NoEffect;
     "group.share.session.timeout.ms", Int, "45000", AtLeast(1), ReadOnly, NoEffect;
     "offset.metadata.max.bytes", Int, "4096", Any, ReadOnly, Honoured;
-    "offsets.commit.required.acks", Short, "-1", Any, ReadOnly, NotYet;
+    "offsets.commit.required.acks", Short, "-1", Any, ReadOnly, Honoured;
     "offsets.commit.timeout.ms", Int, "5000", AtLeast(1), ReadOnly, Honoured;
     "offsets.load.buffer.size", Int, "5242880", AtLeast(1), ReadOnly, Honoured;
     "offsets.retention.check.interval.ms", Long, "600000", AtLeast(1), ReadOnly, Honoured;

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 
-use super::coordinator::{ALL_IN_SYNC, Group, GroupCell, GroupCoordinator};
+use super::coordinator::{Group, GroupCell, GroupCoordinator};
 use super::effect::Now;
 use super::log::{self, LogFormatError};
 use super::offsets::{CommitId, OffsetAndMetadata};
@@ -175,7 +175,7 @@ impl GroupCoordinator {
             id,
             producer: transaction.map(|(producer, _)| producer.producer_id),
             offsets,
-            append: self.append(group.partition, batch, ALL_IN_SYNC, guard),
+            append: self.append(group.partition, batch, self.config.required_acks, guard),
         }))
     }
 

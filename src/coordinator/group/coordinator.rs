@@ -33,9 +33,6 @@ use crate::metrics::Registry;
 use crate::record::batch::NO_SEQUENCE;
 use crate::record::{BatchBuilder, Compression};
 
-/// The only acknowledgement that a group or an offset may count on.
-pub(super) const ALL_IN_SYNC: i16 = -1;
-
 /// What the coordinator needs of the broker's configuration.
 #[derive(Clone, Debug)]
 pub struct GroupCoordinatorConfig {
@@ -49,6 +46,8 @@ pub struct GroupCoordinatorConfig {
     pub offset_metadata_max_size: usize,
     /// `offsets.load.buffer.size`.
     pub load_buffer_size: usize,
+    /// `offsets.commit.required.acks`, of groups as well as of offsets.
+    pub required_acks: i16,
     /// `offsets.commit.timeout.ms`.
     pub commit_timeout: Duration,
     /// `offsets.retention.minutes`.
@@ -70,6 +69,7 @@ impl From<&BrokerConfig> for GroupCoordinatorConfig {
             max_session_timeout_ms: config.group_max_session_timeout_ms,
             offset_metadata_max_size: config.offset_metadata_max_bytes,
             load_buffer_size: config.offsets_load_buffer_size,
+            required_acks: config.offsets_commit_required_acks,
             commit_timeout: Duration::from_millis(config.offsets_commit_timeout_ms),
             offsets_retention_ms: (config.offsets_retention_minutes as i64).saturating_mul(60_000),
             offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
@@ -356,7 +356,7 @@ impl GroupCoordinator {
                 return;
             }
         };
-        let append = self.append(group.partition, batch, ALL_IN_SYNC, None);
+        let append = self.append(group.partition, batch, self.config.required_acks, None);
         let (this, group) = (self.this.clone(), group.clone());
         self.runtime.spawn(async move {
             let code = append.await.err().map_or(ErrorCode::None, group_store_error);

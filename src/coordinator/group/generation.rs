@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tracing::warn;
 
 use super::effect::{JoinResult, JoinedMember, Now};
 use super::group_metadata::{CONSUMER_PROTOCOL_TYPE, GroupLimits, GroupMetadata};
@@ -25,6 +26,17 @@ impl GroupMetadata {
         group.current_state_timestamp_ms = Some(value.current_state_timestamp).filter(|&ms| ms != -1);
         let protocol = group.protocol_name.clone().unwrap_or_default();
         for member in value.members {
+            let instance = member.group_instance_id.as_deref();
+            if group.members.contains_key(&*member.member_id)
+                || instance.is_some_and(|instance| group.static_members.contains_key(instance))
+            {
+                warn!(
+                    group = id,
+                    member = member.member_id,
+                    "skipping a member that is in the log twice"
+                );
+                continue;
+            }
             group.add(Member {
                 id: member.member_id.into(),
                 group_instance_id: member.group_instance_id.map(Arc::from),

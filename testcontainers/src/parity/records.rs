@@ -11,6 +11,8 @@ use kafka_protocol::records::{RecordBatchDecoder, TimestampType};
 pub struct StoredRecord {
     /// Its offset.
     pub offset: i64,
+    /// That of the first record of its batch.
+    pub base_offset: i64,
     /// Of its batch; -1 if none.
     pub producer_id: i64,
     /// Of its batch; -1 if none.
@@ -42,7 +44,9 @@ pub fn stored_records(partition_dir: &Path) -> Result<Vec<StoredRecord>> {
         while bytes.len() > 12 && bytes[8..12] != [0; 4] {
             let set = RecordBatchDecoder::decode(&mut bytes);
             let set = set.with_context(|| segment.display().to_string())?;
+            let base_offset = set.records.first().map_or(-1, |record| record.offset);
             records.extend(set.records.into_iter().map(|record| StoredRecord {
+                base_offset,
                 offset: record.offset,
                 producer_id: record.producer_id,
                 producer_epoch: record.producer_epoch,

@@ -1,8 +1,10 @@
 //! The group coordinator beside Apache Kafka's: every request in every version in every state of a group, and the same
 //! answers; then the same records in `__consumer_offsets`.
 
+mod lifetimes;
 mod offsets;
 mod rebalances;
+mod records;
 mod states;
 mod support;
 
@@ -11,7 +13,9 @@ use barnabas_testcontainers::parity::Pair;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_in_every_state_is_answered_as_apache_kafka_answers_it() -> Result<()> {
-    let pair = Pair::start(support::configure).await?;
+    let mut pair = Pair::start(support::configure).await?;
+    pair.play("topics", support::topics).await;
+    pair.play("unborn", lifetimes::unborn).await;
     pair.play("preparation", support::prepare).await;
     tokio::join!(
         pair.play("unknown", states::unknown),
@@ -46,5 +50,9 @@ async fn every_request_in_every_state_is_answered_as_apache_kafka_answers_it() -
     );
     pair.play("znodes", offsets::znodes).await;
     pair.play("lists", offsets::lists).await;
+    pair.restart(lifetimes::reconfigure).await?;
+    pair.play("reloaded", lifetimes::reloaded).await;
+    pair.play("expiry", lifetimes::expiry).await;
+    pair.play("records", records::compare).await;
     pair.finish()
 }

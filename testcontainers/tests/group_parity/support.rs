@@ -204,10 +204,14 @@ pub async fn until(story: &Story, group_id: &str, state: &str, members: usize) -
     .await
 }
 
-/// Has the internal topics made, and topics to commit offsets of.
-pub async fn prepare(story: Story) -> Result<()> {
+/// Makes topics to commit offsets of.
+pub async fn topics(story: Story) -> Result<()> {
     story.cluster().create_topic("t", 2, 1, &[]).await?;
-    story.cluster().create_topic("u", 1, 1, &[]).await?;
+    story.cluster().create_topic("u", 1, 1, &[]).await
+}
+
+/// Has the internal topics made.
+pub async fn prepare(story: Story) -> Result<()> {
     for key_type in [0, 1] {
         wait_for("coordinators", LIMIT, || async {
             let ask = FindCoordinatorRequest::default()
@@ -218,7 +222,11 @@ pub async fn prepare(story: Story) -> Result<()> {
         })
         .await?;
     }
-    // Each partition of the topic is loaded by itself.
+    loaded(&story).await
+}
+
+/// Waits until every partition of the internal topic is loaded; each is by itself.
+pub async fn loaded(story: &Story) -> Result<()> {
     for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         wait_for("a loaded coordinator", LIMIT, || async {
             let answer = story.peek(0, describe(&[id])).await.ok()?;

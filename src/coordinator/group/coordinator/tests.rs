@@ -31,6 +31,7 @@ fn config() -> GroupCoordinatorConfig {
         max_session_timeout_ms: 1_800_000,
         offset_metadata_max_size: 10,
         load_buffer_size: 4096,
+        required_acks: -1,
         commit_timeout: Duration::from_secs(5),
         offsets_retention_ms: 3_600_000,
         offsets_retention_check_interval_ms: 600_000,
@@ -63,15 +64,14 @@ impl World {
     }
 
     async fn on(log: MemoryLog) -> Self {
+        Self::configured(log, config()).await
+    }
+
+    async fn configured(log: MemoryLog, config: GroupCoordinatorConfig) -> Self {
         let clock = ManualClock::at(1_700_000_000_000);
         let metrics = Registry::new(clock.clone());
-        let coordinator = GroupCoordinator::new(
-            config(),
-            PARTITIONS,
-            Arc::new(log.clone()),
-            clock.clone(),
-            &metrics,
-        );
+        let coordinator =
+            GroupCoordinator::new(config, PARTITIONS, Arc::new(log.clone()), clock.clone(), &metrics);
         coordinator.is_active.store(true, Ordering::SeqCst);
         let world = Self {
             coordinator,

@@ -88,3 +88,20 @@ fn a_loaded_group_over_the_limit_sends_the_last_members_away() {
     assert_eq!(machine.joined(tickets[0]).error, ErrorCode::None);
     assert_eq!(machine.group.members().count(), 2);
 }
+
+#[test]
+fn members_that_are_in_the_log_twice_are_loaded_once() {
+    let mut machine = Machine::new();
+    machine.stabilize(vec![static_consumer("i"), consumer()]);
+    let mut value = machine.written.last().unwrap().clone();
+    let mut same_instance = value.members.clone();
+    for (number, member) in same_instance.iter_mut().enumerate() {
+        member.member_id = format!("other-{number}");
+    }
+    same_instance.retain(|member| member.group_instance_id.is_some());
+    value.members.extend(value.members.clone());
+    value.members.extend(same_instance);
+    let loaded = GroupMetadata::from_log("g", value, LIMITS, machine.now);
+    loaded.assert_consistent();
+    assert_eq!(loaded.members().count(), 2);
+}

@@ -64,6 +64,18 @@ async fn a_commit_counts_only_when_it_is_replicated() {
 }
 
 #[tokio::test]
+async fn a_commit_waits_for_as_many_replicas_as_configured() {
+    let one = GroupCoordinatorConfig {
+        required_acks: 1,
+        ..config()
+    };
+    let world = World::configured(MemoryLog::new(), one).await;
+    world.log.set_replicating(false);
+    assert_eq!(world.commit(GROUP, &[(0, 2)]).await, [ErrorCode::None]);
+    assert_eq!(world.fetch(GROUP, 0, true), Ok(Some(2)));
+}
+
+#[tokio::test]
 async fn a_commit_whose_client_went_away_counts_all_the_same() {
     let world = World::new().await;
     world.log.set_replicating(false);
