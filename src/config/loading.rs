@@ -178,6 +178,13 @@ impl BrokerConfig {
     }
 }
 
+/// Whoever sets these counts on being protected by them: a broker that starts without would lie open.
+const PROTECTIONS: [&str; 3] = [
+    "authorizer.class.name",
+    "zookeeper.set.acl",
+    "zookeeper.ssl.client.enable",
+];
+
 /// Checks one setting by itself; says what has no effect.
 fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigError> {
     let refuse = |reason: &str| Err(ConfigError::key(name, reason).with_origin(&property.origin));
@@ -215,6 +222,9 @@ fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigErro
             "belongs to KRaft, but barnabas is a broker for clusters coordinated by ZooKeeper: remove it and set \
              zookeeper.connect",
         ),
+        Support::NotYet if PROTECTIONS.contains(&name) && key.default != Some(value.as_str()) => {
+            refuse("barnabas has not this protection yet: remove the key to run without it")
+        }
         Support::NotYet if key.default != Some(value.as_str()) => warn("is set but not honoured yet"),
         Support::NoEffect => warn("has no effect in a ZooKeeper-mode broker"),
         _ => Ok(None),

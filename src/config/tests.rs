@@ -267,6 +267,12 @@ fn kraft_is_refused_with_a_reason() {
             "only the classic protocol",
         ),
         ("config.providers=file", "not built yet"),
+        (
+            "authorizer.class.name=kafka.security.authorizer.AclAuthorizer",
+            "has not this protection",
+        ),
+        ("zookeeper.set.acl=true", "has not this protection"),
+        ("zookeeper.ssl.client.enable=true", "has not this protection"),
     ];
     for (text, expected) in cases {
         assert_refused(text, expected);
@@ -281,10 +287,7 @@ fn kraft_is_refused_with_a_reason() {
 fn what_has_no_effect_is_warned_about() {
     let cases = [
         ("no.such.key=1", Some("Kafka 3.9 has no such key")),
-        (
-            "authorizer.class.name=kafka.security.authorizer.AclAuthorizer",
-            Some("not honoured yet"),
-        ),
+        ("ssl.client.auth=required", Some("not honoured yet")),
         (
             "listener.name.plaintext.ssl.client.auth=none",
             Some("single listener"),

@@ -63,7 +63,7 @@ pub enum UpdateMode {
 pub enum Support {
     /// It does what Kafka does.
     Honoured,
-    /// It is read and checked, and warned about when set.
+    /// It is read and checked, and warned about when set; refused where it protects the broker.
     NotYet,
     /// Kafka 3.9 itself does nothing with it in a ZooKeeper-mode broker.
     NoEffect,
