@@ -28,6 +28,10 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, ready};
 
+#[path = "../common/bench_process.rs"]
+mod bench_process;
+use bench_process::cpu_seconds;
+
 // As the broker has it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -256,14 +260,6 @@ fn batch(offsets: Range<usize>) -> anyhow::Result<Vec<u8>> {
     bytes[..8].copy_from_slice(&(base as i64).to_be_bytes());
     debug_assert!(RecordBatches::new(&bytes).all(|batch| batch.is_ok()));
     Ok(bytes)
-}
-
-fn cpu_seconds() -> anyhow::Result<f64> {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(')').context("no name in /proc/self/stat")?;
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    Ok(ticks.map(|f| f.parse::<f64>().unwrap_or(0.0)).sum::<f64>() / TICKS_PER_SECOND)
 }
 
 fn resident_bytes() -> anyhow::Result<f64> {

@@ -8,7 +8,6 @@
 use std::fs::File;
 use std::io::Write;
 
-use anyhow::Context;
 use barnabas::common::clock::SystemClock;
 use barnabas::common::ids::TopicPartition;
 use barnabas::config::{BrokerConfig, LogConfig};
@@ -16,6 +15,10 @@ use barnabas::log::{AppendOrigin, LogManager};
 use barnabas::metrics::Registry;
 use barnabas::record::BatchBuilder;
 use bytes::Bytes;
+
+#[path = "../common/bench_process.rs"]
+mod bench_process;
+use bench_process::cpu_seconds;
 
 /// Records in a batch and bytes in a record: batches of 64 KB, as a busy producer sends them.
 const RECORDS: usize = 64;
@@ -106,12 +109,4 @@ fn measured(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<[f64; 2
     let (cpu, start) = (cpu_seconds()?, std::time::Instant::now());
     work()?;
     Ok([cpu_seconds()? - cpu, start.elapsed().as_secs_f64()])
-}
-
-fn cpu_seconds() -> anyhow::Result<f64> {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(')').context("no name in /proc/self/stat")?;
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    Ok(ticks.map(|f| f.parse::<f64>().unwrap_or(0.0)).sum::<f64>() / TICKS_PER_SECOND)
 }
