@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
@@ -179,40 +180,30 @@ impl GroupCoordinator {
         }))
     }
 
-    /// Waits for the replicas. In a task of its own: should the client's request be dropped meanwhile, the offset is
-    /// in the log nevertheless and must be remembered.
-    async fn finish_commit(&self, group: Arc<Group>, appending: Appending) -> Result<(), ErrorCode> {
-        let Appending {
-            id,
-            producer,
-            offsets,
-            append,
-        } = appending;
-        let count = offsets.len() as u64;
-        let this = self.handle();
-        let (done, result) = oneshot::channel();
-        self.spawn(async move {
-            let result = append.await;
-            if let Some(coordinator) = this.upgrade() {
-                coordinator.drive(&group, |cell, _| {
-                    let pending = &mut cell.metadata.offsets;
-                    let partitions = offsets.iter().map(|(partition, _)| partition);
-                    match (&result, producer) {
-                        (Ok(base_offset), None) => pending.complete_commit(id, *base_offset, offsets),
-                        (Err(_), None) => pending.fail_commit(id, partitions),
-                        (Ok(base_offset), Some(producer)) => {
-                            pending.complete_transactional_commit(producer, id, *base_offset, offsets);
-                        }
-                        (Err(_), Some(producer)) => {
-                            pending.fail_transactional_commit(producer, id, partitions);
-                        }
-                    }
-                });
+    /// Waits for the replicas, if there are any to wait for. In a task of its own: should the client's request be dropped
+    /// meanwhile, the offset is in the log nevertheless and must be remembered.
+    async fn finish_commit(&self, group: Arc<Group>, mut appending: Appending) -> Result<(), ErrorCode> {
+        let count = appending.offsets.len() as u64;
+        let result = match (&mut appending.append).now_or_never() {
+            Some(result) => {
+                self.remember_commit(&group, appending, &result);
+                Ok(result)
             }
-            // Nobody waits any more: see above.
-            let _ = done.send(result);
-        });
-        match result.await {
+            None => {
+                let this = self.handle();
+                let (done, result) = oneshot::channel();
+                self.spawn(async move {
+                    let result = (&mut appending.append).await;
+                    if let Some(coordinator) = this.upgrade() {
+                        coordinator.remember_commit(&group, appending, &result);
+                    }
+                    // Nobody waits any more: see above.
+                    let _ = done.send(result);
+                });
+                result.await
+            }
+        };
+        match result {
             Ok(Ok(_)) => {
                 self.meters.offset_commits.mark(count);
                 Ok(())
@@ -223,6 +214,27 @@ impl GroupCoordinator {
             }
             Err(_) => Err(ErrorCode::CoordinatorNotAvailable),
         }
+    }
+
+    fn remember_commit(&self, group: &Arc<Group>, commit: Appending, result: &Result<Offset, ErrorCode>) {
+        let Appending {
+            id,
+            producer,
+            offsets,
+            ..
+        } = commit;
+        self.drive(group, |cell, _| {
+            let pending = &mut cell.metadata.offsets;
+            let partitions = offsets.iter().map(|(partition, _)| partition);
+            match (result, producer) {
+                (Ok(base_offset), None) => pending.complete_commit(id, *base_offset, offsets),
+                (Err(_), None) => pending.fail_commit(id, partitions),
+                (Ok(base_offset), Some(producer)) => {
+                    pending.complete_transactional_commit(producer, id, *base_offset, offsets);
+                }
+                (Err(_), Some(producer)) => pending.fail_transactional_commit(producer, id, partitions),
+            }
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -336,7 +337,7 @@ impl GroupCoordinator {
         }
     }
 
-    /// Appends a group's record and tells the group when it is replicated.
+    /// Appends a group's record and tells the group when it is replicated, which may be at once.
     fn store(
         &self,
         group: &Arc<Group>,
@@ -356,10 +357,16 @@ impl GroupCoordinator {
                 return;
             }
         };
-        let append = self.append(group.partition, batch, self.config.required_acks, None);
+        let mut append = self.append(group.partition, batch, self.config.required_acks, None);
+        let code =
+            |stored: Result<Offset, ErrorCode>| stored.err().map_or(ErrorCode::None, group_store_error);
+        // Often there is nobody to wait for.
+        if let Some(stored) = (&mut append).now_or_never() {
+            return cell.metadata.on_stored(then, code(stored), now);
+        }
         let (this, group) = (self.this.clone(), group.clone());
         self.runtime.spawn(async move {
-            let code = append.await.err().map_or(ErrorCode::None, group_store_error);
+            let code = code(append.await);
             if let Some(coordinator) = this.upgrade() {
                 coordinator.drive(&group, |cell, now| cell.metadata.on_stored(then, code, now));
             }
