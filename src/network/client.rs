@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -297,11 +298,12 @@ impl Connection {
 }
 
 /// Moves requests out and responses in until one of the two fails; then fails whoever still waits.
-async fn drive(stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
+async fn drive(mut stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
     let in_flight = Mutex::new(VecDeque::new());
+    let (incoming, outgoing) = stream.split();
     let reason = tokio::select! {
-        reason = write_requests(&stream, &mut requests, &in_flight) => reason,
-        reason = read_responses(&stream, &in_flight) => reason,
+        reason = write_requests(outgoing.as_ref(), &mut requests, &in_flight) => reason,
+        reason = read_responses(incoming, &in_flight) => reason,
     };
     requests.close();
     let mut waiting: Vec<Waiting> = in_flight.into_inner().into();
@@ -332,10 +334,10 @@ async fn write_requests(
 }
 
 /// Returns why it ended.
-async fn read_responses(stream: &TcpStream, in_flight: &Mutex<VecDeque<Waiting>>) -> String {
+async fn read_responses(mut stream: ReadHalf<'_>, in_flight: &Mutex<VecDeque<Waiting>>) -> String {
     let mut frames = FrameBuffer::new(MAX_RESPONSE_BYTES);
     loop {
-        match stream::read_some(stream, &mut frames).await {
+        match stream::read_some(&mut stream, &mut frames).await {
             Ok(0) => return "the broker closed it".to_string(),
             Ok(_) => {}
             Err(error) => return error.to_string(),

@@ -16,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -145,9 +146,10 @@ impl<H: RequestHandler> Connection<H> {
             if let Some(frame) = self.frames.next_frame()? {
                 return Ok(frame);
             }
+            let (mut stream, _) = self.stream.split();
             let read = timeout(
                 self.settings.max_idle,
-                stream::read_some(&self.stream, &mut self.frames),
+                stream::read_some(&mut stream, &mut self.frames),
             );
             tokio::select! {
                 biased;
@@ -188,7 +190,8 @@ impl<H: RequestHandler> Connection<H> {
         let reply = match at_once {
             Poll::Ready(reply) => reply,
             Poll::Pending => {
-                let read_ahead = read_ahead(&self.stream, &mut self.frames, &mut self.ahead);
+                let (stream, _) = self.stream.split();
+                let read_ahead = read_ahead(stream, &mut self.frames, &mut self.ahead);
                 let reply = tokio::select! {
                     biased;
                     reply = &mut handled => reply,
@@ -207,14 +210,14 @@ impl<H: RequestHandler> Connection<H> {
 /// Reads until there is one whole frame, then does nothing for ever. Whatever ends the stream meanwhile is met
 /// again by the next read.
 async fn read_ahead(
-    stream: &TcpStream,
+    mut stream: ReadHalf<'_>,
     frames: &mut FrameBuffer,
     ahead: &mut Option<Bytes>,
 ) -> std::convert::Infallible {
     while ahead.is_none() {
         match frames.next_frame() {
             Ok(Some(frame)) => *ahead = Some(frame),
-            Ok(None) => match stream::read_some(stream, frames).await {
+            Ok(None) => match stream::read_some(&mut stream, frames).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => break,
             },

@@ -1,15 +1,20 @@
 //! What server and client connections have in common: reading frames as they arrive, writing all of a frame.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt as _;
+use std::pin::{Pin, pin};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use tokio::io::Interest;
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
 
 use crate::protocol::frame::FrameBuffer;
 use crate::protocol::{Chunk, FileRange};
@@ -17,19 +22,27 @@ use crate::protocol::{Chunk, FileRange};
 /// The most that one call sends out of a file, so that a large response does not keep other tasks waiting.
 const SENDFILE_BYTES: usize = 1 << 20;
 
+/// The most that is read of a frame before there is memory for it.
+const FIRST_BYTES: usize = 8 * 1024;
+
 /// A response up to this size is put together in memory and goes out in one piece.
 const SMALL_BYTES: usize = 16 * 1024;
 
 /// Waits for bytes and adds what is there to `frames`; 0 at the end of the stream. May be dropped at any time
-/// without losing a byte. Memory is reserved only once there is something to read.
-pub(super) async fn read_some(stream: &TcpStream, frames: &mut FrameBuffer) -> io::Result<usize> {
-    loop {
-        stream.readable().await?;
-        match stream.try_read_buf(frames.with_room()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => frames.release_if_empty(),
-            result => return result,
+/// without losing a byte. A frame's memory is reserved once its first bytes are there. A read that leaves room has
+/// emptied the socket, and no other system call has to find that out.
+pub(super) async fn read_some(stream: &mut ReadHalf<'_>, frames: &mut FrameBuffer) -> io::Result<usize> {
+    poll_fn(|context| {
+        if !frames.is_empty() {
+            return pin!(stream.read_buf(frames.with_room())).poll(context);
         }
-    }
+        let mut first = [MaybeUninit::uninit(); FIRST_BYTES];
+        let mut first = ReadBuf::uninit(&mut first);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut first))?;
+        frames.extend(first.filled());
+        Poll::Ready(Ok(first.filled().len()))
+    })
+    .await
 }
 
 /// Writes chunks one after the other, those in files with `sendfile`; fails when the peer takes nothing for as

@@ -5,7 +5,7 @@
 //! end a broker with a 1 GB heap. Here memory follows what arrives: the buffer never has more than four times
 //! the bytes that are in it, plus one chunk, and a connection that waits for its next frame holds none at all.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// Bytes of the length prefix.
 pub const LENGTH_BYTES: usize = 4;
@@ -74,7 +74,8 @@ impl FrameBuffer {
         };
         let mut frame = std::mem::replace(&mut self.buffer, rest).freeze();
         frame.truncate(end);
-        Ok(Some(frame.split_off(LENGTH_BYTES)))
+        frame.advance(LENGTH_BYTES);
+        Ok(Some(frame))
     }
 
     /// The buffer with room at its end, for the caller to append to what the socket has.
@@ -91,14 +92,12 @@ impl FrameBuffer {
         &mut self.buffer
     }
 
-    /// Gives the memory back if no byte is in it.
-    pub fn release_if_empty(&mut self) {
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
-        }
+    /// Adds bytes that were read elsewhere. The first ones get no more room than they need: small frames are the rule.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
     }
 
-    /// Whether part of a frame has arrived.
+    /// Whether nothing has arrived that was not taken.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
