@@ -295,7 +295,8 @@ fn what_has_no_effect_is_warned_about() {
         ("metadata.log.segment.bytes=1000", Some("no effect")),
         ("inter.broker.protocol.version=3.4", Some("3.9-IV0 only")),
         ("inter.broker.protocol.version=3.9", None),
-        ("num.io.threads=4", None),
+        ("num.io.threads=4", Some("not honoured yet")),
+        ("num.io.threads=8", None),
         ("authorizer.class.name=", None),
     ];
     for (text, expected) in cases {

@@ -14,7 +14,7 @@ keys! {
     "max.connections", Int, "2147483647", AtLeast(0), ClusterWide, Honoured;
     "max.connections.per.ip", Int, "2147483647", AtLeast(0), ClusterWide, Honoured;
     "max.connections.per.ip.overrides", String, "", Any, ClusterWide, NotYet;
-    "num.io.threads", Int, "8", AtLeast(1), ClusterWide, Honoured;
+    "num.io.threads", Int, "8", AtLeast(1), ClusterWide, NotYet;
     "num.network.threads", Int, "3", AtLeast(1), ClusterWide, NotYet;
     "queued.max.request.bytes", Long, "-1", Any, ReadOnly, NotYet;
     "queued.max.requests", Int, "500", AtLeast(1), ReadOnly, Honoured;
