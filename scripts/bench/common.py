@@ -1,5 +1,5 @@
 """What the measures share: nodes with their CPU seconds and memory, a ZooKeeper, Kafka's tools, the table at the end."""
-import os, signal, socket, subprocess, sys, time
+import os, signal, socket, struct, subprocess, sys, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIBS = os.environ.get('BARNABAS_KAFKA_LIBS', os.path.join(ROOT, '.cache/kafka-libs'))
@@ -9,6 +9,18 @@ LOG4J = os.path.join(ROOT, 'testcontainers/kafka/log4j-warn.properties')
 
 def java(cls, *arguments, heap='512m', log4j=LOG4J):
     return ['java', f'-Xmx{heap}', f'-Dlog4j.configuration=file:{log4j}', '-cp', LIBS + '/*', cls, *map(str, arguments)]
+
+
+def text(value):
+    """A string as requests have it."""
+    encoded = value.encode()
+    return struct.pack('>h', len(encoded)) + encoded
+
+
+def frame(key, version, body):
+    """A request as it goes over a connection."""
+    message = struct.pack('>hhi', key, version, 7) + text('bench') + body
+    return struct.pack('>i', len(message)) + message
 
 
 def free_port():
@@ -50,9 +62,11 @@ def wait_for_answer(port, seconds=60):
 
 
 class Node:
-    def __init__(self, name, command, folder):
+    def __init__(self, name, command, folder, level='info'):
+        """level: what barnabas logs. What Kafka logs is said on its command line, by default warnings."""
         self.output = open(os.path.join(folder, name + '.out'), 'w')
-        self.process = subprocess.Popen(command, stdout=self.output, stderr=subprocess.STDOUT)
+        environment = {'RUST_LOG': level, **os.environ}
+        self.process = subprocess.Popen(command, stdout=self.output, stderr=subprocess.STDOUT, env=environment)
 
     def cpu_seconds(self):
         fields = open(f'/proc/{self.process.pid}/stat').read().rsplit(')', 1)[1].split()
