@@ -263,6 +263,11 @@ impl<'a> RecordCheck<'a> {
             if let Some((builder, target)) = &mut builder
                 && self.record_errors.is_empty()
             {
+                if record.timestamp < NO_TIMESTAMP {
+                    // Of a batch that need not be rebuilt they are accepted, as in Kafka.
+                    let message = format!("timestamp {} is negative", record.timestamp);
+                    return Err(InvalidRecords::new(ErrorCode::InvalidTimestamp, message));
+                }
                 let offset = self.context.next_offset + i64::from(self.index);
                 builder.append_with_offset(
                     offset,

@@ -19,9 +19,9 @@ use crate::record::{BatchError, BatchHeader, RecordBatches};
 /// What an append did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogAppendInfo {
-    /// Offset of the first record; of the earlier append if this is a duplicate.
+    /// Offset of the first record; of the earlier append if this is a duplicate; -1 if there was none to append.
     pub first_offset: Offset,
-    /// Offset of the last record.
+    /// Offset of the last record; one less than the first if there was none to append.
     pub last_offset: Offset,
     /// Largest timestamp among the records; -1 if none has one.
     pub max_timestamp: i64,
@@ -71,6 +71,9 @@ impl UnifiedLog {
         verification: &Verification,
     ) -> Result<LogAppendInfo, AppendError> {
         self.context.dir.ensure_online()?;
+        if RecordBatches::new(&records).next().is_none() {
+            return Ok(self.nothing_appended());
+        }
         let config = self.config.load();
         let now_ms = self.context.clock.wall_ms();
         let context = AppendContext {
@@ -99,6 +102,19 @@ impl UnifiedLog {
         let info = self.append_batch(&mut writer, &mut batch, (origin, verification), now_ms)?;
         self.flush_if_due(writer, config.flush_messages)?;
         Ok(info)
+    }
+
+    /// Producers of old formats may send no records, or none that are whole: that is no error, and has no offset.
+    fn nothing_appended(&self) -> LogAppendInfo {
+        LogAppendInfo {
+            first_offset: -1,
+            last_offset: -2,
+            max_timestamp: -1,
+            log_append_time: -1,
+            log_start_offset: self.log_start_offset(),
+            duplicate: false,
+            size: 0,
+        }
     }
 
     fn append_batch(
