@@ -1,15 +1,20 @@
-//! Several log dirs: replicas move between them under load, with Kafka's own tools, through a kill -9; records are
-//! deleted from the start of a log; a dir fails while the others serve.
+//! Several log dirs: replicas move between them under load, with Kafka's own tools, through a kill -9, and while they are
+//! cleaned; records are deleted from the start of a log; a dir fails while the others serve.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use barnabas::record::{RecordBatches, RecordReader};
 use barnabas_testcontainers::cluster::Cluster;
 use barnabas_testcontainers::load::{Load, assert_nothing_lost, assert_nothing_twice, read_all};
 use barnabas_testcontainers::tools::{DUMP_LOG_SEGMENTS, kafka_tool};
 use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Broker, Kind, ZooKeeper};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 
 const LOG_DIRS_COMMAND: &str = "org.apache.kafka.tools.LogDirsCommand";
 const REASSIGN_COMMAND: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
@@ -32,6 +37,7 @@ async fn start(brokers: usize) -> Result<Cluster> {
             .with("log.flush.offset.checkpoint.interval.ms", 1000)
             .with("log.initial.task.delay.ms", 500)
             .with("log.retention.check.interval.ms", 500)
+            .with("log.cleaner.backoff.ms", 100)
     })
     .await
 }
@@ -116,6 +122,138 @@ async fn a_partition_moves_between_log_dirs_under_load() -> Result<()> {
     assert_nothing_twice(&contents)?;
     logs_are_equal(&cluster, "moved-0").await?;
     describe_log_dirs(&cluster, "moved").await
+}
+
+/// What was written: offset to key and value.
+type Written = BTreeMap<i64, (Vec<u8>, Option<Vec<u8>>)>;
+
+/// Writes the same keys again and again, tombstones among them, until it is told to stop.
+async fn write_keys(cluster: &Cluster, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) -> Result<Written> {
+    let producer: FutureProducer = cluster.client().set("enable.idempotence", "true").create()?;
+    let mut written = Written::new();
+    let mut in_flight = VecDeque::new();
+    for n in 0_usize.. {
+        let is_stopped = stop.load(Ordering::Relaxed);
+        if !is_stopped {
+            let key = format!("key {}", n * 7919 % 500).into_bytes();
+            let value = (n % 17 != 0).then(|| format!("{n} {}", "v".repeat(n % 300)).into_bytes());
+            let mut record = FutureRecord::to("compacted").key(&key);
+            record.payload = value.as_ref();
+            let sent = producer.send_result(record).map_err(|(error, _)| error)?;
+            in_flight.push_back((sent, key, value));
+        }
+        if is_stopped || in_flight.len() > 300 {
+            let Some((sent, key, value)) = in_flight.pop_front() else {
+                break;
+            };
+            let delivery = sent.await?.map_err(|(error, _)| error)?;
+            written.insert(delivery.offset, (key, value));
+            count.store(written.len(), Ordering::Relaxed);
+        }
+    }
+    Ok(written)
+}
+
+/// All records in a partition's directory: offset to key and value.
+fn records_in(dir: &Path) -> Result<Written> {
+    let mut found = Written::new();
+    for (name, bytes) in segments(dir)? {
+        for batch in RecordBatches::new(&bytes) {
+            let batch = batch?;
+            ensure!(batch.is_valid_crc(), "{name}: offset {}", batch.base_offset());
+            let mut records = RecordReader::new(&batch, 1 << 20)?;
+            while let Some(record) = records.next()? {
+                let (key, value) = (record.key.context("a key")?, record.value);
+                let twice = found.insert(record.offset, (key.to_vec(), value.map(<[u8]>::to_vec)));
+                ensure!(twice.is_none(), "{name}: offset {} twice", record.offset);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The latest record of each key.
+fn latest(records: &Written) -> BTreeMap<&[u8], (i64, Option<&[u8]>)> {
+    let mut latest = BTreeMap::new();
+    for (offset, (key, value)) in records {
+        latest.insert(key.as_slice(), (*offset, value.as_deref()));
+    }
+    latest
+}
+
+/// The first dirty offset that a log dir has for the partition.
+fn cleaned_to(broker: &Broker, dir: usize) -> Option<i64> {
+    let text = std::fs::read_to_string(log_dir(broker, dir).join("cleaner-offset-checkpoint")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("compacted 0 "))?;
+    line.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compacted_partition_moves_under_load_while_it_is_cleaned() -> Result<()> {
+    let cluster = start(2).await?;
+    let config = [
+        ("cleanup.policy", "compact"),
+        ("segment.bytes", "100000"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+        ("file.delete.delay.ms", "1000"),
+    ];
+    cluster.create_topic("compacted", 1, 2, &config).await?;
+    let (stop, count): (Arc<AtomicBool>, Arc<AtomicUsize>) = Default::default();
+    let (written, ()) = tokio::try_join!(write_keys(&cluster, stop.clone(), count.clone()), async {
+        let moved = move_back_and_forth(&cluster, &count).await;
+        stop.store(true, Ordering::Relaxed);
+        moved
+    })?;
+    for broker in &cluster.brokers {
+        let dir = log_dir(broker, dir_of(broker, "compacted-0").context("a log")?).join("compacted-0");
+        // While the cleaner is at it, files come and go.
+        let what = format!("broker {} has the latest record of each key", broker.id);
+        let found = wait_for(&what, Duration::from_secs(20), || async {
+            let found = records_in(&dir).ok()?;
+            (latest(&found) == latest(&written)).then_some(found)
+        });
+        let found = found.await.with_context(|| broker.output())?;
+        for (offset, record) in &found {
+            ensure!(
+                written.get(offset) == Some(record),
+                "offset {offset} was never written"
+            );
+        }
+        let (found, written) = (found.len(), written.len());
+        ensure!(found < written / 2, "{found} of {written} records are left");
+    }
+    Ok(())
+}
+
+/// Twice, each time when both replicas have been cleaned where they are.
+async fn move_back_and_forth(cluster: &Cluster, count: &AtomicUsize) -> Result<()> {
+    for _ in 0..2 {
+        let from = dir_of(&cluster.brokers[0], "compacted-0").context("a log")?;
+        until_cleaned(cluster, count.load(Ordering::Relaxed)).await?;
+        let file = reassignment(cluster, "compacted", &[0, 1], 1 - from)?;
+        reassign(cluster, &file, &["--execute"]).await?;
+        for broker in &cluster.brokers {
+            wait_until_in(broker, "compacted-0", 1 - from).await?;
+            ensure!(
+                cleaned_to(broker, from).is_none(),
+                "the old dir's checkpoint is still there"
+            );
+        }
+    }
+    until_cleaned(cluster, count.load(Ordering::Relaxed)).await
+}
+
+/// Waits until what was written by now has been cleaned on both brokers.
+async fn until_cleaned(cluster: &Cluster, records: usize) -> Result<()> {
+    for broker in &cluster.brokers {
+        let dir = dir_of(broker, "compacted-0").context("a log")?;
+        let what = format!("broker {} cleans {records} records in dir {dir}", broker.id);
+        let cleaned = wait_for(&what, Duration::from_secs(60), || async {
+            cleaned_to(broker, dir).filter(|&offset| offset > records as i64 + 1000)
+        });
+        cleaned.await.with_context(|| broker.output())?;
+    }
+    Ok(())
 }
 
 /// `kafka-log-dirs` against what is on disk.
