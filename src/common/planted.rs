@@ -11,6 +11,8 @@ pub enum Mistake {
     /// A follower of a new leader cuts its log at its own high watermark instead of comparing epochs, as Kafka did
     /// before KIP-101.
     TruncatesToHighWatermark,
+    /// The controller takes a reassignment for complete before the new replicas are in sync, and removes the old ones.
+    CompletesReassignmentsAtOnce,
 }
 
 thread_local! {

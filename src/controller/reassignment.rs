@@ -25,6 +25,8 @@ use super::replica_state_machine::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::ReplicaAssignment;
+#[cfg(test)]
+use crate::common::planted::{self, Mistake};
 use crate::zk::znode::{TopicAssignment, reassign_partitions};
 use crate::zk::{cluster, paths};
 
@@ -325,6 +327,10 @@ impl Controller {
         assignment: &ReplicaAssignment,
     ) -> Result<bool, ControllerError> {
         if !assignment.is_being_reassigned() {
+            return Ok(true);
+        }
+        #[cfg(test)]
+        if planted::is_planted(Mistake::CompletesReassignmentsAtOnce) {
             return Ok(true);
         }
         let mut states = cluster::partition_states(self.zk.store(), std::slice::from_ref(partition)).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::load::{Promises, Record};
-use super::world::{BROKERS, PARTITIONS, World};
+use super::world::{PARTITIONS, World};
 use crate::common::ids::{BrokerId, Offset};
 use crate::log::{FetchIsolation, UnifiedLog};
 use crate::record::RecordBatches;
@@ -47,7 +47,7 @@ fn content(log: &UnifiedLog, from: Offset, isolation: FetchIsolation) -> Result<
 /// Shows what is committed to a consumer that asks every broker which believes itself the leader, and compares it with
 /// what it was shown before.
 pub(super) fn show(world: &World, index: i32, promises: &mut Promises) -> Result<(), String> {
-    for broker in BROKERS {
+    for &broker in &world.brokers {
         let Some(log) = world.leader_log(broker, index) else {
             continue;
         };
@@ -75,8 +75,9 @@ pub(super) async fn verify(
     promises: &BTreeMap<i32, std::sync::Arc<parking_lot::Mutex<Promises>>>,
 ) -> Result<(), String> {
     for index in 0..PARTITIONS {
+        let replicas = world.replicas(index).await;
         let promises = promises[&index].lock();
-        let result = verify_partition(world, index, &promises);
+        let result = verify_partition(world, index, &replicas, &promises);
         result.map_err(|broken| format!("partition {index}: {broken}"))?;
     }
     match world.around.network.panics() {
@@ -85,7 +86,12 @@ pub(super) async fn verify(
     }
 }
 
-fn verify_partition(world: &World, index: i32, promises: &Promises) -> Result<(), String> {
+fn verify_partition(
+    world: &World,
+    index: i32,
+    replicas: &[BrokerId],
+    promises: &Promises,
+) -> Result<(), String> {
     if let Some(absurd) = promises.absurd.first() {
         return Err(absurd.clone());
     }
@@ -93,8 +99,8 @@ fn verify_partition(world: &World, index: i32, promises: &Promises) -> Result<()
         let log = world.log(broker, index).ok_or("a replica is missing")?;
         content(&log, 0, FetchIsolation::LogEnd).map_err(|error| format!("broker {broker}: {error}"))
     };
-    let first = of(BROKERS[0])?;
-    for &broker in &BROKERS[1..] {
+    let first = of(replicas[0])?;
+    for &broker in &replicas[1..] {
         let other = of(broker)?;
         if other.bytes != first.bytes {
             let at = first.records.iter().zip(&other.records).position(|(a, b)| a != b);
@@ -105,7 +111,7 @@ fn verify_partition(world: &World, index: i32, promises: &Promises) -> Result<()
             };
             return Err(format!(
                 "brokers {} and {broker} differ at batch {at:?}: {:?} and {:?}",
-                BROKERS[0],
+                replicas[0],
                 around(&first),
                 around(&other)
             ));

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::check;
 use super::load::{Producer, Promises};
-use super::world::{BROKERS, PARTITIONS, World};
+use super::world::{PARTITIONS, World};
 use crate::common::ids::BrokerId;
 use crate::common::planted::{self, Mistake};
 use crate::config::LogConfig;
@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Options {
     pub(super) mistake: Option<Mistake>,
     pub(super) unclean_elections: bool,
+    /// Partitions move about on four brokers.
+    pub(super) reassignments: bool,
 }
 
 /// What happened.
@@ -36,15 +38,18 @@ pub(super) struct Options {
 pub(super) struct Summary {
     pub(super) acknowledged: usize,
     pub(super) faults: usize,
+    pub(super) reassignments: usize,
 }
 
 struct History {
     random: StdRng,
     world: World,
+    options: Options,
     promises: BTreeMap<i32, Arc<Mutex<Promises>>>,
     /// Something that only one broker had may be gone: until all is well again no other broker may fail.
     is_fragile: bool,
     faults: usize,
+    reassignments: usize,
     log: Vec<String>,
 }
 
@@ -68,12 +73,15 @@ pub(super) fn run(seed: u64, options: Options) -> Result<Summary, String> {
             unclean_leader_election_enable: options.unclean_elections,
             ..LogConfig::default()
         };
+        let brokers = if options.reassignments { 1..=4 } else { 1..=3 };
         let mut history = History {
             random: StdRng::seed_from_u64(seed),
-            world: World::new(network, log_config).await,
+            world: World::new(network, log_config, brokers.collect()).await,
+            options,
             promises: (0..PARTITIONS).map(|index| (index, Arc::default())).collect(),
             is_fragile: false,
             faults: 0,
+            reassignments: 0,
             log: Vec::new(),
         };
         let result = history.live(seed).await;
@@ -95,6 +103,7 @@ impl History {
                 let producer = Producer {
                     id: i64::from(partition) * PRODUCERS + n,
                     partition,
+                    brokers: self.world.brokers.clone(),
                     promises: promises.clone(),
                     seed: seed.wrapping_mul(31).wrapping_add(n as u64),
                 };
@@ -119,6 +128,7 @@ impl History {
         Ok(Summary {
             acknowledged: acknowledged.sum(),
             faults: self.faults,
+            reassignments: self.reassignments,
         })
     }
 
@@ -156,7 +166,12 @@ impl History {
         let Some(&broker) = self.running().choose(&mut self.random) else {
             return self.start_one().await;
         };
-        let other = BROKERS[(broker as usize + self.random.random_range(0..2)) % BROKERS.len()];
+        if self.options.reassignments && self.random.random_bool(0.4) {
+            return self.reassign().await;
+        }
+        let brokers = self.world.brokers.clone();
+        let other = self.random.random_range(0..brokers.len() - 1);
+        let other = brokers[(broker as usize + other) % brokers.len()];
         let length = Duration::from_millis(self.random.random_range(100..5_000));
         let is_deaf = !*self.world.running[&broker].zookeeper_gate.borrow();
         self.faults += 1;
@@ -171,7 +186,7 @@ impl History {
             }
             35..42 => {
                 self.note(&format!("cut {broker} off from all for {length:?}"));
-                for other in BROKERS.into_iter().filter(|&other| other != broker) {
+                for other in brokers.into_iter().filter(|&other| other != broker) {
                     self.world.block(broker, other, length);
                 }
             }
@@ -209,9 +224,21 @@ impl History {
         }
     }
 
+    /// A partition is to have two or three other replicas, or the same in another order; whatever else is going on, an
+    /// earlier reassignment included.
+    async fn reassign(&mut self) {
+        let index = self.random.random_range(0..PARTITIONS);
+        let mut replicas = self.world.brokers.clone();
+        replicas.shuffle(&mut self.random);
+        replicas.truncate(self.random.random_range(2..=3));
+        self.note(&format!("reassign partition {index} to {replicas:?}"));
+        self.reassignments += 1;
+        self.world.reassign(index, replicas).await;
+    }
+
     async fn start_one(&mut self) {
         let is_down = |id: &BrokerId| !self.world.running.contains_key(id);
-        let down: Vec<_> = BROKERS.into_iter().filter(is_down).collect();
+        let down: Vec<_> = self.world.brokers.iter().copied().filter(is_down).collect();
         if let Some(&broker) = down.choose(&mut self.random) {
             self.note(&format!("start {broker}"));
             self.world.start(broker).await;
@@ -225,7 +252,7 @@ impl History {
             if self.world.around.clock.monotonic_ms() > deadline {
                 return Err(format!("not in sync in time: {}", self.world.describe().await));
             }
-            for broker in BROKERS {
+            for broker in self.world.brokers.clone() {
                 if !self.world.running.contains_key(&broker) {
                     self.world.start(broker).await;
                 }
@@ -239,7 +266,7 @@ impl History {
     async fn until_equal(&mut self) -> Result<(), String> {
         for _ in 0..100 {
             self.until_whole().await?;
-            if self.world.has_equal_ends() {
+            if self.world.has_equal_ends().await {
                 return Ok(());
             }
             sleep(Duration::from_millis(100)).await;

@@ -10,7 +10,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{BROKERS, START_MS, TOPIC};
+use super::world::{START_MS, TOPIC};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, Offset, ProducerId};
 use crate::network::{BrokerAddress, NetworkClient};
@@ -39,6 +39,7 @@ pub(super) struct Promises {
 pub(super) struct Producer {
     pub(super) id: ProducerId,
     pub(super) partition: i32,
+    pub(super) brokers: Vec<BrokerId>,
     pub(super) promises: Arc<Mutex<Promises>>,
     pub(super) seed: u64,
 }
@@ -47,7 +48,7 @@ impl Producer {
     /// Until it is stopped; the record it is at then stays unacknowledged.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut random = StdRng::seed_from_u64(self.seed);
-        let clients: Vec<NetworkClient> = BROKERS.iter().map(|&id| client(id)).collect();
+        let clients: Vec<NetworkClient> = self.brokers.iter().map(|&id| client(id)).collect();
         let mut leader = 0;
         for sequence in 0.. {
             while !stop.is_cancelled() {

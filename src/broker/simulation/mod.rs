@@ -10,8 +10,11 @@
 //! what only one broker has, come one at a time: the next one only when all replicas are in sync again.
 //! That is what Kafka promises; two brokers that lose their page caches at the same time may lose records.
 //!
-//! What must hold in the end, when everything is mended: every partition is in sync again, replicas are equal byte for
-//! byte, every acknowledged record is at its offset, no producer's record is there twice or out of order, and what
+//! In some histories there is a fourth broker, and an administrator who has partitions moved about by the controller in the
+//! midst of all that.
+//!
+//! What must hold in the end, when everything is mended: every partition is in sync again on the brokers that it was
+//! last moved to, replicas are equal byte for byte, every acknowledged record is at its offset, no producer's record is there twice or out of order, and what
 //! a consumer has once been shown is still there.
 //!
 //! What it does not do: threads do not race (a tokio runtime of one thread runs all brokers), groups and
@@ -53,6 +56,22 @@ fn what_was_acknowledged_survives_any_single_failure() {
     assert!(acknowledged > 0, "nothing was written");
 }
 
+#[test]
+fn what_was_acknowledged_survives_reassignments_too() {
+    let options = Options {
+        reassignments: true,
+        ..Options::default()
+    };
+    let (mut acknowledged, mut reassignments) = (0, 0);
+    for seed in seeds() {
+        let summary = run(seed, options).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        acknowledged += summary.acknowledged;
+        reassignments += summary.reassignments;
+    }
+    println!("{acknowledged} records acknowledged, {reassignments} reassignments");
+    assert!(acknowledged > 0 && reassignments > 0, "nothing happened");
+}
+
 /// How many histories it takes until something is found broken.
 fn found_after(options: Options) -> Option<(u64, String)> {
     (0..HISTORIES_TO_A_FIND).find_map(|seed| Some((seed, run(seed, options).err()?)))
@@ -84,6 +103,17 @@ fn a_follower_that_cuts_its_log_at_the_high_watermark_is_found() {
 fn an_unclean_election_is_found() {
     let found = found_after(Options {
         unclean_elections: true,
+        ..Options::default()
+    });
+    println!("{found:?}");
+    assert!(found.is_some(), "the simulation has not found it");
+}
+
+#[test]
+fn a_reassignment_that_does_not_wait_for_its_new_replicas_is_found() {
+    let found = found_after(Options {
+        mistake: Some(Mistake::CompletesReassignmentsAtOnce),
+        reassignments: true,
         ..Options::default()
     });
     println!("{found:?}");

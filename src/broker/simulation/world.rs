@@ -1,4 +1,4 @@
-//! Three brokers, one topic, and all that can be done to them.
+//! Three brokers or more, one topic, and all that can be done to them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use crate::zk::memory::{MemorySession, MemoryZooKeeper};
 use crate::zk::znode::{TopicAssignment, partition_state};
 use crate::zk::{CreateMode, ZkStore as _, cluster, paths};
 
-pub(super) const BROKERS: [BrokerId; 3] = [1, 2, 3];
+/// How many replicas a partition has at first.
+const FACTOR: usize = 3;
 pub(super) const PARTITIONS: i32 = 2;
 pub(super) const TOPIC: &str = "t";
 /// When a history begins. Producers that are too old by the time of their records are forgotten.
@@ -52,6 +53,7 @@ impl Clock for PausedClock {
 /// The cluster.
 pub(super) struct World {
     pub(super) around: Surroundings,
+    pub(super) brokers: Vec<BrokerId>,
     pub(super) running: BTreeMap<BrokerId, Machine>,
     admin: Arc<MemorySession>,
     dirs: BTreeMap<BrokerId, TempDir>,
@@ -75,7 +77,11 @@ fn dir() -> TempDir {
 
 impl World {
     /// All brokers run and lead something.
-    pub(super) async fn new(network: Arc<SimulatedNetwork>, log_config: LogConfig) -> Self {
+    pub(super) async fn new(
+        network: Arc<SimulatedNetwork>,
+        log_config: LogConfig,
+        brokers: Vec<BrokerId>,
+    ) -> Self {
         let clock = Arc::new(PausedClock {
             start: Instant::now(),
         });
@@ -93,19 +99,21 @@ impl World {
             },
             running: BTreeMap::new(),
             admin,
-            dirs: BROKERS.iter().map(|&id| (id, dir())).collect(),
-            disks: BROKERS.iter().map(|&id| (id, SimulatedDisk::default())).collect(),
+            dirs: brokers.iter().map(|&id| (id, dir())).collect(),
+            disks: brokers.iter().map(|&id| (id, SimulatedDisk::default())).collect(),
             bootable: BTreeMap::new(),
+            brokers,
         };
-        for id in BROKERS {
+        for id in world.brokers.clone() {
             world.start(id).await;
         }
         let assignment = TopicAssignment {
             topic_id: Some(TopicId::from_u128(0x7071)),
             partitions: (0..PARTITIONS)
                 .map(|index| {
-                    let mut replicas = BROKERS.to_vec();
+                    let mut replicas = world.brokers.clone();
                     replicas.rotate_left(index as usize);
+                    replicas.truncate(FACTOR);
                     (index, ReplicaAssignment::of(replicas))
                 })
                 .collect(),
@@ -201,6 +209,33 @@ impl World {
         });
     }
 
+    /// An administrator wants a partition to have these replicas. Whatever comes of it: there may be no controller just
+    /// now, or it may die before it has answered.
+    pub(super) async fn reassign(&self, index: i32, replicas: Vec<BrokerId>) {
+        let controller = self
+            .running
+            .values()
+            .find(|machine| machine.controller.is_active());
+        if let Some(machine) = controller {
+            let targets = BTreeMap::from([(partition(index), Some(replicas))]);
+            let begun = machine.controller.alter_partition_reassignments(targets);
+            let _ = tokio::time::timeout(Duration::from_secs(5), begun).await;
+        }
+    }
+
+    /// The replicas that a partition is to have.
+    async fn assignment(&self, index: i32) -> ReplicaAssignment {
+        let found = self.admin.get(&paths::topic(TOPIC), false).await;
+        let (data, _) = found.expect("a session").expect("the topic is there");
+        let mut topic = TopicAssignment::decode(&data).expect("readable");
+        topic.partitions.remove(&index).expect("the partition is there")
+    }
+
+    /// The brokers that have a partition, when no reassignment is under way.
+    pub(super) async fn replicas(&self, index: i32) -> Vec<BrokerId> {
+        self.assignment(index).await.replicas
+    }
+
     /// What ZooKeeper says of a partition.
     pub(super) async fn state(&self, index: i32) -> Option<LeaderAndIsr> {
         let path = paths::topic_partition_state(TOPIC, index);
@@ -221,13 +256,15 @@ impl World {
         machine.replicas.partition(&partition(index)).ok()
     }
 
-    /// Whether no failure is left over: everybody runs, is in sync and has what is committed.
+    /// Whether no failure is left over: everybody runs, nothing is being reassigned, and the replicas are in sync and have
+    /// what is committed. A broker that was not there when its replica was removed may still have it, as in Kafka.
     pub(super) async fn is_whole(&self) -> bool {
         let is_deaf = |machine: &Machine| !*machine.zookeeper_gate.borrow();
-        if self.running.len() < BROKERS.len() || self.running.values().any(is_deaf) {
+        if self.running.len() < self.brokers.len() || self.running.values().any(is_deaf) {
             return false;
         }
         for index in 0..PARTITIONS {
+            let assignment = self.assignment(index).await;
             let Some(state) = self.state(index).await else {
                 return false;
             };
@@ -238,7 +275,9 @@ impl World {
                 self.log(id, index)
                     .is_some_and(|log| log.log_end_offset() >= leader.high_watermark())
             };
-            if state.isr.len() < BROKERS.len() || !BROKERS.iter().all(has_all) {
+            let all_in_sync = state.isr.len() == assignment.replicas.len();
+            let are_complete = all_in_sync && assignment.replicas.iter().all(has_all);
+            if assignment.is_being_reassigned() || !are_complete {
                 return false;
             }
         }
@@ -254,28 +293,35 @@ impl World {
     }
 
     /// Whether all replicas are as long as each other and all of it is committed.
-    pub(super) fn has_equal_ends(&self) -> bool {
-        (0..PARTITIONS).all(|index| {
-            let ends = BROKERS.map(|id| {
+    pub(super) async fn has_equal_ends(&self) -> bool {
+        for index in 0..PARTITIONS {
+            let replicas = self.replicas(index).await;
+            let ends = replicas.iter().map(|&id| {
                 let log = self.log(id, index)?;
                 Some((log.log_end_offset(), log.high_watermark()))
             });
-            ends[0].is_some_and(|(end, high_watermark)| end == high_watermark)
-                && ends.iter().all(|e| *e == ends[0])
-        })
+            let ends: Vec<_> = ends.collect();
+            let is_committed = ends[0].is_some_and(|(end, high_watermark)| end == high_watermark);
+            if !is_committed || ends.iter().any(|e| *e != ends[0]) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Where everybody is, for whoever has to find out why.
     pub(super) async fn describe(&self) -> String {
         let mut text = String::new();
         for index in 0..PARTITIONS {
-            let ends = BROKERS.map(|id| {
+            let ends = self.brokers.iter().filter_map(|&id| {
                 let log = self.log(id, index)?;
                 Some((id, log.log_end_offset(), log.high_watermark()))
             });
             text += &format!(
-                "partition {index}: {:?}, replicas {ends:?}; ",
-                self.state(index).await
+                "partition {index}: {:?}, {:?}, replicas {:?}; ",
+                self.assignment(index).await,
+                self.state(index).await,
+                ends.collect::<Vec<_>>()
             );
         }
         let controllers = self.running.iter().filter(|(_, m)| m.controller.is_active());
