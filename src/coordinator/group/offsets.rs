@@ -251,11 +251,11 @@ impl GroupOffsets {
         let mut removed = Vec::new();
         for partition in partitions {
             let was_pending = self.pending.remove(&partition).is_some();
-            self.transactional.retain(|_, offsets| {
+            // Their transactions go on, and as long as they do, so does the group.
+            for offsets in self.transactional.values_mut() {
                 offsets.appended.remove(&partition);
                 offsets.appending.remove(&partition);
-                !offsets.is_empty()
-            });
+            }
             if self.committed.remove(&partition).is_some() || was_pending {
                 removed.push(partition);
             }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 /// A random UUID in its usual form, as in member ids.
 const UUID_LENGTH: usize = 36;
-/// A topic's or a directory's id as Debug of a crate prints it is a UUID too.
-const COUNTED_FIELDS: [&str; 1] = ["producer_id: ProducerId("];
+/// Given out one after the other, to whoever asks first.
+const COUNTED_FIELDS: [&str; 1] = ["producer_id: "];
 const HIDDEN_FIELDS: [&str; 1] = ["throttle_time_ms: "];
 const NOISE: [&str; 2] = [", unknown_tagged_fields: {}", "unknown_tagged_fields: {}"];
 
@@ -49,7 +49,7 @@ fn replace_ids(text: &str, label: &mut dyn FnMut(&str) -> String) -> String {
             let number = &rest[field.len()..][..number_length(&rest[field.len()..])];
             let shown = match number {
                 // No id at all.
-                "-1" | "0" => number.to_owned(),
+                "-1" => number.to_owned(),
                 _ => label(&format!("{field}{number}")),
             };
             out += field;
@@ -114,12 +114,14 @@ mod tests {
 
     #[test]
     fn producer_ids_are_counted_and_throttling_is_hidden() {
-        let text = "R { throttle_time_ms: 12, producer_id: ProducerId(4000), unknown_tagged_fields: {} }";
-        let expected = "R { throttle_time_ms: ANY, producer_id: ProducerId(<1>) }";
-        assert_eq!(Labels::default().of(text), expected);
+        let text = "R { throttle_time_ms: 12, producer_id: 4000, unknown_tagged_fields: {} }";
+        let expected = "R { throttle_time_ms: ANY, producer_id: <1> }";
+        let mut labels = Labels::default();
+        assert_eq!(labels.of(text), expected);
         assert_eq!(
-            Labels::default().of("producer_id: ProducerId(-1)"),
-            "producer_id: ProducerId(-1)"
+            labels.of("producer_id: 0, producer_id: 4000"),
+            "producer_id: <2>, producer_id: <1>"
         );
+        assert_eq!(labels.of("producer_id: -1"), "producer_id: -1");
     }
 }

@@ -62,6 +62,29 @@ pub async fn unborn(story: Story) -> Result<()> {
         let request = RawBytes::request(key, version).i16(-1).plain(&[0; 64]);
         story.ask_raw(&format!("{api} of null"), &request).await;
     }
+    for (api, key, version) in [
+        ("OffsetCommit", 8, 10),
+        ("OffsetFetch", 9, 10),
+        ("FindCoordinator", 10, 7),
+        ("JoinGroup", 11, 10),
+        ("Heartbeat", 12, 5),
+        ("LeaveGroup", 13, 6),
+        ("SyncGroup", 14, 6),
+        ("DescribeGroups", 15, 6),
+        ("ListGroups", 16, 6),
+        ("TxnOffsetCommit", 28, 5),
+        ("DeleteGroups", 42, 3),
+        ("OffsetDelete", 47, 1),
+        ("ConsumerGroupHeartbeat", 68, 0),
+        ("ConsumerGroupDescribe", 69, 0),
+        ("ShareGroupHeartbeat", 76, 0),
+        ("ShareGroupDescribe", 77, 0),
+    ] {
+        let request = RawBytes::request(key, version).plain(&[0; 64]);
+        story
+            .ask_raw(&format!("{api} of version {version}"), &request)
+            .await;
+    }
     for (api, key, version) in [("DescribeGroups", 15, 0), ("DeleteGroups", 42, 0)] {
         let request = RawBytes::request(key, version).i32(1).i16(-1);
         story.ask_raw(&format!("{api} of null"), &request).await;

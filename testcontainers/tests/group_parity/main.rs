@@ -2,11 +2,13 @@
 //! answers; then the same records in `__consumer_offsets`.
 
 mod lifetimes;
+mod memberships;
 mod offsets;
 mod rebalances;
 mod records;
 mod states;
 mod support;
+mod transactions;
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::Pair;
@@ -35,19 +37,23 @@ async fn every_request_in_every_state_is_answered_as_apache_kafka_answers_it() -
         pair.play("sessions", rebalances::sessions),
         pair.play("missing sync", rebalances::missing_sync),
         pair.play("hang-ups", rebalances::hang_ups),
-        pair.play("instances", rebalances::instances),
-        pair.play("static leaders", rebalances::static_leaders),
-        pair.play("departures", rebalances::departures),
-        pair.play("votes", rebalances::votes),
+        pair.play("instances", memberships::instances),
+        pair.play("static leaders", memberships::static_leaders),
+        pair.play("departures", memberships::departures),
+        pair.play("votes", memberships::votes),
         pair.play("initial delay", rebalances::initial_delay),
     );
     tokio::join!(
         pair.play("commits", offsets::commits),
         pair.play("in ZooKeeper", offsets::in_zookeeper),
         pair.play("deletions", offsets::deletions),
-        pair.play("transactions", offsets::transactions),
+        pair.play("transactions", transactions::lives),
+        pair.play("transactional members", transactions::members),
+        pair.play("transactional deletions", transactions::deletions),
         pair.play("coordinators", offsets::coordinators),
     );
+    // Takes every group along that has nothing left, whoever is about to use it.
+    pair.play("deleted topics", offsets::deleted_topics).await;
     pair.play("znodes", offsets::znodes).await;
     pair.play("lists", offsets::lists).await;
     pair.restart(lifetimes::reconfigure).await?;

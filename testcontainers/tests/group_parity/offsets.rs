@@ -1,11 +1,8 @@
-//! Offsets: committed, fetched, deleted, in ZooKeeper and in transactions; and groups listed and deleted.
+//! Offsets: committed, fetched, deleted, and in ZooKeeper; and groups listed and deleted.
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
-};
-use barnabas_testcontainers::parity::messages::txn_offset_commit_request::{
-    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use barnabas_testcontainers::parity::{Story, messages::*};
 use barnabas_testcontainers::tools::zk_tree;
@@ -44,64 +41,7 @@ pub async fn commits(story: Story) -> Result<()> {
             _ => {}
         }
         story.ask("offsets", version, request).await?;
-        let twice = [
-            ("t", 0, 20, None),
-            ("t", 0, 21, None),
-            ("t", 9, 1, None),
-            ("t", 9, 1, None),
-            ("u", 0, -7, None),
-        ];
-        story
-            .ask(
-                "partitions named twice",
-                version,
-                commit(&id, version, "", -1, &twice),
-            )
-            .await?;
-        let long = "x".repeat(101);
-        let wide = "\u{1F600}".repeat(50);
-        let wider = format!("{wide}x");
-        let notes = [
-            ("t", 0, 30, Some(long.as_str())),
-            ("u", 0, 30, Some(&wide)),
-            ("t", 1, 30, Some(&wider)),
-        ];
-        story
-            .ask(
-                "notes that are too long",
-                version,
-                commit(&id, version, "", -1, &notes),
-            )
-            .await?;
-        let long_only = [
-            ("t", 0, 30, Some(long.as_str())),
-            ("nowhere", 0, 1, Some(long.as_str())),
-        ];
-        story
-            .ask(
-                "only notes that are too long",
-                version,
-                commit(&id, version, "", -1, &long_only),
-            )
-            .await?;
-        story
-            .ask("nothing", version, commit(&id, version, "", -1, &[]))
-            .await?;
-        story
-            .ask(
-                "only what is not there",
-                version,
-                commit(&id, version, "", -1, &[("t", 9, 1, None), ("t", -1, 1, None)]),
-            )
-            .await?;
-        let internal = [("__consumer_offsets", 0, 5, None)];
-        story
-            .ask(
-                "of an internal topic",
-                version,
-                commit(&id, version, "", -1, &internal),
-            )
-            .await?;
+        doubtful(&story, &id, version).await?;
         for fetched in 0..=9 {
             story
                 .ask(
@@ -151,6 +91,69 @@ pub async fn commits(story: Story) -> Result<()> {
             "as a member of the new kind",
             9,
             OffsetFetchRequest::default().with_groups(vec![member]),
+        )
+        .await?;
+    Ok(())
+}
+
+/// Commits of what is not there, or twice, or with too long a note.
+async fn doubtful(story: &Story, id: &str, version: i16) -> Result<()> {
+    let twice = [
+        ("t", 0, 20, None),
+        ("t", 0, 21, None),
+        ("t", 9, 1, None),
+        ("t", 9, 1, None),
+        ("u", 0, -7, None),
+    ];
+    story
+        .ask(
+            "partitions named twice",
+            version,
+            commit(id, version, "", -1, &twice),
+        )
+        .await?;
+    let long = "x".repeat(101);
+    let wide = "\u{1F600}".repeat(50);
+    let wider = format!("{wide}x");
+    let notes = [
+        ("t", 0, 30, Some(long.as_str())),
+        ("u", 0, 30, Some(&wide)),
+        ("t", 1, 30, Some(&wider)),
+    ];
+    story
+        .ask(
+            "notes that are too long",
+            version,
+            commit(id, version, "", -1, &notes),
+        )
+        .await?;
+    let long_only = [
+        ("t", 0, 30, Some(long.as_str())),
+        ("nowhere", 0, 1, Some(long.as_str())),
+    ];
+    story
+        .ask(
+            "only notes that are too long",
+            version,
+            commit(id, version, "", -1, &long_only),
+        )
+        .await?;
+    story
+        .ask("nothing", version, commit(id, version, "", -1, &[]))
+        .await?;
+    story
+        .ask(
+            "only what is not there",
+            version,
+            commit(id, version, "", -1, &[("t", 9, 1, None), ("t", -1, 1, None)]),
+        )
+        .await?;
+    let internal = [("__consumer_offsets", 0, 5, None)];
+    story
+        .ask(
+            "of an internal topic",
+            version,
+            commit(id, version, "", -1, &internal),
         )
         .await?;
     Ok(())
@@ -350,131 +353,42 @@ pub async fn coordinators(story: Story) -> Result<()> {
     Ok(())
 }
 
-fn transactional(
-    id: &str,
-    version: i16,
-    producer: (i64, i16),
-    offsets: &[Committed],
-) -> TxnOffsetCommitRequest {
-    let one = |&(name, partition, offset, note): &Committed| {
-        let partition = TxnOffsetCommitRequestPartition::default()
-            .with_partition_index(partition)
-            .with_committed_offset(offset)
-            .with_committed_metadata(optional(note));
-        TxnOffsetCommitRequestTopic::default()
-            .with_name(topic(name))
-            .with_partitions(vec![partition])
-    };
-    let _ = version;
-    TxnOffsetCommitRequest::default()
-        .with_transactional_id(TransactionalId(text(id)))
-        .with_group_id(group(id))
-        .with_producer_id(ProducerId(producer.0))
-        .with_producer_epoch(producer.1)
-        .with_topics(offsets.iter().map(one).collect())
-}
-
-/// Offsets of transactions: unstable, committed, aborted, deleted.
-pub async fn transactions(story: Story) -> Result<()> {
-    for version in 0..=4 {
-        let id = format!("transactional-{version}");
-        let init = || {
-            InitProducerIdRequest::default()
-                .with_transactional_id(Some(TransactionalId(text(&id))))
-                .with_transaction_timeout_ms(60_000)
-        };
-        wait_for("a transaction coordinator", LIMIT, || async {
-            let answer = story.peek(1, init()).await.ok()?;
-            (answer.error_code == 0).then_some(())
-        })
+/// Offsets of a topic that is deleted go with it, and groups that have no others.
+pub async fn deleted_topics(story: Story) -> Result<()> {
+    story.cluster().create_topic("gone", 1, 1, &[]).await?;
+    let (gone, kept) = (("gone", 0, 5, None), ("t", 0, 5, None));
+    story
+        .ask("of both", 2, commit("gone-and-more", 2, "", -1, &[gone, kept]))
         .await?;
-        let producer = story.ask("a producer", 1, init()).await?;
-        let producer = (producer.producer_id.0, producer.producer_epoch);
-        let offsets = [
-            ("t", 0, 5, Some("note")),
-            ("u", 0, 6, None),
-            ("t", 9, 1, None),
-            ("nowhere", 0, 1, None),
-        ];
-        let early = transactional(&id, version, producer, &offsets);
-        story
-            .ask("offsets that are not in the transaction", version, early)
-            .await?;
-        for outcome in [true, false] {
-            let add = AddOffsetsToTxnRequest::default()
-                .with_transactional_id(TransactionalId(text(&id)))
-                .with_producer_id(ProducerId(producer.0))
-                .with_producer_epoch(producer.1)
-                .with_group_id(group(&id));
-            wait_for("the transaction before to be over", LIMIT, || async {
-                let answer = story.peek(1, add.clone()).await.ok()?;
-                (answer.error_code == 0).then_some(())
-            })
-            .await?;
-            let long = "x".repeat(101);
-            story
-                .ask(
-                    "offsets",
-                    version,
-                    transactional(&id, version, producer, &offsets),
-                )
-                .await?;
-            let notes = [
-                ("t", 1, 7, Some(long.as_str())),
-                ("t", 0, 8, None),
-                ("t", 0, 9, None),
-            ];
-            story
-                .ask(
-                    "more offsets",
-                    version,
-                    transactional(&id, version, producer, &notes),
-                )
-                .await?;
-            let other = transactional(&id, version, (producer.0 + 1000, 0), &offsets);
-            story.ask("of another producer", version, other).await?;
-            let nobody = transactional(&id, version, producer, &offsets).with_group_id(group(""));
-            story.ask("of no group", version, nobody).await?;
-            if version >= 3 {
-                let member = transactional(&id, version, producer, &offsets)
-                    .with_member_id(text("stranger"))
-                    .with_generation_id(3);
-                story.ask("of a stranger", version, member).await?;
-                let member = transactional(&id, version, producer, &offsets)
-                    .with_group_instance_id(optional(Some("i")));
-                story.ask("of an unknown instance", version, member).await?;
-            }
-            for fetched in 1..=9 {
-                let some: &[(&str, &[i32])] = &[("t", &[0, 1]), ("u", &[0])];
-                story
-                    .ask("while it is open", fetched, fetch(&id, fetched, Some(some)))
-                    .await?;
-                if fetched >= 7 {
-                    let stable = fetch(&id, fetched, Some(some)).with_require_stable(true);
-                    story
-                        .ask("what is stable while it is open", fetched, stable)
-                        .await?;
-                    let stable = fetch(&id, fetched, None).with_require_stable(true);
-                    story
-                        .ask("all that is stable while it is open", fetched, stable)
-                        .await?;
-                }
-            }
-            story.ask("the group", 5, describe(&[&id])).await?;
-            let end = EndTxnRequest::default()
-                .with_transactional_id(TransactionalId(text(&id)))
-                .with_producer_id(ProducerId(producer.0))
-                .with_producer_epoch(producer.1)
-                .with_committed(outcome);
-            story.ask("the end", 1, end).await?;
-            wait_for("the end to be known", LIMIT, || async {
-                let stable = fetch(&id, 7, Some(&[("t", &[0])])).with_require_stable(true);
-                let answer = story.peek(7, stable).await.ok()?;
-                (answer.topics[0].partitions[0].error_code == 0).then_some(())
-            })
-            .await?;
-            story.ask("afterwards", 5, fetch(&id, 5, None)).await?;
-        }
-    }
+    story
+        .ask("of the one", 2, commit("gone", 2, "", -1, &[gone]))
+        .await?;
+    let delete = DeleteTopicsRequest::default()
+        .with_topic_names(vec![topic("gone")])
+        .with_timeout_ms(20_000);
+    story.ask("the topic goes", 1, delete).await?;
+    until(&story, "gone", "Dead", 0).await?;
+    wait_for("the offset to go", LIMIT, || async {
+        let answer = story.peek(5, fetch("gone-and-more", 5, None)).await.ok()?;
+        (answer.topics.len() == 1).then_some(())
+    })
+    .await?;
+    story
+        .ask("what is left", 5, fetch("gone-and-more", 5, None))
+        .await?;
+    story
+        .ask(
+            "what is left of it",
+            5,
+            fetch("gone-and-more", 5, Some(&[("gone", &[0])])),
+        )
+        .await?;
+    story
+        .ask(
+            "another commit",
+            2,
+            commit("gone-and-more", 2, "", -1, &[gone, kept]),
+        )
+        .await?;
     Ok(())
 }

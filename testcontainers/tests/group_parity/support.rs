@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use barnabas_testcontainers::Broker;
 use barnabas_testcontainers::parity::messages::join_group_request::JoinGroupRequestProtocol;
+use barnabas_testcontainers::parity::messages::leave_group_request::MemberIdentity;
 use barnabas_testcontainers::parity::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -20,6 +21,9 @@ use kafka_protocol::protocol::StrBytes;
 pub const LIMIT: Duration = Duration::from_secs(20);
 /// Longer than any story takes.
 pub const LONG_MS: i32 = 25_000;
+
+/// Long enough for an answer that does not have to wait for anything.
+pub const SOON: Duration = Duration::from_millis(150);
 
 /// Short time-outs, so that what is waited for comes soon.
 pub fn configure(broker: Broker) -> Broker {
@@ -110,6 +114,23 @@ pub fn heartbeat(group_id: &str, member_id: &str, generation: i32) -> HeartbeatR
         .with_group_id(group(group_id))
         .with_member_id(text(member_id))
         .with_generation_id(generation)
+}
+
+pub fn leave(group_id: &str, member_id: &str) -> LeaveGroupRequest {
+    LeaveGroupRequest::default()
+        .with_group_id(group(group_id))
+        .with_member_id(text(member_id))
+}
+
+pub fn leave_all(group_id: &str, members: &[(&str, Option<&str>)]) -> LeaveGroupRequest {
+    let member = |&(id, instance): &(&str, Option<&str>)| {
+        MemberIdentity::default()
+            .with_member_id(text(id))
+            .with_group_instance_id(optional(instance))
+    };
+    LeaveGroupRequest::default()
+        .with_group_id(group(group_id))
+        .with_members(members.iter().map(member).collect())
 }
 
 /// Topic, partition, offset, note.
