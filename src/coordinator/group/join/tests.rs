@@ -104,6 +104,15 @@ fn an_id_that_is_handed_out_is_good_for_a_session() {
     let mut machine = Machine::new();
     let ticket = machine.join(ask);
     let id = machine.joined(ticket).member_id.clone();
+    let ticket = machine.join(JoinRequest {
+        group_instance_id: Some("i".into()),
+        ..consumer_with_id(&id)
+    });
+    let refused = machine.joined(ticket);
+    assert_eq!(
+        (refused.error, &*refused.member_id),
+        (ErrorCode::UnknownServerError, "")
+    );
     machine.pass(i64::from(SESSION_MS));
     let ticket = machine.join(consumer_with_id(&id));
     assert_eq!(machine.joined(ticket).error, ErrorCode::UnknownMemberId);

@@ -179,7 +179,14 @@ fn a_commit_within_a_transaction_waits_for_the_log_and_then_for_the_marker() {
     // A partition that is deleted meanwhile is forgotten in every place.
     let deleted = offsets.begin_transactional_commit(9, [&partition(2)]);
     offsets.remove([partition(2)]);
+    assert!(!offsets.is_unstable(&partition(2)));
+    assert_eq!(
+        offsets.open_transactions().count(),
+        1,
+        "the group lives until it ends"
+    );
     offsets.complete_transactional_commit(9, deleted, 11, [(partition(2), offset(1))]);
     offsets.complete_transaction(9, true);
     assert_eq!(committed(&offsets, 2), None);
+    assert_eq!(offsets.open_transactions().count(), 0);
 }
