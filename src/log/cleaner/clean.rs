@@ -8,7 +8,7 @@ use super::config::CleanerConfig;
 use super::error::CleanError;
 use super::filter::Horizon;
 use super::groups::group_segments;
-use super::offset_map::{OffsetMap, Put};
+use super::offset_map::{KEYS_AT_A_TIME, OffsetMap, Put};
 use super::output::{Output, remove_unused};
 use super::recopy::{Fate, Recopy, Scratch};
 use super::selection::LogToClean;
@@ -359,11 +359,15 @@ fn map_batch(
         stats.map_messages_read += batch.count().unwrap_or(0).max(0) as u64;
         return Ok(Put::Noted);
     }
+    let mut keys = Vec::with_capacity(KEYS_AT_A_TIME);
     let mut note = |offset: Offset, key: Option<&[u8]>| {
         stats.map_messages_read += 1;
-        match key {
-            Some(key) if offset >= start => map.put(key, offset),
-            _ => Put::Noted,
+        if let Some(key) = key.filter(|_| offset >= start) {
+            keys.push((map.hash(key), offset));
+        }
+        match keys.len() == KEYS_AT_A_TIME {
+            true => map.put_all(&mut keys),
+            false => Put::Noted,
         }
     };
     if batch.magic() < 2 {
@@ -373,16 +377,16 @@ fn map_batch(
                 return Ok(Put::Full);
             }
         }
-        return Ok(Put::Noted);
-    }
-    let records = scratch.plain(batch)?;
-    for record in RawRecords::new(batch.count().unwrap_or(0), records) {
-        let record = record?;
-        if note(batch.base_offset() + i64::from(record.offset_delta), record.key) == Put::Full {
-            return Ok(Put::Full);
+    } else {
+        let records = scratch.plain(batch)?;
+        for record in RawRecords::new(batch.count().unwrap_or(0), records) {
+            let record = record?;
+            if note(batch.base_offset() + i64::from(record.offset_delta), record.key) == Put::Full {
+                return Ok(Put::Full);
+            }
         }
     }
-    Ok(Put::Noted)
+    Ok(map.put_all(&mut keys))
 }
 
 /// Reads a segment and hands on what survives. Neighbouring batches that stay as they are go as one piece.

@@ -19,6 +19,8 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::common::ids::Offset;
 
+/// So many keys are looked for at once: their slots are fetched side by side.
+pub const KEYS_AT_A_TIME: usize = 128;
 /// Bytes of a slot.
 pub const SLOT_BYTES: usize = 24;
 const HASH_BYTES: usize = 16;
@@ -43,6 +45,10 @@ pub struct OffsetMap {
     hasher: SipHasher13,
     latest_offset: Offset,
 }
+
+/// A key as this clean knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyHash(u128);
 
 /// What a put did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,15 +101,26 @@ impl OffsetMap {
         self.latest_offset = -1;
     }
 
-    fn hash(&self, key: &[u8]) -> u128 {
+    /// What a key is known by in this clean.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
         let mut hasher = self.hasher;
         hasher.write(key);
-        hasher.finish128().into()
+        KeyHash(hasher.finish128().into())
     }
 
-    /// Notes that the last record with `key` is at `offset`; it is beyond all that were noted before.
-    pub fn put(&mut self, key: &[u8], offset: Offset) -> Put {
-        let hash = self.hash(key);
+    /// Has the slots of these keys brought near, all at a time, before they are asked for one after the other.
+    pub fn touch(&self, keys: impl Iterator<Item = KeyHash>) {
+        let slots = self.slots();
+        if slots.is_empty() {
+            return;
+        }
+        let bytes = keys.map(|KeyHash(hash)| slots[home(hash, slots.len())][0]);
+        std::hint::black_box(bytes.fold(0, |all, byte| all ^ byte));
+    }
+
+    /// Notes that the last record with this key is at `offset`; it is beyond all that were noted before.
+    pub fn put(&mut self, KeyHash(hash): KeyHash, offset: Offset) -> Put {
         let entry = encode(hash, offset);
         match locate(self.slots(), hash) {
             Place::Taken(at, _) => self.slots_mut()[at] = entry,
@@ -120,9 +137,18 @@ impl OffsetMap {
         Put::Noted
     }
 
-    /// Offset of the last record with `key`.
-    pub fn get(&self, key: &[u8]) -> Option<Offset> {
-        match locate(self.slots(), self.hash(key)) {
+    /// [`Self::put`] for some keys, until one does not fit; empties `keys`.
+    pub fn put_all(&mut self, keys: &mut Vec<(KeyHash, Offset)>) -> Put {
+        self.touch(keys.iter().map(|(key, _)| *key));
+        let is_full = keys
+            .drain(..)
+            .any(|(key, offset)| self.put(key, offset) == Put::Full);
+        if is_full { Put::Full } else { Put::Noted }
+    }
+
+    /// Offset of the last record with this key.
+    pub fn get(&self, KeyHash(hash): KeyHash) -> Option<Offset> {
+        match locate(self.slots(), hash) {
             Place::Taken(_, offset) => Some(offset),
             Place::Free(_) | Place::Nowhere => None,
         }
@@ -264,31 +290,39 @@ mod tests {
         map
     }
 
+    fn put(map: &mut OffsetMap, key: &[u8], offset: Offset) -> Put {
+        map.put(map.hash(key), offset)
+    }
+
+    fn get(map: &OffsetMap, key: &[u8]) -> Option<Offset> {
+        map.get(map.hash(key))
+    }
+
     #[test]
     fn a_full_map_takes_known_keys_only() {
         let mut map = map(10, 0.5);
         for (i, key) in [b"a", b"b", b"c", b"d", b"e"].into_iter().enumerate() {
-            assert_eq!(map.put(key, i as i64), Put::Noted);
+            assert_eq!(put(&mut map, key, i as i64), Put::Noted);
         }
-        assert_eq!(map.put(b"f", 5), Put::Full);
-        assert_eq!(map.put(b"a", 6), Put::Noted);
+        assert_eq!(put(&mut map, b"f", 5), Put::Full);
+        assert_eq!(put(&mut map, b"a", 6), Put::Noted);
         assert_eq!(
-            (map.get(b"a"), map.get(b"e"), map.get(b"f")),
+            (get(&map, b"a"), get(&map, b"e"), get(&map, b"f")),
             (Some(6), Some(4), None)
         );
         assert_eq!((map.len(), map.utilization()), (5, 0.5));
         map.end();
-        assert_eq!((map.get(b"a"), map.len()), (None, 0));
+        assert_eq!((get(&map, b"a"), map.len()), (None, 0));
         map.begin(1).unwrap();
-        assert_eq!((map.get(b"a"), map.latest_offset()), (None, -1));
+        assert_eq!((get(&map, b"a"), map.latest_offset()), (None, -1));
     }
 
     #[test]
     fn even_a_load_factor_of_one_leaves_a_slot_empty() {
         let mut map = map(4, 1.0);
-        let puts: Vec<_> = (0..4u8).map(|i| map.put(&[i], 0)).collect();
+        let puts: Vec<_> = (0..4u8).map(|i| put(&mut map, &[i], 0)).collect();
         assert_eq!(puts, [Put::Noted, Put::Noted, Put::Noted, Put::Full]);
-        assert_eq!(map.get(b"nobody"), None);
+        assert_eq!(get(&map, b"nobody"), None);
     }
 
     /// Two strings of Wang and Yu with the same MD5: Kafka's map takes them for one key.
@@ -298,8 +332,11 @@ mod tests {
         let two = include_bytes!("testdata/md5-collision-2");
         assert_ne!(one, two);
         let mut map = map(100, 0.9);
-        assert_eq!((map.put(one, 1), map.put(two, 2)), (Put::Noted, Put::Noted));
-        assert_eq!((map.get(one), map.get(two)), (Some(1), Some(2)));
+        assert_eq!(
+            (put(&mut map, one, 1), put(&mut map, two, 2)),
+            (Put::Noted, Put::Noted)
+        );
+        assert_eq!((get(&map, one), get(&map, two)), (Some(1), Some(2)));
     }
 
     #[test]
@@ -308,17 +345,17 @@ mod tests {
         let mut map = map(150_001, 0.9);
         let keys = map.entries_max() as u64;
         for i in 0..keys {
-            assert_eq!(map.put(&i.to_be_bytes(), i as i64), Put::Noted);
+            assert_eq!(put(&mut map, &i.to_be_bytes(), i as i64), Put::Noted);
             if i.is_power_of_two() || i % 10_000 == 0 {
                 assert!(
-                    (0..=i).all(|k| map.get(&k.to_be_bytes()) == Some(k as i64)),
+                    (0..=i).all(|k| get(&map, &k.to_be_bytes()) == Some(k as i64)),
                     "{i}"
                 );
             }
         }
-        assert_eq!(map.put(b"one more", 0), Put::Full);
-        assert!((0..keys).all(|k| map.get(&k.to_be_bytes()) == Some(k as i64)));
-        assert_eq!((map.len() as u64, map.get(b"one more")), (keys, None));
+        assert_eq!(put(&mut map, b"one more", 0), Put::Full);
+        assert!((0..keys).all(|k| get(&map, &k.to_be_bytes()) == Some(k as i64)));
+        assert_eq!((map.len() as u64, get(&map, b"one more")), (keys, None));
     }
 
     proptest! {
@@ -328,7 +365,7 @@ mod tests {
             let mut model = HashMap::new();
             for (offset, (byte, length)) in puts.into_iter().enumerate() {
                 let key = vec![byte; length];
-                if map.put(&key, offset as i64) == Put::Noted {
+                if put(&mut map, &key, offset as i64) == Put::Noted {
                     model.insert(key, offset as i64);
                 }
             }
@@ -336,7 +373,7 @@ mod tests {
             for byte in 0..=u8::MAX {
                 for length in 1..3 {
                     let key = vec![byte; length];
-                    prop_assert_eq!(map.get(&key), model.get(&key).copied());
+                    prop_assert_eq!(get(&map, &key), model.get(&key).copied());
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::error::CleanError;
 use super::filter::{BatchRetention, Horizon, batch_retention, retains_record};
-use super::offset_map::OffsetMap;
+use super::offset_map::{KEYS_AT_A_TIME, KeyHash, OffsetMap};
 use super::stats::CleanerStats;
 use super::transactions::CleanedTransactions;
 use crate::common::ids::{Offset, ProducerId};
@@ -28,6 +28,8 @@ pub struct Scratch {
     survivors: Vec<u8>,
     /// Those that stay, as they are stored.
     packed: Vec<u8>,
+    /// The keys that are looked for next.
+    hashes: Vec<Option<KeyHash>>,
 }
 
 impl Scratch {
@@ -168,10 +170,15 @@ impl Recopy<'_> {
     /// is a tombstone.
     fn sift(&mut self, batch: &RecordBatch<'_>, discards_records: bool) -> Result<Sifted, CleanError> {
         let Scratch {
-            unpacked, survivors, ..
+            unpacked,
+            survivors,
+            hashes,
+            ..
         } = &mut *self.scratch;
         survivors.clear();
         let records = plain(batch, unpacked)?;
+        let count = batch.count().unwrap_or(0);
+        let mut ahead = RawRecords::new(count, records);
         let retains_tombstones = self.horizon.retains_tombstones(batch);
         let mut sifted = Sifted {
             read: 0,
@@ -181,8 +188,16 @@ impl Recopy<'_> {
         };
         // Where the current run of records that stay begins, and where the walk is.
         let (mut run, mut position) = (0, 0);
-        for record in RawRecords::new(batch.count().unwrap_or(0), records) {
+        for (i, record) in RawRecords::new(count, records).enumerate() {
+            if i % KEYS_AT_A_TIME == 0 {
+                hashes.clear();
+                for record in ahead.by_ref().take(KEYS_AT_A_TIME) {
+                    hashes.push(record?.key.map(|key| self.map.hash(key)));
+                }
+                self.map.touch(hashes.iter().copied().flatten());
+            }
             let record = record?;
+            let key = hashes[i % KEYS_AT_A_TIME];
             sifted.read += 1;
             let offset = batch.base_offset() + i64::from(record.offset_delta);
             let retained = !discards_records
@@ -191,7 +206,7 @@ impl Recopy<'_> {
                         self.map,
                         self.stats,
                         offset,
-                        record.key,
+                        key,
                         record.has_value,
                         retains_tombstones,
                     ));
@@ -225,6 +240,7 @@ impl Recopy<'_> {
             unpacked,
             survivors,
             packed,
+            ..
         } = &mut *self.scratch;
         if let Some(horizon) = horizon {
             // Deltas count from the base timestamp, whose place the horizon takes.
@@ -268,7 +284,7 @@ impl Recopy<'_> {
                 map,
                 stats,
                 record.offset,
-                record.key,
+                record.key.map(|key| map.hash(key)),
                 record.value.is_some(),
                 retains_tombstones,
             )
@@ -295,7 +311,7 @@ fn retains(
     map: &OffsetMap,
     stats: &mut CleanerStats,
     offset: Offset,
-    key: Option<&[u8]>,
+    key: Option<KeyHash>,
     has_value: bool,
     retains_tombstones: bool,
 ) -> bool {
