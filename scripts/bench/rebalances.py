@@ -194,12 +194,12 @@ def rebalance(node, port, groups, seconds, together):
                 bundle_of_it.receive(position)
         bundle.begin_round()
         turn += 1
-    took = time.monotonic() - warm_from
+    took, rounds = time.monotonic() - warm_from, (turn - counted_from) / len(bundles)
     result = {
-        'rounds a second': (turn - counted_from) / len(bundles) / took,
+        'rounds a second': rounds / took,
         'round ms': statistics.median(t for bundle in bundles for t in bundle.took) * 1000,
-        'CPU-s a second': (node.cpu_seconds() - cpu) / took,
-        'client CPU-s': (time.process_time() - own) / took,
+        'CPU-s a round': (node.cpu_seconds() - cpu) / rounds,
+        'client\'s CPU-s': (time.process_time() - own) / rounds,
     }
     for bundle in bundles:
         for connection in bundle.connections:
