@@ -153,7 +153,7 @@ impl AdminManager {
             if topic.partitions.is_some() || topic.replication_factor.is_some() {
                 return Err(AdminError::new(
                     ErrorCode::InvalidRequest,
-                    "an assignment cannot be given together with a number of partitions or a replication factor",
+                    "Both numPartitions or replicationFactor and replicasAssignments were set. Both cannot be used at the same time.",
                 ));
             }
             return Ok(topic.assignments.clone());

@@ -43,7 +43,7 @@ impl ConfigResource {
             },
             8 => refuse("loggers cannot be configured at run time yet".into()),
             16 => refuse("client metrics exist only in KRaft clusters".into()),
-            _ => refuse(format!("unknown resource type {kind}")),
+            _ => refuse(format!("Unknown resource type {kind}")),
         }
     }
 }

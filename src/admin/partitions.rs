@@ -79,7 +79,7 @@ impl AdminManager {
         }
         for _ in 0..MAX_ATTEMPTS {
             let Some((mut znode, version)) = self.topic_znode(topic).await? else {
-                let message = format!("topic '{topic}' does not exist");
+                let message = format!("The topic '{topic}' does not exist.");
                 return Err(AdminError::new(ErrorCode::UnknownTopicOrPartition, message));
             };
             let added = plan(request, &znode, &self.assignable_brokers())?;

@@ -82,13 +82,13 @@ impl RequestHandler for Api {
                 to.send_in(version, &response)
             }
 
-            Request::DescribeAcls(_) => to.send(&switched_off::describe_acls()),
-            Request::CreateAcls(r) => to.send(&switched_off::create_acls(&r)),
-            Request::DeleteAcls(r) => to.send(&switched_off::delete_acls(&r)),
+            Request::DescribeAcls(r) => to.send_or_close(switched_off::describe_acls(&r)),
+            Request::CreateAcls(r) => to.send_or_close(switched_off::create_acls(&r)),
+            Request::DeleteAcls(r) => to.send_or_close(switched_off::delete_acls(&r)),
             Request::SaslHandshake(_) => to.send(&switched_off::sasl_handshake()),
             Request::SaslAuthenticate(_) => to.send(&switched_off::sasl_authenticate()),
-            Request::CreateDelegationToken(_) => {
-                to.send(&switched_off::create_delegation_token(context.api_version))
+            Request::CreateDelegationToken(r) => {
+                to.send(&switched_off::create_delegation_token(context.api_version, r))
             }
             Request::RenewDelegationToken(_) => to.send(&switched_off::renew_delegation_token()),
             Request::ExpireDelegationToken(_) => to.send(&switched_off::expire_delegation_token()),
@@ -116,6 +116,11 @@ impl Caller<'_> {
     /// Writes a response in the version of the request.
     fn send<T: WireResponse>(&self, response: &T) -> Reply {
         self.send_in(self.context.api_version, response)
+    }
+
+    /// Without a response the connection ends, as after a request that cannot be read.
+    fn send_or_close<T: WireResponse>(&self, response: Option<T>) -> Reply {
+        response.map_or(Reply::Close, |response| self.send(&response))
     }
 
     fn send_fetch(&self, response: FetchResponse) -> Reply {

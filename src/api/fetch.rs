@@ -64,7 +64,7 @@ pub async fn serve(
     for fetch in session.partitions() {
         match check(replicas, context.api_version, fetch, &image) {
             Ok(()) => wanted.push(fetch.clone()),
-            Err(error) => refused.push((fetch.clone(), FetchPartitionData::error(error))),
+            Err(error) => refused.push((fetch.clone(), refusal(error))),
         }
     }
     let data = replicas.fetch_records(&params, &wanted).await;
@@ -206,10 +206,18 @@ async fn records_of(
         };
         chunked.push(match chunks {
             Ok(chunks) => (fetch, data, chunks),
-            Err(error) => (fetch, FetchPartitionData::error(error), Vec::new()),
+            Err(error) => (fetch, refusal(error), Vec::new()),
         });
     }
     chunked
+}
+
+/// What was not read at all says so with an empty list; a read that failed has none.
+fn refusal(error: ErrorCode) -> FetchPartitionData {
+    FetchPartitionData {
+        aborted_transactions: Some(Vec::new()),
+        ..FetchPartitionData::error(error)
+    }
 }
 
 /// What an old client can read. Where that is nothing, for the old formats have no control batches, it reads on: the

@@ -13,7 +13,8 @@ use crate::protocol::messages::list_offsets_response::{
 use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use crate::replica::ReplicaManager;
 use crate::replica::list_offsets::{
-    EARLIEST_LOCAL_TIMESTAMP, LATEST_TIERED_TIMESTAMP, MAX_TIMESTAMP, OffsetQuery,
+    EARLIEST_LOCAL_TIMESTAMP, EARLIEST_TIMESTAMP, LATEST_TIERED_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP,
+    OffsetQuery,
 };
 
 /// Up to this version clients know LEADER_NOT_AVAILABLE in place of OFFSET_NOT_AVAILABLE.
@@ -90,13 +91,15 @@ fn by_timestamp(
     wanted: &ListOffsetsPartition,
     response: ListOffsetsPartitionResponse,
 ) -> ListOffsetsPartitionResponse {
-    let known_since = match wanted.timestamp {
-        MAX_TIMESTAMP => 7,
-        EARLIEST_LOCAL_TIMESTAMP => 8,
-        LATEST_TIERED_TIMESTAMP => 9,
-        _ => 0,
+    let is_known = match wanted.timestamp {
+        0.. | LATEST_TIMESTAMP | EARLIEST_TIMESTAMP => true,
+        MAX_TIMESTAMP => version >= 7,
+        EARLIEST_LOCAL_TIMESTAMP => version >= 8,
+        LATEST_TIERED_TIMESTAMP => version >= 9,
+        // No time before 1970 either: those are names that nobody has given yet.
+        _ => false,
     };
-    if version < known_since {
+    if !is_known {
         return failed(response, ErrorCode::UnsupportedVersion);
     }
     match replicas.offset_for_timestamp(partition, wanted.timestamp, query(request, wanted)) {

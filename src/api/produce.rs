@@ -154,8 +154,8 @@ fn check(
     records: &Bytes,
 ) -> Result<(), AppendError> {
     if image.partition(&partition.topic, partition.partition).is_none() {
-        let message = "this broker does not know the partition";
-        return Err(refused(ErrorCode::UnknownTopicOrPartition, message));
+        // Kafka says no more than the code.
+        return Err(refused(ErrorCode::UnknownTopicOrPartition, ""));
     }
     validate_produce_version(version, records).map_err(|invalid| AppendError {
         record_errors: invalid.record_errors,
@@ -220,7 +220,8 @@ fn with_details(response: PartitionProduceResponse, error: AppendError) -> Parti
             .with_batch_index(index)
             .with_batch_index_error_message(Some(StrBytes::from_string(message)))
     });
+    let message = (!error.message.is_empty()).then(|| StrBytes::from_string(error.message));
     response
         .with_record_errors(record_errors.collect())
-        .with_error_message(Some(StrBytes::from_string(error.message)))
+        .with_error_message(message)
 }

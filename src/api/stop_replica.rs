@@ -22,11 +22,6 @@ pub async fn handle(
 /// [`handle`] with no more than it needs.
 pub async fn serve(replicas: &Arc<ReplicaManager>, request: &StopReplicaRequest) -> StopReplicaResponse {
     let update = update(request);
-    let names: Vec<_> = update
-        .partitions
-        .iter()
-        .map(|p| p.topic_partition.clone())
-        .collect();
     let result = if replicas.is_broker_epoch_stale(request.broker_epoch) {
         tracing::info!(
             broker_epoch = request.broker_epoch,
@@ -38,7 +33,8 @@ pub async fn serve(replicas: &Arc<ReplicaManager>, request: &StopReplicaRequest)
     };
     let (error, codes) = match result {
         Ok(codes) => (ErrorCode::None, codes),
-        Err(error) => (error, names.into_iter().map(|name| (name, error)).collect()),
+        // Who is refused as a whole hears of no partition.
+        Err(error) => (error, Vec::new()),
     };
     let partitions = codes.into_iter().map(|(name, code)| {
         StopReplicaPartitionError::default()

@@ -23,24 +23,57 @@ fn no_authorizer() -> Option<StrBytes> {
     Some(wire_text("No Authorizer is configured."))
 }
 
-pub(super) fn describe_acls() -> DescribeAclsResponse {
-    DescribeAclsResponse::default()
-        .with_error_code(NO_AUTHORIZER.code())
-        .with_error_message(Some(wire_text("No Authorizer is configured on the broker")))
+/// A resource type, pattern type, operation or permission of zero: Kafka cannot read such a request, and so it ends the
+/// connection.
+fn has_unknown(kinds: [i8; 4]) -> bool {
+    kinds.contains(&0)
 }
 
-pub(super) fn create_acls(request: &CreateAclsRequest) -> CreateAclsResponse {
+pub(super) fn describe_acls(request: &DescribeAclsRequest) -> Option<DescribeAclsResponse> {
+    let (resource, pattern) = (request.resource_type_filter, request.pattern_type_filter);
+    if has_unknown([resource, pattern, request.operation, request.permission_type]) {
+        return None;
+    }
+    let response = DescribeAclsResponse::default()
+        .with_error_code(NO_AUTHORIZER.code())
+        .with_error_message(Some(wire_text("No Authorizer is configured on the broker")));
+    Some(response)
+}
+
+pub(super) fn create_acls(request: &CreateAclsRequest) -> Option<CreateAclsResponse> {
+    let is_unknown = |c: &create_acls_request::AclCreation| {
+        has_unknown([
+            c.resource_type,
+            c.resource_pattern_type,
+            c.operation,
+            c.permission_type,
+        ])
+    };
+    if request.creations.iter().any(is_unknown) {
+        return None;
+    }
     let refused = AclCreationResult::default()
         .with_error_code(NO_AUTHORIZER.code())
         .with_error_message(no_authorizer());
-    CreateAclsResponse::default().with_results(vec![refused; request.creations.len()])
+    Some(CreateAclsResponse::default().with_results(vec![refused; request.creations.len()]))
 }
 
-pub(super) fn delete_acls(request: &DeleteAclsRequest) -> DeleteAclsResponse {
+pub(super) fn delete_acls(request: &DeleteAclsRequest) -> Option<DeleteAclsResponse> {
+    let is_unknown = |f: &delete_acls_request::DeleteAclsFilter| {
+        has_unknown([
+            f.resource_type_filter,
+            f.pattern_type_filter,
+            f.operation,
+            f.permission_type,
+        ])
+    };
+    if request.filters.iter().any(is_unknown) {
+        return None;
+    }
     let refused = DeleteAclsFilterResult::default()
         .with_error_code(NO_AUTHORIZER.code())
         .with_error_message(no_authorizer());
-    DeleteAclsResponse::default().with_filter_results(vec![refused; request.filters.len()])
+    Some(DeleteAclsResponse::default().with_filter_results(vec![refused; request.filters.len()]))
 }
 
 pub(super) fn sasl_handshake() -> SaslHandshakeResponse {
@@ -55,12 +88,21 @@ pub(super) fn sasl_authenticate() -> SaslAuthenticateResponse {
         )))
 }
 
-pub(super) fn create_delegation_token(version: i16) -> CreateDelegationTokenResponse {
+pub(super) fn create_delegation_token(
+    version: i16,
+    request: CreateDelegationTokenRequest,
+) -> CreateDelegationTokenResponse {
     let (kind, name) = (wire_text("User"), wire_text("ANONYMOUS"));
+    // Who asks is the owner unless another is named.
+    let named = request.owner_principal_name.filter(|name| !name.is_empty());
+    let (owner_kind, owner) = match named {
+        Some(named) => (request.owner_principal_type.unwrap_or_default(), named),
+        None => (kind.clone(), name.clone()),
+    };
     let refused = CreateDelegationTokenResponse::default()
         .with_error_code(NO_TOKENS.code())
-        .with_principal_type(kind.clone())
-        .with_principal_name(name.clone())
+        .with_principal_type(owner_kind)
+        .with_principal_name(owner)
         .with_issue_timestamp_ms(NEVER)
         .with_expiry_timestamp_ms(NEVER)
         .with_max_timestamp_ms(NEVER);

@@ -34,16 +34,34 @@ fn an_api_is_planned_in_the_table_if_and_only_if_it_is_in_the_dispatch() {
 #[test]
 fn what_is_switched_off_is_said_in_every_version() {
     let security = ErrorCode::SecurityDisabled;
-    assert_eq!(
-        errors_in::<DescribeAclsRequest>(&switched_off::describe_acls(), security),
-        [1; 4]
-    );
-    let creations = vec![create_acls_request::AclCreation::default(); 3];
-    let response = switched_off::create_acls(&CreateAclsRequest::default().with_creations(creations));
+    let described = DescribeAclsRequest::default()
+        .with_resource_type_filter(1)
+        .with_operation(1)
+        .with_permission_type(1);
+    let response = switched_off::describe_acls(&described).unwrap();
+    assert_eq!(errors_in::<DescribeAclsRequest>(&response, security), [1; 4]);
+    let creation = create_acls_request::AclCreation::default()
+        .with_resource_type(2)
+        .with_operation(3)
+        .with_permission_type(3);
+    let creations = CreateAclsRequest::default().with_creations(vec![creation; 3]);
+    let response = switched_off::create_acls(&creations).unwrap();
     assert_eq!(errors_in::<CreateAclsRequest>(&response, security), [3; 4]);
-    let filters = vec![delete_acls_request::DeleteAclsFilter::default(); 2];
-    let response = switched_off::delete_acls(&DeleteAclsRequest::default().with_filters(filters));
+    let filter = delete_acls_request::DeleteAclsFilter::default()
+        .with_resource_type_filter(1)
+        .with_operation(1)
+        .with_permission_type(1);
+    let filters = DeleteAclsRequest::default().with_filters(vec![filter; 2]);
+    let response = switched_off::delete_acls(&filters).unwrap();
     assert_eq!(errors_in::<DeleteAclsRequest>(&response, security), [2; 4]);
+    // Any of the four that nobody knows.
+    assert_eq!(switched_off::describe_acls(&described.with_operation(0)), None);
+    let mut creations = creations;
+    creations.creations[2].resource_pattern_type = 0;
+    assert_eq!(switched_off::create_acls(&creations), None);
+    let mut filters = filters;
+    filters.filters[1].permission_type = 0;
+    assert_eq!(switched_off::delete_acls(&filters), None);
 
     let sasl = ErrorCode::IllegalSaslState;
     assert_eq!(
@@ -57,8 +75,10 @@ fn what_is_switched_off_is_said_in_every_version() {
 
     let token = ErrorCode::DelegationTokenRequestNotAllowed;
     for version in ApiKey::CreateDelegationToken.versions() {
-        let response = switched_off::create_delegation_token(version);
+        let response =
+            switched_off::create_delegation_token(version, CreateDelegationTokenRequest::default());
         assert_eq!(response.error_code, token.code());
+        assert_eq!(&*response.principal_name, "ANONYMOUS");
         codec::encode_response(&response, version, 0).unwrap();
     }
     let response = switched_off::renew_delegation_token();

@@ -396,7 +396,10 @@ impl TestCluster {
             .send(&request, 4)
             .await
             .expect("an answer");
-        response.partition_errors[0].error_code
+        response
+            .partition_errors
+            .first()
+            .map_or(response.error_code, |partition| partition.error_code)
     }
 
     pub fn isr(&self, partition: i32) -> Vec<BrokerId> {
