@@ -58,6 +58,9 @@ pub enum ZkError {
         timeout_ms: u64,
         reason: String,
     },
+    /// The server does not know what is asked of it: the first that does is 3.5.
+    #[error("ZooKeeper at {servers} is older than 3.5")]
+    TooOld { servers: String },
     #[error("ZooKeeper: {0}")]
     Other(String),
 }

@@ -428,7 +428,17 @@ pub async fn connect_first(
         loop {
             match connect_and_create_chroot(options, connect_string).await {
                 Ok(connection) => return Ok(connection),
-                Err(zk::Error::BadArguments(what)) => return Err(what.to_string()),
+                Err(zk::Error::BadArguments(what)) => {
+                    return Err(ZkError::InvalidConnectString {
+                        connect: options.connect.clone(),
+                        reason: what.to_string(),
+                    });
+                }
+                Err(zk::Error::Unimplemented) => {
+                    return Err(ZkError::TooOld {
+                        servers: connect_string.servers.clone(),
+                    });
+                }
                 Err(error) => {
                     // Once, not at each of the many tries: who waits at the console wants to know for what.
                     if std::mem::replace(&mut reason, error.to_string()) == NO_ANSWER {
@@ -446,10 +456,7 @@ pub async fn connect_first(
             info!(session = %connection.client.session_id(), timeout_ms, "zookeeper session established");
             Ok(connection)
         }
-        Ok(Err(reason)) => Err(ZkError::InvalidConnectString {
-            connect: options.connect.clone(),
-            reason,
-        }),
+        Ok(Err(error)) => Err(error),
         Err(_) => Err(ZkError::Unreachable {
             servers: connect_string.servers.clone(),
             timeout_ms: options.connection_timeout.as_millis() as u64,
@@ -463,12 +470,17 @@ async fn connect_and_create_chroot(
     connect_string: &ConnectString,
 ) -> Result<Connection, zk::Error> {
     let connection = connect(options, connect_string, None).await?;
-    if let (Some(chroot), true) = (&connect_string.chroot, options.create_chroot) {
-        let open = zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
-        let unrooted = match Client::clone(&connection.client).chroot("/") {
-            Ok(unrooted) | Err(unrooted) => unrooted,
-        };
-        unrooted.mkdir(chroot, &open).await?;
+    let open = zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
+    let unrooted = match Client::clone(&connection.client).chroot("/") {
+        Ok(unrooted) | Err(unrooted) => unrooted,
+    };
+    match &connect_string.chroot {
+        Some(chroot) if options.create_chroot => unrooted.mkdir(chroot, &open).await?,
+        // Always there: it is only asked whether the server knows the operation.
+        _ => match unrooted.mkdir("/zookeeper", &open).await {
+            Err(zk::Error::Unimplemented) => return Err(zk::Error::Unimplemented),
+            _ => {}
+        },
     }
     Ok(connection)
 }
