@@ -10,7 +10,7 @@ import org.apache.kafka.common.utils.Exit;
  * Runs Apache Kafka's command line tools one after the other in one JVM, which takes most of its time to start.
  *
  * Each line of the standard input is a tool's class and its arguments, with tabs in between. What the tool prints goes to
- * the standard output and error as ever; on both a line "== STATUS" follows when it has ended.
+ * the standard output and error as ever; on both the end of the last line and a line "== STATUS" follow when it has ended.
  */
 public class Tools {
     /** A tool's call of exit, which must not end this process. */
@@ -34,9 +34,9 @@ public class Tools {
         for (String line = commands.readLine(); line != null; line = commands.readLine()) {
             String[] words = line.split("\t", -1);
             int status = run(words[0], Arrays.copyOfRange(words, 1, words.length));
-            System.out.println("== " + status);
+            System.out.println("\n== " + status);
             System.out.flush();
-            System.err.println("== " + status);
+            System.err.println("\n== " + status);
             System.err.flush();
         }
     }

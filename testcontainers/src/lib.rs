@@ -8,6 +8,7 @@
 //! | `BARNABAS_BIN` | the binary under test | `target/release/barnabas` |
 //! | `BARNABAS_ZOOKEEPER_IMAGE` | container image with ZooKeeper | `barnabas-zookeeper:3.8`, else without containers |
 //! | `BARNABAS_CLIENTS` | folder with the installed clients of other languages | `.cache/clients` |
+//! | `BARNABAS_OLD_ZOOKEEPER_LIBS` | folder with the jars of ZooKeeper 3.5 | `.cache/zookeeper-3.5` |
 //! | `BARNABAS_KAFKA_LIBS` | folder with Apache Kafka's jars | `.cache/kafka-libs` |
 
 pub mod broker;

@@ -3,6 +3,7 @@
 //! Where Docker cannot run, Debian's ZooKeeper is started as a process instead, and says so; tests about
 //! containers themselves must ask [`ZooKeeper::in_containers`].
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use anyhow::{Context, Result, bail};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
-use crate::free_port;
 use crate::process::Process;
+use crate::tools::kafka_libs;
 use crate::wait::wait_for;
+use crate::{free_port, repository};
 
 const START: Duration = Duration::from_secs(30);
 const CLIENT_PORT: u16 = 2181;
@@ -37,6 +39,23 @@ impl ZooKeeper {
         Self::ensemble(1).await
     }
 
+    /// A server of 3.5, the oldest that brokers work with; none, with a line that says so, where its jars are not.
+    pub async fn oldest() -> Result<Option<Self>> {
+        let libs = std::env::var_os("BARNABAS_OLD_ZOOKEEPER_LIBS")
+            .map_or_else(|| repository().join(".cache/zookeeper-3.5"), PathBuf::from);
+        if !libs.exists() {
+            println!("SKIPPED: {} is not there", libs.display());
+            return Ok(None);
+        }
+        let trio = [free_port(), free_port(), free_port()];
+        let zookeeper = Self {
+            servers: vec![start_process(&[trio], 0, Some(&libs))?],
+            ports: vec![trio[0]],
+        };
+        zookeeper.wait_until_serving(trio[0]).await?;
+        Ok(Some(zookeeper))
+    }
+
     /// `size` servers that elect a leader among themselves.
     pub async fn ensemble(size: usize) -> Result<Self> {
         let image = image();
@@ -54,7 +73,7 @@ impl ZooKeeper {
             ports.push(trio[0]);
             servers.push(match &image {
                 Some(image) => start_container(image, &network, size, i, trio[0]).await?,
-                None => start_process(&trios, i)?,
+                None => start_process(&trios, i, None)?,
             });
         }
         let zookeeper = Self { servers, ports };
@@ -67,6 +86,11 @@ impl ZooKeeper {
     /// Whether the servers run in containers.
     pub fn in_containers(&self) -> bool {
         matches!(self.servers[0], Server::Container(_))
+    }
+
+    /// The first server's port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.ports[0]
     }
 
     /// `127.0.0.1:P1,127.0.0.1:P2`, without a chroot.
@@ -186,7 +210,8 @@ async fn start_container(image: &str, network: &str, size: usize, index: usize, 
     Ok(Server::Container(Box::new(container)))
 }
 
-fn start_process(trios: &[[u16; 3]], index: usize) -> Result<Server> {
+/// The server of Kafka's jars, or that of others.
+fn start_process(trios: &[[u16; 3]], index: usize, others: Option<&Path>) -> Result<Server> {
     let data = tempfile::tempdir()?;
     let servers: Vec<_> = trios
         .iter()
@@ -196,10 +221,15 @@ fn start_process(trios: &[[u16; 3]], index: usize) -> Result<Server> {
     let file = data.path().join("zoo.cfg");
     std::fs::write(&file, configuration + "clientPortAddress=127.0.0.1\n")?;
     std::fs::write(data.path().join("myid"), format!("{}\n", index + 1))?;
+    // What comes first is taken; what it needs besides are the same libraries.
+    let folders = others.into_iter().map(Path::to_owned).chain([kafka_libs()]);
+    let jars: Vec<_> = folders
+        .map(|folder| folder.join("*").display().to_string())
+        .collect();
     let process = Process::start(
         Command::new("java")
             .args(["-Xmx128m", "-cp"])
-            .arg(crate::tools::kafka_libs().join("*"))
+            .arg(jars.join(":"))
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(&file),
         &data.path().join("output"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use barnabas_testcontainers::load::{Load, assert_nothing_lost, read_all};
+use barnabas_testcontainers::zookeeper::four_letter_word;
 use barnabas_testcontainers::{Cluster, Kind, ZooKeeper};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,4 +71,28 @@ async fn without_any_zookeeper_writing_goes_on_and_administration_comes_back_wit
     assert_nothing_lost(&written, &read_all(&cluster.client(), "orders").await?)?;
     cluster.create_topic("afterwards", 3, 3, &[]).await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_read_many_znodes_at_once_is_asked_one_by_one() -> Result<()> {
+    const LIMIT: Duration = Duration::from_secs(30);
+    let Some(zookeeper) = ZooKeeper::oldest().await? else {
+        return Ok(());
+    };
+    let version = four_letter_word(zookeeper.port(), "srvr").await?;
+    ensure!(version.contains("version: 3.5."), "{version}");
+    let mut cluster = Cluster::start_with(zookeeper, &Kind::times(2), |broker| broker).await?;
+    // More than are read at a time.
+    cluster.create_topic("orders", 250, 2, &[]).await?;
+    cluster.wait_for_isr(0, "orders", 2, LIMIT).await?;
+    let controller = cluster.controller().await? as usize;
+    let successor = 1 - controller;
+    cluster.brokers[controller].kill()?;
+    cluster.wait_for_isr(successor, "orders", 1, LIMIT).await?;
+    let partitions = cluster.partitions(successor, "orders").await?;
+    ensure!(
+        partitions.len() == 250 && partitions.iter().all(|p| p.leader == successor as i32),
+        "{partitions:?}"
+    );
+    cluster.create_topic("afterwards", 1, 1, &[]).await
 }
