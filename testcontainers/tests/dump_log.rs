@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use barnabas_testcontainers::broker::binary;
-use barnabas_testcontainers::tools::{self, DUMP_LOG_SEGMENTS, ToolOutput};
+use barnabas_testcontainers::tools::{self, DUMP_LOG_SEGMENTS, KafkaTools, ToolOutput};
 use barnabas_testcontainers::{Cluster, Kind, repository};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -44,10 +44,10 @@ fn arguments(flags: &[&str], files: &[PathBuf]) -> Vec<String> {
     flags.chain(["--files".to_owned(), files.join(",")]).collect()
 }
 
-async fn kafkas(flags: &[&str], files: &[PathBuf]) -> Result<ToolOutput> {
-    let mut command = tools::java(DUMP_LOG_SEGMENTS, "256m", "WARN");
-    command.env("LC_ALL", "C.UTF-8").args(arguments(flags, files));
-    tools::run(command, "", LIMIT).await
+async fn kafkas(tools: &mut KafkaTools, flags: &[&str], files: &[PathBuf]) -> Result<ToolOutput> {
+    let arguments = arguments(flags, files);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    tools.run(DUMP_LOG_SEGMENTS, &arguments).await
 }
 
 async fn ours(flags: &[&str], files: &[PathBuf]) -> Result<ToolOutput> {
@@ -72,8 +72,8 @@ fn ensure_same_lines(what: &str, ours: &str, kafkas: &str) -> Result<()> {
 }
 
 /// Dumps sound files with both tools; every line of both outputs must be the same. Returns the lines.
-async fn compare(flags: &[&str], files: &[PathBuf]) -> Result<String> {
-    let (kafkas, ours) = (kafkas(flags, files).await?, ours(flags, files).await?);
+async fn compare(tools: &mut KafkaTools, flags: &[&str], files: &[PathBuf]) -> Result<String> {
+    let (kafkas, ours) = (kafkas(tools, flags, files).await?, ours(flags, files).await?);
     ensure!(
         kafkas.success,
         "{flags:?}: Kafka's tool failed\n{}",
@@ -113,6 +113,7 @@ fn copy_dir(from: &Path, to: &Path) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn captured_directories_are_dumped_alike() -> Result<()> {
+    let mut tools = KafkaTools::start()?;
     let folder = tempfile::tempdir()?;
     for broker in ["broker1", "broker2"] {
         let dir = captured(broker, folder.path())?;
@@ -131,13 +132,18 @@ async fn captured_directories_are_dumped_alike() -> Result<()> {
                 "org.apache.kafka.tools.api.StringDecoder",
             ],
         ] {
-            compare(flags, &all).await?;
+            compare(&mut tools, flags, &all).await?;
         }
         if broker == "broker1" {
-            let groups = compare(&["--offsets-decoder"], &files(&dir, "__consumer_offsets")?).await?;
+            let groups = compare(
+                &mut tools,
+                &["--offsets-decoder"],
+                &files(&dir, "__consumer_offsets")?,
+            )
+            .await?;
             ensure!(groups.contains("\"protocolType\":\"consumer\""), "{groups}");
             let flags = ["--transaction-log-decoder"];
-            let transactions = compare(&flags, &files(&dir, "__transaction_state")?).await?;
+            let transactions = compare(&mut tools, &flags, &files(&dir, "__transaction_state")?).await?;
             ensure!(transactions.contains("state=CompleteAbort"), "{transactions}");
         }
     }
@@ -178,6 +184,7 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Seeded) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_files_are_dumped_alike_as_far_as_kafka_gets_and_never_called_sound() -> Result<()> {
+    let mut tools = KafkaTools::start()?;
     let folder = tempfile::tempdir()?;
     let dir = captured("broker1", folder.path())?;
     let sound: Vec<_> = files(&dir, "")?
@@ -194,7 +201,7 @@ async fn damaged_files_are_dumped_alike_as_far_as_kafka_gets_and_never_called_so
         std::fs::write(file, &bytes)?;
         let flags = [&["--deep-iteration"][..], &["--print-data-log"]][random.below(2)];
         let one = std::slice::from_ref(file);
-        let (kafkas, ours) = (kafkas(flags, one).await?, ours(flags, one).await?);
+        let (kafkas, ours) = (kafkas(&mut tools, flags, one).await?, ours(flags, one).await?);
         std::fs::write(file, &original)?;
 
         // Where Kafka's tool dies within a line, ours ends the line.
@@ -286,6 +293,7 @@ fn commit_offsets(mut client: rdkafka::ClientConfig) -> Result<()> {
 
 /// What one kind of broker writes is dumped alike while it runs and after it has stopped.
 async fn written_by(kind: Kind) -> Result<()> {
+    let mut tools = KafkaTools::start()?;
     let mut cluster = Cluster::start(&[kind]).await?;
     write_everything(&cluster).await?;
     let log_dir = cluster.brokers[0].log_dir();
@@ -299,7 +307,7 @@ async fn written_by(kind: Kind) -> Result<()> {
             .filter(|file| file.extension().is_some_and(|suffix| suffix == "log"))
             .cloned()
             .collect();
-        compare(&["--print-data-log"], &logs).await?;
+        compare(&mut tools, &["--print-data-log"], &logs).await?;
     }
 
     cluster.brokers[0].stop().await?;
@@ -309,10 +317,10 @@ async fn written_by(kind: Kind) -> Result<()> {
         &["--print-data-log"][..],
         &["--deep-iteration", "--verify-index-only"],
     ] {
-        let lines = compare(flags, &all).await?;
+        let lines = compare(&mut tools, flags, &all).await?;
         ensure!(!lines.contains("isvalid: false") && lines.contains("isvalid: true"));
     }
-    let sane = compare(&["--index-sanity-check"], &all).await?;
+    let sane = compare(&mut tools, &["--index-sanity-check"], &all).await?;
     for file in all.iter().filter(|file| {
         let suffix = file.extension().unwrap_or_default();
         suffix == "index" || suffix == "timeindex"
@@ -321,7 +329,12 @@ async fn written_by(kind: Kind) -> Result<()> {
         let passed = sane.contains(&format!("{file} passed sanity check."));
         ensure!(passed || sane.contains(&format!("{file} is empty.")), "{file}");
     }
-    let groups = compare(&["--offsets-decoder"], &files(&log_dir, "__consumer_offsets")?).await?;
+    let groups = compare(
+        &mut tools,
+        &["--offsets-decoder"],
+        &files(&log_dir, "__consumer_offsets")?,
+    )
+    .await?;
     ensure!(
         groups.contains("\"group\":\"readers\",\"topic\":"),
         "no commit in {groups}"
