@@ -267,6 +267,11 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
         cluster.brokers[0].address(),
         cluster.brokers[2].address()
     );
+    // Who asks the frozen broker is not kept waiting for as long as an administrator would be.
+    let patience = file(
+        "impatient.properties",
+        "request.timeout.ms=3000\ndefault.api.timeout.ms=6000\n",
+    )?;
     let mut frozen = Vec::new();
     for arguments in [
         &["--reassignment-json-file", &*stuck, "--execute"][..],
@@ -277,8 +282,8 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
         &["--list"],
         &["--reassignment-json-file", &stuck, "--cancel"],
     ] {
-        let all = [&["--bootstrap-server", &two], arguments].concat();
-        let output = tools.run(REASSIGN, &all).await?;
+        let common = ["--bootstrap-server", &two, "--command-config", &patience];
+        let output = tools.run(REASSIGN, &[&common, arguments].concat()).await?;
         let step = format!("frozen: {}", arguments.last().unwrap_or(&""));
         frozen.push((step, normalized(&cluster, &output)));
     }
