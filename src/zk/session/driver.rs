@@ -477,10 +477,11 @@ async fn connect_and_create_chroot(
     match &connect_string.chroot {
         Some(chroot) if options.create_chroot => unrooted.mkdir(chroot, &open).await?,
         // Always there: it is only asked whether the server knows the operation.
-        _ => match unrooted.mkdir("/zookeeper", &open).await {
-            Err(zk::Error::Unimplemented) => return Err(zk::Error::Unimplemented),
-            _ => {}
-        },
+        _ => {
+            if unrooted.mkdir("/zookeeper", &open).await == Err(zk::Error::Unimplemented) {
+                return Err(zk::Error::Unimplemented);
+            }
+        }
     }
     Ok(connection)
 }
