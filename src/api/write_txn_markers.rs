@@ -92,7 +92,8 @@ async fn write(api: &Api, marker: WritableTxnMarker) -> (ProducerId, Codes) {
 /// of Apache Kafka would overlook the partitions of all but one.
 fn response(written: Vec<(ProducerId, Codes)>) -> WriteTxnMarkersResponse {
     let mut producers: BTreeMap<ProducerId, Codes> = BTreeMap::new();
-    for (producer, codes) in written {
+    // Of a marker for no partition there is nothing to say.
+    for (producer, codes) in written.into_iter().filter(|(_, codes)| !codes.is_empty()) {
         producers.entry(producer).or_default().extend(codes);
     }
     let markers = producers.into_iter().map(|(producer, codes)| {
@@ -133,6 +134,7 @@ mod tests {
             (7, codes(&[("t", 0, none), ("u", 1, fenced)])),
             (8, codes(&[("t", 0, fenced)])),
             (7, codes(&[("t", 3, none), ("u", 1, none)])),
+            (9, codes(&[])),
         ]);
         let flat = response.markers.iter().flat_map(|marker| {
             marker.topics.iter().flat_map(|topic| {

@@ -165,9 +165,7 @@ impl ProducerStateManager {
         {
             return Err(ProducerStateError::UnverifiedTransaction(header.producer_id()));
         }
-        if let Some(entry) = entry {
-            check_producer_epoch(entry, header)?;
-        }
+        check_producer_epoch(entry, header)?;
         if header.is_control_batch() {
             entry.map_or(Ok(()), |entry| check_coordinator_epoch(entry, batch))?;
             return Ok(AppendDecision::New);
@@ -398,14 +396,18 @@ impl ProducerStateManager {
     }
 }
 
-fn check_producer_epoch(entry: &ProducerStateEntry, batch: &BatchHeader) -> Result<(), ProducerStateError> {
-    if batch.producer_epoch() >= entry.producer_epoch {
+fn check_producer_epoch(
+    entry: Option<&ProducerStateEntry>,
+    batch: &BatchHeader,
+) -> Result<(), ProducerStateError> {
+    let current = entry.map_or(NO_PRODUCER_EPOCH, |entry| entry.producer_epoch);
+    if batch.producer_epoch() >= current {
         return Ok(());
     }
     Err(ProducerStateError::InvalidProducerEpoch {
         producer_id: batch.producer_id(),
         epoch: batch.producer_epoch(),
-        current: entry.producer_epoch,
+        current,
     })
 }
 

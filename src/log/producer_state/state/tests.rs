@@ -221,6 +221,20 @@ fn a_transaction_holds_the_last_stable_offset_until_its_marker_is_replicated() {
 }
 
 #[test]
+fn an_unknown_producer_may_begin_in_any_epoch_but_a_negative_one() {
+    let unknown = state(&[]);
+    for (epoch, sequence, expected) in [
+        (0, 7, ErrorCode::None),
+        (i16::MAX, 0, ErrorCode::None),
+        (NO_PRODUCER_EPOCH, 0, ErrorCode::None),
+        (-7, 0, ErrorCode::InvalidProducerEpoch),
+    ] {
+        let batch = data(0, epoch, sequence, 1);
+        assert_eq!(code(&unknown, &batch, AppendOrigin::Client), expected, "{epoch}");
+    }
+}
+
+#[test]
 fn transactions_have_rules_of_their_own() {
     let mut state = state(&[txn(PRODUCER, 0, 2, 0)]);
     assert_eq!(
