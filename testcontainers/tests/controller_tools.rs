@@ -133,6 +133,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
         "0:1,1:2,2:0",
     ])
     .await?;
+    wait_until_agreed(&cluster, &ALL, 3).await?;
     at.topics(&["--describe", "--topic", "orders"]).await?;
     at.topics(&[
         "--alter",
@@ -145,6 +146,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
     ])
     .await?;
     at.cluster.wait_for_isr(0, "orders", 2, LIMIT).await?;
+    wait_until_agreed(&cluster, &ALL, 5).await?;
     at.topics(&["--describe", "--topic", "orders"]).await?;
     at.topics(&["--alter", "--topic", "orders", "--partitions", "3"])
         .await?;
@@ -185,6 +187,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
             .then_some(())
     })
     .await?;
+    wait_until_agreed(&cluster, &[0, 2], 5).await?;
     let mut at = Transcript {
         cluster: &cluster,
         tools: &mut tools,
@@ -206,7 +209,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
     cluster.brokers[1].start().await?;
     cluster.wait_until_ready(3).await?;
     cluster.wait_for_isr(0, "orders", 2, LIMIT).await?;
-    wait_until_all_agree(&cluster).await?;
+    wait_until_agreed(&cluster, &ALL, 5).await?;
 
     let mut at = Transcript {
         cluster: &cluster,
@@ -238,14 +241,14 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
         "0",
     ];
     at.tool(LEADER_ELECTION, &nobody).await?;
-    wait_until_all_agree(&cluster).await?;
+    wait_until_agreed(&cluster, &ALL, 5).await?;
     at.topics(&["--describe", "--topic", "orders"]).await?;
 
     let moved = file("moved.json", &reassignment(&[(0, "[2,1]"), (3, "[1,2]")]))?;
     at.tool(REASSIGN, &["--reassignment-json-file", &moved, "--execute"])
         .await?;
     verify_until_complete(&mut at, &moved).await?;
-    wait_until_all_agree(&cluster).await?;
+    wait_until_agreed(&cluster, &ALL, 5).await?;
     at.topics(&["--describe", "--topic", "orders"]).await?;
     let strangers = file("strangers.json", &reassignment(&[(0, "[7,8]")]))?;
     at.tool(REASSIGN, &["--reassignment-json-file", &strangers, "--execute"])
@@ -290,7 +293,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
     cluster.brokers[1].thaw()?;
     steps.append(&mut frozen);
     cluster.wait_for_isr(0, "orders", 2, LIMIT).await?;
-    wait_until_all_agree(&cluster).await?;
+    wait_until_agreed(&cluster, &ALL, 5).await?;
 
     let mut at = Transcript {
         cluster: &cluster,
@@ -309,6 +312,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
             .then_some(())
     })
     .await?;
+    wait_until_agreed(&cluster, &ALL, 0).await?;
     at.topics(&["--describe", "--topic", "orders"]).await?;
     at.topics(&["--list"]).await?;
     steps.append(&mut at.steps);
@@ -323,19 +327,22 @@ fn reassignment(partitions: &[(i32, &str)]) -> String {
     format!(r#"{{"version":1,"partitions":[{}]}}"#, partitions.join(","))
 }
 
-/// The tools ask any broker, and each of them hears of a change in its own time.
-async fn wait_until_all_agree(cluster: &Cluster) -> Result<()> {
+/// The tools ask any broker, and each of them hears of a change in its own time: waits until these say the same of so many
+/// partitions of `orders`.
+async fn wait_until_agreed(cluster: &Cluster, brokers: &[usize], partitions: usize) -> Result<()> {
     let agreed = || async {
-        let first = cluster.partitions(0, "orders").await.ok()?;
-        for broker in 1..3 {
-            if cluster.partitions(broker, "orders").await.ok()? != first {
-                return None;
-            }
+        let mut said = Vec::new();
+        for &broker in brokers {
+            // None are told of a topic that is not there.
+            said.push(cluster.partitions(broker, "orders").await.unwrap_or_default());
         }
-        Some(())
+        let all_same = said.iter().all(|other| *other == said[0]);
+        (all_same && said[0].len() == partitions).then_some(())
     };
     wait_for("all brokers to say the same", LIMIT, agreed).await
 }
+
+const ALL: [usize; 3] = [0, 1, 2];
 
 /// Only the last word counts: how long it takes is another matter. A broker that has not heard of the end yet is
 /// believed by the tool, which then misses a reassignment that is complete.
