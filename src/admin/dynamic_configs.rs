@@ -47,6 +47,8 @@ const FOLLOWED: &[&str] = &[
     "log.cleaner.io.buffer.size",
     "log.cleaner.io.max.bytes.per.second",
     "log.cleaner.threads",
+    "producer.id.expiration.ms",
+    "transaction.partition.verification.enable",
 ];
 
 /// Whether a change at run time reaches whoever uses the setting.

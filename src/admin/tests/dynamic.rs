@@ -4,7 +4,9 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::admin::dynamic_configs::is_reconfigurable;
 use crate::config::LogConfig;
+use crate::config::definition::{Support, UpdateMode, broker_keys};
 use crate::zk::paths::ConfigEntityType;
 use crate::zk::znode::{ConfigChange, ConfigEntity};
 
@@ -152,6 +154,27 @@ async fn a_starting_broker_knows_every_configuration() {
     let (topics, broker_changed) = world.configs.load(&*world.session).await.unwrap();
     assert_eq!((topics, broker_changed), (vec!["a".into(), "b".into()], false));
     assert_eq!(world.configs.topic_config("a").retention_ms, 3);
+}
+
+/// Whatever else is honoured and dynamic in Kafka can be changed at run time.
+#[test]
+fn these_settings_cannot_be_changed_at_run_time_yet() {
+    let mut fixed: Vec<_> = broker_keys()
+        .filter(|key| key.support == Support::Honoured && key.update != UpdateMode::ReadOnly)
+        .filter(|key| !is_reconfigurable(key))
+        .map(|key| key.name)
+        .collect();
+    fixed.sort_unstable();
+    let known = [
+        "advertised.listeners",
+        "listener.security.protocol.map",
+        "listeners",
+        "max.connections",
+        "max.connections.per.ip",
+        "num.recovery.threads.per.data.dir",
+        "num.replica.fetchers",
+    ];
+    assert_eq!(fixed, known);
 }
 
 #[tokio::test]
