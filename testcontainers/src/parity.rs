@@ -45,6 +45,7 @@ pub use records::{StoredRecord, stored_records};
 mod answer;
 mod labels;
 mod records;
+mod transactions;
 
 const CORRELATION_ID: i32 = 7;
 

@@ -18,8 +18,7 @@ macro_rules! in_the_order_of_the_request {
 
 in_the_order_of_the_request! {
     ApiVersionsResponse FindCoordinatorResponse SyncGroupResponse HeartbeatResponse LeaveGroupResponse
-    InitProducerIdResponse AddPartitionsToTxnResponse
-    AddOffsetsToTxnResponse EndTxnResponse WriteTxnMarkersResponse DescribeTransactionsResponse ProduceResponse
+    InitProducerIdResponse AddOffsetsToTxnResponse EndTxnResponse
     CreateTopicsResponse DeleteTopicsResponse ListOffsetsResponse MetadataResponse AllocateProducerIdsResponse
 }
 
@@ -82,19 +81,3 @@ macro_rules! by_topic_and_partition {
 }
 
 by_topic_and_partition! { OffsetCommitResponse TxnOffsetCommitResponse OffsetDeleteResponse }
-
-impl Answer for ListTransactionsResponse {
-    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
-        self.transaction_states.sort_by_cached_key(|state| key(state));
-    }
-}
-
-impl Answer for DescribeProducersResponse {
-    fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
-        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            partition
-                .active_producers
-                .sort_by_cached_key(|producer| key(producer));
-        }
-    }
-}
