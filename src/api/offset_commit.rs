@@ -32,16 +32,12 @@ pub async fn handle(
 ) -> OffsetCommitResponse {
     let image = api.metadata.image();
     let mut codes = PartitionCodes::default();
-    let mut existing = Vec::new();
-    for topic in &request.topics {
-        for partition in &topic.partitions {
-            let key = TopicPartition::new(&**topic.name, partition.partition_index);
-            match image.partition(&topic.name, partition.partition_index) {
-                Some(_) => existing.push((key, partition)),
-                None => codes.push(key, ErrorCode::UnknownTopicOrPartition),
-            }
-        }
-    }
+    let asked = request.topics.iter().flat_map(|topic| {
+        let key = |index| TopicPartition::new(&**topic.name, index);
+        let partitions = topic.partitions.iter();
+        partitions.map(move |partition| (key(partition.partition_index), partition))
+    });
+    let existing = codes.existing(&image, asked);
     let committed = if existing.is_empty() {
         Vec::new()
     } else if context.api_version == 0 {

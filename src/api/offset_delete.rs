@@ -17,16 +17,12 @@ pub async fn handle(
 ) -> OffsetDeleteResponse {
     let image = api.metadata.image();
     let mut codes = PartitionCodes::default();
-    let mut existing = Vec::new();
-    for topic in &request.topics {
-        for partition in &topic.partitions {
-            let key = TopicPartition::new(&**topic.name, partition.partition_index);
-            match image.partition(&topic.name, partition.partition_index) {
-                Some(_) => existing.push((key, ())),
-                None => codes.push(key, ErrorCode::UnknownTopicOrPartition),
-            }
-        }
-    }
+    let asked = request.topics.iter().flat_map(|topic| {
+        let key = |index| TopicPartition::new(&**topic.name, index);
+        let partitions = topic.partitions.iter();
+        partitions.map(move |partition| (key(partition.partition_index), ()))
+    });
+    let existing = codes.existing(&image, asked);
     let existing = last_of_each(existing).into_iter().map(|(key, ())| key);
     match api.groups.delete_offsets(&request.group_id, existing.collect()) {
         Ok(deleted) => codes.extend(deleted),

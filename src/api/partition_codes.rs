@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
+use crate::metadata::MetadataImage;
 
 /// Codes under their topics. Each topic occurs once, wherever in the request its partitions were.
 #[derive(Debug, Default)]
@@ -22,6 +23,22 @@ impl PartitionCodes {
             self.topics.len() - 1
         });
         self.topics[index].1.push((partition, code));
+    }
+
+    /// Gives those of the partitions back that exist; the others get UNKNOWN_TOPIC_OR_PARTITION.
+    pub(super) fn existing<V>(
+        &mut self,
+        image: &MetadataImage,
+        asked: impl IntoIterator<Item = (TopicPartition, V)>,
+    ) -> Vec<(TopicPartition, V)> {
+        let mut existing = Vec::new();
+        for (key, value) in asked {
+            match image.partition(&key.topic, key.partition) {
+                Some(_) => existing.push((key, value)),
+                None => self.push(key, ErrorCode::UnknownTopicOrPartition),
+            }
+        }
+        existing
     }
 
     /// The topics in the order in which they came, with their partitions.

@@ -31,16 +31,17 @@ pub async fn handle(
     let image = api.metadata.image();
     let now_ms = api.clock.wall_ms();
     let mut codes = PartitionCodes::default();
-    let mut offsets = Vec::new();
-    for topic in &request.topics {
-        for partition in &topic.partitions {
-            let key = TopicPartition::new(&**topic.name, partition.partition_index);
-            match image.partition(&topic.name, partition.partition_index) {
-                Some(_) => offsets.push((key, offset_and_metadata(partition, now_ms))),
-                None => codes.push(key, ErrorCode::UnknownTopicOrPartition),
-            }
-        }
-    }
+    let asked = request.topics.iter().flat_map(|topic| {
+        let key = |index| TopicPartition::new(&**topic.name, index);
+        let partitions = topic.partitions.iter();
+        partitions.map(move |partition| {
+            (
+                key(partition.partition_index),
+                offset_and_metadata(partition, now_ms),
+            )
+        })
+    });
+    let offsets = codes.existing(&image, asked);
     if !offsets.is_empty() {
         codes.extend(commit(api, version, &request, last_of_each(offsets)).await);
     }

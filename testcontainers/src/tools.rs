@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
@@ -43,6 +43,26 @@ pub fn java(class: &str, heap: &str, level: &str) -> Command {
         .arg(kafka_libs().join("*"))
         .arg(class);
     command
+}
+
+/// Fails with all steps, each with what was printed, that differ between the two kinds.
+pub fn ensure_same_steps(ours: &[(String, String)], kafkas: &[(String, String)]) -> Result<()> {
+    let mut differences = Vec::new();
+    for ((step, ours), (_, kafkas)) in ours.iter().zip(kafkas) {
+        if ours != kafkas {
+            differences.push(format!(
+                "== {step}\n-- barnabas\n{ours}\n-- Apache Kafka\n{kafkas}\n"
+            ));
+        }
+    }
+    ensure!(differences.is_empty(), "{}", differences.join("\n"));
+    ensure!(
+        ours.len() == kafkas.len(),
+        "{} steps and {}",
+        ours.len(),
+        kafkas.len()
+    );
+    Ok(())
 }
 
 /// What a tool printed, both outputs, and whether it succeeded.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use barnabas_testcontainers::broker::binary;
 use barnabas_testcontainers::raw::{Bytes, Raw, i16_at};
 use barnabas_testcontainers::tools::{
-    KafkaTools, TOPIC_COMMAND, ToolOutput, kafka_tool, run, zk_get, zk_tree,
+    KafkaTools, TOPIC_COMMAND, ToolOutput, ensure_same_steps, kafka_tool, run, zk_get, zk_tree,
 };
 use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Cluster, Kind, ZooKeeper};
@@ -363,20 +363,8 @@ async fn verify_until_complete(at: &mut Transcript<'_>, file: &str) -> Result<()
 #[tokio::test(flavor = "multi_thread")]
 async fn kafkas_tools_print_the_same_for_both_kinds() -> Result<()> {
     let (ours, kafkas) = tokio::try_join!(transcript(Kind::under_test()), transcript(Kind::ApacheKafka))?;
-    let mut differences = Vec::new();
-    for ((step, ours), (_, kafkas)) in ours.iter().zip(&kafkas) {
-        if ours != kafkas {
-            differences.push(format!(
-                "== {step}\n-- barnabas\n{ours}\n-- Apache Kafka\n{kafkas}\n"
-            ));
-        }
-    }
-    ensure!(differences.is_empty(), "{}", differences.join("\n"));
-    ensure!(
-        ours.len() == kafkas.len() && ours.len() > 30,
-        "{} steps",
-        ours.len()
-    );
+    ensure_same_steps(&ours, &kafkas)?;
+    ensure!(ours.len() > 30, "{} steps", ours.len());
     Ok(())
 }
 

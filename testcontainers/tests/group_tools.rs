@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use barnabas_testcontainers::tools::{
     CONSOLE_CONSUMER, CONSUMER_GROUP_COMMAND, CONSUMER_PERFORMANCE, KafkaTools, PRODUCER_PERFORMANCE,
-    ToolOutput, kcat,
+    ToolOutput, ensure_same_steps, kcat,
 };
 use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Cluster, Kind, ZooKeeper};
@@ -560,20 +560,8 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn kafkas_group_tools_print_the_same_for_both_kinds() -> Result<()> {
     let (ours, kafkas) = tokio::try_join!(transcript(Kind::under_test()), transcript(Kind::ApacheKafka))?;
-    let mut differences = Vec::new();
-    for ((step, ours), (_, kafkas)) in ours.iter().zip(&kafkas) {
-        if ours != kafkas {
-            differences.push(format!(
-                "== {step}\n-- barnabas\n{ours}\n-- Apache Kafka\n{kafkas}\n"
-            ));
-        }
-    }
-    ensure!(differences.is_empty(), "{}", differences.join("\n"));
-    ensure!(
-        ours.len() == kafkas.len() && ours.len() > 100,
-        "{} steps",
-        ours.len()
-    );
+    ensure_same_steps(&ours, &kafkas)?;
+    ensure!(ours.len() > 100, "{} steps", ours.len());
     let described = ours
         .iter()
         .find(|(step, _)| step.ends_with("--describe --group workers"));
