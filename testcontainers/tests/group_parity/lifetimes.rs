@@ -94,6 +94,7 @@ pub async fn unborn(story: Story) -> Result<()> {
 
 /// How the brokers are started the second time.
 pub fn reconfigure(broker: &mut Broker) {
+    broker.set("group.initial.rebalance.delay.ms", 100);
     broker.set("group.max.size", 2);
     broker.set("offsets.retention.check.interval.ms", 300);
 }
@@ -128,7 +129,7 @@ pub async fn reloaded(story: Story) -> Result<()> {
             .ask(
                 "a fenced member",
                 3,
-                heartbeat(&id, "fenced", 3).with_group_instance_id(optional(Some(INSTANCE))),
+                heartbeat(&id, "fenced", 4).with_group_instance_id(optional(Some(INSTANCE))),
             )
             .await?;
     }

@@ -21,19 +21,25 @@ pub async fn instances(story: Story) -> Result<()> {
                 join(&id, version, "", Some(INSTANCE)),
             )
             .await?;
-        let late = heartbeat(&id, &grown.follower, 1).with_group_instance_id(optional(Some(INSTANCE)));
+        let late = heartbeat(&id, &grown.follower, grown.generation)
+            .with_group_instance_id(optional(Some(INSTANCE)));
         story.ask("its old self", 3, late).await?;
         story
-            .ask("its old id", 3, heartbeat(&id, &grown.follower, 1))
+            .ask("its old id", 3, heartbeat(&id, &grown.follower, grown.generation))
             .await?;
         story
-            .ask("its assignment", 3, sync(&id, 3, &back.member_id, 1))
+            .ask(
+                "its assignment",
+                3,
+                sync(&id, 3, &back.member_id, grown.generation),
+            )
             .await?;
         story.ask("its group", 5, describe(&[&id])).await?;
         let other = join(&id, version, "", Some(INSTANCE)).with_protocols(protocols(&["roundrobin"]));
         let mut changed = story
             .client("third")
             .begin("it restarts with other protocols", version, other);
+        until(&story, &id, "PreparingRebalance", 2).await?;
         let there = changed.within(SOON).await;
         story.observe("it waits for the leader", there.to_string());
         let again = story.client("third").begin(
@@ -48,7 +54,7 @@ pub async fn instances(story: Story) -> Result<()> {
             .await?;
         let last = again.answer().await?;
         // CompletingRebalance: the leader may be assigning to the old id.
-        let request = sync(&id, 3, &last.member_id, 2);
+        let request = sync(&id, 3, &last.member_id, last.generation_id);
         let mut asking = story
             .client("fourth")
             .begin("it asks for its assignment", 3, request);

@@ -22,9 +22,11 @@ pub fn offset_delete(group_id: &str, partitions: &[(&str, i32)]) -> OffsetDelete
         .with_topics(partitions.iter().map(one).collect())
 }
 
+/// Some that are there, some twice, some not.
+const SOME: &[(&str, &[i32])] = &[("t", &[0, 1, 0, 5]), ("u", &[0]), ("t", &[1]), ("nowhere", &[0])];
+
 /// Every version of OffsetCommit, read back in every version of OffsetFetch.
 pub async fn commits(story: Story) -> Result<()> {
-    let some: &[(&str, &[i32])] = &[("t", &[0, 1, 0, 5]), ("u", &[0]), ("t", &[1]), ("nowhere", &[0])];
     for version in 0..=9 {
         let id = format!("commits-{version}");
         let offset = i64::from(version);
@@ -47,7 +49,7 @@ pub async fn commits(story: Story) -> Result<()> {
                 .ask(
                     &format!("what version {version} has committed"),
                     fetched,
-                    fetch(&id, fetched, Some(some)),
+                    fetch(&id, fetched, Some(SOME)),
                 )
                 .await?;
             story
@@ -68,13 +70,18 @@ pub async fn commits(story: Story) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Several groups in one request. Others delete the offsets of the group without a name, so this comes after them.
+pub async fn many(story: Story) -> Result<()> {
     let many = vec![
         fetch_of("commits-3", None),
-        fetch_of("commits-4", Some(some)),
-        fetch_of("never", Some(some)),
+        fetch_of("commits-4", Some(SOME)),
+        fetch_of("never", Some(SOME)),
         fetch_of("never", None),
         fetch_of("commits-3", None),
-        fetch_of("", Some(some)),
+        fetch_of("", Some(SOME)),
     ];
     for version in 8..=9 {
         let request = OffsetFetchRequest::default()
@@ -275,7 +282,11 @@ pub async fn deletions(story: Story) -> Result<()> {
             .ask("a group that had members", version, delete(&[&id]))
             .await?;
         story
-            .ask("a heartbeat after all", 3, heartbeat(&id, &grown.leader, 1))
+            .ask(
+                "a heartbeat after all",
+                3,
+                heartbeat(&id, &grown.leader, grown.generation),
+            )
             .await?;
     }
     Ok(())

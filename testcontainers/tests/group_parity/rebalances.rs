@@ -7,8 +7,10 @@ use barnabas_testcontainers::parity::Story;
 
 use crate::support::*;
 
-/// The shortest session that the brokers are configured to allow.
-const SHORT_MS: i32 = 300;
+/// A session that is waited for, and in which a member still can say something before it ends.
+const SHORT_MS: i32 = 1000;
+/// The same for a rebalance.
+const IMPATIENT_MS: i32 = 1500;
 
 /// One member's life in every version of JoinGroup and, as far as they go, of the others.
 pub async fn lives(story: Story) -> Result<()> {
@@ -269,6 +271,7 @@ pub async fn rejoins(story: Story) -> Result<()> {
     let mut following = story
         .client("second")
         .begin("the follower prefers another", 5, changed);
+    until(&story, id, "PreparingRebalance", 2).await?;
     let there = following.within(SOON).await;
     story.observe("the follower waits for the leader", there.to_string());
     story
@@ -336,7 +339,7 @@ pub async fn sessions(story: Story) -> Result<()> {
 
     // One that does not join again before the others' patience ends.
     let id = "impatient";
-    let impatient = |member: &str| join(id, 3, member, None).with_rebalance_timeout_ms(500);
+    let impatient = |member: &str| join(id, 3, member, None).with_rebalance_timeout_ms(IMPATIENT_MS);
     let leading = story.client("first").begin("the leader joins", 3, impatient(""));
     until(&story, id, "PreparingRebalance", 1).await?;
     let following = story.client("second").begin("a follower joins", 3, impatient(""));
@@ -361,7 +364,7 @@ pub async fn sessions(story: Story) -> Result<()> {
 /// A follower that has joined but never asks for its assignment is taken for gone.
 pub async fn missing_sync(story: Story) -> Result<()> {
     let id = "missing-sync";
-    let impatient = |member: &str| join(id, 3, member, None).with_rebalance_timeout_ms(500);
+    let impatient = |member: &str| join(id, 3, member, None).with_rebalance_timeout_ms(IMPATIENT_MS);
     let leading = story.client("first").begin("the leader joins", 3, impatient(""));
     until(&story, id, "PreparingRebalance", 1).await?;
     let following = story.client("second").begin("a follower joins", 3, impatient(""));
@@ -395,7 +398,11 @@ pub async fn hang_ups(story: Story) -> Result<()> {
     until(&story, id, "PreparingRebalance", 3).await?;
     drop(gone);
     story
-        .ask("one that hung up is there", 1, heartbeat(id, &grown.leader, 1))
+        .ask(
+            "one that hung up is there",
+            1,
+            heartbeat(id, &grown.leader, grown.generation),
+        )
         .await?;
     let leading = story
         .client("first")

@@ -23,12 +23,13 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 pub const LONG_MS: i32 = 25_000;
 
 /// Long enough for an answer that does not have to wait for anything.
-pub const SOON: Duration = Duration::from_millis(150);
+pub const SOON: Duration = Duration::from_millis(300);
 
-/// Short time-outs, so that what is waited for comes soon.
+/// Short time-outs, so that what is waited for comes soon; but a new group waits long enough for a second member to
+/// join on a machine that stands still for a moment.
 pub fn configure(broker: Broker) -> Broker {
     broker
-        .with("group.initial.rebalance.delay.ms", 100)
+        .with("group.initial.rebalance.delay.ms", 1000)
         .with("group.min.session.timeout.ms", 300)
         .with("group.max.session.timeout.ms", 30_000)
         .with("group.max.size", 4)
@@ -272,13 +273,16 @@ pub struct Grown {
 pub const INSTANCE: &str = "instance";
 
 impl Grown {
-    /// Members that have joined: CompletingRebalance.
+    /// Members that have joined: CompletingRebalance. The follower waits until the leader joins once more, so neither
+    /// has to be there within the initial delay.
     pub async fn joined(story: &Story, id: &str) -> Result<Self> {
         let (first, second) = (story.client("first"), story.client("second"));
-        let leading = first.begin("the leader joins", 3, join(id, 3, "", None));
-        until(story, id, "PreparingRebalance", 1).await?;
+        let alone = first.ask("the leader joins", 3, join(id, 3, "", None)).await?;
         let following = second.begin("a static member joins", 5, join(id, 5, "", Some(INSTANCE)));
-        let (leader, follower) = (leading.answer().await?, following.answer().await?);
+        until(story, id, "PreparingRebalance", 2).await?;
+        let request = join(id, 3, &alone.member_id, None);
+        let leader = first.ask("the leader joins with it", 3, request).await?;
+        let follower = following.answer().await?;
         Ok(Self {
             id: id.to_owned(),
             leader: leader.member_id.to_string(),

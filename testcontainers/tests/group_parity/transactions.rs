@@ -170,17 +170,17 @@ pub async fn members(story: Story) -> Result<()> {
     let producer = start_producer(&story, id).await?;
     begin(&story, id, producer).await?;
     let offsets = [("t", 0, 5, None), ("u", 0, 6, None)];
-    let (leader, follower) = (grown.leader.as_str(), grown.follower.as_str());
+    let (leader, follower, right) = (grown.leader.as_str(), grown.follower.as_str(), grown.generation);
     for (who, member, instance, generation) in [
-        ("the leader", leader, None, 1),
-        ("the leader of an old generation", leader, None, 0),
-        ("the leader of a future generation", leader, None, 2),
+        ("the leader", leader, None, right),
+        ("the leader of an old generation", leader, None, right - 1),
+        ("the leader of a future generation", leader, None, right + 1),
         ("the leader of no generation", leader, None, -1),
-        ("nobody of a generation", "", None, 1),
+        ("nobody of a generation", "", None, right),
         ("nobody", "", None, -1),
-        ("the follower", follower, Some(INSTANCE), 1),
-        ("a fenced follower", "fenced", Some(INSTANCE), 1),
-        ("an unknown instance", follower, Some("unknown"), 1),
+        ("the follower", follower, Some(INSTANCE), right),
+        ("a fenced follower", "fenced", Some(INSTANCE), right),
+        ("an unknown instance", follower, Some("unknown"), right),
     ] {
         for version in 3..=4 {
             let request = transactional(id, producer, &offsets)
