@@ -1,6 +1,7 @@
 //! Writes numbered records and remembers which were acknowledged; reads everything back and compares.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,11 @@ use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::parity::stored_records;
 use crate::wait::wait_for;
+
+/// The configuration that says how many requests a producer sends before the first is answered.
+pub const IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
 
 /// A load under way.
 pub struct Load {
@@ -34,9 +39,17 @@ pub struct Written {
 
 impl Load {
     /// Writes records `n:padding` to `topic`, keyed by number, `window` at a time, until stopped.
+    ///
+    /// An idempotent producer has one request in flight, unless `client` says otherwise in [`IN_FLIGHT`]. With more,
+    /// librdkafka begins a new epoch when a new leader has refused a batch and takes offence at the one behind it. What
+    /// has been appended in other partitions but not been acknowledged is then sent again in the new epoch, and no broker
+    /// can tell (librdkafka's issue 4953): see [`assert_nothing_twice_in_an_epoch`].
     pub fn start(client: &ClientConfig, topic: &str, window: usize, idempotent: bool) -> Result<Self> {
-        let producer: FutureProducer = client
-            .clone()
+        let mut config = client.clone();
+        if idempotent && config.get(IN_FLIGHT).is_none() {
+            config.set(IN_FLIGHT, "1");
+        }
+        let producer: FutureProducer = config
             .set("acks", "all")
             .set("enable.idempotence", idempotent.to_string())
             .set("message.timeout.ms", "60000")
@@ -178,12 +191,16 @@ fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i
     }
 }
 
+/// Which record of a [`Load`] this is.
+fn number(value: &[u8]) -> Option<u64> {
+    String::from_utf8_lossy(value).split(':').next()?.parse().ok()
+}
+
 /// How often each number of a [`Load`] occurs in a topic.
 pub fn occurrences(contents: &Contents) -> BTreeMap<u64, usize> {
     let mut count = BTreeMap::new();
     for (_, value) in contents.values().flatten() {
-        let text = String::from_utf8_lossy(value);
-        if let Some(number) = text.split(':').next().and_then(|n| n.parse().ok()) {
+        if let Some(number) = number(value) {
             *count.entry(number).or_default() += 1;
         }
     }
@@ -215,14 +232,36 @@ pub fn assert_nothing_twice(contents: &Contents) -> Result<()> {
     Ok(())
 }
 
+/// Fails, naming them, if records were appended more than once in the same epoch of their producer: what a broker owes
+/// to a producer with several requests in flight. Looks into a broker's files.
+pub fn assert_nothing_twice_in_an_epoch(log_dir: &Path, topic: &str, partitions: i32) -> Result<()> {
+    let mut offsets: BTreeMap<_, Vec<i64>> = BTreeMap::new();
+    let mut epochs = BTreeSet::new();
+    for partition in 0..partitions {
+        for record in stored_records(&log_dir.join(format!("{topic}-{partition}")))? {
+            let producer = (record.producer_id, record.producer_epoch);
+            let number = record.value.as_deref().and_then(number);
+            epochs.insert(producer);
+            offsets
+                .entry((number, partition, producer))
+                .or_default()
+                .push(record.offset);
+        }
+    }
+    eprintln!("producers and their epochs: {epochs:?}");
+    offsets.retain(|_, offsets| offsets.len() > 1);
+    ensure!(
+        offsets.is_empty(),
+        "more than once, as (number, partition, (producer, epoch)): {offsets:?}"
+    );
+    Ok(())
+}
+
 /// Fails, naming the first, if a number comes after a higher one in its partition: an idempotent producer's must not,
 /// unless one of its records was given up.
 pub fn assert_in_order(contents: &Contents) -> Result<()> {
     for (partition, records) in contents {
-        let numbers: Vec<u64> = records
-            .iter()
-            .filter_map(|(_, value)| String::from_utf8_lossy(value).split(':').next()?.parse().ok())
-            .collect();
+        let numbers: Vec<u64> = records.iter().filter_map(|(_, value)| number(value)).collect();
         if let Some(pair) = numbers.windows(2).find(|pair| pair[0] >= pair[1]) {
             anyhow::bail!("partition {partition}: {} comes after {}", pair[1], pair[0]);
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use barnabas_testcontainers::load::{
-    Load, Written, assert_in_order, assert_nothing_lost, assert_nothing_twice, occurrences, read_all,
+    IN_FLIGHT, Load, Written, assert_in_order, assert_nothing_lost, assert_nothing_twice,
+    assert_nothing_twice_in_an_epoch, occurrences, read_all,
 };
 use barnabas_testcontainers::proxy::{self, Proxy};
 use barnabas_testcontainers::replicas::assert_equal_replicas;
@@ -15,6 +16,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 const LIMIT: Duration = Duration::from_secs(40);
 const TOPIC: &str = "orders";
+/// Of a producer with several requests in flight.
+const PIPELINED: &str = "pipelined";
 
 /// Three brokers and a topic whose writes need two of them.
 async fn start(partitions: i32, config: &[(&str, &str)]) -> Result<Cluster> {
@@ -229,9 +232,16 @@ async fn brokers_die_again_and_again() -> Result<()> {
     };
     let (rounds, seed): (u64, u64) = (number("BARNABAS_TEST_ROUNDS", 4), number("BARNABAS_TEST_SEED", 1));
     let mut cluster = start(6, &[("min.insync.replicas", "2")]).await?;
+    cluster
+        .create_topic(PIPELINED, 6, 3, &[("min.insync.replicas", "2")])
+        .await?;
     let load = Load::start(&cluster.client(), TOPIC, 100, true)?;
+    let mut several = cluster.client();
+    several.set(IN_FLIGHT, "5");
+    let pipelined = Load::start(&several, PIPELINED, 100, true)?;
     for round in 0..rounds {
         load.wait_for_more(500).await?;
+        pipelined.wait_for_more(500).await?;
         // A fixed walk over the brokers and over the ways to go, different for each seed.
         let draw = ((seed << 32) + round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
         let victim = (draw % 3) as usize;
@@ -244,10 +254,17 @@ async fn brokers_die_again_and_again() -> Result<()> {
         }
         cluster.wait_for_isr(other, TOPIC, 2, LIMIT).await?;
         load.wait_for_more(200).await?;
+        pipelined.wait_for_more(200).await?;
         cluster.brokers[victim].start().await?;
         cluster.wait_for_isr(other, TOPIC, 3, LIMIT).await?;
+        cluster.wait_for_isr(other, PIPELINED, 3, LIMIT).await?;
     }
-    let written = load.stop().await?;
-    ensure!(written.failed.is_empty(), "{} failed", written.failed.len());
-    assert_whole(&cluster, &written, 6).await
+    let (written, pipelined) = (load.stop().await?, pipelined.stop().await?);
+    for written in [&written, &pipelined] {
+        ensure!(written.failed.is_empty(), "{} failed", written.failed.len());
+    }
+    assert_whole(&cluster, &written, 6).await?;
+    assert_nothing_lost(&pipelined, &read_all(&cluster.client(), PIPELINED).await?)?;
+    assert_equal_replicas(&cluster, PIPELINED, 6).await?;
+    assert_nothing_twice_in_an_epoch(&cluster.brokers[0].log_dir(), PIPELINED, 6)
 }
