@@ -37,6 +37,16 @@ enum Command {
 }
 
 impl Cli {
+    /// What is logged unless `RUST_LOG` says otherwise: all that a broker does, but of a tool, whose output is what it prints,
+    /// only what is wrong.
+    #[must_use]
+    pub fn log_level(&self) -> &'static str {
+        match self.command {
+            Command::Broker(_) | Command::Cluster(_) => "info",
+            Command::DumpLog(_) | Command::Cleaner(_) | Command::Zk(_) => "warn",
+        }
+    }
+
     /// Carries the command out.
     pub fn run(self) -> Result<()> {
         raise_open_files_limit();
@@ -65,5 +75,28 @@ fn raise_open_files_limit() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         warn!(%error, limit = limit.current, "cannot raise the limit of open files");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_log_only_what_is_wrong() {
+        let level = |line: &str| {
+            Cli::try_parse_from(line.split(' '))
+                .expect("a command")
+                .log_level()
+        };
+        assert_eq!(level("barnabas broker server.properties"), "info");
+        assert_eq!(
+            level("barnabas cluster --brokers 3 --zookeeper z:2181 --dir d"),
+            "info"
+        );
+        assert_eq!(level("barnabas zk dump --zookeeper z:2181"), "warn");
+        assert_eq!(level("barnabas zk check --zookeeper z:2181"), "warn");
+        assert_eq!(level("barnabas dump-log --files 0.log"), "warn");
+        assert_eq!(level("barnabas cleaner --metrics h:9404"), "warn");
     }
 }
