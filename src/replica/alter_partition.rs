@@ -172,7 +172,7 @@ impl ReplicaManager {
                 proposed
                     .partition
                     .on_alter_partition(&proposed.proposal, answer.clone(), now_ms, &image);
-            tracing::info!(partition = %name, isr = ?proposed.proposal.isr, ?answer, ?outcome, "the controller answered");
+            report(proposed, &answer, outcome);
             self.count(proposed, before, outcome);
             match outcome {
                 AlterPartitionOutcome::Retry => all_settled = false,
@@ -233,6 +233,21 @@ fn request(broker: BrokerId, epoch: BrokerEpoch, batch: &[Proposed], version: i1
         .with_broker_id(broker.into())
         .with_broker_epoch(epoch)
         .with_topics(topics.into_iter().map(topic).collect())
+}
+
+/// Says what became of a proposal.
+fn report(proposed: &Proposed, answer: &Result<LeaderAndIsr, ErrorCode>, outcome: AlterPartitionOutcome) {
+    let partition = proposed.partition.topic_partition();
+    match answer {
+        Ok(LeaderAndIsr {
+            isr, partition_epoch, ..
+        }) => {
+            tracing::info!(%partition, ?isr, partition_epoch, ?outcome, "the controller has set the isr");
+        }
+        Err(error) => {
+            tracing::info!(%partition, isr = ?proposed.proposal.isr, %error, ?outcome, "the controller has refused another isr");
+        }
+    }
 }
 
 /// The topic by id or, in old versions, by name; the partition; what the controller said.
