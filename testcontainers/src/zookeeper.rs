@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::process::Process;
 use crate::tools::kafka_libs;
@@ -123,6 +124,31 @@ impl ZooKeeper {
             answer.ok()?.ok()?.contains("Mode:").then_some(())
         })
         .await
+    }
+}
+
+impl Drop for ZooKeeper {
+    /// Containers are removed on a thread of their own. They wait for that themselves, with the same means by which the
+    /// test's future waits on this thread, and so take the wake-ups that come meanwhile for what has been joined with it.
+    fn drop(&mut self) {
+        let servers = std::mem::take(&mut self.servers);
+        if !servers
+            .iter()
+            .any(|server| matches!(server, Server::Container(_)))
+        {
+            return;
+        }
+        let runtime = Handle::current();
+        let flavor = runtime.runtime_flavor();
+        let removal = std::thread::spawn(move || {
+            let _entered = runtime.enter();
+            drop(servers);
+        });
+        let wait = || drop(removal.join());
+        match flavor {
+            RuntimeFlavor::MultiThread => tokio::task::block_in_place(wait),
+            _ => wait(),
+        }
     }
 }
 

@@ -96,3 +96,17 @@ async fn a_server_that_cannot_read_many_znodes_at_once_is_asked_one_by_one() -> 
     );
     cluster.create_topic("afterwards", 1, 1, &[]).await
 }
+
+/// Of the test's own: whoever is joined with a future that drops a ZooKeeper still is woken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zookeeper_that_goes_leaves_the_others_awake() -> Result<()> {
+    let zookeeper = ZooKeeper::single().await?;
+    let others = async {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let goes = async { drop(zookeeper) };
+    tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(others, goes) }).await?;
+    Ok(())
+}
