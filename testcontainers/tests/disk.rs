@@ -246,7 +246,10 @@ async fn write_transactions(cluster: &Cluster, round: usize) -> Result<Vec<Strin
                 producer.abort_transaction(timeout)?;
             }
         }
-        // The reader counts up to the log's end, where it does not see markers.
+        // The reader counts up to the log's end, where it does not see markers. The next producer of this id is let in
+        // when all of them are written.
+        let next: BaseProducer = client.create()?;
+        next.init_transactions(timeout)?;
         let last = format!("{round}.end");
         let record = BaseRecord::<(), _>::to("ledger").partition(0).payload(&last);
         plain.send(record).map_err(|(error, _)| error)?;

@@ -52,7 +52,7 @@ async fn every_request_in_every_state_is_answered_as_apache_kafka_answers_it() -
         pair.play("transactional deletions", transactions::deletions),
         pair.play("coordinators", offsets::coordinators),
     );
-    pair.play("many groups", offsets::many).await;
+    pair.play("nameless", offsets::nameless).await;
     // Takes every group along that has nothing left, whoever is about to use it.
     pair.play("deleted topics", offsets::deleted_topics).await;
     pair.play("znodes", offsets::znodes).await;
