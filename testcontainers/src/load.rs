@@ -22,6 +22,7 @@ pub const IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
 /// A load under way.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<Written>,
 }
@@ -57,12 +58,14 @@ impl Load {
             .set("retry.backoff.ms", "50")
             .set("linger.ms", "1")
             .create()?;
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, paused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let acknowledged = Arc::new(AtomicUsize::new(0));
-        let (topic, stopped, counter) = (topic.to_owned(), stop.clone(), acknowledged.clone());
-        let task = tokio::spawn(async move { write(producer, &topic, window, &stopped, &counter).await });
+        let flags = [stop.clone(), paused.clone()];
+        let (topic, counter) = (topic.to_owned(), acknowledged.clone());
+        let task = tokio::spawn(async move { write(producer, &topic, window, &flags, &counter).await });
         Ok(Self {
             stop,
+            paused,
             acknowledged,
             task,
         })
@@ -79,6 +82,16 @@ impl Load {
         .await
     }
 
+    /// Writes nothing new until [`Self::resume`].
+    pub fn pause(&self) {
+        self.paused.store(true, Ordering::Relaxed);
+    }
+
+    /// Goes on after [`Self::pause`].
+    pub fn resume(&self) {
+        self.paused.store(false, Ordering::Relaxed);
+    }
+
     /// Stops writing, waits for what is in flight.
     pub async fn stop(self) -> Result<Written> {
         self.stop.store(true, Ordering::Relaxed);
@@ -90,7 +103,7 @@ async fn write(
     producer: FutureProducer,
     topic: &str,
     window: usize,
-    stop: &AtomicBool,
+    [stop, paused]: &[Arc<AtomicBool>; 2],
     acknowledged: &AtomicUsize,
 ) -> Written {
     let mut written = Written::default();
@@ -99,7 +112,8 @@ async fn write(
     let mut last_acknowledged = Instant::now();
     let padding = "x".repeat(100);
     loop {
-        while flying.len() < window && !stop.load(Ordering::Relaxed) {
+        let is_idle = || stop.load(Ordering::Relaxed) || paused.load(Ordering::Relaxed);
+        while flying.len() < window && !is_idle() {
             let (number, payload) = (next, format!("{next}:{padding}"));
             // Handed over here, so that the producer has them in the order of their numbers.
             let key = number.to_string();
@@ -125,7 +139,11 @@ async fn write(
                 written.failed.insert(number);
             }
             Some(Err(_)) => {}
-            None => return written,
+            None if stop.load(Ordering::Relaxed) => return written,
+            None => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                last_acknowledged = Instant::now();
+            }
         }
     }
 }
