@@ -3,7 +3,8 @@
 //!
 //! To each broker at most one request is in flight; what comes meanwhile goes into the next one. Whatever fails is tried
 //! again, for ever, with the leader that the partition has by then, as long as this broker coordinates the transaction.
-//! A partition that no metadata tells of was deleted and needs no marker.
+//! A partition that no metadata tells of was deleted and needs no marker, unless there are no metadata of any topic yet: a
+//! broker that has just started hears what it coordinates before it hears what else there is.
 //!
 //! Kafka gives a marker up when a leader says that it has seen a newer epoch of the producer or of the coordinator: if that is
 //! another coordinator's, it goes on where this one ends. But anybody can write in a newer epoch, and then Kafka's transaction
@@ -143,7 +144,10 @@ impl MarkerChannel {
         let (mut leaderless, mut deleted) = (Vec::new(), Vec::new());
         for partition in partitions {
             let Some(known) = image.partition(&partition.topic, partition.partition) else {
-                deleted.push(partition);
+                match image.topics.is_empty() {
+                    true => leaderless.push(partition),
+                    false => deleted.push(partition),
+                }
                 continue;
             };
             let leader = known.state.leader_and_isr.leader;

@@ -155,6 +155,20 @@ async fn a_marker_follows_its_partition_to_the_next_leader() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_counts_as_deleted_before_any_topic_is_known() {
+    let world = World::new().await;
+    let producer = world.init().await.unwrap();
+    world.add(producer, &[0]).await.unwrap();
+    world.metadata.update(|image| image.topics.clear());
+    world.end(producer, Commit).await.unwrap();
+    until(|| world.coordinator.markers().unknown_destination_queue_size() == 1).await;
+    assert_eq!((world.state(), world.leaders.sent()), (PrepareCommit, 0));
+    world.lead(0, 0);
+    world.becomes(CompleteCommit).await;
+    assert_eq!(world.leaders.sent(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_record_is_tried_again_until_it_is_written() {
     let world = World::new().await;
     let producer = world.init().await.unwrap();
