@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::fs::{Fs, corrupt};
 use crate::record::batch::RECORD_BATCH_OVERHEAD;
@@ -52,6 +52,20 @@ struct Handle {
     file: Option<Arc<File>>,
 }
 
+/// The name of a file that nobody opens by it meanwhile.
+pub(super) struct HeldName<'a>(MutexGuard<'a, Handle>);
+
+impl HeldName<'_> {
+    pub(super) fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Follows a rename of the file.
+    pub(super) fn set_path(&mut self, path: &Path) {
+        self.0.path = path.into();
+    }
+}
+
 impl FileRecords {
     /// Creates an empty file; `preallocate` bytes are set aside (`preallocate=true`) and cut by [`Self::trim`].
     pub fn create(fs: &Fs, path: &Path, preallocate: Option<u64>) -> io::Result<Self> {
@@ -86,9 +100,9 @@ impl FileRecords {
         Arc::clone(&self.handle.lock().path)
     }
 
-    /// Follows a rename of the file.
-    pub fn set_path(&self, path: &Path) {
-        self.handle.lock().path = path.into();
+    /// Keeps everybody from opening the file while its directory is renamed.
+    pub(super) fn hold_name(&self) -> HeldName<'_> {
+        HeldName(self.handle.lock())
     }
 
     /// Renames the file; nobody opens it by a name that it has no more. One that is not there is taken for

@@ -4,12 +4,12 @@
 use std::io;
 use std::path::Path;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{LogSegment, SegmentState};
 use crate::common::ids::Offset;
 use crate::config::LogConfig;
-use crate::log::file_records::FileRecords;
+use crate::log::file_records::{FileRecords, HeldName};
 use crate::log::fs::{Fs, corrupt};
 use crate::log::index::{OffsetIndex, TimeIndex, TransactionIndex};
 use crate::log::names::{
@@ -213,14 +213,33 @@ impl LogSegment {
         Ok(())
     }
 
+    /// Keeps everybody from opening a file of the segment while the partition's directory is renamed.
+    pub fn hold_names(&self) -> HeldNames<'_> {
+        HeldNames {
+            state: self.state.lock(),
+            records: self.records.hold_name(),
+        }
+    }
+}
+
+/// The files of a segment, which nobody opens by their names meanwhile. A file is let go of at any time and opened
+/// again when it is needed, by readers and flushes that have no lock of the log: with the old name after a rename,
+/// the file would be missing, and the dir taken for broken.
+pub struct HeldNames<'a> {
+    state: MutexGuard<'a, SegmentState>,
+    records: HeldName<'a>,
+}
+
+impl HeldNames<'_> {
     /// Follows a rename of the partition's directory.
-    pub fn set_dir(&self, dir: &Path) {
+    pub fn set_dir(&mut self, dir: &Path) {
         let moved = |path: &Path| match path.file_name() {
             Some(name) => dir.join(name),
             None => dir.to_owned(),
         };
-        self.records.set_path(&moved(&self.records.path()));
-        let mut state = self.state.lock();
+        let path = moved(self.records.path());
+        self.records.set_path(&path);
+        let state = &mut *self.state;
         let path = moved(state.offset_index.path());
         state.offset_index.set_path(path);
         let path = moved(state.time_index.path());

@@ -208,18 +208,19 @@ impl UnifiedLog {
         let dir = &self.context.dir;
         writer.closed = close;
         self.unregister_metrics(&writer.path);
+        let segments: Vec<_> = self.view.lock().segments.iter().cloned().collect();
+        let mut names: Vec<_> = segments.iter().map(|segment| segment.hold_names()).collect();
         dir.check(self.epochs.move_dir(to, || dir.fs().rename(&writer.path, to)))?;
-        dir.check(dir.fs().sync_dir(dir.path()))?;
+        names.iter_mut().for_each(|names| names.set_dir(to));
+        drop(names);
         writer.path = to.to_owned();
+        dir.check(dir.fs().sync_dir(dir.path()))?;
         if !close {
             self.register_metrics(to);
         }
         writer.producers.set_dir(to);
-        for segment in self.view.lock().segments.iter() {
-            segment.set_dir(to);
-            if close {
-                segment.release();
-            }
+        if close {
+            segments.iter().for_each(|segment| segment.release());
         }
         Ok(())
     }

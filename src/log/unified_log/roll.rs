@@ -170,16 +170,17 @@ impl UnifiedLog {
         segments
             .iter()
             .try_for_each(|segment| self.sync_segment(segment))?;
-        let path = {
-            let writer = self.writer.lock();
-            if writer.closed {
+        loop {
+            let Ok(path) = self.open_path() else {
                 return Ok(());
+            };
+            match dir.fs().sync_dir(&path) {
+                // Renamed meanwhile: deleted, or moved from another dir.
+                Err(e)
+                    if e.kind() == io::ErrorKind::NotFound
+                        && self.open_path().map_or(true, |now| now != path) => {}
+                result => break dir.check(result)?,
             }
-            writer.path.clone()
-        };
-        match dir.fs().sync_dir(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.writer.lock().closed => return Ok(()),
-            result => dir.check(result)?,
         }
         let mut view = self.view.lock();
         if view.truncations == truncations {
