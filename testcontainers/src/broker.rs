@@ -105,7 +105,7 @@ impl Broker {
         self.spawn()?;
         wait_for_port(self.port, Duration::from_secs(60))
             .await
-            .map_err(|e| e.context(self.output()))
+            .map_err(|error| self.explain(&error))
     }
 
     /// Starts it and does not wait.
@@ -173,6 +173,11 @@ impl Broker {
     pub fn output(&self) -> String {
         let bytes = std::fs::read(self.dir.join("output")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What went wrong, and behind it all that was printed.
+    pub fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow::Error::msg(self.output()).context(format!("{error:#}"))
     }
 }
 

@@ -42,6 +42,11 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.output).unwrap_or_default()).into_owned()
     }
 
+    /// What went wrong, and behind it all that was printed.
+    pub fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow::Error::msg(self.output()).context(format!("{error:#}"))
+    }
+
     /// Its exit status, once it has exited.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()

@@ -67,7 +67,7 @@ async fn wait_until_in(broker: &Broker, partition: &str, dir: usize) -> Result<(
         },
     )
     .await
-    .with_context(|| broker.output())
+    .map_err(|error| broker.explain(&error))
 }
 
 /// A reassignment of one partition to its brokers, each to a log dir.
@@ -212,7 +212,7 @@ async fn a_compacted_partition_moves_under_load_while_it_is_cleaned() -> Result<
             let found = records_in(&dir).ok()?;
             (latest(&found) == latest(&written)).then_some(found)
         });
-        let found = found.await.with_context(|| broker.output())?;
+        let found = found.await.map_err(|error| broker.explain(&error))?;
         for (offset, record) in &found {
             ensure!(
                 written.get(offset) == Some(record),
@@ -251,7 +251,7 @@ async fn until_cleaned(cluster: &Cluster, records: usize) -> Result<()> {
         let cleaned = wait_for(&what, Duration::from_secs(60), || async {
             cleaned_to(broker, dir).filter(|&offset| offset > records as i64 + 1000)
         });
-        cleaned.await.with_context(|| broker.output())?;
+        cleaned.await.map_err(|error| broker.explain(&error))?;
     }
     Ok(())
 }
@@ -367,7 +367,7 @@ async fn a_move_survives_a_kill_and_can_be_throttled() -> Result<()> {
         (future(broker)? > 500_000).then_some(())
     })
     .await
-    .with_context(|| broker.output())?;
+    .map_err(|error| broker.explain(&error))?;
     cluster.brokers[0].kill()?;
     let copied = future(&cluster.brokers[0]).context("the copy is still there")?;
     let connect = cluster.zookeeper_connect();

@@ -23,12 +23,14 @@ const JVM: usize = 0;
 const OURS: [usize; 2] = [1, 2];
 
 /// Parts of ERROR lines, or of the exception in the line after, that three Apache Kafka brokers print as well when they go through these tests.
-const JUSTIFIED: [&str; 2] = [
+const JUSTIFIED: [&str; 3] = [
     // A controller that takes over from a dead one looks at replicas before it looks at partitions: it first says that
     // what the dead one led has no leader, in the next request who the new leader is.
     "cannot become follower since the new leader -1 is unavailable",
     // Alone in the ISR, a leader refuses what needs two replicas.
     "NotEnoughReplicasException",
+    // Kafka's controller interrupts the thread that sends to a broker which has left, whatever it is doing.
+    "java.lang.InterruptedException",
 ];
 
 async fn start() -> Result<(Cluster, Load)> {

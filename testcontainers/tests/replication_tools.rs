@@ -204,7 +204,7 @@ async fn kafkas_tool_finds_no_difference_between_replicas() -> Result<()> {
         || async { tool.output().contains("max lag is 0 ").then_some(()) },
     )
     .await
-    .with_context(|| tool.output())?;
+    .map_err(|error| tool.explain(&error))?;
     let output = tool.output();
     for complaint in ["unmatched checksum", "doesn't match", "Exception"] {
         ensure!(!output.contains(complaint), "{output}");

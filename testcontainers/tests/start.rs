@@ -154,7 +154,7 @@ async fn one_process_runs_many_brokers() -> Result<()> {
         (registered == 5).then_some(())
     })
     .await
-    .map_err(|e| e.context(process.output()))?;
+    .map_err(|error| process.explain(&error))?;
     ensure!(process.terminate(LIMIT).await?.success(), "{}", process.output());
     let tree = zk_tree(&connect).await?;
     ensure!(
