@@ -292,24 +292,27 @@ fn flush_settings_are_honoured() {
 fn a_log_is_read_and_flushed_while_its_directory_is_renamed() {
     let test = TestLog::new(small_segments());
     test.fill(10, 200);
-    let (there, elsewhere) = (test.path(), test.root.path().join("t-0.moved"));
+    test.commit();
+    let (test, there, elsewhere) = (&test, test.path(), test.root.path().join("t-0.moved"));
     std::thread::scope(|scope| {
-        let renaming = scope.spawn(|| {
-            for _ in 0..50 {
+        let renaming = scope.spawn(move || {
+            for _ in 0..300 {
                 test.log.rename_dir(&elsewhere, false).unwrap();
                 test.log.rename_dir(&there, false).unwrap();
             }
         });
-        while !renaming.is_finished() {
-            test.fill(10, 200);
-            // Whoever needs the files opens them again.
-            test.log.release_idle();
+        let reading = scope.spawn(move || {
+            while !renaming.is_finished() {
+                // Whoever needs the files opens them again.
+                test.log.release_idle();
+                let read = test.read_all(0, FetchIsolation::HighWatermark);
+                assert!(read.into_iter().eq(0..10));
+            }
+        });
+        while !reading.is_finished() {
+            test.fill(1, 200);
             test.log.flush().unwrap();
-            test.log.release_idle();
-            let end = test.log.log_end_offset();
-            assert!(test.read_all(0, FetchIsolation::LogEnd).into_iter().eq(0..end));
         }
-        renaming.join().unwrap();
     });
     assert!(test.failures.take().is_empty());
 }
