@@ -129,16 +129,20 @@ start_zookeeper_process() {
     >"$dir/zookeeper.log" 2>&1 &
   ZOOKEEPER_PID=$!
   STARTED+=("$ZOOKEEPER_PID")
-  wait_for_port "$ZOOKEEPER_PORT" || { tail -n 20 "$dir/zookeeper.log" >&2; exit 1; }
+  wait_for_port "$ZOOKEEPER_PORT" "$ZOOKEEPER_PID" || { tail -n 20 "$dir"/*.log >&2; exit 1; }
 }
 
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+port_is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# wait_for_port PORT PID: until the process listens there.
 wait_for_port() {
   for _ in $(seq 300); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
+    kill -0 "$2" 2>/dev/null || { echo "what was to listen on port $1 has ended; is the port taken?" >&2; return 1; }
+    port_is_open "$1" && return 0
     sleep 0.1
   done
   echo "nothing listens on port $1" >&2
