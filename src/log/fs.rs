@@ -57,6 +57,16 @@ fn explain(error: io::Error, what: &str, path: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("{what} {}: {error}", path.display()))
 }
 
+/// Whether a removal failed because of what was to be removed (it is protected, mounted, or still written to), not
+/// because the disk cannot be written.
+pub fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{DirectoryNotEmpty, NotADirectory, PermissionDenied, ResourceBusy};
+    matches!(
+        error.kind(),
+        DirectoryNotEmpty | NotADirectory | PermissionDenied | ResourceBusy
+    )
+}
+
 /// An error about the content of a file: what was read cannot be right.
 pub fn corrupt(path: &Path, reason: impl std::fmt::Display) -> io::Error {
     io::Error::new(
@@ -266,11 +276,22 @@ impl Fs {
 
     /// Names in a directory, sorted. A name that is not UTF-8 is none of ours and left out.
     pub fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.list_if(path, |_| true)
+    }
+
+    /// Names in a directory, sorted, without those of directories: a directory that has the name of a segment's file
+    /// is none of ours, as for Kafka.
+    pub fn list_files(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.list_if(path, |entry| !entry.file_type().is_ok_and(|kind| kind.is_dir()))
+    }
+
+    fn list_if(&self, path: &Path, is_wanted: impl Fn(&fs::DirEntry) -> bool) -> io::Result<Vec<String>> {
         let list = || {
             self.ask(Call::Read, path)?;
             let mut names = Vec::new();
             for entry in fs::read_dir(path)? {
-                if let Ok(name) = entry?.file_name().into_string() {
+                let entry = entry?;
+                if let (true, Ok(name)) = (is_wanted(&entry), entry.file_name().into_string()) {
                     names.push(name);
                 }
             }

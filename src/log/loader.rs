@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use super::checkpoint::partition_metadata;
-use super::fs::Fs;
+use super::fs::{Fs, is_refusal};
 use super::leader_epoch_cache::LeaderEpochCache;
 use super::names::{
     CLEANED_SUFFIX, DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, SWAP_SUFFIX, TIME_INDEX_SUFFIX,
@@ -113,13 +113,18 @@ fn load_once(parameters: &LoadParameters<'_>) -> Result<LoadedLog, Interruption>
 
 /// Step 1: removes and renames leftovers; the names that are there afterwards.
 fn tidy_files(fs: &Fs, dir: &Path) -> io::Result<Vec<String>> {
-    let names = fs.list(dir)?;
+    let names = fs.list_files(dir)?;
     let (mut swaps, mut cleaned) = (Vec::new(), Vec::new());
     let mut changed = false;
     for name in &names {
         let offset = parse_segment_file(name).map(|(offset, _)| offset);
         if name.ends_with(DELETED_SUFFIX) {
-            changed |= fs.remove_if_exists(&dir.join(name))?;
+            match fs.remove_if_exists(&dir.join(name)) {
+                Err(error) if is_refusal(&error) => {
+                    tracing::warn!(%error, "leaving a file that was to be deleted");
+                }
+                removed => changed |= removed?,
+            }
         } else if let (true, Some(offset)) = (name.ends_with(CLEANED_SUFFIX), offset) {
             cleaned.push((offset, name));
         } else if let (true, Some(offset)) = (name.ends_with(SWAP_SUFFIX), offset) {
@@ -142,7 +147,7 @@ fn tidy_files(fs: &Fs, dir: &Path) -> io::Result<Vec<String>> {
         changed = true;
     }
     match changed {
-        true => fs.list(dir),
+        true => fs.list_files(dir),
         false => Ok(names),
     }
 }

@@ -21,6 +21,7 @@ use super::cleaner::states::Paused;
 use super::dir::{FailureChannel, LogDir};
 use super::dir_lock::DirLock;
 use super::error::{LogDirsError, LogError};
+use super::fs::is_refusal;
 use super::loader::{LoadParameters, load};
 use super::names::{PartitionDirKind, partition_dir_with_suffix};
 use super::scheduler::Scheduler;
@@ -161,6 +162,7 @@ impl LogManager {
             self.ensure_all_online()?;
         }
         let dir = self.dir_for_new_log(partition)?;
+        self.give_up_copy_in(&dir.dir, partition);
         let log = self.create_log(&dir, &partition.to_string(), partition, config)?;
         self.logs
             .current
@@ -203,8 +205,12 @@ impl LogManager {
         config: LogConfig,
     ) -> Result<Arc<UnifiedLog>, LogError> {
         let dir = &managed.dir;
+        let path = dir.path().join(name);
+        if path.symlink_metadata().is_ok() && !path.is_dir() {
+            return Err(dir.error(&format!("{} is in the way of {partition}", path.display())));
+        }
         let loaded = load(&LoadParameters {
-            dir: &dir.path().join(name),
+            dir: &path,
             fs: dir.fs(),
             config: &config,
             had_clean_shutdown: true,
@@ -278,8 +284,15 @@ impl LogManager {
     fn remove_later(&self, dir: &Arc<LogDir>, path: PathBuf, delay_ms: i64) {
         let dir = Arc::clone(dir);
         self.scheduler.schedule(delay_ms, move || {
-            if !dir.is_offline() {
-                drop(dir.check(dir.fs().remove_dir_all(&path)));
+            if dir.is_offline() {
+                return;
+            }
+            match dir.fs().remove_dir_all(&path) {
+                // Something that is protected, mounted or being written to there says nothing about the disk.
+                Err(error) if is_refusal(&error) => {
+                    tracing::warn!(path = %path.display(), %error, "cannot remove the rest of a deleted log, leaving it");
+                }
+                result => drop(dir.check(result)),
             }
         });
     }

@@ -44,7 +44,7 @@ impl ProducerLog {
             dir: dir.to_owned(),
             expiration_ms: Arc::clone(expiration_ms),
             state: ProducerStateManager::new(log_start_offset),
-            snapshots: fs.list(dir)?.iter().filter_map(snapshot).collect(),
+            snapshots: fs.list_files(dir)?.iter().filter_map(snapshot).collect(),
         })
     }
 

@@ -81,6 +81,32 @@ impl LogManager {
         Ok(log)
     }
 
+    /// Takes in a copy that was found at start, if it can still replace the log. `beside` are the logs of its dir.
+    pub(super) fn take_in_copy(&self, copy: &Arc<UnifiedLog>, beside: &[Arc<UnifiedLog>]) {
+        let partition = copy.topic_partition();
+        if beside.iter().any(|log| log.topic_partition() == partition) {
+            leave_alone(copy, "the log lies in the same dir");
+        } else if self.future_log(partition).is_some() {
+            leave_alone(copy, "there is another copy");
+        } else {
+            self.pause_cleaning(partition);
+            let mut copies = self.logs.future.write();
+            copies.insert(partition.clone(), Arc::clone(copy));
+        }
+    }
+
+    /// Gives up the partition's copy if it lies in the dir where the log is about to be created.
+    pub(super) fn give_up_copy_in(&self, dir: &LogDir, partition: &TopicPartition) {
+        let mut copies = self.logs.future.write();
+        let is_there = |copy: &Arc<UnifiedLog>| copy.log_dir().path() == dir.path();
+        if copies.get(partition).is_some_and(is_there)
+            && let Some(copy) = copies.remove(partition)
+        {
+            self.moving.lock().remove(partition);
+            leave_alone(&copy, "the log is created in the same dir");
+        }
+    }
+
     /// Keeps the cleaner away from a partition until it is no longer copied.
     pub(super) fn pause_cleaning(&self, partition: &TopicPartition) {
         let paused = self.cleaner.manager().abort_and_pause(partition);
@@ -162,4 +188,13 @@ impl LogManager {
         );
         self.move_away(other).is_ok()
     }
+}
+
+/// Lets go of a copy that cannot replace a log. Its files stay: they may be the only ones that have some records.
+fn leave_alone(copy: &UnifiedLog, reason: &str) {
+    tracing::warn!(
+        path = %copy.path().display(), reason,
+        "leaving alone a copy that cannot replace the log; remove it if it is not wanted"
+    );
+    copy.abandon();
 }

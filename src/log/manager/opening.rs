@@ -219,30 +219,24 @@ impl LogManager {
     }
 
     fn take_in(&self, managed: &Arc<ManagedDir>, found: Found) -> Result<(), LogDirsError> {
-        for (logs, map) in [
-            (found.current, &self.logs.current),
-            (found.future, &self.logs.future),
-        ] {
-            let is_copy = Arc::ptr_eq(map, &self.logs.future);
-            for log in logs {
-                if is_copy {
-                    self.pause_cleaning(log.topic_partition());
-                }
-                let other = map
-                    .write()
-                    .insert(log.topic_partition().clone(), Arc::clone(&log));
-                if let Some(other) = other {
-                    if !is_copy && self.finish_replacement(&log, &other) {
-                        continue;
-                    }
-                    return Err(LogDirsError(format!(
-                        "{} lies in {} and in {}; remove the one that is not wanted",
-                        log.topic_partition(),
-                        other.path().display(),
-                        log.path().display()
-                    )));
-                }
+        for log in &found.current {
+            let partition = log.topic_partition();
+            let other = self
+                .logs
+                .current
+                .write()
+                .insert(partition.clone(), Arc::clone(log));
+            let Some(other) = other else { continue };
+            if !self.finish_replacement(log, &other) {
+                return Err(LogDirsError(format!(
+                    "{partition} lies in {} and in {}; remove the one that is not wanted",
+                    other.path().display(),
+                    log.path().display()
+                )));
             }
+        }
+        for copy in &found.future {
+            self.take_in_copy(copy, &found.current);
         }
         for path in found.deleted {
             self.remove_later(&managed.dir, path, self.file_delete_delay_ms);
@@ -297,13 +291,20 @@ impl LogManager {
             });
             progress.logs.fetch_sub(1, Ordering::Relaxed);
             let context = Arc::clone(&managed.context);
+            if let (PartitionDirKind::Future, Err(error)) = (job.kind, &loaded)
+                && error.kind() == io::ErrorKind::InvalidData
+            {
+                // The log that it was to replace is whole without it.
+                tracing::warn!(path = %job.path.display(), %error, "leaving alone a copy that cannot be read");
+                return Ok(None);
+            }
             let loaded = dir.check(loaded)?;
-            Ok(UnifiedLog::new(
+            Ok(Some(UnifiedLog::new(
                 context,
                 job.partition.clone(),
                 Arc::new(config),
                 loaded,
-            ))
+            )))
         };
         let logs = in_parallel(&jobs, self.threads_per_dir, load)?;
         let mut found = Found {
@@ -312,8 +313,8 @@ impl LogManager {
         };
         for (job, log) in jobs.iter().zip(logs) {
             match job.kind {
-                PartitionDirKind::Future => found.future.push(log),
-                _ => found.current.push(log),
+                PartitionDirKind::Future => found.future.extend(log),
+                _ => found.current.extend(log),
             }
         }
         let took_ms = self.clock.monotonic_ms() - started;

@@ -392,3 +392,88 @@ fn background_jobs_run_and_stop() {
     manager.shutdown();
     manager.shutdown();
 }
+
+/// Everything that may lie in a log dir beside a good log.
+#[test]
+fn what_lies_beside_a_good_log_does_not_take_the_dir_offline() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = TopicPartition::new("t", 0);
+    let first = open(&[dir.path()]).unwrap();
+    append(
+        &first
+            .get_or_create_log(&partition, None, true, LogConfig::default())
+            .unwrap(),
+        3,
+    );
+    first.shutdown();
+    drop(first);
+    let copy = dir.path().join("t-0.0123456789abcdef0123456789abcdef-future");
+    let torn_copy = dir.path().join("t-1.0123456789abcdef0123456789abcdef-future");
+    copy_dir(&dir.path().join("t-0"), &copy);
+    copy_dir(&dir.path().join("t-0"), &torn_copy);
+    std::fs::write(torn_copy.join("leader-epoch-checkpoint"), "torn").unwrap();
+    for directory in [
+        "t-0/00000000000000000007.log",
+        "t-0/00000000000000000005.snapshot",
+        "t-0/00000000000000000000.index.deleted",
+        "t-0/00000000000000000000.log.swap",
+        "t-0/00000000000000000000.log.cleaned",
+    ] {
+        std::fs::create_dir_all(dir.path().join(directory).join("inside")).unwrap();
+    }
+    std::fs::write(dir.path().join("t-2"), "a file").unwrap();
+
+    let manager = open(&[dir.path()]).unwrap();
+    let log = manager.get_log(&partition).unwrap();
+    assert_eq!(log.log_end_offset(), 3);
+    append(&log, 1);
+    assert!(manager.all_future_logs().is_empty());
+    let create = |index| {
+        let partition = TopicPartition::new("t", index);
+        manager.get_or_create_log(&partition, None, true, LogConfig::default())
+    };
+    create(1).unwrap();
+    assert!(create(2).map(drop).unwrap_err().to_string().contains("t-2"));
+    assert!(manager.take_failed_dirs().is_empty());
+    assert!(
+        copy.is_dir() && torn_copy.is_dir(),
+        "only a person may delete them"
+    );
+    manager.shutdown();
+}
+
+#[test]
+fn a_copy_is_given_up_when_the_log_is_created_beside_it() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for name in ["t-0.0a-future", "t-0.0b-future"] {
+        std::fs::create_dir(one.path().join(name)).unwrap();
+    }
+    std::fs::create_dir(two.path().join("t-0.0c-future")).unwrap();
+    let manager = open(&[one.path(), two.path()]).unwrap();
+    // Of several copies one goes on.
+    assert_eq!(manager.all_future_logs().len(), 1);
+    let partition = TopicPartition::new("t", 0);
+    manager.prefer_log_dir(&partition, manager.log_dir(one.path()).unwrap());
+    let log = manager
+        .get_or_create_log(&partition, None, true, LogConfig::default())
+        .unwrap();
+    assert_eq!(log.log_dir().path(), one.path());
+    assert!(manager.all_future_logs().is_empty());
+    assert!(manager.take_failed_dirs().is_empty());
+}
+
+#[test]
+fn the_rest_of_a_deleted_log_that_cannot_be_removed_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let rest = dir.path().join("t-0.0123456789abcdef0123456789abcdef-delete");
+    std::fs::create_dir(&rest).unwrap();
+    let clock = ManualClock::at(NOW_MS);
+    let manager = open_with(&[dir.path()], clock.clone(), |_| {}).unwrap();
+    // As if something had taken its name meanwhile; unlike a missing permission this also stops root.
+    std::fs::remove_dir(&rest).unwrap();
+    std::fs::write(&rest, "no directory").unwrap();
+    clock.advance(60_000);
+    manager.scheduler.run_due();
+    assert!(manager.take_failed_dirs().is_empty());
+    assert!(rest.exists());
+}
