@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use tracing::info;
 
 use super::describe_configs::ConfigResource;
-use super::dynamic_configs::{BrokerLayers, is_reconfigurable};
+use super::dynamic_configs::BrokerLayers;
 use super::entity_config::{self, Overrides};
 use super::error::AdminError;
 use super::manager::AdminManager;
 use crate::common::error::ErrorCode;
-use crate::config::LogConfig;
 use crate::config::definition::{ConfigKey, ConfigType, UpdateMode, dynamic_broker_key, topic_key};
+use crate::config::{LogConfig, Properties};
 use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
 
 /// What to do with one key.
@@ -201,21 +201,20 @@ impl AdminManager {
         let present = entity_config::read(&*self.zk, ConfigEntityType::Brokers, name).await?;
         let overrides = alteration.apply(present, dynamic_broker_key)?;
         for key in alteration.keys() {
-            if overrides.contains_key(key) {
-                require_alterable(key, scope)?;
+            if let Some(value) = overrides.get(key) {
+                require_alterable(key, value, scope)?;
             }
         }
         let mut layers: BrokerLayers = self.configs.broker_layers();
+        let present = self.configs.effective(&layers);
         match scope {
             UpdateMode::ClusterWide => layers.default = overrides.clone(),
             _ => layers.broker = overrides.clone(),
         }
-        let altered = self
-            .configs
+        self.configs
             .configured_with(&layers)
             .map_err(|error| AdminError::new(ErrorCode::InvalidRequest, error.to_string()))?;
-        let present = self.configs.current().log_cleaner_threads;
-        require_gradual("log.cleaner.threads", present, altered.log_cleaner_threads)?;
+        validate_reconfiguration(&present, &self.configs.effective(&layers))?;
         if validate_only {
             return Ok(());
         }
@@ -224,11 +223,44 @@ impl AdminManager {
     }
 }
 
+/// Pools of threads; those that do not exist here are sized as in Kafka all the same.
+const THREAD_POOLS: &[&str] = &[
+    "background.threads",
+    "log.cleaner.threads",
+    "num.io.threads",
+    "num.network.threads",
+    "num.recovery.threads.per.data.dir",
+    "num.replica.fetchers",
+];
+
+/// What may not change at run time although a broker could start with it. Kafka 3.9: `validateReconfiguration`.
+fn validate_reconfiguration(present: &Properties, altered: &Properties) -> Result<(), AdminError> {
+    for name in THREAD_POOLS {
+        require_gradual(name, integer(present, name), integer(altered, name))?;
+    }
+    let name = "max.connections";
+    match (integer(present, name), integer(altered, name)) {
+        (present, 0) if present != 0 => {
+            let message = format!("{name}: value must be at least 1 at run time");
+            Err(AdminError::new(ErrorCode::InvalidRequest, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A number that has passed its key's rule.
+fn integer(properties: &Properties, name: &str) -> i64 {
+    let key = dynamic_broker_key(name).filter(|key| key.kind == ConfigType::Int);
+    let text = key.and_then(|key| properties.get(name).or(key.default));
+    text.and_then(|text| text.trim().parse().ok())
+        .unwrap_or_else(|| unreachable!("{name} is a number and has a default"))
+}
+
 /// Numbers of threads may at most double or be halved in one step.
-fn require_gradual(name: &str, present: usize, altered: usize) -> Result<(), AdminError> {
+fn require_gradual(name: &str, present: i64, altered: i64) -> Result<(), AdminError> {
     let reason = match altered {
         _ if altered == present => return Ok(()),
-        0 => "value must be at least 1".to_owned(),
+        ..1 => "value must be at least 1".to_owned(),
         _ if altered < present / 2 => format!("value must not be below half the present {present}"),
         _ if altered > present * 2 => format!("value must not be above twice the present {present}"),
         _ => return Ok(()),
@@ -239,19 +271,31 @@ fn require_gradual(name: &str, present: usize, altered: usize) -> Result<(), Adm
     ))
 }
 
-/// Kafka answers INVALID_REQUEST to all of these (KAFKA-13609).
-fn require_alterable(name: &str, scope: UpdateMode) -> Result<(), AdminError> {
-    let reason = match dynamic_broker_key(name) {
-        None => "brokers have no such configuration",
-        Some(key) if key.update == UpdateMode::ReadOnly => "can be changed in the broker's file only",
-        Some(key) if key.update == UpdateMode::PerBroker && scope == UpdateMode::ClusterWide => {
-            "can be changed for a single broker only"
-        }
-        Some(key) if !is_reconfigurable(key) => "cannot be changed at run time yet",
-        Some(_) => return Ok(()),
+/// Kafka answers INVALID_REQUEST to all of these (KAFKA-13609). A key that it does not know may hold anything.
+fn require_alterable(name: &str, value: &str, scope: UpdateMode) -> Result<(), AdminError> {
+    let refuse = |reason: &str| {
+        Err(AdminError::new(
+            ErrorCode::InvalidRequest,
+            format!("{name}: {reason}"),
+        ))
     };
-    Err(AdminError::new(
-        ErrorCode::InvalidRequest,
-        format!("{name}: {reason}"),
-    ))
+    let Some(key) = dynamic_broker_key(name) else {
+        return match name.starts_with("listener.name.") {
+            true => refuse("settings of a single listener cannot be changed at run time yet"),
+            false => Ok(()),
+        };
+    };
+    if key.update == UpdateMode::ReadOnly {
+        return refuse("can be changed in the broker's file only");
+    }
+    if key.update == UpdateMode::PerBroker && scope == UpdateMode::ClusterWide {
+        return refuse("can be changed for a single broker only");
+    }
+    if !key.is_reconfigurable() {
+        return refuse("cannot be changed at run time yet");
+    }
+    let parsed = key.parse(value);
+    parsed
+        .map(drop)
+        .map_err(|error| AdminError::new(ErrorCode::InvalidRequest, error.to_string()))
 }

@@ -29,8 +29,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub trait ConfigListener: Send + Sync {
     /// A topic's own settings changed; this is its configuration now.
     fn on_topic_config_change(&self, topic: &str, config: &LogConfig);
-    /// This broker's settings changed, and with them what every topic inherits.
-    fn on_broker_config_change(&self, config: &BrokerConfig);
+    /// This broker's settings changed, and with them what every topic inherits. `before` is what was told last.
+    fn on_broker_config_change(&self, before: &BrokerConfig, config: &Arc<BrokerConfig>);
 }
 
 /// The task that follows `/config/changes`.
@@ -40,10 +40,12 @@ pub struct ConfigChangeListener {
     clock: SharedClock,
     listeners: Vec<Arc<dyn ConfigListener>>,
     last_executed: i64,
+    /// This broker's configuration as the listeners know it.
+    told: Arc<BrokerConfig>,
 }
 
 impl ConfigChangeListener {
-    /// A listener that has seen nothing yet.
+    /// A listener that has seen nothing yet. `listeners` know of brokers' configurations what `configs` has now.
     pub fn new(
         zk: Arc<dyn ZkStore>,
         configs: Arc<DynamicConfigs>,
@@ -51,6 +53,7 @@ impl ConfigChangeListener {
         listeners: Vec<Arc<dyn ConfigListener>>,
     ) -> Self {
         Self {
+            told: configs.current(),
             zk,
             configs,
             clock,
@@ -125,7 +128,7 @@ impl ConfigChangeListener {
         self.purge(notifications.iter().map(|(_, name)| *name)).await
     }
 
-    async fn process(&self, name: &str) -> Result<(), ZkError> {
+    async fn process(&mut self, name: &str) -> Result<(), ZkError> {
         let path = paths::config_change(name);
         let Some((data, _)) = self.zk.get(&path, false).await? else {
             return Ok(());
@@ -178,11 +181,12 @@ impl ConfigChangeListener {
         }
     }
 
-    fn tell_broker(&self) {
+    fn tell_broker(&mut self) {
         let config = self.configs.current();
         for listener in &self.listeners {
-            listener.on_broker_config_change(&config);
+            listener.on_broker_config_change(&self.told, &config);
         }
+        self.told = config;
     }
 
     async fn purge(&self, names: impl Iterator<Item = &String>) -> Result<(), ZkError> {

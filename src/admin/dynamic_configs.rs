@@ -5,19 +5,16 @@
 //! Kafka's defaults; a topic's in `/config/topics/T`, then its broker's settings. Entities are replaced whole, never
 //! merged (trap 10).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
 use super::entity_config::{self, Overrides};
 use crate::common::ids::TopicName;
-use crate::config::definition::{
-    ConfigKey, Support, UpdateMode, broker_key, broker_synonyms, dynamic_broker_key, topic_keys,
-};
-use crate::config::{BrokerConfig, ConfigError, LogConfig, Origin, Properties};
+use crate::config::definition::{ConfigKey, broker_synonyms, dynamic_broker_key};
+use crate::config::{BrokerConfig, ConfigError, CurrentConfig, LogConfig, Origin, Properties};
 use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
 use crate::zk::{ZkError, ZkStore, cluster};
 
@@ -26,8 +23,10 @@ pub struct DynamicConfigs {
     /// What the broker was started with, its id resolved.
     started_with: Arc<BrokerConfig>,
     brokers: Mutex<BrokerLayers>,
-    current: ArcSwap<BrokerConfig>,
+    current: CurrentConfig,
     topics: RwLock<HashMap<TopicName, Overrides>>,
+    /// Topics whose settings were read for a new log; the other logs have not been told of them.
+    untold: Mutex<BTreeSet<TopicName>>,
 }
 
 /// What ZooKeeper says of brokers.
@@ -39,44 +38,26 @@ pub struct BrokerLayers {
     pub default: Overrides,
 }
 
-/// Broker settings that their owners follow at run time, beside those that topics inherit.
-const FOLLOWED: &[&str] = &[
-    "log.cleaner.backoff.ms",
-    "log.cleaner.dedupe.buffer.size",
-    "log.cleaner.io.buffer.load.factor",
-    "log.cleaner.io.buffer.size",
-    "log.cleaner.io.max.bytes.per.second",
-    "log.cleaner.threads",
-    "producer.id.expiration.ms",
-    "transaction.partition.verification.enable",
-];
-
-/// Whether a change at run time reaches whoever uses the setting.
-pub fn is_reconfigurable(key: &ConfigKey) -> bool {
-    if FOLLOWED.contains(&key.name) {
-        return true;
-    }
-    let is_inherited = |topic_key: &ConfigKey| {
-        topic_key.support == Support::Honoured && topic_key.inherits.contains(&key.name)
-    };
-    let is_dynamic_only = broker_key(key.name).is_none();
-    key.update != UpdateMode::ReadOnly && (is_dynamic_only || topic_keys().iter().any(is_inherited))
-}
-
 impl DynamicConfigs {
     /// Knows the file only. `config.broker_id` is the resolved one.
     pub fn new(config: Arc<BrokerConfig>) -> Self {
         Self {
-            current: ArcSwap::new(config.clone()),
+            current: CurrentConfig::new(config.clone()),
             started_with: config,
             brokers: Mutex::default(),
             topics: RwLock::default(),
+            untold: Mutex::default(),
         }
     }
 
     /// This broker's configuration.
     pub fn current(&self) -> Arc<BrokerConfig> {
-        self.current.load_full()
+        self.current.load()
+    }
+
+    /// This broker's configuration as it changes.
+    pub fn shared(&self) -> CurrentConfig {
+        self.current.clone()
     }
 
     /// A topic's configuration: its own settings over this broker's.
@@ -93,8 +74,14 @@ impl DynamicConfigs {
         self.topics.read().keys().cloned().collect()
     }
 
-    /// Replaces a topic's own settings; true if they were others before.
+    /// Replaces a topic's own settings; true if there is something to tell to those who follow them.
     pub fn set_topic(&self, topic: &str, overrides: Overrides) -> bool {
+        let is_other = self.replace_topic(topic, overrides);
+        self.untold.lock().remove(topic) || is_other
+    }
+
+    /// True if the settings were others before.
+    fn replace_topic(&self, topic: &str, overrides: Overrides) -> bool {
         let mut topics = self.topics.write();
         let before = match overrides.is_empty() {
             true => topics.remove(topic),
@@ -130,15 +117,18 @@ impl DynamicConfigs {
             return false;
         }
         *layer = overrides;
-        for (key, _) in layer
-            .iter()
-            .filter(|(key, _)| !dynamic_broker_key(key).is_some_and(is_reconfigurable))
-        {
-            warn!(
-                key,
-                entity = name,
-                "a broker's dynamic setting is not honoured yet"
-            );
+        for (key, value) in layer.iter() {
+            match dynamic_broker_key(key).map(|known| (known.is_reconfigurable(), known.parse(value))) {
+                Some((true, Err(error))) => {
+                    warn!(%error, entity = name, "a broker's dynamic setting is not usable");
+                }
+                Some((false, _)) => warn!(
+                    key,
+                    entity = name,
+                    "a broker's dynamic setting is not honoured yet"
+                ),
+                _ => {}
+            }
         }
         match self.configured_with(&layers) {
             Ok(config) => {
@@ -161,12 +151,13 @@ impl DynamicConfigs {
         Ok(config)
     }
 
-    /// The file, overlaid by the dynamic settings that are acted on. A setting replaces all its synonyms, also
+    /// The file, overlaid by the dynamic settings that are acted on, and those that Kafka does not know. A setting replaces all its synonyms, also
     /// those that would win over it within one layer.
     pub(super) fn effective(&self, layers: &BrokerLayers) -> Properties {
         let mut properties = self.started_with.originals.clone();
         for (key, value) in layers.default.iter().chain(&layers.broker) {
-            if !dynamic_broker_key(key).is_some_and(is_reconfigurable) {
+            let is_usable = |key: &ConfigKey| key.is_reconfigurable() && key.parse(value).is_ok();
+            if !dynamic_broker_key(key).is_none_or(is_usable) {
                 continue;
             }
             for synonym in broker_synonyms(key) {
@@ -177,8 +168,8 @@ impl DynamicConfigs {
         properties
     }
 
-    /// Reads every configuration of brokers and topics and returns the topics whose own settings are others now,
-    /// and whether this broker's configuration is.
+    /// Reads every configuration of brokers and topics and returns the topics that are to be told that their own
+    /// settings are others now, and whether this broker's configuration is another.
     pub async fn load(&self, zk: &dyn ZkStore) -> Result<(Vec<TopicName>, bool), ZkError> {
         let own = self.started_with.broker_id.to_string();
         let mut broker_changed = false;
@@ -193,19 +184,29 @@ impl DynamicConfigs {
             .into_iter()
             .map(|topic| topic.to_string());
         names.extend(gone);
+        names.extend(self.untold.lock().iter().map(|topic| topic.to_string()));
         names.sort_unstable();
         names.dedup();
-        Ok((self.load_topics(zk, &names).await?, broker_changed))
-    }
-
-    /// Reads the configurations of these topics and returns those whose own settings are others now. A new topic's
-    /// are told by no notification: read them before its log is created.
-    pub async fn load_topics(&self, zk: &dyn ZkStore, topics: &[String]) -> Result<Vec<TopicName>, ZkError> {
-        let mut found = cluster::configs(zk, ConfigEntityType::Topics, topics).await?;
-        let changed = topics.iter().filter(|topic| {
-            let overrides = found.remove(*topic).unwrap_or_default().config;
+        let mut found = cluster::configs(zk, ConfigEntityType::Topics, &names).await?;
+        names.retain(|topic| {
+            let overrides = found.remove(topic).unwrap_or_default().config;
             self.set_topic(topic, overrides)
         });
-        Ok(changed.map(|topic| topic.as_str().into()).collect())
+        let topics = names.iter().map(|topic| topic.as_str().into());
+        Ok((topics.collect(), broker_changed))
+    }
+
+    /// Reads the configurations of these topics, whose logs are about to be created: a new topic's are told by no
+    /// notification. Where they are others than before, their notification is still to come, or [`Self::load`], and
+    /// tells the topic's other logs.
+    pub async fn load_topics(&self, zk: &dyn ZkStore, topics: &[String]) -> Result<(), ZkError> {
+        let mut found = cluster::configs(zk, ConfigEntityType::Topics, topics).await?;
+        for topic in topics {
+            let overrides = found.remove(topic).unwrap_or_default().config;
+            if self.replace_topic(topic, overrides) {
+                self.untold.lock().insert(topic.as_str().into());
+            }
+        }
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -15,6 +16,7 @@ use crate::config::{BrokerConfig, LogConfig};
 use crate::controller::ControllerHandle;
 use crate::log::LogManager;
 use crate::log::cleaner::CleanerConfig;
+use crate::network::ConnectionLimits;
 use crate::replica::{LeadershipChange, ReplicaListener, ReplicaManager};
 use crate::zk::znode::log_dir_event;
 use crate::zk::{CreateMode, ZkStore, paths};
@@ -94,30 +96,43 @@ pub(super) struct ConfigHooks {
     pub(super) configs: Arc<DynamicConfigs>,
     pub(super) replicas: Arc<ReplicaManager>,
     pub(super) controller: ControllerHandle,
+    pub(super) connection_limits: Arc<ConnectionLimits>,
+    /// Held by the task that puts a broker's configuration in force where that takes time.
+    pub(super) reconfiguring: Arc<Mutex<()>>,
 }
 
 impl ConfigListener for ConfigHooks {
     fn on_topic_config_change(&self, topic: &str, config: &LogConfig) {
-        self.log_manager.update_topic_config(topic, config.clone());
+        self.log_manager
+            .update_topic_config(topic, &|topic| self.configs.topic_config(topic));
         if config.unclean_leader_election_enable && self.controller.is_active() {
             self.controller.topic_unclean_election_enabled(topic.into());
         }
     }
 
-    fn on_broker_config_change(&self, config: &BrokerConfig) {
+    fn on_broker_config_change(&self, before: &BrokerConfig, config: &Arc<BrokerConfig>) {
         self.replicas.reconfigure(config);
         self.log_manager.reconfigure(config);
-        // Threads that end are waited for, so not on this task; whichever change is handled last finds the latest.
-        let (log_manager, configs) = (self.log_manager.clone(), self.configs.clone());
-        tokio::task::spawn_blocking(move || {
-            let config = CleanerConfig::from(&*configs.current());
-            log_manager.cleaner().reconfigure(config);
-        });
-        // Else it is what topics inherit.
-        for log in self.log_manager.all_logs() {
-            let topic = &log.topic_partition().topic;
-            self.log_manager
-                .update_topic_config(topic, self.configs.topic_config(topic));
+        // The controller reads the present configuration; it has to be told only of what makes it act.
+        if config.unclean_leader_election_enable && !before.unclean_leader_election_enable {
+            self.controller.unclean_election_enabled();
         }
+        // Hosts are resolved, cleaner threads that end are waited for, and there may be many logs: not on this task. The
+        // task that runs last finds the latest configuration, whichever change began it.
+        let (log_manager, configs) = (self.log_manager.clone(), self.configs.clone());
+        let (limits, reconfiguring) = (self.connection_limits.clone(), self.reconfiguring.clone());
+        let other_defaults = config.log_defaults != before.log_defaults;
+        tokio::task::spawn_blocking(move || {
+            let _reconfiguring = reconfiguring.lock();
+            let config = configs.current();
+            limits.reconfigure(&config);
+            log_manager.cleaner().reconfigure(CleanerConfig::from(&*config));
+            if other_defaults {
+                log_manager.update_topic_configs(&|topic| configs.topic_config(topic));
+            }
+        });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use crate::controller::{Controller, ControllerHandle, ControllerSetup};
 use crate::log::{LogDirsError, LogManager};
 use crate::metadata::MetadataCache;
 use crate::metrics::{MetricsServer, Registry};
-use crate::network::{BindError, SocketServer};
+use crate::network::{BindError, ConnectionLimits, SocketServer};
 use crate::replica::{BrokerEpochSource, ReplicaManager, TopicConfigs};
 use crate::zk::registration::{Registration, RegistrationError, check_endpoints};
 use crate::zk::znode::BrokerInfo;
@@ -128,7 +128,7 @@ async fn start_on(
     log_manager.start_background();
 
     let metadata = Arc::new(MetadataCache::default());
-    let server = SocketServer::bind(&config, &base.metrics).await?;
+    let server = SocketServer::bind(&configs.current(), &base.metrics).await?;
     let endpoints: Vec<Endpoint> = server.endpoints().cloned().collect();
     // The replicas need the broker's epoch, which the controller module, started later, keeps.
     let controller_slot = Arc::new(OnceLock::<ControllerHandle>::new());
@@ -154,18 +154,14 @@ async fn start_on(
 
     let features_epoch = follow_features(&base);
     let endpoints_to_register = advertised(&config, &endpoints);
-    let controller = register_and_elect(&base, endpoints_to_register, features_epoch.clone()).await?;
+    let controller =
+        register_and_elect(&base, &configs, endpoints_to_register, features_epoch.clone()).await?;
     controller_slot
         .set(controller.clone())
         .unwrap_or_else(|_| unreachable!("set once"));
 
-    let hooks = ConfigHooks {
-        log_manager: log_manager.clone(),
-        configs: configs.clone(),
-        replicas: replicas.clone(),
-        controller: controller.clone(),
-    };
-    follow_configs(&base, &configs, hooks);
+    let limits = server.limits();
+    follow_configs(&base, &configs, &log_manager, &replicas, &controller, limits);
 
     let api = Arc::new(Api {
         config: config.clone(),
@@ -198,7 +194,22 @@ async fn start_on(
 }
 
 /// Starts the task that applies the configurations that others write to ZooKeeper.
-fn follow_configs(base: &Foundation, configs: &Arc<DynamicConfigs>, hooks: ConfigHooks) {
+fn follow_configs(
+    base: &Foundation,
+    configs: &Arc<DynamicConfigs>,
+    log_manager: &Arc<LogManager>,
+    replicas: &Arc<ReplicaManager>,
+    controller: &ControllerHandle,
+    connection_limits: Arc<ConnectionLimits>,
+) {
+    let hooks = ConfigHooks {
+        log_manager: log_manager.clone(),
+        configs: configs.clone(),
+        replicas: replicas.clone(),
+        controller: controller.clone(),
+        connection_limits,
+        reconfiguring: Arc::default(),
+    };
     let hooks = vec![Arc::new(hooks) as _];
     let changes = ConfigChangeListener::new(base.zk.clone(), configs.clone(), base.clock.clone(), hooks);
     tokio::spawn(changes.run(base.stop.child_token()));
@@ -214,6 +225,7 @@ fn follow_features(base: &Foundation) -> watch::Receiver<i64> {
 /// Steps 12 and 13: refuses an address that is taken, registers, starts the controller module.
 async fn register_and_elect(
     base: &Foundation,
+    configs: &DynamicConfigs,
     endpoints: Vec<Endpoint>,
     features_epoch: watch::Receiver<i64>,
 ) -> Result<ControllerHandle, StartError> {
@@ -226,6 +238,7 @@ async fn register_and_elect(
     let broker_epoch = registration.register(&**zk, &info).await?;
     Ok(Controller::start(ControllerSetup {
         config: config.clone(),
+        current_config: configs.shared(),
         zk: zk.clone(),
         clock: clock.clone(),
         broker_epoch,

@@ -1,5 +1,6 @@
 //! The broker's configuration as typed values. Kafka 3.9: `KafkaConfig`, `AbstractKafkaConfig`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::properties::Properties;
@@ -91,6 +92,8 @@ pub struct BrokerConfig {
     pub socket_listen_backlog_size: i32,
     pub max_connections: usize,
     pub max_connections_per_ip: usize,
+    /// By host, as name or address.
+    pub max_connections_per_ip_overrides: BTreeMap<String, usize>,
     pub connections_max_idle_ms: u64,
     pub queued_max_requests: usize,
     pub num_network_threads: usize,

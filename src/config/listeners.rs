@@ -160,10 +160,15 @@ fn split_endpoint(entry: &str) -> Option<(String, String, u16)> {
     let (host, port) = address.rsplit_once(':')?;
     let host = host.strip_prefix('[').unwrap_or(host);
     let host = host.strip_suffix(']').unwrap_or(host);
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || "-%._:".contains(c);
-    let valid = host.chars().all(is_legal) && port.bytes().all(|b| b.is_ascii_digit());
+    let valid = has_legal_host_characters(host) && port.bytes().all(|b| b.is_ascii_digit());
     let port = port.parse().ok().filter(|_| valid)?;
     Some((listener.to_uppercase(), host.to_string(), port))
+}
+
+/// Whether nothing stands in it that no name or address of a host can have.
+pub(super) fn has_legal_host_characters(host: &str) -> bool {
+    host.chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-%._:".contains(c))
 }
 
 /// Two listeners may share a port only if one has an IPv4 address and the other an IPv6 address.

@@ -1,12 +1,13 @@
 //! From `server.properties` to [`BrokerConfig`]: refuses what is wrong, warns about what has no effect.
 //! Kafka 3.9: `KafkaConfig.validateValues`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::broker::{BrokerConfig, RACK_AWARE_REPLICA_SELECTOR};
 use super::definition::{Support, broker_key, listener_base_key};
 use super::error::{ConfigError, Warning};
-use super::listeners::Listeners;
+use super::listeners::{Listeners, has_legal_host_characters};
 use super::properties::{Properties, Property};
 use super::reader::Reader;
 use super::topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};
@@ -103,6 +104,7 @@ impl BrokerConfig {
             inter_broker_listener_name: listeners.inter_broker,
             control_plane_listener_name: listeners.control_plane,
             log_dirs: log_dirs(reader)?,
+            max_connections_per_ip_overrides: max_connections_per_ip_overrides(reader)?,
             zookeeper_session_timeout_ms: session_timeout,
             zookeeper_connection_timeout_ms: connection_timeout.unwrap_or(session_timeout),
             connections_max_idle_ms: u64::try_from(max_idle).unwrap_or(u64::MAX),
@@ -153,8 +155,7 @@ impl BrokerConfig {
             let reason = "value must not be below socket.request.max.bytes";
             return Err(reader.refuse("queued.max.request.bytes", reason));
         }
-        let overrides: String = reader.read("max.connections.per.ip.overrides")?;
-        if self.max_connections_per_ip == 0 && overrides.trim().is_empty() {
+        if self.max_connections_per_ip == 0 && self.max_connections_per_ip_overrides.is_empty() {
             let reason = "value may be 0 only if max.connections.per.ip.overrides is set";
             return Err(reader.refuse("max.connections.per.ip", reason));
         }
@@ -226,7 +227,7 @@ fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigErro
             refuse("barnabas has not this protection yet: remove the key to run without it")
         }
         Support::NotYet if key.default != Some(value.as_str()) => warn("is set but not honoured yet"),
-        Support::NoEffect => warn("has no effect in a ZooKeeper-mode broker"),
+        Support::NoEffect if key.default != Some(value.as_str()) => warn("has no effect in this broker"),
         _ => Ok(None),
     }
 }
@@ -264,6 +265,29 @@ fn log_dirs(reader: &Reader) -> Result<Vec<PathBuf>, ConfigError> {
         return Err(reader.refuse(name, "at least one directory is needed"));
     }
     Ok(paths)
+}
+
+/// `host:count,…`, where the host may be an IPv6 address without brackets. Of a host that stands there twice, the last
+/// counts.
+fn max_connections_per_ip_overrides(reader: &Reader) -> Result<BTreeMap<String, usize>, ConfigError> {
+    let name = "max.connections.per.ip.overrides";
+    let text: String = reader.read(name)?;
+    let mut overrides = BTreeMap::new();
+    for entry in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
+        let parsed = entry.rsplit_once(':').and_then(|(host, count)| {
+            let count: i32 = count.trim().parse().ok()?;
+            // Kafka takes a negative count, under which no connection is let in.
+            Some((host.trim(), usize::try_from(count).unwrap_or(0)))
+        });
+        let Some((host, count)) = parsed else {
+            return Err(reader.refuse(name, format!("'{entry}' is not host:count")));
+        };
+        if !has_legal_host_characters(host) {
+            return Err(reader.refuse(name, format!("'{host}' is no host")));
+        }
+        overrides.insert(host.to_owned(), count);
+    }
+    Ok(overrides)
 }
 
 /// The number of a compression type: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.

@@ -2,6 +2,7 @@
 //! Imports only `common`. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
 
 pub mod broker;
+mod current;
 pub mod definition;
 pub mod error;
 mod listeners;
@@ -11,6 +12,7 @@ mod reader;
 pub mod topic;
 
 pub use broker::{BrokerConfig, Endpoint, RACK_AWARE_REPLICA_SELECTOR, SecurityProtocol};
+pub use current::CurrentConfig;
 pub use error::{ConfigError, Warning};
 pub use properties::{Origin, Properties, Property};
 pub use topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};

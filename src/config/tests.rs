@@ -295,8 +295,9 @@ fn what_has_no_effect_is_warned_about() {
         ("metadata.log.segment.bytes=1000", Some("no effect")),
         ("inter.broker.protocol.version=3.4", Some("3.9-IV0 only")),
         ("inter.broker.protocol.version=3.9", None),
-        ("num.io.threads=4", Some("not honoured yet")),
-        ("num.io.threads=8", None),
+        ("num.io.threads=4", Some("no effect")),
+        ("metrics.num.samples=4", Some("not honoured yet")),
+        ("metrics.num.samples=2", None),
         ("authorizer.class.name=", None),
     ];
     for (text, expected) in cases {

@@ -77,6 +77,8 @@ pub enum ControllerEvent {
     ZnodePreferredElection,
     /// Time to look for leaders that are not the preferred ones.
     AutoPreferredReplicaElection,
+    /// Topics that say nothing of it now allow unclean elections.
+    UncleanElectionEnabled,
     /// A topic now allows unclean elections.
     TopicUncleanElectionEnabled(TopicName),
     /// A broker answered a LeaderAndIsr.
@@ -186,6 +188,7 @@ impl ControllerEvent {
             Self::ZnodeReassignment => "ZnodeReassignment",
             Self::ZnodePreferredElection => "ZnodePreferredElection",
             Self::AutoPreferredReplicaElection => "AutoPreferredReplicaElection",
+            Self::UncleanElectionEnabled => "UncleanElectionEnabled",
             Self::TopicUncleanElectionEnabled(_) => "TopicUncleanElectionEnabled",
             Self::LeaderAndIsrResponse { .. } => "LeaderAndIsrResponse",
             Self::UpdateMetadataResponse { .. } => "UpdateMetadataResponse",
@@ -217,6 +220,7 @@ impl ControllerEvent {
             Self::ZnodeReassignment | Self::ApiReassignment { .. } => S::AlterPartitionReassignment,
             Self::ZnodePreferredElection | Self::ElectLeaders { .. } => S::ManualLeaderBalance,
             Self::AutoPreferredReplicaElection => S::AutoLeaderBalance,
+            Self::UncleanElectionEnabled => S::UncleanLeaderElectionEnable,
             Self::TopicUncleanElectionEnabled(_) => S::TopicUncleanLeaderElectionEnable,
             Self::LeaderAndIsrResponse { .. } => S::LeaderAndIsrResponseReceived,
             Self::UpdateMetadataResponse { .. } => S::UpdateMetadataResponseReceived,

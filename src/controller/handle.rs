@@ -89,6 +89,16 @@ impl ControllerHandle {
         }
     }
 
+    /// The events that wait in the queue of an [idle](Self::idle) one, which are taken out.
+    #[cfg(test)]
+    pub async fn take_events(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        while !self.events.is_empty() {
+            names.push(self.events.next().await.0.name());
+        }
+        names
+    }
+
     /// Whether this broker is the controller, as far as it knows.
     pub fn is_active(&self) -> bool {
         self.status.is_active()
@@ -217,6 +227,11 @@ impl ControllerHandle {
             })
             .await;
         answer.ok_or(ErrorCode::NotController)
+    }
+
+    /// The default that topics inherit now allows unclean elections.
+    pub fn unclean_election_enabled(&self) {
+        self.events.put(ControllerEvent::UncleanElectionEnabled);
     }
 
     /// A topic's configuration now allows unclean elections.

@@ -21,7 +21,7 @@ use super::zk_client::ControllerZkClient;
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, CurrentConfig};
 use crate::metrics::Registry;
 use crate::zk::{ZkError, ZkStore};
 
@@ -62,6 +62,8 @@ pub type RegisterBroker = Arc<dyn Fn() -> BoxFuture<'static, Result<BrokerEpoch,
 pub struct ControllerSetup {
     /// This broker's configuration, with its resolved id.
     pub config: Arc<BrokerConfig>,
+    /// The same with what changes at run time.
+    pub current_config: CurrentConfig,
     /// ZooKeeper.
     pub zk: Arc<dyn ZkStore>,
     /// Time.
@@ -81,6 +83,7 @@ pub struct ControllerSetup {
 /// The controller module of a broker, whether it is the controller or not. Lives in one task.
 pub struct Controller {
     pub(super) config: Arc<BrokerConfig>,
+    pub(super) current_config: CurrentConfig,
     pub(super) zk: ControllerZkClient,
     pub(super) context: ControllerContext,
     pub(super) channels: Box<dyn BrokerChannels>,
@@ -131,6 +134,7 @@ impl Controller {
             metrics: ControllerMetrics::new(&setup.metrics, &status, &events),
             register: setup.register,
             config: setup.config,
+            current_config: setup.current_config,
         };
         events.put(ControllerEvent::Startup);
         tokio::spawn(event_manager::translate_watches(
@@ -213,7 +217,10 @@ impl Controller {
             E::ZnodeReassignment => self.process_znode_reassignment().await.map(drop),
             E::ZnodePreferredElection => self.process_znode_preferred_election().await,
             E::AutoPreferredReplicaElection => self.process_auto_preferred_replica_election().await,
-            E::TopicUncleanElectionEnabled(topic) => self.process_unclean_election_enabled(&topic).await,
+            E::UncleanElectionEnabled => self.process_unclean_election_enabled(None).await,
+            E::TopicUncleanElectionEnabled(topic) => {
+                self.process_unclean_election_enabled(Some(&topic)).await
+            }
             E::LeaderAndIsrResponse {
                 broker,
                 controller_epoch,

@@ -377,7 +377,7 @@ impl Controller {
             .filter(nobody_in_sync)
             .map(|(p, _)| p.topic.clone())
             .collect();
-        let default = self.config.unclean_leader_election_enable;
+        let default = self.current_config.load().unclean_leader_election_enable;
         let allowed = join_all(
             topics
                 .iter()

@@ -192,14 +192,14 @@ impl Controller {
         )
     }
 
-    /// A topic now allows unclean elections: its offline partitions try again.
+    /// A topic, or every topic that says nothing of it, now allows unclean elections: offline partitions try again.
     pub(super) async fn process_unclean_election_enabled(
         &mut self,
-        topic: &str,
+        topic: Option<&str>,
     ) -> Result<(), ControllerError> {
         use super::partition_state_machine::PartitionState::{New, Offline};
         let mut partitions = self.context.electable_partitions_in(&[New, Offline]);
-        partitions.retain(|p| &*p.topic == topic);
+        partitions.retain(|p| topic.is_none_or(|topic| &*p.topic == topic));
         let strategy = ElectionStrategy::Offline { allow_unclean: false };
         self.bring_partitions_online(&partitions, strategy)
             .await

@@ -33,6 +33,7 @@ use crate::metrics::Registry;
 
 mod background;
 mod checkpoints;
+mod configuration;
 mod future;
 mod loading_progress;
 mod metrics;
@@ -89,11 +90,14 @@ pub struct LogManager {
     moving: Mutex<HashMap<TopicPartition, Paused>>,
     /// Held while a log is created or deleted, so that a partition has one directory only.
     creating: Mutex<()>,
+    /// Held while a topic's configuration is asked for and put in force.
+    configuring: Mutex<()>,
     failures: Arc<FailureChannel>,
     clock: SharedClock,
     scheduler: Arc<Scheduler>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    threads_per_dir: usize,
+    /// `num.recovery.threads.per.data.dir`.
+    threads_per_dir: AtomicUsize,
     /// `producer.id.expiration.ms`, shared with every log.
     producer_id_expiration_ms: Arc<AtomicI64>,
     /// `log.segment.delete.delay.ms`, for what a stop has left over.
@@ -295,31 +299,6 @@ impl LogManager {
                 result => drop(dir.check(result)),
             }
         });
-    }
-
-    /// Puts the settings of `config` in force that can change at run time and are not of a topic.
-    pub fn reconfigure(&self, config: &BrokerConfig) {
-        self.producer_id_expiration_ms
-            .store(config.producer_id_expiration_ms, Ordering::Relaxed);
-    }
-
-    /// Puts another configuration in force for every log of a topic.
-    pub fn update_topic_config(&self, topic: &str, config: LogConfig) {
-        let config = Arc::new(config);
-        let is_compacted = config.cleanup_policy.compact;
-        for logs in [&self.logs.current, &self.logs.future] {
-            let of_topic: Vec<_> = logs
-                .read()
-                .values()
-                .filter(|log| &*log.topic_partition().topic == topic)
-                .cloned()
-                .collect();
-            for log in of_topic {
-                log.update_config(Arc::clone(&config));
-            }
-        }
-        self.cleaner.manager().on_topic_config_change(topic, is_compacted);
-        self.cleaner.wake();
     }
 
     /// The log cleaner.

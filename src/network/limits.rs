@@ -2,10 +2,13 @@
 //!
 //! Beyond `max.connections` an acceptor holds the connection it has and accepts no other until one ends. The
 //! inter-broker listener, if it is not the only one, always gets in, and the connection of another listener
-//! that has been quiet for longest has to go. Beyond `max.connections.per.ip` a connection is closed at once.
+//! that has been quiet for longest has to go. Beyond `max.connections.per.ip`, or what
+//! `max.connections.per.ip.overrides` says of its address, a connection is closed at once. All three can change while
+//! connections are open: those that are too many then stay, but no further ones come in.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,18 +16,28 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::BrokerConfig;
+
 /// The connections of a broker, counted.
-pub(super) struct ConnectionLimits {
-    max_total: usize,
-    max_per_ip: usize,
+pub struct ConnectionLimits {
     open: Mutex<Open>,
-    one_ended: Notify,
+    /// A connection has ended, or the limits are others.
+    room: Notify,
     /// Counts requests of all connections; only their order matters.
     activity: AtomicU64,
 }
 
-#[derive(Default)]
+/// How many there may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Maxima {
+    total: usize,
+    per_ip: usize,
+    /// Addresses with a limit of their own.
+    overrides: HashMap<IpAddr, usize>,
+}
+
 struct Open {
+    maxima: Maxima,
     per_ip: HashMap<IpAddr, usize>,
     connections: HashMap<u64, Entry>,
     next_id: u64,
@@ -54,14 +67,48 @@ pub(super) struct TooManyFromAddress {
 }
 
 impl ConnectionLimits {
-    pub(super) fn new(max_total: usize, max_per_ip: usize) -> Arc<Self> {
+    /// The limits of a configuration. The names of hosts in it are resolved, which may take a while.
+    pub(super) fn new(config: &BrokerConfig) -> io::Result<Arc<Self>> {
+        Ok(Self::with(Maxima::of(config)?))
+    }
+
+    fn with(maxima: Maxima) -> Arc<Self> {
         Arc::new(Self {
-            max_total,
-            max_per_ip,
-            open: Mutex::default(),
-            one_ended: Notify::new(),
+            open: Mutex::new(Open {
+                maxima,
+                per_ip: HashMap::new(),
+                connections: HashMap::new(),
+                next_id: 0,
+            }),
+            room: Notify::new(),
             activity: AtomicU64::new(0),
         })
+    }
+
+    /// Puts the limits of another configuration in force. The names of hosts in it are resolved, which may take a
+    /// while; without all of them the present limits stay.
+    pub fn reconfigure(&self, config: &BrokerConfig) {
+        let maxima = match Maxima::of(config) {
+            Ok(maxima) => maxima,
+            Err(error) => {
+                tracing::error!(%error, "max.connections.per.ip.overrides cannot be used, the limits stay as they are");
+                return;
+            }
+        };
+        let mut open = self.open.lock();
+        if open.maxima != maxima {
+            tracing::info!(?maxima, "there may be another number of connections");
+            open.maxima = maxima;
+            drop(open);
+            self.room.notify_waiters();
+        }
+    }
+
+    /// What is in force: `max.connections`, and `max.connections.per.ip` for an address.
+    #[cfg(test)]
+    pub fn maxima(&self, ip: IpAddr) -> (usize, usize) {
+        let open = self.open.lock();
+        (open.maxima.total, open.maxima.per_ip(ip))
     }
 
     /// Waits until there may be one more connection. A protected listener never waits.
@@ -72,11 +119,11 @@ impl ConnectionLimits {
     ) -> Result<ConnectionSlot, TooManyFromAddress> {
         loop {
             // Made before looking: from then on it misses no notification.
-            let one_ended = self.one_ended.notified();
+            let room = self.room.notified();
             if let Some(admitted) = self.try_admit(ip, is_protected) {
                 return admitted;
             }
-            one_ended.await;
+            room.await;
         }
     }
 
@@ -86,13 +133,15 @@ impl ConnectionLimits {
         ip: IpAddr,
         is_protected: bool,
     ) -> Option<Result<ConnectionSlot, TooManyFromAddress>> {
+        // Java knows no IPv6 form of an IPv4 address either.
+        let ip = ip.to_canonical();
         let mut open = self.open.lock();
-        if open.connections.len() >= self.max_total && !is_protected {
+        if open.connections.len() >= open.maxima.total && !is_protected {
             return None;
         }
+        let max = open.maxima.per_ip(ip);
         let from_address = open.per_ip.entry(ip).or_default();
-        if *from_address >= self.max_per_ip {
-            let max = self.max_per_ip;
+        if *from_address >= max {
             open.forget_if_none(ip);
             return Some(Err(TooManyFromAddress { ip, max }));
         }
@@ -114,11 +163,41 @@ impl ConnectionLimits {
                 evicted: slot.evicted.clone(),
             },
         );
-        if open.connections.len() > self.max_total {
+        if open.connections.len() > open.maxima.total {
             open.evict_least_recently_used();
         }
         Some(Ok(slot))
     }
+}
+
+impl Maxima {
+    fn of(config: &BrokerConfig) -> io::Result<Self> {
+        let mut overrides = HashMap::new();
+        for (host, max) in &config.max_connections_per_ip_overrides {
+            overrides.insert(resolve(host)?, *max);
+        }
+        Ok(Self {
+            total: config.max_connections,
+            per_ip: config.max_connections_per_ip,
+            overrides,
+        })
+    }
+
+    fn per_ip(&self, ip: IpAddr) -> usize {
+        self.overrides.get(&ip).copied().unwrap_or(self.per_ip)
+    }
+}
+
+/// The address that Kafka, too, takes of a name with several: the first.
+fn resolve(host: &str) -> io::Result<IpAddr> {
+    let not_found = |why: &str| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {why}"));
+    let found = (host, 0)
+        .to_socket_addrs()
+        .map_err(|e| not_found(&e.to_string()))?;
+    let mut addresses = found.map(|address| address.ip().to_canonical());
+    addresses
+        .next()
+        .ok_or_else(|| not_found("the host has no address"))
 }
 
 impl Open {
@@ -162,7 +241,7 @@ impl Drop for ConnectionSlot {
         }
         open.forget_if_none(self.ip);
         drop(open);
-        self.limits.one_ended.notify_waiters();
+        self.limits.room.notify_waiters();
     }
 }
 
@@ -170,12 +249,20 @@ impl Drop for ConnectionSlot {
 mod tests {
     use super::*;
 
+    fn limits(total: usize, per_ip: usize) -> Arc<ConnectionLimits> {
+        ConnectionLimits::with(Maxima {
+            total,
+            per_ip,
+            overrides: HashMap::new(),
+        })
+    }
+
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const THERE: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
 
     #[tokio::test]
     async fn an_address_may_have_so_many_connections_and_no_more() {
-        let limits = ConnectionLimits::new(10, 2);
+        let limits = limits(10, 2);
         let first = limits.admit(HERE, false).await.unwrap();
         let _second = limits.admit(HERE, false).await.unwrap();
         assert!(limits.admit(HERE, false).await.is_err());
@@ -188,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_too_many_waits_until_another_ends() {
-        let limits = ConnectionLimits::new(1, 10);
+        let limits = limits(1, 10);
         let first = limits.admit(HERE, false).await.unwrap();
         let mut second = std::pin::pin!(limits.admit(THERE, false));
         assert!(futures::poll!(&mut second).is_pending());
@@ -200,7 +287,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_protected_listener_gets_in_and_the_quietest_other_one_goes() {
-        let limits = ConnectionLimits::new(3, 10);
+        let limits = limits(3, 10);
         let protected = limits.admit(HERE, true).await.unwrap();
         let busy = limits.admit(HERE, false).await.unwrap();
         let quiet = limits.admit(HERE, false).await.unwrap();
@@ -210,5 +297,53 @@ mod tests {
         assert!(!busy.evicted().is_cancelled() && !protected.evicted().is_cancelled());
         let _another = limits.admit(HERE, true).await.unwrap();
         assert!(busy.evicted().is_cancelled() && !protected.evicted().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn an_address_may_have_a_limit_of_its_own() {
+        let mut config = BrokerConfig::for_test(1, std::path::Path::new("unused"));
+        config.max_connections_per_ip = 1;
+        config.max_connections_per_ip_overrides = [("127.0.0.1".to_owned(), 2)].into();
+        let limits = ConnectionLimits::new(&config).unwrap();
+        let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
+        let _first = limits.admit(HERE, false).await.unwrap();
+        let _second = limits.admit(mapped, false).await.unwrap();
+        assert!(limits.admit(HERE, false).await.is_err());
+        let _other = limits.admit(THERE, false).await.unwrap();
+        assert!(limits.admit(THERE, false).await.is_err());
+        config.max_connections_per_ip_overrides = [("no.such.host.invalid".to_owned(), 2)].into();
+        assert!(ConnectionLimits::new(&config).is_err());
+    }
+
+    #[tokio::test]
+    async fn limits_change_while_connections_are_open() {
+        let mut config = BrokerConfig::for_test(1, std::path::Path::new("unused"));
+        config.max_connections = 1;
+        let limits = ConnectionLimits::new(&config).unwrap();
+        let first = limits.admit(HERE, false).await.unwrap();
+        let mut second = std::pin::pin!(limits.admit(THERE, false));
+        assert!(futures::poll!(&mut second).is_pending());
+        config.max_connections = 2;
+        limits.reconfigure(&config);
+        let second = second.await.unwrap();
+        config.max_connections_per_ip = 1;
+        config.max_connections = 3;
+        limits.reconfigure(&config);
+        assert!(limits.admit(HERE, false).await.is_err());
+        config.max_connections = 1;
+        limits.reconfigure(&config);
+        drop(first);
+        let mut third = std::pin::pin!(limits.admit(HERE, false));
+        assert!(
+            futures::poll!(&mut third).is_pending(),
+            "one is open, and one may be"
+        );
+        assert!(!second.evicted().is_cancelled());
+        drop(second);
+        drop(third.await.unwrap());
+        config.max_connections_per_ip_overrides = [("no.such.host.invalid".to_owned(), 2)].into();
+        config.max_connections = 7;
+        limits.reconfigure(&config);
+        assert_eq!(limits.maxima(HERE), (1, 1));
     }
 }

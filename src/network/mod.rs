@@ -10,5 +10,6 @@ pub mod server;
 mod stream;
 
 pub use client::{BrokerAddress, NetworkClient, NetworkError};
+pub use limits::ConnectionLimits;
 pub use request_handler::{Reply, RequestContext, RequestHandler};
 pub use server::{BindError, RunningServer, SocketServer};

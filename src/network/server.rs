@@ -36,6 +36,9 @@ pub enum BindError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// A host with a limit of its own is not known.
+    #[error("max.connections.per.ip.overrides: {0}")]
+    Limits(io::Error),
     /// A security protocol that is not built yet.
     #[error("listener {listener} wants {}, and only PLAINTEXT is supported", protocol.name())]
     UnsupportedProtocol {
@@ -85,7 +88,7 @@ impl SocketServer {
         Ok(Self {
             listeners,
             inter_broker_listener: config.inter_broker_listener_name.clone(),
-            limits: ConnectionLimits::new(config.max_connections, config.max_connections_per_ip),
+            limits: limits(config).await?,
             settings: ConnectionSettings {
                 max_request_bytes: config.socket_request_max_bytes,
                 max_idle: Duration::from_millis(config.connections_max_idle_ms),
@@ -95,6 +98,11 @@ impl SocketServer {
                 metrics: Arc::new(RequestMetrics::new(metrics.clone())),
             },
         })
+    }
+
+    /// How many connections there may be; it stays in force when the server runs.
+    pub fn limits(&self) -> Arc<ConnectionLimits> {
+        self.limits.clone()
     }
 
     /// The listeners in the order of the configuration, with the ports they are bound to.
@@ -133,6 +141,14 @@ impl RunningServer {
             tracing::info!("connections with requests in flight were cut off");
         }
     }
+}
+
+async fn limits(config: &BrokerConfig) -> Result<Arc<ConnectionLimits>, BindError> {
+    let config = config.clone();
+    let limits = tokio::task::spawn_blocking(move || ConnectionLimits::new(&config)).await;
+    limits
+        .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
+        .map_err(BindError::Limits)
 }
 
 async fn bind_endpoint(endpoint: &Endpoint, config: &BrokerConfig) -> io::Result<TcpListener> {

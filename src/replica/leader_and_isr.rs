@@ -222,6 +222,7 @@ impl ReplicaManager {
         let log =
             self.log_manager
                 .get_or_create_log(name, update.topic_id, update.decision.is_new, config)?;
+        self.log_manager.catch_up_with_config(&log, &*self.topic_configs);
         if let Some(high_watermark) = self.log_manager.checkpointed_high_watermark(name) {
             log.update_high_watermark(high_watermark);
         }

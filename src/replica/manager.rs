@@ -159,7 +159,8 @@ impl ReplicaManager {
     }
 
     /// Puts the settings of `config` in force that can change at run time.
-    pub fn reconfigure(&self, config: &BrokerConfig) {
+    pub fn reconfigure(self: &Arc<Self>, config: &BrokerConfig) {
+        self.fetchers.resize(self, config.num_replica_fetchers);
         self.alter_log_dirs_quota
             .set_limit(config.replica_alter_log_dirs_io_max_bytes_per_second);
         self.leader_quota
@@ -238,8 +239,22 @@ impl ReplicaManager {
         requested != -1 && requested < (self.broker_epoch)()
     }
 
+    /// How many fetchers each leader has.
+    pub fn fetchers_per_leader(&self) -> usize {
+        self.fetchers.fetchers_per_leader()
+    }
+
+    /// Bytes per second that are let through to followers, from leaders, and between log dirs.
+    pub fn replication_limits(&self) -> [u64; 3] {
+        [
+            self.leader_quota.limit(),
+            self.follower_quota.limit(),
+            self.alter_log_dirs_quota.limit(),
+        ]
+    }
+
     /// Whether batches that open a transaction need the word of its coordinator (KIP-890).
-    pub(super) fn verifies_transactions(&self) -> bool {
+    pub fn verifies_transactions(&self) -> bool {
         self.verifies_transactions.load(Ordering::Relaxed)
     }
 

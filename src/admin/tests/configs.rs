@@ -408,8 +408,9 @@ async fn a_brokers_settings_change_where_they_can() {
     );
     let refused = [
         (&own, set("zookeeper.connect", "z")),
-        (&own, set("num.io.threads", "4")),
-        (&own, set("no.such.key", "4")),
+        (&own, set("metric.reporters", "a.Class")),
+        (&own, set("num.io.threads", "many")),
+        (&own, set("listener.name.plaintext.max.connections", "4")),
         (&all, set("ssl.keystore.location", "/x")),
         (&own, set("log.segment.bytes", "1")),
         (
@@ -439,7 +440,7 @@ async fn what_other_brokers_honour_is_left_alone_but_can_be_taken_away() {
     let world = World::new().await;
     let own = ConfigResource::Broker;
     let stored = crate::zk::znode::ConfigEntity {
-        config: strings(&[("num.io.threads", "9"), ("log.retention.ms", "5")]),
+        config: strings(&[("metric.reporters", "a.Class"), ("log.retention.ms", "5")]),
     };
     let created = world
         .session
@@ -449,14 +450,54 @@ async fn what_other_brokers_honour_is_left_alone_but_can_be_taken_away() {
     world.admin.alter_configs(&own, &set, false).await.unwrap();
     assert_eq!(
         world.znode("/config/brokers/1").unwrap(),
-        r#"{"version":1,"config":{"log.retention.ms":"7","num.io.threads":"9"}}"#
+        r#"{"version":1,"config":{"log.retention.ms":"7","metric.reporters":"a.Class"}}"#
     );
-    let delete = incremental(&[("num.io.threads", Delete, None)]);
+    let delete = incremental(&[("metric.reporters", Delete, None)]);
     world.admin.alter_configs(&own, &delete, false).await.unwrap();
     assert_eq!(
         world.znode("/config/brokers/1").unwrap(),
         r#"{"version":1,"config":{"log.retention.ms":"7"}}"#
     );
+}
+
+/// As in Kafka, where plugins have keys of their own.
+#[tokio::test]
+async fn keys_that_kafka_does_not_know_can_be_set_for_brokers() {
+    let world = World::new().await;
+    for (resource, name) in [
+        (ConfigResource::Broker, "1"),
+        (ConfigResource::BrokerDefault, "<default>"),
+    ] {
+        let set = incremental(&[("my.own.key", AlterOperation::Set, Some("perhaps secret"))]);
+        world.admin.alter_configs(&resource, &set, false).await.unwrap();
+        assert_eq!(
+            world.znode(&format!("/config/brokers/{name}")).unwrap(),
+            r#"{"version":1,"config":{"my.own.key":"perhaps secret"}}"#
+        );
+        world
+            .configs
+            .set_broker(name, strings(&[("my.own.key", "perhaps secret")]));
+        let described = entry(
+            &world.admin.describe_configs(&resource).await.unwrap(),
+            "my.own.key",
+        );
+        let expected_source = match resource {
+            ConfigResource::Broker => ConfigSource::DynamicBrokerConfig,
+            _ => ConfigSource::DynamicDefaultBrokerConfig,
+        };
+        assert_eq!(
+            (described.source, described.value, described.kind),
+            (expected_source, None, None)
+        );
+        assert!(described.sensitive && described.read_only);
+        let append = incremental(&[("my.own.key", AlterOperation::Append, Some("x"))]);
+        let error = world
+            .admin
+            .alter_configs(&resource, &append, false)
+            .await
+            .unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidConfig);
+    }
 }
 
 #[tokio::test]

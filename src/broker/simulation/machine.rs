@@ -16,7 +16,7 @@ use crate::api::{
 };
 use crate::common::clock::SharedClock;
 use crate::common::ids::BrokerId;
-use crate::config::{BrokerConfig, Endpoint, LogConfig, SecurityProtocol};
+use crate::config::{BrokerConfig, CurrentConfig, Endpoint, LogConfig, SecurityProtocol};
 use crate::controller::{Controller, ControllerHandle, ControllerSetup};
 use crate::log::LogManager;
 use crate::log::simulated_disk::{Mount, SimulatedDisk};
@@ -181,6 +181,7 @@ async fn controller(
     let to_register = zk.clone();
     Controller::start(ControllerSetup {
         config: config.clone(),
+        current_config: CurrentConfig::new(config.clone()),
         zk,
         clock: clock.clone(),
         broker_epoch,

@@ -38,7 +38,7 @@ keys! {
     "log.message.format.version", String, "3.0-IV1", MetadataVersion, ReadOnly, NoEffect;
     "log.message.timestamp.after.max.ms", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured;
     "log.message.timestamp.before.max.ms", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured;
-    "log.message.timestamp.difference.max.ms", Long, "9223372036854775807", AtLeast(0), ClusterWide, NotYet;
+    "log.message.timestamp.difference.max.ms", Long, "9223372036854775807", AtLeast(0), ClusterWide, Honoured;
     "log.message.timestamp.type", String, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), ClusterWide, Honoured;
     "log.preallocate", Boolean, "false", Any, ClusterWide, Honoured;
     "log.retention.bytes", Long, "-1", Any, ClusterWide, Honoured;

@@ -8,7 +8,7 @@ keys! {
     "alter.log.dirs.replication.quota.window.num", Int, "11", AtLeast(1), ReadOnly, Honoured;
     "alter.log.dirs.replication.quota.window.size.seconds", Int, "1", AtLeast(1), ReadOnly, Honoured;
     "auto.include.jmx.reporter", Boolean, "true", Any, ReadOnly, NotYet;
-    "background.threads", Int, "10", AtLeast(1), ClusterWide, NotYet;
+    "background.threads", Int, "10", AtLeast(1), ClusterWide, NoEffect;
     "broker.id", Int, "-1", Any, ReadOnly, Honoured;
     "broker.id.generation.enable", Boolean, "true", Any, ReadOnly, Honoured;
     "broker.rack", String, null, Any, ReadOnly, Honoured;

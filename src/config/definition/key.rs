@@ -61,11 +61,14 @@ pub enum UpdateMode {
 /// What barnabas makes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// It does what Kafka does.
+    /// It does what Kafka does, also when it is changed while the broker runs, if it may be.
     Honoured,
+    /// It does what Kafka does, but a change has to wait for the next start: at run time it is refused.
+    AtStart,
     /// It is read and checked, and warned about when set; refused where it protects the broker.
     NotYet,
-    /// Kafka 3.9 itself does nothing with it in a ZooKeeper-mode broker.
+    /// Kafka 3.9 itself does nothing with it in a ZooKeeper-mode broker, or it sizes a pool of threads that does not
+    /// exist here.
     NoEffect,
     /// It makes a broker a KRaft node: refused.
     KRaft,
@@ -147,6 +150,12 @@ const INTERNAL: &[&str] = &[
 ];
 
 impl ConfigKey {
+    /// Whether a change while the broker runs is acted on by all who read it, or has nothing to act on.
+    pub fn is_reconfigurable(&self) -> bool {
+        let acted_on = matches!(self.support, Support::Honoured | Support::NoEffect);
+        self.update != UpdateMode::ReadOnly && acted_on
+    }
+
     /// Whether its value is never shown.
     pub fn is_sensitive(&self) -> bool {
         self.kind == ConfigType::Password

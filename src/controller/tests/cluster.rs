@@ -19,7 +19,7 @@ use crate::common::clock::ManualClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicId, TopicPartition};
 use crate::common::leader_and_isr::{LeaderIsrAndControllerEpoch, ReplicaAssignment};
-use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
+use crate::config::{BrokerConfig, CurrentConfig, Endpoint, SecurityProtocol};
 use crate::metadata::BrokerMetadata;
 use crate::metrics::Registry;
 use crate::protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
@@ -165,6 +165,7 @@ fn answer_stop_replica(
 pub struct TestBroker {
     pub session: Arc<MemorySession>,
     pub handle: ControllerHandle,
+    pub current_config: CurrentConfig,
     pub metrics: Registry,
     /// While false, the broker neither reads nor writes nor hears anything of ZooKeeper, like a stopped process.
     pub running: watch::Sender<bool>,
@@ -245,12 +246,14 @@ impl Cluster {
         let broker_epoch = register(&*session, id).await.expect("the id is free");
         let mut config = BrokerConfig::for_test(id, Path::new("unused"));
         (self.configure)(&mut config);
+        let current_config = CurrentConfig::new(Arc::new(config));
         let running = watch::Sender::new(true);
         let store: Arc<dyn ZkStore> = Arc::new(GatedStore::new(session.clone(), &running));
         let to_register = store.clone();
         let metrics = Registry::default();
         let setup = ControllerSetup {
-            config: Arc::new(config),
+            current_config: current_config.clone(),
+            config: current_config.load(),
             zk: store,
             clock: self.clock.clone(),
             broker_epoch,
@@ -277,6 +280,7 @@ impl Cluster {
             TestBroker {
                 session,
                 handle,
+                current_config,
                 metrics,
                 running,
             },
@@ -317,6 +321,21 @@ impl Cluster {
 
     pub fn controller_handle(&self) -> &ControllerHandle {
         self.handle(self.controller())
+    }
+
+    /// The default that topics inherit, changed at run time on every broker.
+    pub async fn set_default_unclean_election(&self, enable: bool) {
+        for broker in self.brokers.values() {
+            let config = BrokerConfig {
+                unclean_leader_election_enable: enable,
+                ..BrokerConfig::clone(&broker.current_config.load())
+            };
+            broker.current_config.store(Arc::new(config));
+            if enable {
+                broker.handle.unclean_election_enabled();
+            }
+        }
+        self.settle().await;
     }
 
     /// What was sent since the last call.

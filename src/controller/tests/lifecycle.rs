@@ -40,6 +40,64 @@ async fn the_last_in_sync_replica_is_waited_for_unless_the_topic_says_otherwise(
     assert_eq!(state.recovery_state, LeaderRecoveryState::Recovering);
 }
 
+/// The default that topics inherit is what it is at the moment of the election, not what the broker was started with.
+#[tokio::test(start_paused = true)]
+async fn the_default_of_unclean_elections_is_the_present_one() {
+    // What the file says, what is set at run time, what the topic says, and who leads when only 1, out of sync, is alive.
+    let cases = [
+        (false, None, None, -1),
+        (true, None, None, 1),
+        (true, Some(false), None, -1),
+        (false, Some(true), None, 1),
+        (false, Some(true), Some("false"), -1),
+        (true, Some(false), Some("true"), 1),
+    ];
+    for (in_file, at_run_time, of_topic, leader) in cases {
+        let mut cluster = Cluster::new().await;
+        cluster.configure = if in_file {
+            |config| config.unclean_leader_election_enable = true
+        } else {
+            |config| config.unclean_leader_election_enable = false
+        };
+        for id in 0..3 {
+            cluster.start_broker(id).await;
+        }
+        cluster.create_topic("t", &[&[1, 2]]).await;
+        cluster.kill_broker(1).await;
+        cluster.start_broker(1).await;
+        if let Some(enable) = at_run_time {
+            cluster.set_default_unclean_election(enable).await;
+        }
+        if let Some(enable) = of_topic {
+            let config = format!(r#"{{"unclean.leader.election.enable":"{enable}"}}"#);
+            cluster.set_topic_config("t", &config).await;
+        }
+        cluster.kill_broker(2).await;
+        let elected = cluster.leader_and_isr("t", 0).await.0;
+        assert_eq!(elected, leader, "{in_file} {at_run_time:?} {of_topic:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_default_that_begins_to_allow_unclean_elections_elects_at_once() {
+    let mut cluster = Cluster::with_brokers(3).await;
+    cluster.create_topic("t", &[&[1, 2]]).await;
+    cluster.create_topic("careful", &[&[1, 2]]).await;
+    let careful = r#"{"unclean.leader.election.enable":"false"}"#;
+    cluster.set_topic_config("careful", careful).await;
+    cluster.kill_broker(1).await;
+    cluster.kill_broker(2).await;
+    cluster.start_broker(1).await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (-1, vec![2]));
+    cluster.set_default_unclean_election(true).await;
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (1, vec![1]));
+    assert_eq!(
+        cluster.leader_and_isr("careful", 0).await,
+        (-1, vec![2]),
+        "the topic's own setting wins"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_last_in_sync_replica_leads_when_it_returns() {
     let mut cluster = Cluster::with_brokers(3).await;

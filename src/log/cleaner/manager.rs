@@ -354,16 +354,14 @@ impl CleanerManager {
         })
     }
 
-    /// A topic's configuration has changed: a log that is no longer compacted is let go of, one that could not be
-    /// cleaned is tried again.
-    pub fn on_topic_config_change(&self, topic: &str, still_compacted: bool) {
+    /// A topic's configuration has changed: those of its partitions that are not compacted (any more) are let go of,
+    /// those that could not be cleaned are tried again.
+    pub fn on_topic_config_change(&self, topic: &str, not_compacted: &[TopicPartition]) {
         self.quarantine
             .lock()
             .retry_topic(topic, self.clock.monotonic_ms());
-        if !still_compacted {
-            let logs = self.logs.read();
-            let of_topic = logs.keys().filter(|partition| &*partition.topic == topic);
-            of_topic.for_each(|partition| self.states.abort(partition));
+        for partition in not_compacted {
+            self.states.abort(partition);
         }
     }
 

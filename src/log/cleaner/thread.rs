@@ -121,6 +121,11 @@ impl LogCleaner {
         &self.shared.manager
     }
 
+    /// What it works by now.
+    pub fn config(&self) -> CleanerConfig {
+        self.config.lock().clone()
+    }
+
     /// Whether `log.cleaner.enable` is set.
     pub fn is_enabled(&self) -> bool {
         self.config.lock().enable

@@ -113,7 +113,7 @@ impl LogManager {
         logs.extend(self.all_future_logs());
         logs.retain(here);
         let closed: Result<Vec<()>, LogError> =
-            in_parallel(&logs, self.threads_per_dir, |_, log| log.close());
+            in_parallel(&logs, self.threads_per_dir(), |_, log| log.close());
         let checkpointed =
             closed.is_ok() && managed.checkpoint_recovery_points() && managed.checkpoint_log_start_offsets();
         // Last of all, when everything it promises is on disk (trap 47).

@@ -105,11 +105,12 @@ pub(super) fn open(
         preferred_dirs: Mutex::default(),
         moving: Mutex::default(),
         creating: Mutex::default(),
+        configuring: Mutex::default(),
         failures,
         clock,
         scheduler,
         threads: Mutex::default(),
-        threads_per_dir: config.num_recovery_threads_per_data_dir.max(1),
+        threads_per_dir: AtomicUsize::new(config.num_recovery_threads_per_data_dir.max(1)),
         producer_id_expiration_ms: Arc::new(AtomicI64::new(config.producer_id_expiration_ms)),
         file_delete_delay_ms: config.log_defaults.file_delete_delay_ms,
         intervals: Intervals {
@@ -197,7 +198,7 @@ impl LogManager {
         let mut shown = ShownProgress::new(metrics);
         let results: Vec<Result<Found, LoadError>> = std::thread::scope(|scope| {
             let mut load = |managed: &'_ Arc<ManagedDir>| {
-                let progress = shown.add_dir(managed.dir.path(), self.threads_per_dir);
+                let progress = shown.add_dir(managed.dir.path(), self.threads_per_dir());
                 let managed = Arc::clone(managed);
                 scope.spawn(move || self.load_dir(&managed, topic_config, &progress))
             };
@@ -306,7 +307,7 @@ impl LogManager {
                 loaded,
             )))
         };
-        let logs = in_parallel(&jobs, self.threads_per_dir, load)?;
+        let logs = in_parallel(&jobs, self.threads_per_dir(), load)?;
         let mut found = Found {
             deleted,
             ..Found::default()

@@ -95,6 +95,7 @@ impl ReplicaManager {
         let copy = self
             .log_manager
             .create_future_log(name, log.topic_id(), dir, config)?;
+        self.log_manager.catch_up_with_config(&copy, &*self.topic_configs);
         if partition.set_future_log(copy.clone()) {
             self.log_dir_mover.add(partition.clone(), copy);
             tracing::info!(partition = %name, to = %dir.path().display(), "moving the replica to another log dir");

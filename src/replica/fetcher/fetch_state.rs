@@ -67,6 +67,17 @@ impl PartitionFetchState {
         })
     }
 
+    /// Goes on from what is in the log now; a back-off stays.
+    pub(super) fn begin_again(&mut self) {
+        if let Some(begun) = Self::begin(self.partition.clone(), self.topic_id, self.epoch) {
+            *self = Self {
+                delayed_until: self.delayed_until,
+                lag: self.lag,
+                ..begun
+            };
+        }
+    }
+
     /// Whether it had all that was committed when it was last answered.
     pub(super) fn is_in_sync(&self) -> bool {
         self.lag.is_some_and(|lag| lag <= 0)

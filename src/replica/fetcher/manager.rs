@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -41,11 +42,17 @@ pub(super) struct Fetcher {
     /// Partitions have been added.
     pub(super) assigned: Notify,
     pub(super) stop: CancellationToken,
+    /// Cancelled when its task has ended: from then on it does nothing more to a log.
+    pub(super) ended: CancellationToken,
+    /// Fetchers that had its partitions before. It begins when they have ended, with what they have left in the logs.
+    pub(super) predecessors: Vec<CancellationToken>,
 }
 
 /// All fetchers of this broker.
 pub struct FetcherManager {
     config: Arc<BrokerConfig>,
+    /// `num.replica.fetchers` as it is now; changed under the lock of `fetchers`.
+    fetchers_per_leader: AtomicUsize,
     broker_epoch: BrokerEpochSource,
     metrics: Registry,
     fetchers: Mutex<Fetchers>,
@@ -65,6 +72,7 @@ impl FetcherManager {
     /// No fetchers yet.
     pub fn new(config: Arc<BrokerConfig>, broker_epoch: BrokerEpochSource, metrics: &Registry) -> Self {
         Self {
+            fetchers_per_leader: AtomicUsize::new(config.num_replica_fetchers),
             config,
             broker_epoch,
             metrics: metrics.clone(),
@@ -93,7 +101,7 @@ impl FetcherManager {
             let Some(state) = PartitionFetchState::begin(partition, topic_id, epoch) else {
                 continue;
             };
-            let key = (leader.id, fetcher_id(&name, self.config.num_replica_fetchers));
+            let key = (leader.id, fetcher_id(&name, self.fetchers_per_leader()));
             let fetcher = self.fetcher(&mut fetchers, key, leader, manager);
             fetcher.partitions.lock().insert(name.clone(), state);
             metrics::show_lag(&self.metrics, key, &fetcher, &name);
@@ -102,6 +110,49 @@ impl FetcherManager {
         }
         touched.values().for_each(|fetcher| fetcher.assigned.notify_one());
         fetchers.drop_idle();
+    }
+
+    /// Spreads the partitions of each leader over another number of fetchers.
+    pub fn resize(&self, manager: &Arc<ReplicaManager>, fetchers_per_leader: usize) {
+        let mut fetchers = self.fetchers.lock();
+        let before = self
+            .fetchers_per_leader
+            .swap(fetchers_per_leader, Ordering::Relaxed);
+        if before == fetchers_per_leader || self.stop.is_cancelled() {
+            return;
+        }
+        tracing::info!(
+            before,
+            now = fetchers_per_leader,
+            "another number of fetchers for each leader"
+        );
+        let old = std::mem::take(&mut fetchers.by_key);
+        let mut ended: HashMap<BrokerId, Vec<CancellationToken>> = HashMap::new();
+        for ((leader, _), fetcher) in &old {
+            fetcher.stop.cancel();
+            ended.entry(*leader).or_default().push(fetcher.ended.clone());
+        }
+        for (old_key, old) in old {
+            for (name, state) in std::mem::take(&mut *old.partitions.lock()) {
+                let key = (old_key.0, fetcher_id(&name, fetchers_per_leader));
+                let fetcher = match fetchers.by_key.get(&key) {
+                    Some(fetcher) => fetcher.clone(),
+                    None => {
+                        let (leader, ended) = (old.leader.clone(), ended[&key.0].clone());
+                        self.start_fetcher(&mut fetchers, key, leader, BTreeMap::new(), ended, manager)
+                    }
+                };
+                metrics::hide_lag(&self.metrics, old_key, &name);
+                fetcher.partitions.lock().insert(name.clone(), state);
+                metrics::show_lag(&self.metrics, key, &fetcher, &name);
+                fetchers.assigned.insert(name, key);
+            }
+        }
+    }
+
+    /// `num.replica.fetchers` as it is now.
+    pub fn fetchers_per_leader(&self) -> usize {
+        self.fetchers_per_leader.load(Ordering::Relaxed)
     }
 
     /// Ends the fetching of these partitions.
@@ -168,16 +219,39 @@ impl FetcherManager {
         {
             return fetcher.clone();
         }
-        let partitions = old.map(|old| {
+        let before = old.map(|old| {
             old.stop.cancel();
-            std::mem::take(&mut *old.partitions.lock())
+            (std::mem::take(&mut *old.partitions.lock()), old.ended.clone())
         });
+        let (partitions, ended) = before.unzip();
+        let partitions = partitions.unwrap_or_default();
+        self.start_fetcher(
+            fetchers,
+            key,
+            leader,
+            partitions,
+            ended.into_iter().collect(),
+            manager,
+        )
+    }
+
+    fn start_fetcher(
+        &self,
+        fetchers: &mut Fetchers,
+        key: FetcherKey,
+        leader: BrokerAddress,
+        partitions: BTreeMap<TopicPartition, PartitionFetchState>,
+        predecessors: Vec<CancellationToken>,
+        manager: &Arc<ReplicaManager>,
+    ) -> Arc<Fetcher> {
         let stats = FetcherStats::new(&self.metrics, key, &leader);
         let fetcher = Arc::new(Fetcher {
             leader,
-            partitions: Mutex::new(partitions.unwrap_or_default()),
+            partitions: Mutex::new(partitions),
             assigned: Notify::new(),
             stop: self.stop.child_token(),
+            ended: CancellationToken::new(),
+            predecessors,
         });
         for name in fetcher.partitions.lock().keys() {
             metrics::show_lag(&self.metrics, key, &fetcher, name);

@@ -85,6 +85,8 @@ impl FetcherThread {
 
     pub(super) async fn run(mut self) {
         let stop = self.fetcher.stop.clone();
+        let _ended = self.fetcher.ended.clone().drop_guard();
+        self.succeed().await;
         tracing::debug!(leader = self.fetcher.leader.id, "fetcher started");
         tokio::select! {
             () = stop.cancelled() => {}
@@ -92,6 +94,22 @@ impl FetcherThread {
         }
         self.client.close();
         tracing::debug!(leader = self.fetcher.leader.id, "fetcher stopped");
+    }
+
+    /// Waits until nobody else works on the logs of these partitions, then begins where they end. What a predecessor
+    /// was at when it was told to stop it carries out, and that must not be fetched again.
+    async fn succeed(&self) {
+        // Not given up when this fetcher is stopped: whoever succeeds it waits for these too.
+        for predecessor in &self.fetcher.predecessors {
+            predecessor.cancelled().await;
+        }
+        if self.fetcher.predecessors.is_empty() {
+            return;
+        }
+        for state in self.fetcher.partitions.lock().values_mut() {
+            // A state that is void already is never asked for.
+            state.begin_again();
+        }
     }
 
     async fn fetch_forever(&mut self) {

@@ -84,7 +84,7 @@ fn a_corrupt_batch_puts_the_partition_in_quarantine_until_it_is_mended() {
         assert!(cleaning.test.failures.take().is_empty());
         assert!(cleaning.unfinished_files().is_empty());
         assert_eq!(std::fs::read(&path).unwrap(), bad, "the log is as it was");
-        cleaning.manager.on_topic_config_change("t", true);
+        cleaning.manager.on_topic_config_change("t", &[]);
     }
     std::fs::write(&path, &good).unwrap();
     assert!(
@@ -126,7 +126,7 @@ fn a_batch_larger_than_the_buffer_is_cleaned_all_the_same() {
     let reason = cleaning.quarantine_reason().unwrap();
     assert!(reason.contains("fails its checksum"), "{reason}");
     std::fs::write(&path, &good).unwrap();
-    cleaning.manager.on_topic_config_change("t", true);
+    cleaning.manager.on_topic_config_change("t", &[]);
     assert!(cleaning.clean().cleaned);
     assert_eq!(cleaning.offsets(), [8, 10, 11]);
 }

@@ -173,7 +173,7 @@ fn a_paused_or_aborted_partition_is_left_alone() {
     assert!(!cleaning.clean().cleaned);
     drop(paused);
     let manager = &cleaning.manager;
-    let abort = || manager.on_topic_config_change("t", false);
+    let abort = || manager.on_topic_config_change("t", &[TopicPartition::new("t", 0)]);
     let worker = At {
         calls: 3.into(),
         action: &abort,
@@ -210,7 +210,7 @@ fn a_throttled_clean_is_aborted_at_once() {
     let abort_at_the_third = || {
         naps.set(naps.get() + 1);
         if naps.get() == 3 {
-            manager.on_topic_config_change("t", false);
+            manager.on_topic_config_change("t", &[TopicPartition::new("t", 0)]);
         }
     };
     let worker = Throttled(&abort_at_the_third);

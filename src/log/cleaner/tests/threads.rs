@@ -189,7 +189,7 @@ fn the_figures_have_kafkas_names_and_meaning() {
         max_compaction_lag_ms: 1000,
         ..compacted()
     };
-    manager.update_topic_config("a", late);
+    manager.update_topic_config("a", &|_| late.clone());
     manager.cleaner().start();
     wait_until(|| of_manager("uncleanable_partitions_count{") == Some(1.0));
     assert_eq!(of_manager("uncleanable_bytes{"), Some(good.len() as f64));
@@ -199,7 +199,7 @@ fn the_figures_have_kafkas_names_and_meaning() {
 
     // Mended, it is not tried again before its pause is over, but a changed configuration ends that.
     std::fs::write(&segment, &good).unwrap();
-    manager.update_topic_config("a", compacted());
+    manager.update_topic_config("a", &|_| compacted());
     wait_until(|| checkpointed(&manager, &log) == Some(20));
     wait_until(|| of_manager("uncleanable_partitions_count{") == Some(0.0));
     assert_eq!(of_manager("uncleanable_partition{"), None);
