@@ -11,6 +11,7 @@ use super::end_txn::for_version;
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
+use crate::common::topic_name;
 use crate::coordinator::transaction::ProducerIdAndEpoch;
 use crate::protocol::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
@@ -57,13 +58,21 @@ async fn answer(
 ) -> Vec<AddPartitionsToTxnTopicResult> {
     let topics = &transaction.topics;
     let image = api.metadata.image();
-    let exists = |p: &TopicPartition| image.partition(&p.topic, p.partition).is_some();
+    let refusal = |p: &TopicPartition| {
+        if version <= LAST_CLIENT_VERSION && topic_name::is_internal(&p.topic) {
+            // A client's transaction writes to `__consumer_offsets` by AddOffsetsToTxn only.
+            Some(ErrorCode::TopicAuthorizationFailed)
+        } else if image.partition(&p.topic, p.partition).is_none() {
+            Some(ErrorCode::UnknownTopicOrPartition)
+        } else {
+            None
+        }
+    };
     let requested: BTreeSet<_> = partitions(topics).collect();
-    if !requested.iter().all(exists) {
+    if requested.iter().any(|partition| refusal(partition).is_some()) {
         // One partition that cannot be added keeps out the others.
-        return results(topics, |partition| match exists(partition) {
-            true => ErrorCode::OperationNotAttempted,
-            false => ErrorCode::UnknownTopicOrPartition,
+        return results(topics, |partition| {
+            refusal(partition).unwrap_or(ErrorCode::OperationNotAttempted)
         });
     }
     let id = &*transaction.transactional_id;

@@ -4,17 +4,19 @@
 pub const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
 /// The states of transactions.
 pub const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
+/// The states of share groups, which a later release has (KIP-932).
+pub const SHARE_GROUP_STATE_TOPIC: &str = "__share_group_state";
 /// A KRaft controller's own log; no topic of a ZooKeeper-mode cluster may have the name.
 pub const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// A topic's directory must not be longer than a file name may be, with the partition's number behind it.
 const MAX_LENGTH: usize = 249;
 
-/// Whether clients may not produce to it.
+/// Whether only the broker itself writes to the topic.
 pub fn is_internal(topic: &str) -> bool {
     matches!(
         topic,
-        GROUP_METADATA_TOPIC | TRANSACTION_STATE_TOPIC | "__share_group_state"
+        GROUP_METADATA_TOPIC | TRANSACTION_STATE_TOPIC | SHARE_GROUP_STATE_TOPIC
     )
 }
 
@@ -86,7 +88,11 @@ mod tests {
 
     #[test]
     fn internal_topics() {
-        assert!(is_internal("__consumer_offsets") && is_internal("__transaction_state"));
-        assert!(!is_internal("__consumer_offset"));
+        for topic in ["__consumer_offsets", "__transaction_state", "__share_group_state"] {
+            assert!(is_internal(topic), "{topic}");
+        }
+        for topic in ["__consumer_offset", "__cluster_metadata", "consumer_offsets"] {
+            assert!(!is_internal(topic), "{topic}");
+        }
     }
 }

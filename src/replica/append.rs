@@ -10,14 +10,12 @@ use super::manager::ReplicaManager;
 use crate::cluster::Partition;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
+use crate::common::topic_name;
 use crate::log::{AppendError, AppendOrigin, LogAppendInfo, Verification, VerificationGuard};
 use crate::metadata::MetadataImage;
 
 /// What became of one partition's records.
 pub type AppendResult = Result<LogAppendInfo, AppendError>;
-
-/// Topics that only the broker itself writes to.
-pub const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
 
 /// What is to be appended to one partition.
 #[derive(Clone, Debug)]
@@ -105,8 +103,7 @@ impl ReplicaManager {
         for entry in entries {
             let entry: AppendEntry = entry.into();
             let name = entry.partition.clone();
-            let internal = INTERNAL_TOPICS.contains(&&*name.topic);
-            let appended = if internal && !internal_topics_allowed {
+            let appended = if !internal_topics_allowed && topic_name::is_internal(&name.topic) {
                 let message = format!("only the broker may write to internal topic {}", name.topic);
                 Err(refused(ErrorCode::InvalidTopicException, message))
             } else {

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::append::INTERNAL_TOPICS;
 use super::manager::ReplicaManager;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicPartition};
+use crate::common::topic_name;
 
 /// What became of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl ReplicaManager {
     }
 
     fn delete_local(&self, name: &TopicPartition, offset: Offset) -> Result<(Offset, Offset), ErrorCode> {
-        if INTERNAL_TOPICS.contains(&&*name.topic) {
+        if topic_name::is_internal(&name.topic) {
             return Err(ErrorCode::InvalidTopicException);
         }
         self.partition(name)?

@@ -26,7 +26,7 @@ mod throttled_replicas;
 pub mod topic_metrics;
 mod update_metadata;
 
-pub use append::{AppendEntry, AppendResult, INTERNAL_TOPICS};
+pub use append::{AppendEntry, AppendResult};
 pub use delete_records::DeleteRecordsResult;
 pub use describe_log_dirs::{LogDirContents, LogDirDescription, ReplicaInDir};
 pub use fetch::{ClientMetadata, FetchParams, FetchPartition, FetchPartitionData};

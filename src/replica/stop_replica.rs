@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::append::INTERNAL_TOPICS;
 use super::hooks::LeadershipChange;
 use super::manager::{HostedPartition, ReplicaManager};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{
     ControllerEpoch, LEADER_EPOCH_DURING_DELETE, LeaderEpoch, NO_LEADER_EPOCH, TopicPartition,
 };
+use crate::common::topic_name;
 
 /// A StopReplica request, whatever its version.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ impl ReplicaManager {
             if let Some((_, HostedPartition::Online(partition))) = self.partitions.remove(name) {
                 partition.clear();
             }
-            if INTERNAL_TOPICS.contains(&&*name.topic) {
+            if topic_name::is_internal(&name.topic) {
                 let epoch = Some(stop.leader_epoch).filter(|&epoch| epoch >= 0);
                 change.stopped.push((name.clone(), epoch));
             }

@@ -1,10 +1,15 @@
 //! Produce: acks, the minimal ISR, and who may write where.
 
+use std::time::Duration;
+
 use super::cluster::*;
 use crate::common::error::ErrorCode;
+use crate::common::ids::TopicPartition;
+use crate::log::AppendOrigin;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::ProduceResponse;
 use crate::record::BatchBuilder;
+use crate::replica::AppendEntry;
 
 fn error(response: &ProduceResponse) -> ErrorCode {
     ErrorCode::from_code(response.responses[0].partition_responses[0].error_code)
@@ -223,6 +228,35 @@ async fn a_refused_producer_is_told_where_the_log_begins() {
             (error(&response), refused.log_start_offset),
             (code, log_start_offset)
         );
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_write_to_no_internal_topic_and_delete_nothing_from_it() {
+    let cluster = TestCluster::start(1).await;
+    let replicas = &cluster.brokers[&1].replicas;
+    let second = Duration::from_secs(1);
+    for topic in ["__consumer_offsets", "__transaction_state", "__share_group_state"] {
+        let partition = TopicPartition::new(topic, 0);
+        let entry = AppendEntry::new(partition.clone(), batch(&["a"]));
+        let appended = replicas
+            .append_records(second, 1, AppendOrigin::Client, false, vec![entry.clone()])
+            .await;
+        let refused = appended.into_iter().map(|(_, result)| result.unwrap_err().code);
+        assert_eq!(
+            refused.collect::<Vec<_>>(),
+            [ErrorCode::InvalidTopicException],
+            "{topic}"
+        );
+        let deleted = replicas.delete_records(second, vec![(partition, 0)]).await;
+        assert_eq!(deleted[0].1.error, ErrorCode::InvalidTopicException, "{topic}");
+        // The broker itself is refused only because there is no such partition here.
+        let appended = replicas
+            .append_records(second, 1, AppendOrigin::Client, true, vec![entry])
+            .await;
+        let code = appended[0].1.as_ref().unwrap_err().code;
+        assert_eq!(code, ErrorCode::UnknownTopicOrPartition, "{topic}");
     }
     cluster.shutdown().await;
 }

@@ -48,8 +48,11 @@ async fn refusals(story: &Story, state: &str) -> Result<()> {
             &[("t", &[0, 9] as &[i32]), ("nowhere", &[0, 1])] as Partitions,
             &[("nowhere", &[7])],
             &[("t", &[-1])],
+            // Internal topics, the second of which is not there.
+            &[("t", &[0]), ("__transaction_state", &[0])],
+            &[("__share_group_state", &[0]), ("nowhere", &[0])],
         ] {
-            let step = format!("adding what is not there in {state}: {partitions:?}");
+            let step = format!("adding what may not be added in {state}: {partitions:?}");
             story
                 .ask(&step, version, add(&id, version, producer, partitions))
                 .await?;
