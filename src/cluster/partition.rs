@@ -280,22 +280,11 @@ impl Partition {
             return Ok(None);
         }
         let end = match request.isolation {
-            FetchIsolation::LogEnd => log.log_end_offset_metadata(),
+            FetchIsolation::LogEnd => Ok(log.log_end_offset_metadata()),
             FetchIsolation::HighWatermark => log.high_watermark_metadata(),
-            FetchIsolation::TxnCommitted => {
-                let last_stable_offset = log.last_stable_offset();
-                let high_watermark = log.high_watermark_metadata();
-                if last_stable_offset < high_watermark.offset {
-                    // Where the last stable offset lies in its segment is not known: look instead of counting.
-                    return Ok(if last_stable_offset > from.offset {
-                        None
-                    } else {
-                        Some(0)
-                    });
-                }
-                high_watermark
-            }
-        };
+            FetchIsolation::TxnCommitted => log.last_stable_offset_metadata(),
+        }
+        .map_err(|error| error_code(&error))?;
         Ok(match from.offset.cmp(&end.offset) {
             // Beyond what it may see, which is not beyond the end of the log unless that was truncated.
             std::cmp::Ordering::Greater => (from.offset <= log.log_end_offset()).then_some(0),

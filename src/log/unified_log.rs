@@ -110,6 +110,8 @@ struct View {
     high_watermark_metadata: Option<LogOffsetMetadata>,
     /// First record of the first transaction that is open, or ended above the high watermark.
     first_unstable_offset: Option<Offset>,
+    /// Where a last stable offset below the high watermark was found, and how often the log had been cut by then.
+    last_stable_metadata: Option<(LogOffsetMetadata, u64)>,
     /// Everything below is on disk.
     recovery_point: Offset,
     /// Wall clock of the last flush, for `flush.ms`.
@@ -165,6 +167,7 @@ impl UnifiedLog {
                 high_watermark: loaded.log_start_offset,
                 high_watermark_metadata: None,
                 first_unstable_offset,
+                last_stable_metadata: None,
                 recovery_point: loaded.recovery_point,
                 last_flushed_ms,
                 truncations: 0,

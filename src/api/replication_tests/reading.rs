@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::cluster::*;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId};
+use crate::log::AppendOrigin;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use crate::protocol::messages::fetch_response::PartitionData;
@@ -15,7 +16,7 @@ use crate::protocol::messages::offset_for_leader_epoch_request::{
 use crate::protocol::messages::{
     FetchRequest, FetchResponse, ListOffsetsRequest, OffsetForLeaderEpochRequest,
 };
-use crate::record::{RecordBatches, RecordReader};
+use crate::record::{BatchBuilder, ControlRecordType, EndTransactionMarker, RecordBatches, RecordReader};
 
 fn wanted(partition: i32, offset: Offset) -> FetchPartition {
     FetchPartition::default()
@@ -386,5 +387,77 @@ async fn a_new_leader_says_that_it_does_not_know_the_latest_offset_yet() {
             "version {version}"
         );
     }
+    cluster.shutdown().await;
+}
+
+/// A record of a transaction, and the marker that ends it: appended to the log only, so that it becomes visible with what
+/// is produced next.
+fn append_to_transaction(broker: &TestBroker, sequence: Option<i32>) {
+    let records = match sequence {
+        Some(sequence) => {
+            let mut batch = BatchBuilder::new(0).producer(7, 0, sequence).transactional(true);
+            batch.append(1_000, None, Some(b"t"), &[]);
+            batch.build()
+        }
+        None => {
+            let marker = EndTransactionMarker {
+                control_type: ControlRecordType::Commit,
+                coordinator_epoch: 0,
+            };
+            BatchBuilder::end_transaction_marker(marker, 7, 0, 1_000)
+        }
+    };
+    let origin = match sequence {
+        Some(_) => AppendOrigin::Client,
+        None => AppendOrigin::Coordinator,
+    };
+    broker.log(0).append_as_leader(records, 0, origin).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_behind_an_open_transaction_do_not_count_for_readers_of_committed_records() {
+    let cluster = TestCluster::start(1).await;
+    cluster.create_partition(0, 1).await;
+    let broker = &cluster.brokers[&1];
+    cluster.produce_ok(1, 0, -1, &["a"]).await;
+    let size_of_one = broker.log(0).size() as i32;
+    append_to_transaction(broker, Some(0));
+    cluster.produce_ok(1, 0, -1, &["b"]).await;
+    assert_eq!(
+        (broker.log(0).last_stable_offset(), broker.log(0).high_watermark()),
+        (1, 3)
+    );
+    let committed = |min_bytes, max_wait_ms| {
+        fetch(vec![wanted(0, 0)])
+            .with_isolation_level(1)
+            .with_min_bytes(min_bytes)
+            .with_max_wait_ms(max_wait_ms)
+    };
+    let records = |response: &FetchResponse| values(first(response).records.as_deref().unwrap_or_default());
+
+    let begin = Instant::now();
+    let response = broker
+        .client()
+        .send(&committed(size_of_one + 1, 200), 17)
+        .await
+        .unwrap();
+    assert!(
+        begin.elapsed() >= Duration::from_millis(200),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(records(&response), [(0, "a".to_owned())]);
+
+    let client = broker.client();
+    let request = committed(size_of_one + 1, 60_000);
+    let waiting = tokio::spawn(async move { client.send(&request, 17).await });
+    let waits = || broker.replicas.metrics().delayed_fetch > 0;
+    eventually("the fetch waits", waits).await;
+    cluster.produce_ok(1, 0, -1, &["c"]).await;
+    assert!(waits(), "what is behind the open transaction is of no use");
+    append_to_transaction(broker, None);
+    cluster.produce_ok(1, 0, -1, &["d"]).await;
+    let response = waiting.await.unwrap().unwrap();
+    assert_eq!(first(&response).last_stable_offset, 6);
     cluster.shutdown().await;
 }

@@ -27,16 +27,33 @@ impl UnifiedLog {
         self.view.lock().high_watermark
     }
 
-    /// The high watermark and where it lies; the segment's start stands in if that cannot be read.
-    pub fn high_watermark_metadata(&self) -> LogOffsetMetadata {
-        let high_watermark = self.view.lock().high_watermark;
-        self.locate_high_watermark()
-            .unwrap_or_else(|_| self.segment_start(high_watermark))
-    }
-
     /// The offset up to which there is no open transaction; what `read_committed` consumers may see.
     pub fn last_stable_offset(&self) -> Offset {
         self.view.lock().last_stable_offset()
+    }
+
+    /// The last stable offset and where it lies.
+    pub fn last_stable_offset_metadata(&self) -> Result<LogOffsetMetadata, LogError> {
+        let (last_stable, truncations) = {
+            let view = self.view.lock();
+            let last_stable = view.last_stable_offset();
+            if let Some((metadata, truncations)) = view.last_stable_metadata
+                && metadata.offset == last_stable
+                && truncations == view.truncations
+            {
+                return Ok(metadata);
+            }
+            (
+                (last_stable < view.high_watermark).then_some(last_stable),
+                view.truncations,
+            )
+        };
+        let Some(last_stable) = last_stable else {
+            return self.high_watermark_metadata();
+        };
+        let metadata = self.locate(last_stable)?;
+        self.view.lock().last_stable_metadata = Some((metadata, truncations));
+        Ok(metadata)
     }
 
     /// Forward only, never beyond the end of the log; true if it moved.
@@ -86,8 +103,8 @@ impl UnifiedLog {
             .map(|offset| offset.max(start));
     }
 
-    /// Finds out where the high watermark lies and remembers it.
-    pub(super) fn locate_high_watermark(&self) -> Result<LogOffsetMetadata, LogError> {
+    /// The high watermark and where it lies, which is looked up once.
+    pub fn high_watermark_metadata(&self) -> Result<LogOffsetMetadata, LogError> {
         let high_watermark = {
             let view = self.view.lock();
             if let Some(metadata) = view.high_watermark_metadata {
@@ -124,15 +141,5 @@ impl UnifiedLog {
             segment = self.view.lock().segments.higher(current.base_offset()).cloned();
         }
         Ok(LogOffsetMetadata { offset, ..end })
-    }
-
-    fn segment_start(&self, offset: Offset) -> LogOffsetMetadata {
-        let view = self.view.lock();
-        let base = view.segments.floor(offset).map(|s| s.base_offset());
-        LogOffsetMetadata {
-            offset,
-            segment_base_offset: base.unwrap_or(view.log_start_offset),
-            position: 0,
-        }
     }
 }

@@ -71,8 +71,8 @@ impl UnifiedLog {
         }
         let bound = match isolation {
             FetchIsolation::LogEnd => end,
-            FetchIsolation::HighWatermark => self.locate_high_watermark()?,
-            FetchIsolation::TxnCommitted => self.locate_last_stable()?,
+            FetchIsolation::HighWatermark => self.high_watermark_metadata()?,
+            FetchIsolation::TxnCommitted => self.last_stable_offset_metadata()?,
         };
         if offset >= bound.offset {
             let at = match offset == bound.offset {
@@ -120,18 +120,6 @@ impl UnifiedLog {
             first_entry_incomplete: read.first_entry_incomplete,
             aborted_transactions,
         })
-    }
-
-    /// The last stable offset and where it lies.
-    fn locate_last_stable(&self) -> Result<LogOffsetMetadata, LogError> {
-        let (last_stable, high_watermark) = {
-            let view = self.view.lock();
-            (view.last_stable_offset(), view.high_watermark)
-        };
-        match last_stable == high_watermark {
-            true => self.locate_high_watermark(),
-            false => self.locate(last_stable),
-        }
     }
 
     /// The aborted transactions with records in what was read.

@@ -518,6 +518,32 @@ fn open_and_unreplicated_transactions_hold_the_last_stable_offset() {
 }
 
 #[test]
+fn the_last_stable_offset_is_found_where_its_record_lies() {
+    let test = TestLog::new(LogConfig::default());
+    let located = || {
+        let found = test.log.last_stable_offset_metadata().unwrap();
+        let read = test.log.read(found.offset, 1000, FetchIsolation::LogEnd, true);
+        assert_eq!(found, read.unwrap().fetch_offset);
+        found.offset
+    };
+    test.fill(3, 10);
+    test.append(transactional(0), 0);
+    test.fill(1, 10);
+    assert_eq!(located(), 0, "nothing is replicated");
+    test.commit();
+    assert_eq!((located(), located()), (3, 3));
+    // The same offset may lie elsewhere once the log was cut.
+    test.log.truncate_to(1).unwrap();
+    assert_eq!(located(), 1);
+    test.append(batch(1, NOW_MS, 500), 0);
+    test.fill(1, 10);
+    test.append(transactional(0), 0);
+    test.append(transactional(1), 0);
+    test.commit();
+    assert_eq!((located(), located()), (3, 3));
+}
+
+#[test]
 fn a_truncated_transaction_is_open_again() {
     let test = TestLog::new(LogConfig::default());
     test.append(transactional(0), 0);
@@ -597,6 +623,7 @@ fn a_failed_write_takes_the_dir_offline_and_moves_nothing() {
         drop(TestLog::open(root.clone(), small_segments(), CLEAN, Default::default()).unwrap());
         let fs = crate::log::testing::Dying::after(calls, 30);
         calls += 1;
+        assert!(calls < 10_000, "some write fails every time");
         let Ok(test) = TestLog::open(root, small_segments(), UNCLEAN, fs) else {
             continue;
         };
