@@ -5,6 +5,8 @@ pub mod coordinator_key;
 pub mod error;
 pub mod ids;
 pub mod leader_and_isr;
+#[cfg(test)]
+pub mod limit;
 pub mod parallel;
 #[cfg(test)]
 pub mod planted;

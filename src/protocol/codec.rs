@@ -74,6 +74,9 @@ pub struct EncodeError {
     pub reason: String,
 }
 
+/// The reason of a [`DecodeError::Body`] that kafka-protocol has panicked over.
+const DECODER_PANICKED: &str = "the decoder panicked";
+
 fn short_name<T>() -> &'static str {
     let name = std::any::type_name::<T>();
     name.rsplit("::").next().unwrap_or(name)
@@ -92,7 +95,7 @@ pub(super) fn decode_body<T: Decodable>(
     let reason = match decoded {
         Ok(Ok(message)) => return Ok(message),
         Ok(Err(error)) => format!("{error:#}"),
-        Err(_) => "the decoder panicked".to_string(),
+        Err(_) => DECODER_PANICKED.to_string(),
     };
     Err(DecodeError::Body {
         message: short_name::<T>(),

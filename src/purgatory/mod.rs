@@ -185,11 +185,17 @@ mod tests {
         assert_eq!(purgatory.delayed(), 0);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_touch_between_registration_and_look_is_not_missed() {
         let purgatory = Purgatory::<u8>::default();
         let watch = purgatory.watch([1]);
+        let changed = || tokio::time::timeout(Duration::from_secs(5), watch.changed());
+        assert!(changed().await.is_err(), "nothing has happened");
+        purgatory.wake(&2);
+        assert!(changed().await.is_err(), "the key of another operation");
         purgatory.wake(&1);
-        watch.changed().await;
+        assert!(changed().await.is_ok());
+        purgatory.wake_all();
+        assert!(changed().await.is_ok());
     }
 }

@@ -111,6 +111,7 @@ impl Drop for Paused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::limit::Limit;
 
     #[test]
     fn a_pause_waits_for_the_thread_and_keeps_others_away() {
@@ -122,6 +123,7 @@ mod tests {
             let (states, partition) = (states.clone(), partition.clone());
             move || states.abort_and_pause(&partition)
         });
+        let _limit = Limit::start();
         while !states.is_aborted(&partition) {
             std::thread::yield_now();
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::common::clock::ManualClock;
 use crate::common::ids::uuid_to_base64;
+use crate::common::limit::Limit;
 use crate::log::FetchIsolation;
 use crate::log::checkpoint::clean_shutdown;
 use crate::log::testing::{NOW_MS, batch, captured, copy_dir};
@@ -386,6 +387,7 @@ fn background_jobs_run_and_stop() {
     log.flush().unwrap();
     let path = dir.path().join(RECOVERY_POINT_FILE);
     let written = || std::fs::read_to_string(&path).is_ok_and(|text| text.contains("t 0 3"));
+    let _limit = Limit::start();
     while !written() {
         std::thread::yield_now();
     }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicId;
+use crate::common::limit::Limit;
 use crate::network::Reply;
 use crate::protocol::codec;
 use crate::protocol::fetch_response::{FetchPartitionResponse, FetchResponse, FetchTopicResponse};
@@ -85,6 +86,7 @@ struct Server {
     port: u16,
     puppet: Arc<Puppet>,
     running: RunningServer,
+    _limit: Limit,
 }
 
 async fn serve_with(puppet: Puppet, change: impl FnOnce(&mut BrokerConfig)) -> Server {
@@ -99,6 +101,7 @@ async fn serve_with(puppet: Puppet, change: impl FnOnce(&mut BrokerConfig)) -> S
         port,
         puppet,
         running,
+        _limit: Limit::start(),
     }
 }
 

@@ -20,6 +20,7 @@ use super::session::{MAX_IN_FLIGHT, ZkOptions, ZkSession};
 use super::store::{WatchEvent, WatchKind, ZkStore};
 use crate::common::clock::ManualClock;
 use crate::common::ids::{random_uuid, uuid_to_base64};
+use crate::common::limit::Limit;
 
 /// Something that sessions can be had from.
 pub trait Ensemble {
@@ -114,6 +115,7 @@ impl Ensemble for Real {
         let intruder = connector.connect(servers).await.unwrap();
         let mut state = intruder.state_watcher();
         drop(intruder);
+        let _limit = Limit::start();
         while !state.changed().await.is_terminated() {}
         way.set(Way::Open);
     }
