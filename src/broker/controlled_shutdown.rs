@@ -2,48 +2,101 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::common::error::ErrorCode;
+use crate::common::ids::BrokerId;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
-use crate::metadata::MetadataCache;
+use crate::metadata::{MetadataCache, MetadataImage};
 use crate::network::{BrokerAddress, NetworkClient};
+use crate::protocol::messages::controlled_shutdown_response::RemainingPartition;
 use crate::protocol::messages::{BrokerId as WireBrokerId, ControlledShutdownRequest};
 
 /// Fixed by inter.broker.protocol.version 3.9.
 const CONTROLLED_SHUTDOWN_VERSION: i16 = 3;
 
+/// How long ZooKeeper may be away before no controller is expected to take leadership any more. A failover within the
+/// ensemble is shorter.
+const ZOOKEEPER_OUTAGE: Duration = Duration::from_secs(2);
+
 /// Tries as often as configured. A broker that is not let go in order goes all the same: its partitions are then
-/// moved when its session ends.
+/// moved when its session ends. Without ZooKeeper, of whose connection `zookeeper` tells, there is no controller that
+/// could move them.
 pub(super) async fn hand_over(
     config: &BrokerConfig,
     metadata: &MetadataCache,
     controller: &ControllerHandle,
+    zookeeper: watch::Receiver<bool>,
 ) {
+    tokio::select! {
+        () = try_repeatedly(config, metadata, controller) => {}
+        () = away_for(zookeeper, ZOOKEEPER_OUTAGE) => warn!(
+            broker = config.broker_id,
+            "zookeeper is away, so no controller can take leadership over: stops without a controlled shutdown"
+        ),
+    }
+}
+
+/// Returns when there has been no connection to ZooKeeper for so long.
+async fn away_for(mut zookeeper: watch::Receiver<bool>, outage: Duration) {
+    // An error says that the session was closed.
+    while zookeeper.wait_for(|&connected| !connected).await.is_ok() {
+        if tokio::time::timeout(outage, zookeeper.wait_for(|&connected| connected))
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn try_repeatedly(config: &BrokerConfig, metadata: &MetadataCache, controller: &ControllerHandle) {
+    let broker = config.broker_id;
     let attempts = config.controlled_shutdown_max_retries;
     for attempt in 1..=attempts {
-        match ask(config, metadata, controller).await {
-            Ok(()) => {
-                info!(broker = config.broker_id, "controlled shutdown succeeded");
+        let reason = match ask(config, metadata, controller).await {
+            Ok(remaining) if remaining.is_empty() => {
+                info!(broker, "controlled shutdown succeeded");
                 return;
             }
-            Err(reason) => warn!(
-                broker = config.broker_id,
-                attempt, reason, "controlled shutdown failed"
-            ),
-        }
+            Ok(remaining) if !is_any_movable(&metadata.image(), broker, &remaining) => {
+                warn!(
+                    broker,
+                    partitions = remaining.len(),
+                    "stops as the leader of partitions that have no other live replica"
+                );
+                return;
+            }
+            Ok(remaining) => format!("{} partitions are still led here", remaining.len()),
+            Err(reason) => reason,
+        };
+        warn!(broker, attempt, reason, "controlled shutdown failed");
         if attempt < attempts {
             tokio::time::sleep(Duration::from_millis(config.controlled_shutdown_retry_backoff_ms)).await;
         }
     }
 }
 
+/// Whether one of the partitions has a replica on another live broker, which may come into the ISR in a while.
+fn is_any_movable(image: &MetadataImage, broker: BrokerId, partitions: &[RemainingPartition]) -> bool {
+    partitions.iter().any(|remaining| {
+        let known = image.partition(&remaining.topic_name, remaining.partition_index);
+        // One that this broker has not heard of may have any replicas.
+        known.is_none_or(|partition| {
+            let others = partition.replicas.iter().filter(|&&id| id != broker);
+            others.into_iter().any(|&id| image.is_alive(id))
+        })
+    })
+}
+
+/// Asks the controller once; what it answers with is what this broker still leads.
 async fn ask(
     config: &BrokerConfig,
     metadata: &MetadataCache,
     controller: &ControllerHandle,
-) -> Result<(), String> {
+) -> Result<Vec<RemainingPartition>, String> {
     let image = metadata.image();
     let listener = config
         .control_plane_listener_name
@@ -71,11 +124,68 @@ async fn ask(
         .await
         .map_err(|e| e.to_string())?;
     match ErrorCode::from_code(response.error_code) {
-        ErrorCode::None if response.remaining_partitions.is_empty() => Ok(()),
-        ErrorCode::None => Err(format!(
-            "{} partitions are still led here",
-            response.remaining_partitions.len()
-        )),
+        ErrorCode::None => Ok(response.remaining_partitions),
         error => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::ids::TopicPartition;
+    use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
+    use crate::metadata::{BrokerMetadata, PartitionMetadata};
+
+    #[test]
+    fn only_another_live_replica_is_worth_waiting_for() {
+        let mut image = MetadataImage::default();
+        for (index, replicas) in [vec![1, 2], vec![1, 3], vec![1]].into_iter().enumerate() {
+            let partition = PartitionMetadata {
+                state: LeaderIsrAndControllerEpoch {
+                    leader_and_isr: LeaderAndIsr::initial(1, vec![1]),
+                    controller_epoch: 1,
+                },
+                replicas,
+                offline_replicas: Vec::new(),
+            };
+            let name = TopicPartition::new("t", index as i32);
+            image.upsert_partition(&name, uuid::Uuid::nil(), partition);
+        }
+        for id in [1, 2] {
+            let broker = BrokerMetadata {
+                id,
+                endpoints: Vec::new(),
+                rack: None,
+            };
+            image.brokers.insert(id, broker);
+        }
+        let remaining = |index| {
+            RemainingPartition::default()
+                .with_topic_name(crate::protocol::StrBytes::from_static_str("t").into())
+                .with_partition_index(index)
+        };
+        let is_movable = |indexes: &[i32]| {
+            let partitions: Vec<_> = indexes.iter().copied().map(remaining).collect();
+            is_any_movable(&image, 1, &partitions)
+        };
+        assert!(is_movable(&[0]), "2 is alive");
+        assert!(!is_movable(&[1]), "3 is down");
+        assert!(!is_movable(&[1, 2]));
+        assert!(is_movable(&[1, 0]));
+        assert!(is_movable(&[9]), "not known here");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_outage_of_zookeeper_is_waited_out() {
+        let (connected, receiver) = watch::channel(true);
+        let task = tokio::spawn(away_for(receiver, ZOOKEEPER_OUTAGE));
+        connected.send_replace(false);
+        tokio::time::sleep(ZOOKEEPER_OUTAGE / 2).await;
+        connected.send_replace(true);
+        tokio::time::sleep(ZOOKEEPER_OUTAGE * 2).await;
+        assert!(!task.is_finished());
+        connected.send_replace(false);
+        tokio::time::sleep(ZOOKEEPER_OUTAGE * 2).await;
+        assert!(task.is_finished());
     }
 }

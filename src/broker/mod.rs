@@ -3,18 +3,22 @@
 //!
 //! No statics and no process-wide settings: any number of brokers run in one process.
 
+mod claim_id;
 mod controlled_shutdown;
 mod coordinators;
 mod features;
+mod host_name;
 mod listeners;
 mod log_dirs;
 #[cfg(test)]
 mod simulation;
 mod startup;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -77,10 +81,31 @@ impl Broker {
     /// Hands leadership over, then stops everything in Kafka's order and writes what makes the next start a clean
     /// one.
     pub async fn shutdown(self) {
-        let id = self.config.broker_id;
         if self.config.controlled_shutdown_enable {
-            controlled_shutdown::hand_over(&self.config, &self.metadata, &self.controller).await;
+            let zookeeper = self.zk.connected();
+            controlled_shutdown::hand_over(&self.config, &self.metadata, &self.controller, zookeeper).await;
         }
+        self.shutdown_at_once().await;
+    }
+
+    /// Stops many brokers. Brokers that are a whole cluster stop together: each would hand its partitions over to one
+    /// that is about to leave as well. The clean logs of the ISRs have every committed record, so nothing is lost.
+    /// Where other brokers stay, one after the other hands its partitions over.
+    pub async fn shutdown_all(brokers: Vec<Self>) {
+        let own: BTreeSet<BrokerId> = brokers.iter().map(Self::id).collect();
+        let stays = |broker: &Self| broker.metadata.image().brokers.keys().any(|id| !own.contains(id));
+        if brokers.iter().any(stays) {
+            for broker in brokers {
+                broker.shutdown().await;
+            }
+        } else {
+            join_all(brokers.into_iter().map(Self::shutdown_at_once)).await;
+        }
+    }
+
+    /// [`Self::shutdown`] without handing leadership over.
+    async fn shutdown_at_once(self) {
+        let id = self.config.broker_id;
         self.stop.cancel();
         self.server.stop(CONNECTION_GRACE).await;
         self.coordinators.shutdown();

@@ -2,15 +2,16 @@
 //! controller, coordinators, service. Kafka 3.9: `KafkaServer.startup`.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::coordinators::Coordinators;
 use super::listeners::{ConfigHooks, ReplicaHooks};
-use super::{Broker, features, log_dirs};
+use super::{Broker, claim_id, features, host_name, log_dirs};
 use crate::admin::{AdminManager, ConfigChangeListener, DynamicConfigs};
 use crate::api::Api;
 use crate::common::clock::SharedClock;
@@ -22,9 +23,9 @@ use crate::metadata::MetadataCache;
 use crate::metrics::{MetricsServer, Registry};
 use crate::network::{BindError, ConnectionLimits, SocketServer};
 use crate::replica::{BrokerEpochSource, ReplicaManager, TopicConfigs};
-use crate::zk::registration::{Registration, RegistrationError, check_endpoints};
+use crate::zk::registration::{Registration, RegistrationError};
 use crate::zk::znode::BrokerInfo;
-use crate::zk::{ZkError, ZkOptions, ZkSession, ZkStore, cluster};
+use crate::zk::{ZkError, ZkOptions, ZkSession, ZkStore, cluster, paths};
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -153,9 +154,12 @@ async fn start_on(
     replicas.start();
 
     let features_epoch = follow_features(&base);
-    let endpoints_to_register = advertised(&config, &endpoints);
-    let controller =
-        register_and_elect(&base, &configs, endpoints_to_register, features_epoch.clone()).await?;
+    let to_register = ToRegister {
+        endpoints: advertised(&config, &endpoints).await,
+        cluster_id: cluster_id.clone(),
+        patience: registration_patience(&session),
+    };
+    let controller = register_and_elect(&base, &configs, to_register, features_epoch.clone()).await?;
     controller_slot
         .set(controller.clone())
         .unwrap_or_else(|_| unreachable!("set once"));
@@ -222,27 +226,51 @@ fn follow_features(base: &Foundation) -> watch::Receiver<i64> {
     features_epoch
 }
 
+/// What the broker tells ZooKeeper about itself, and where.
+struct ToRegister {
+    endpoints: Vec<Endpoint>,
+    cluster_id: String,
+    /// How long the session of an earlier life may take to end.
+    patience: Duration,
+}
+
+/// ZooKeeper ends a session at the first tick after its timeout, which is two ticks at least.
+fn registration_patience(session: &ZkSession) -> Duration {
+    session.session_timeout() * 3 / 2
+}
+
 /// Steps 12 and 13: refuses an address that is taken, registers, starts the controller module.
 async fn register_and_elect(
     base: &Foundation,
     configs: &DynamicConfigs,
-    endpoints: Vec<Endpoint>,
+    to_register: ToRegister,
     features_epoch: watch::Receiver<i64>,
 ) -> Result<ControllerHandle, StartError> {
     let Foundation {
         config, zk, clock, ..
     } = base;
+    let ToRegister {
+        endpoints,
+        cluster_id,
+        patience,
+    } = to_register;
     let info = BrokerInfo::new(endpoints, config.broker_rack.clone(), clock.wall_ms());
-    check_endpoints(&**zk, config.broker_id, &info).await?;
     let registration = Arc::new(Registration::new(config.broker_id));
-    let broker_epoch = registration.register(&**zk, &info).await?;
+    let broker_epoch = claim_id::register(&registration, &**zk, config.broker_id, &info, patience).await?;
+    let register = RegisterAgain {
+        registration,
+        zk: zk.clone(),
+        info,
+        clock: clock.clone(),
+        cluster_id,
+    };
     Ok(Controller::start(ControllerSetup {
         config: config.clone(),
         current_config: configs.shared(),
         zk: zk.clone(),
         clock: clock.clone(),
         broker_epoch,
-        register: register_again(registration, zk.clone(), info, clock.clone()),
+        register: register.into_hook(),
         metrics: base.metrics.clone(),
         features_epoch,
         shutdown: base.stop.child_token(),
@@ -309,14 +337,27 @@ async fn bind_metrics(config: &BrokerConfig) -> Result<Option<MetricsServer>, St
     Ok(Some(server))
 }
 
-/// What is registered: the advertised listeners, those without a port of their own with the one that was bound.
-fn advertised(config: &BrokerConfig, bound: &[Endpoint]) -> Vec<Endpoint> {
+/// What is registered: the advertised listeners, those without a port of their own with the one that was bound, those
+/// without a host with the canonical name of this machine.
+async fn advertised(config: &BrokerConfig, bound: &[Endpoint]) -> Vec<Endpoint> {
     let mut endpoints = config.advertised_listeners.clone();
+    if endpoints.iter().any(|endpoint| endpoint.host.is_empty()) {
+        let name = tokio::task::spawn_blocking(host_name::canonical)
+            .await
+            .expect("looking up a name does not panic");
+        for endpoint in endpoints.iter_mut().filter(|endpoint| endpoint.host.is_empty()) {
+            endpoint.host.clone_from(&name);
+        }
+    }
     for endpoint in &mut endpoints {
         let bound = bound.iter().find(|b| b.listener == endpoint.listener);
         if endpoint.port == 0 {
             endpoint.port = bound.map_or(0, |b| b.port);
         }
+        let Endpoint {
+            listener, host, port, ..
+        } = endpoint;
+        info!(broker = config.broker_id, "advertises {listener}://{host}:{port}");
     }
     endpoints
 }
@@ -342,20 +383,40 @@ fn replica_manager(
 }
 
 /// What the controller module does when the session that held our registration has expired.
-fn register_again(
+struct RegisterAgain {
     registration: Arc<Registration>,
     zk: Arc<dyn ZkStore>,
     info: BrokerInfo,
     clock: SharedClock,
-) -> crate::controller::RegisterBroker {
-    Arc::new(move || {
-        let (registration, zk) = (registration.clone(), zk.clone());
+    cluster_id: String,
+}
+
+impl RegisterAgain {
+    fn into_hook(self) -> crate::controller::RegisterBroker {
+        let register = Arc::new(self);
+        Arc::new(move || {
+            let register = register.clone();
+            async move { register.run().await }.boxed()
+        })
+    }
+
+    async fn run(&self) -> Result<BrokerEpoch, ZkError> {
+        // An ensemble that has lost its data, or another one, must not be filled with parts of this cluster.
+        let found = cluster::cluster_id(&*self.zk).await?;
+        if found.as_ref() != Some(&self.cluster_id) {
+            return Err(ZkError::Other(format!(
+                "{} says {}, but this broker belongs to cluster {}: ZooKeeper has lost its data, or is another one",
+                paths::CLUSTER_ID,
+                found.as_deref().unwrap_or("nothing, it is not there"),
+                self.cluster_id
+            )));
+        }
         let info = BrokerInfo {
-            timestamp_ms: clock.wall_ms(),
-            ..info.clone()
+            timestamp_ms: self.clock.wall_ms(),
+            ..self.info.clone()
         };
-        async move { register(&registration, &*zk, &info).await }.boxed()
-    })
+        register(&self.registration, &*self.zk, &info).await
+    }
 }
 
 pub(super) async fn register(
@@ -368,9 +429,6 @@ pub(super) async fn register(
         .await
         .map_err(|error| match error {
             RegistrationError::Zk(error) => error,
-            other => {
-                warn!(error = %other, "cannot register again");
-                ZkError::Other(other.to_string())
-            }
+            other => ZkError::Other(other.to_string()),
         })
 }

@@ -69,14 +69,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
             () = select_all(brokers.iter().map(|b| b.failed().boxed())).map(drop) => {}
         }
     }
-    // One after the other, so that each can hand its partitions over to those that still stand.
-    let stopping = async {
-        for broker in brokers {
-            broker.shutdown().await;
-        }
-    };
     tokio::select! {
-        () = stopping => {}
+        () = Broker::shutdown_all(brokers) => {}
         () = signals.next() => bail!("told twice to stop: quit without a clean shutdown"),
     }
     failure.map_or(Ok(()), |error| Err(error.into()))

@@ -24,13 +24,10 @@ impl Listeners {
         let protocols = protocol_map(reader)?;
         let bound = endpoints(reader, "listeners", &protocols)?;
         require_distinct_ports(reader, &bound)?;
-        let mut advertised = match reader.read::<Option<String>>("advertised.listeners")? {
+        let advertised = match reader.read::<Option<String>>("advertised.listeners")? {
             Some(_) => endpoints(reader, "advertised.listeners", &protocols)?,
             None => bound.clone(),
         };
-        for endpoint in advertised.iter_mut().filter(|e| e.host.is_empty()) {
-            endpoint.host = machine_name();
-        }
         let listeners = Self {
             inter_broker: inter_broker_name(reader, &protocols)?,
             control_plane: control_plane_name(reader, &protocols)?,
@@ -145,13 +142,6 @@ fn endpoints(reader: &Reader, name: &str, protocols: &ProtocolMap) -> Result<Vec
         return Err(reader.refuse(name, "at least one listener is needed"));
     }
     Ok(endpoints)
-}
-
-/// What others are told to connect to when no host is configured. Kafka asks the resolver for a longer form of
-/// this name (`InetAddress.getCanonicalHostName`); where only that is reachable, advertised.listeners must say so.
-fn machine_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    if name.is_empty() { "localhost".into() } else { name }
 }
 
 /// Listener in upper case, host without brackets, port.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use super::broker_request_batch::BrokerRequestBatch;
 use super::channel_manager::{BrokerChannels, ControllerChannelManager};
@@ -94,6 +94,8 @@ pub struct Controller {
     pub(super) features_epoch: watch::Receiver<i64>,
     pub(super) metrics: ControllerMetrics,
     register: RegisterBroker,
+    /// Why the last attempt to register again failed.
+    registration_refused: Option<ZkError>,
 }
 
 impl Controller {
@@ -133,6 +135,7 @@ impl Controller {
             features_epoch: setup.features_epoch,
             metrics: ControllerMetrics::new(&setup.metrics, &status, &events),
             register: setup.register,
+            registration_refused: None,
             config: setup.config,
             current_config: setup.current_config,
         };
@@ -266,10 +269,15 @@ impl Controller {
             Ok(epoch) => {
                 info!(broker_epoch = epoch, "registered again in a new session");
                 self.status.set_broker_epoch(epoch);
+                self.registration_refused = None;
             }
             Err(ZkError::SessionExpired) => return Err(ZkError::SessionExpired.into()),
             Err(error) => {
-                warn!(%error, "cannot register again, tries once more");
+                // Once: the reason is the same every second until a person does something about it.
+                if self.registration_refused.as_ref() != Some(&error) {
+                    error!(%error, "cannot register in the new session, tries again every second");
+                }
+                self.registration_refused = Some(error);
                 self.events
                     .put_after(REGISTRATION_BACKOFF, ControllerEvent::RegisterBrokerAndReelect);
                 return Ok(());

@@ -42,7 +42,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, try_join_all};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zookeeper_client::SessionInfo;
@@ -106,12 +106,15 @@ pub struct ZkSession {
     operations: mpsc::UnboundedSender<Operation>,
     shared: Arc<Shared>,
     closing: CancellationToken,
+    session_timeout: Duration,
     driver: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the callers' side and the driver have in common.
 struct Shared {
     session: Mutex<SessionInfo>,
+    /// Whether there is a connection, as far as is known.
+    connected: watch::Sender<bool>,
     subscribers: Mutex<Vec<mpsc::UnboundedSender<WatchEvent>>>,
 }
 
@@ -134,8 +137,10 @@ impl ZkSession {
         let closing = CancellationToken::new();
         let shared = Arc::new(Shared {
             session: Mutex::new(connection.session().clone()),
+            connected: watch::Sender::new(true),
             subscribers: Mutex::default(),
         });
+        let session_timeout = connection.session_timeout();
         let driver = Driver::new(
             options,
             connect_string,
@@ -148,8 +153,19 @@ impl ZkSession {
             operations,
             shared,
             closing,
+            session_timeout,
             driver: Mutex::new(Some(driver)),
         })
+    }
+
+    /// After how long without a sign of life ZooKeeper ends the session: what it has settled for.
+    pub fn session_timeout(&self) -> Duration {
+        self.session_timeout
+    }
+
+    /// Whether there is a connection to ZooKeeper, as it changes.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.shared.connected.subscribe()
     }
 
     /// Ends the session: when this returns ZooKeeper has removed its ephemerals, unless it could not be reached.

@@ -26,7 +26,7 @@ use crate::zk::store::{MultiError, WatchKind, ZkError};
 const CONNECT_BACKOFF: Duration = Duration::from_secs(1);
 /// The first tries come faster.
 const FIRST_CONNECT_BACKOFF: Duration = Duration::from_millis(100);
-/// How long closing waits for ZooKeeper to confirm it.
+/// How long closing waits for ZooKeeper to confirm it, half the session timeout at most.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why there is no connection before the first try has ended.
 const NO_ANSWER: &str = "no answer";
@@ -67,6 +67,11 @@ impl Connection {
     /// The session that it is for.
     pub fn session(&self) -> &SessionInfo {
         self.client.session()
+    }
+
+    /// How long ZooKeeper waits for a sign of life.
+    pub fn session_timeout(&self) -> Duration {
+        self.client.session_timeout()
     }
 
     /// Ends the client but not the session. Left to itself the client would go on to look for a server for 7/5 of the
@@ -137,14 +142,21 @@ impl Driver {
             if let Ended::Closing = self.serve(&connection.client).await {
                 break;
             }
+            self.shared.connected.send_replace(false);
             connection.abandon().await;
             self.settle_lost().await;
             connection = match self.find_session().await {
                 Some(found) => found,
                 None => return,
             };
+            self.shared.connected.send_replace(true);
         }
-        self.close(connection.client).await;
+        if *self.shared.connected.borrow() {
+            self.close(connection.client).await;
+        } else {
+            warn!("zookeeper is away; the session's ephemerals will be gone when it expires");
+            connection.abandon().await;
+        }
     }
 
     async fn serve(&mut self, client: &Arc<Client>) -> Ended {
@@ -164,12 +176,16 @@ impl Driver {
                 Step::Done(operation, outcome) => self.finish(operation, outcome),
                 Step::State(SessionState::Disconnected) => {
                     warn!("connection to zookeeper lost");
+                    self.shared.connected.send_replace(false);
                     if self.armed_bytes > REARMED_BYTES {
                         return Ended::Lost;
                     }
                 }
                 Step::State(state) if state.is_terminated() => return Ended::Lost,
-                Step::State(_) => info!("connection to zookeeper found again"),
+                Step::State(_) => {
+                    info!("connection to zookeeper found again");
+                    self.shared.connected.send_replace(true);
+                }
                 Step::Requested(0) | Step::Closing => return Ended::Closing,
                 Step::Requested(_) => {
                     for operation in requested.drain(..) {
@@ -401,11 +417,15 @@ impl Driver {
 
     /// Ends the session. The client does so when the last handle to it is dropped.
     async fn close(self, client: Arc<Client>) {
+        let session_timeout = client.session_timeout();
         let mut state = client.state_watcher();
         drop(self);
         drop(client);
         let closed = async { while !state.changed().await.is_terminated() {} };
-        if timeout(CLOSE_TIMEOUT, closed).await.is_err() {
+        if timeout(CLOSE_TIMEOUT.min(session_timeout / 2), closed)
+            .await
+            .is_err()
+        {
             warn!(
                 "zookeeper did not confirm the end of the session; its ephemerals will be gone when it expires"
             );
