@@ -432,3 +432,41 @@ pub(super) async fn register(
             other => ZkError::Other(other.to_string()),
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::clock::ManualClock;
+    use crate::zk::memory::MemoryZooKeeper;
+
+    #[tokio::test]
+    async fn nothing_is_written_to_a_zookeeper_that_has_lost_the_cluster() {
+        let clock = ManualClock::at(1);
+        let zookeeper = MemoryZooKeeper::new(clock.clone());
+        let zk = zookeeper.connect();
+        let again = RegisterAgain {
+            registration: Arc::new(Registration::new(1)),
+            zk: zk.clone(),
+            info: BrokerInfo::new(Vec::new(), None, 1),
+            clock,
+            cluster_id: "ours".into(),
+        };
+        let before = zookeeper.snapshot();
+        let refused = again.run().await.unwrap_err().to_string();
+        assert!(
+            refused.contains("/cluster/id") && refused.contains("lost its data"),
+            "{refused}"
+        );
+        assert_eq!(zookeeper.snapshot(), before);
+        // Another cluster has moved in.
+        cluster::create_persistent_paths(&*zk).await.unwrap();
+        let theirs = cluster::get_or_create_cluster_id(&*zk).await.unwrap();
+        let refused = again.run().await.unwrap_err().to_string();
+        assert!(refused.contains(&theirs) && refused.contains("ours"), "{refused}");
+        let again = RegisterAgain {
+            cluster_id: theirs,
+            ..again
+        };
+        assert!(again.run().await.is_ok());
+    }
+}

@@ -131,6 +131,25 @@ async fn an_election_whose_answer_was_lost_is_won() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_controller_znode_of_an_earlier_life_is_waited_for() {
+    let mut cluster = Cluster::new().await;
+    let earlier_life = cluster.zookeeper.connect();
+    let data = ControllerRegistration::new(0, 1).encode();
+    earlier_life
+        .create(paths::CONTROLLER, data, CreateMode::Ephemeral)
+        .await
+        .expect("nobody has it");
+    cluster.start_broker(0).await;
+    assert!(
+        !cluster.handle(0).is_active(),
+        "the id alone does not make it ours"
+    );
+    earlier_life.close();
+    cluster.settle().await;
+    assert!(cluster.handle(0).is_active());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_controllership_that_was_won_unnoticed_is_run_for_again() {
     let mut cluster = Cluster::new().await;
     let session = cluster.zookeeper.connect();
