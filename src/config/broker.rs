@@ -84,7 +84,8 @@ pub struct BrokerConfig {
     pub zookeeper_session_timeout_ms: u64,
     /// `zookeeper.session.timeout.ms` unless set.
     pub zookeeper_connection_timeout_ms: u64,
-    pub zookeeper_max_in_flight_requests: usize,
+    /// `None` unless set: what keeps a controller from waiting for round trips.
+    pub zookeeper_max_in_flight_requests: Option<usize>,
 
     pub socket_request_max_bytes: usize,
     pub socket_send_buffer_bytes: i32,

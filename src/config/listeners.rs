@@ -59,6 +59,7 @@ impl Listeners {
             );
             return Err(reader.refuse(source, reason));
         }
+        self.validate_early(reader)?;
         if self.advertised.iter().any(|e| e.host == "0.0.0.0") {
             let name = if reader.is_set("advertised.listeners") {
                 "advertised.listeners"
@@ -100,11 +101,30 @@ impl Listeners {
     }
 }
 
+impl Listeners {
+    /// Kafka checks the listeners that KRaft nodes open early also where there are none.
+    fn validate_early(&self, reader: &Reader) -> Result<(), ConfigError> {
+        let name = "early.start.listeners";
+        let early: Option<String> = reader.read(name)?;
+        let early = early.as_deref().unwrap_or_default();
+        let names = early.split(',').map(str::trim).filter(|name| !name.is_empty());
+        for listener in names {
+            let is_bound = |e: &&Endpoint| e.listener == listener.to_uppercase();
+            if !self.bound.iter().any(|e| is_bound(&e)) {
+                return Err(reader.refuse(name, format!("{listener} is not one of the listeners")));
+            }
+        }
+        Ok(())
+    }
+}
+
 fn protocol_map(reader: &Reader) -> Result<ProtocolMap, ConfigError> {
     let name = "listener.security.protocol.map";
     let text: String = reader.read(name)?;
     let mut map = ProtocolMap::new();
-    for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+    // As Java splits: empty pieces at the end are none.
+    let text = text.trim_end_matches(|c: char| c == ',' || c.is_whitespace());
+    for entry in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
         let Some((listener, protocol)) = entry.rsplit_once(':') else {
             return Err(reader.refuse(name, format!("'{entry}' is not LISTENER:PROTOCOL")));
         };

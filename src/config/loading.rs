@@ -9,6 +9,7 @@ use super::definition::{Support, broker_key, listener_base_key};
 use super::error::{ConfigError, Warning};
 use super::listeners::{Listeners, has_legal_host_characters};
 use super::properties::{Properties, Property};
+use super::providers;
 use super::reader::Reader;
 use super::topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};
 
@@ -32,11 +33,11 @@ const REPLICA_SELECTORS: [&str; 2] = [
 impl BrokerConfig {
     /// Reads everything out of properties. The warnings are for the log; an error names key, value and place.
     pub fn from_properties(properties: &Properties) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let mut properties = providers::resolve(properties)?;
         let mut warnings = Vec::new();
         for (name, property) in properties.iter() {
             warnings.extend(review(name, property)?);
         }
-        let mut properties = properties.clone();
         unify_node_id(&mut properties)?;
         let reader = Reader::new(&properties);
         let config = Self::read(&reader, properties.clone())?;
@@ -63,7 +64,7 @@ impl BrokerConfig {
         let max_idle: i64 = reader.read("connections.max.idle.ms")?;
         Ok(read!(reader, BrokerConfig {
             broker_id broker_id_generation_enable reserved_broker_max_id broker_rack
-            zookeeper_connect zookeeper_max_in_flight_requests
+            zookeeper_connect
             socket_request_max_bytes socket_send_buffer_bytes socket_receive_buffer_bytes
             socket_listen_backlog_size max_connections max_connections_per_ip queued_max_requests
             num_network_threads num_io_threads request_timeout_ms
@@ -105,6 +106,10 @@ impl BrokerConfig {
             control_plane_listener_name: listeners.control_plane,
             log_dirs: log_dirs(reader)?,
             max_connections_per_ip_overrides: max_connections_per_ip_overrides(reader)?,
+            zookeeper_max_in_flight_requests: match reader.is_set("zookeeper.max.in.flight.requests") {
+                true => Some(reader.read("zookeeper.max.in.flight.requests")?),
+                false => None,
+            },
             zookeeper_session_timeout_ms: session_timeout,
             zookeeper_connection_timeout_ms: connection_timeout.unwrap_or(session_timeout),
             connections_max_idle_ms: u64::try_from(max_idle).unwrap_or(u64::MAX),
@@ -164,6 +169,13 @@ impl BrokerConfig {
             let reason = "value must be below connections.max.idle.ms";
             return Err(reader.refuse("connection.failed.authentication.delay.ms", reason));
         }
+        for [lower, upper] in NOT_ABOVE {
+            let (low, high): (i64, i64) = (reader.read(lower)?, reader.read(upper)?);
+            if low > high {
+                let reason = format!("{lower} must not be above {upper} ({low}, {high})");
+                return Err(ConfigError::conflict(reason));
+            }
+        }
         let factor = self.offsets_topic_replication_factor;
         if !(-1..=factor).contains(&self.offsets_commit_required_acks) {
             let reason = format!("value must lie between -1 and offsets.topic.replication.factor ({factor})");
@@ -171,7 +183,11 @@ impl BrokerConfig {
         }
         let buffer: i64 = reader.read("log.cleaner.dedupe.buffer.size")?;
         let threads: i64 = reader.read("log.cleaner.threads")?;
-        if threads > 0 && buffer / threads <= 1 << 20 {
+        if threads == 0 {
+            let reason = "value must be at least 1: log.cleaner.enable switches the cleaner off";
+            return Err(reader.refuse("log.cleaner.threads", reason));
+        }
+        if buffer / threads <= 1 << 20 {
             let reason = "value must be above 1 MiB for each of log.cleaner.threads";
             return Err(reader.refuse("log.cleaner.dedupe.buffer.size", reason));
         }
@@ -180,11 +196,18 @@ impl BrokerConfig {
 }
 
 /// Whoever sets these counts on being protected by them: a broker that starts without would lie open.
-const PROTECTIONS: [&str; 3] = [
+const PROTECTIONS: [&str; 7] = [
+    "alter.config.policy.class.name",
     "authorizer.class.name",
+    "client.quota.callback.class",
+    "create.topic.policy.class.name",
+    "principal.builder.class",
     "zookeeper.set.acl",
     "zookeeper.ssl.client.enable",
 ];
+
+const NO_PROTECTION: &str =
+    "barnabas has not this protection yet, and no classes can be loaded: remove the key to run without it";
 
 /// Checks one setting by itself; says what has no effect.
 fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigError> {
@@ -196,12 +219,11 @@ fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigErro
             reason: reason.to_string(),
         }))
     };
-    if name == "config.providers" {
-        return refuse("configuration providers are not built yet, so that ${…} would be taken literally");
-    }
     let Some(key) = broker_key(name) else {
         return match listener_base_key(name).and_then(broker_key) {
+            Some(base) if PROTECTIONS.contains(&base.name) => refuse(NO_PROTECTION),
             Some(_) => warn("settings of a single listener are not honoured yet"),
+            None if providers::is_provider_key(name) => Ok(None),
             None => warn("Kafka 3.9 has no such key"),
         };
     };
@@ -216,15 +238,16 @@ fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigErro
         _ if name == "group.coordinator.rebalance.protocols" && value != "classic" => {
             refuse("only the classic protocol exists in a ZooKeeper-mode cluster")
         }
-        _ if name == "inter.broker.protocol.version" && !value.starts_with("3.9") => {
-            warn("ignored: barnabas speaks inter-broker protocol 3.9-IV0 only")
-        }
+        _ if name == "inter.broker.protocol.version" && !value.starts_with("3.9") => refuse(
+            "barnabas speaks inter-broker protocol 3.9 only, which brokers older than that do not: upgrade them to 3.9 \
+             first, then remove the key",
+        ),
         Support::KRaft if !value.is_empty() => refuse(
             "belongs to KRaft, but barnabas is a broker for clusters coordinated by ZooKeeper: remove it and set \
              zookeeper.connect",
         ),
         Support::NotYet if PROTECTIONS.contains(&name) && key.default != Some(value.as_str()) => {
-            refuse("barnabas has not this protection yet: remove the key to run without it")
+            refuse(NO_PROTECTION)
         }
         Support::NotYet if key.default != Some(value.as_str()) => warn("is set but not honoured yet"),
         Support::NoEffect if key.default != Some(value.as_str()) => warn("has no effect in this broker"),
@@ -232,8 +255,69 @@ fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigErro
     }
 }
 
+/// Kafka checks these also where it does not use them.
+const NOT_ABOVE: [[&str; 2]; 14] = [
+    [
+        "group.consumer.min.heartbeat.interval.ms",
+        "group.consumer.max.heartbeat.interval.ms",
+    ],
+    [
+        "group.consumer.min.heartbeat.interval.ms",
+        "group.consumer.heartbeat.interval.ms",
+    ],
+    [
+        "group.consumer.heartbeat.interval.ms",
+        "group.consumer.max.heartbeat.interval.ms",
+    ],
+    [
+        "group.consumer.min.session.timeout.ms",
+        "group.consumer.max.session.timeout.ms",
+    ],
+    [
+        "group.consumer.min.session.timeout.ms",
+        "group.consumer.session.timeout.ms",
+    ],
+    [
+        "group.consumer.session.timeout.ms",
+        "group.consumer.max.session.timeout.ms",
+    ],
+    [
+        "group.share.min.heartbeat.interval.ms",
+        "group.share.max.heartbeat.interval.ms",
+    ],
+    [
+        "group.share.min.heartbeat.interval.ms",
+        "group.share.heartbeat.interval.ms",
+    ],
+    [
+        "group.share.heartbeat.interval.ms",
+        "group.share.max.heartbeat.interval.ms",
+    ],
+    [
+        "group.share.min.session.timeout.ms",
+        "group.share.max.session.timeout.ms",
+    ],
+    [
+        "group.share.min.session.timeout.ms",
+        "group.share.session.timeout.ms",
+    ],
+    [
+        "group.share.session.timeout.ms",
+        "group.share.max.session.timeout.ms",
+    ],
+    [
+        "group.share.min.record.lock.duration.ms",
+        "group.share.record.lock.duration.ms",
+    ],
+    [
+        "group.share.record.lock.duration.ms",
+        "group.share.max.record.lock.duration.ms",
+    ],
+];
+
 /// `node.id` is KRaft's name of `broker.id`. Kafka shows both, whichever was set; set differently they are an error.
 fn unify_node_id(properties: &mut Properties) -> Result<(), ConfigError> {
+    let number = |property: &Property| property.value.trim().parse::<i32>().ok();
     let (broker, node) = (properties.property("broker.id"), properties.property("node.id"));
     match (broker, node) {
         (Some(broker), None) => {
@@ -241,10 +325,10 @@ fn unify_node_id(properties: &mut Properties) -> Result<(), ConfigError> {
             properties.insert("node.id".into(), value, origin);
         }
         (None, Some(node)) => {
-            let reason = "is KRaft's name of broker.id: in a ZooKeeper-mode cluster set broker.id";
-            return Err(ConfigError::invalid("node.id", &node.value, reason).with_origin(&node.origin));
+            let (value, origin) = (node.value.clone(), node.origin.clone());
+            properties.insert("broker.id".into(), value, origin);
         }
-        (Some(broker), Some(node)) if broker.value.trim() != node.value.trim() => {
+        (Some(broker), Some(node)) if number(broker) != number(node) => {
             let reason = format!("must be the same as broker.id ({})", broker.value);
             return Err(ConfigError::invalid("node.id", &node.value, reason).with_origin(&node.origin));
         }
@@ -255,6 +339,7 @@ fn unify_node_id(properties: &mut Properties) -> Result<(), ConfigError> {
 
 /// `log.dirs`, else `log.dir`; each may hold several paths.
 fn log_dirs(reader: &Reader) -> Result<Vec<PathBuf>, ConfigError> {
+    // An empty list is one too: nobody wants the default directory who has written it down.
     let (name, text) = match reader.read::<Option<String>>("log.dirs")? {
         Some(text) => ("log.dirs", text),
         None => ("log.dir", reader.read("log.dir")?),
@@ -273,6 +358,8 @@ fn max_connections_per_ip_overrides(reader: &Reader) -> Result<BTreeMap<String, 
     let name = "max.connections.per.ip.overrides";
     let text: String = reader.read(name)?;
     let mut overrides = BTreeMap::new();
+    // As Java splits: empty pieces at the end are none.
+    let text = text.trim_end_matches(|c: char| c == ',' || c.is_whitespace());
     for entry in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
         let parsed = entry.rsplit_once(':').and_then(|(host, count)| {
             let count: i32 = count.trim().parse().ok()?;

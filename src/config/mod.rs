@@ -8,6 +8,7 @@ pub mod error;
 mod listeners;
 mod loading;
 pub mod properties;
+pub mod providers;
 mod reader;
 pub mod topic;
 

@@ -95,6 +95,26 @@ impl Properties {
         Ok(properties)
     }
 
+    /// Reads a text, as Java does with a reader.
+    pub fn parse_text(text: &str, name: &str) -> Result<Self, ConfigError> {
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut units = [0; 2];
+        for character in text.chars() {
+            match u8::try_from(character) {
+                Ok(byte) => bytes.push(byte),
+                Err(_) => {
+                    // A backslash before it would mean nothing, but would be one before the escape too.
+                    let backslashes = bytes.iter().rev().take_while(|&&b| b == b'\\').count();
+                    bytes.truncate(bytes.len() - backslashes % 2);
+                    for unit in character.encode_utf16(&mut units) {
+                        bytes.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                    }
+                }
+            }
+        }
+        Self::parse(&bytes, name)
+    }
+
     /// Applies `--override KEY=VALUE`.
     pub fn override_with(&mut self, argument: &str) -> Result<(), ConfigError> {
         match argument.split_once('=') {
@@ -319,6 +339,12 @@ mod tests {
     fn bytes_are_latin_1() {
         let properties = Properties::parse(b"a=\xe9", "f").unwrap();
         assert_eq!(properties.get("a"), Some("\u{e9}"));
+    }
+
+    #[test]
+    fn a_text_may_have_any_character() {
+        let properties = Properties::parse_text("a=\u{e9}\u{20ac}\\\u{1f600}\\\\\u{20ac}", "f").unwrap();
+        assert_eq!(properties.get("a"), Some("\u{e9}\u{20ac}\u{1f600}\\\u{20ac}"));
     }
 
     #[test]

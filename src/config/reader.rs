@@ -94,18 +94,19 @@ impl FromValue for Vec<String> {
     }
 }
 
-/// Null and the empty text are the same to every optional text of Kafka.
+/// The empty text is a value, not null.
 impl FromValue for Option<String> {
     fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
         match value {
-            Some(Value::Text(value)) => Ok(Some(value).filter(|text| !text.is_empty())),
+            Some(Value::Text(value)) => Ok(Some(value)),
             None => Ok(None),
             _ => mismatch(key),
         }
     }
 }
 
-/// Whole numbers, signed or not, and the same when they may be null.
+/// Whole numbers, signed or not, and the same when they may be null. What is read without a sign is a time, a size or a
+/// count: where Kafka takes a negative one, it means none. A number that is too large for its field is as large as can be.
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl FromValue for $type {
@@ -113,10 +114,8 @@ macro_rules! integers {
                 let Some(Value::Integer(number)) = value else {
                     mismatch(key);
                 };
-                let refuse = |_| {
-                    ConfigError::invalid(key.name, &number.to_string(), "value must not be negative")
-                };
-                Self::try_from(number).map_err(refuse)
+                let (min, max) = (<$type>::MIN as i128, <$type>::MAX as i128);
+                Ok(i128::from(number).clamp(min, max) as Self)
             }
         }
 

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod values;
+
 const MINIMAL: &str = "broker.id=1\nlog.dirs=/tmp/l\nzookeeper.connect=zk:2181/chroot\n";
 
 fn load(more: &str) -> Result<(BrokerConfig, Vec<Warning>), ConfigError> {
@@ -197,12 +199,12 @@ fn bad_values_are_refused_with_key_value_and_place() {
         "server.properties:6: num.io.threads=0: value must be at least 1"
     );
     let mut properties = Properties::parse(MINIMAL.as_bytes(), "f").unwrap();
-    properties.override_with("replica.socket.timeout.ms=-5").unwrap();
+    properties.override_with("num.partitions=-5").unwrap();
     assert_eq!(
         BrokerConfig::from_properties(&properties)
             .unwrap_err()
             .to_string(),
-        "--override: replica.socket.timeout.ms=-5: value must not be negative"
+        "--override: num.partitions=-5: value must be at least 1"
     );
     let missing = Properties::from([("broker.id", "1")]);
     assert_eq!(
@@ -229,6 +231,15 @@ fn values_that_do_not_fit_together_are_refused() {
         ("max.connections.per.ip=0", "max.connections.per.ip.overrides"),
         ("connections.max.idle.ms=100", "below connections.max.idle.ms"),
         ("log.cleaner.threads=128", "1 MiB"),
+        ("log.cleaner.threads=0", "log.cleaner.enable"),
+        (
+            "group.consumer.session.timeout.ms=70000",
+            "must not be above group.consumer.max.session.timeout.ms",
+        ),
+        (
+            "group.share.max.heartbeat.interval.ms=4000",
+            "group.share.min.heartbeat.interval.ms must not be above",
+        ),
         ("offsets.topic.compression.codec=5", "between 0 and 4"),
         (
             "offsets.commit.required.acks=4",
@@ -266,20 +277,42 @@ fn kraft_is_refused_with_a_reason() {
             "group.coordinator.rebalance.protocols=classic,consumer",
             "only the classic protocol",
         ),
-        ("config.providers=file", "not built yet"),
         (
             "authorizer.class.name=kafka.security.authorizer.AclAuthorizer",
             "has not this protection",
         ),
         ("zookeeper.set.acl=true", "has not this protection"),
         ("zookeeper.ssl.client.enable=true", "has not this protection"),
+        (
+            "create.topic.policy.class.name=a.Policy",
+            "has not this protection",
+        ),
+        (
+            "alter.config.policy.class.name=a.Policy",
+            "has not this protection",
+        ),
+        (
+            "client.quota.callback.class=a.Callback",
+            "has not this protection",
+        ),
+        ("principal.builder.class=a.Builder", "has not this protection"),
+        (
+            "listener.name.plaintext.principal.builder.class=a.Builder",
+            "has not this protection",
+        ),
+        ("inter.broker.protocol.version=3.4", "upgrade them to 3.9 first"),
     ];
     for (text, expected) in cases {
         assert_refused(text, expected);
     }
-    let without_broker_id = Properties::from([("node.id", "1"), ("zookeeper.connect", "z")]);
-    let error = BrokerConfig::from_properties(&without_broker_id).unwrap_err();
-    assert!(error.to_string().contains("set broker.id"), "{error}");
+    let principal = "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder";
+    loaded(&format!("principal.builder.class={principal}"));
+    let without_broker_id = Properties::from([("node.id", "7"), ("zookeeper.connect", "z")]);
+    let (config, _) = BrokerConfig::from_properties(&without_broker_id).unwrap();
+    assert_eq!(
+        (config.broker_id, config.originals.get("broker.id")),
+        (7, Some("7"))
+    );
     loaded("node.id=1\nprocess.roles=\nzookeeper.metadata.migration.enable=false");
 }
 
@@ -293,7 +326,6 @@ fn what_has_no_effect_is_warned_about() {
             Some("single listener"),
         ),
         ("metadata.log.segment.bytes=1000", Some("no effect")),
-        ("inter.broker.protocol.version=3.4", Some("3.9-IV0 only")),
         ("inter.broker.protocol.version=3.9", None),
         ("num.io.threads=4", Some("no effect")),
         ("metrics.num.samples=4", Some("not honoured yet")),

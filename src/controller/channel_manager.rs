@@ -83,6 +83,8 @@ pub struct ControllerChannelManager {
     controller_id: BrokerId,
     /// The listener of the other brokers to connect to.
     listener: String,
+    /// For connecting.
+    connection_timeout: Duration,
     request_timeout: Duration,
     events: EventQueue,
     metrics: ChannelMetrics,
@@ -108,6 +110,7 @@ impl ControllerChannelManager {
     pub fn new(
         controller_id: BrokerId,
         listener: String,
+        connection_timeout: Duration,
         request_timeout: Duration,
         events: EventQueue,
         registry: &Registry,
@@ -115,6 +118,7 @@ impl ControllerChannelManager {
         Self {
             controller_id,
             listener,
+            connection_timeout,
             request_timeout,
             events,
             metrics: ChannelMetrics::new(registry),
@@ -138,7 +142,8 @@ impl BrokerChannels for ControllerChannelManager {
             host: endpoint.host.clone(),
             port: endpoint.port,
         };
-        let client = NetworkClient::new(address, &self.controller_id.to_string(), self.request_timeout);
+        let mut client = NetworkClient::new(address, &self.controller_id.to_string(), self.request_timeout);
+        client.set_connection_timeout(self.connection_timeout);
         let (requests, queue) = mpsc::unbounded_channel();
         self.remove_broker(broker.id);
         let metrics = self.metrics.add(broker.id);

@@ -105,11 +105,11 @@ impl Controller {
         Self::start_with_channels(setup, |events| {
             let listener = config.control_plane_listener_name.as_ref();
             let listener = listener.unwrap_or(&config.inter_broker_listener_name).clone();
-            let timeout = Duration::from_millis(config.request_timeout_ms);
             Box::new(ControllerChannelManager::new(
                 config.broker_id,
                 listener,
-                timeout,
+                Duration::from_millis(config.controller_socket_timeout_ms),
+                Duration::from_millis(config.request_timeout_ms),
                 events,
                 &metrics,
             ))

@@ -92,6 +92,7 @@ pub struct NetworkClient {
     address: BrokerAddress,
     client_id: String,
     request_timeout: Duration,
+    connection_timeout: Duration,
     next_correlation_id: AtomicI32,
     /// Held from making sure of a connection until the request is handed over to it: the order of requests.
     order: tokio::sync::Mutex<()>,
@@ -105,10 +106,16 @@ impl NetworkClient {
             address,
             client_id: client_id.to_string(),
             request_timeout,
+            connection_timeout: request_timeout,
             next_correlation_id: AtomicI32::new(0),
             order: tokio::sync::Mutex::new(()),
             connection: Mutex::new(None),
         }
+    }
+
+    /// Connects within this time, whatever a response may take.
+    pub fn set_connection_timeout(&mut self, connection_timeout: Duration) {
+        self.connection_timeout = connection_timeout;
     }
 
     /// The peer.
@@ -192,7 +199,7 @@ impl NetworkClient {
         #[cfg(test)]
         if let Some(network) = simulated::SimulatedNetwork::of_this_thread() {
             let connected = timeout(
-                self.request_timeout,
+                self.connection_timeout,
                 network.connect(&self.client_id, self.address.id),
             );
             let connected = connected
@@ -201,7 +208,7 @@ impl NetworkClient {
             return connected.map_err(|reason| self.disconnected(&reason));
         }
         let (host, port) = (self.address.host.as_str(), self.address.port);
-        let stream = match timeout(self.request_timeout, TcpStream::connect((host, port))).await {
+        let stream = match timeout(self.connection_timeout, TcpStream::connect((host, port))).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(self.disconnected(&format!("{host}:{port}: {error}"))),
             Err(_) => return Err(self.disconnected(&format!("{host}:{port}: no answer in time"))),

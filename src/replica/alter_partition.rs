@@ -108,7 +108,10 @@ impl ReplicaManager {
         if image.controller_epoch < self.controller_epoch.load(Ordering::Acquire) {
             return None;
         }
-        self.address_of(image.controller_id?)
+        let listener = self.config.control_plane_listener_name.as_ref();
+        let listener = listener.unwrap_or(&self.config.inter_broker_listener_name);
+        let controller = image.brokers.get(&image.controller_id?)?;
+        Some(BrokerAddress::new(controller.id, controller.endpoint(listener)?))
     }
 
     /// Sends one request and applies its response; false if some proposals must be sent again. An error means that

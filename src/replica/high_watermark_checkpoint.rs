@@ -12,7 +12,7 @@ impl ReplicaManager {
     pub(super) async fn checkpoint_high_watermarks_forever(self: Arc<Self>) {
         let interval = self.config.replica_high_watermark_checkpoint_interval_ms;
         loop {
-            tokio::time::sleep(Duration::from_millis(interval)).await;
+            tokio::time::sleep(Duration::from_millis(interval.max(1))).await;
             self.checkpoint_high_watermarks().await;
         }
     }

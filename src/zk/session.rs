@@ -84,7 +84,7 @@ impl ZkOptions {
             connect: config.zookeeper_connect.clone(),
             session_timeout: Duration::from_millis(config.zookeeper_session_timeout_ms),
             connection_timeout: Duration::from_millis(config.zookeeper_connection_timeout_ms),
-            max_in_flight: config.zookeeper_max_in_flight_requests.max(MAX_IN_FLIGHT),
+            max_in_flight: config.zookeeper_max_in_flight_requests.unwrap_or(MAX_IN_FLIGHT),
             create_chroot: true,
         }
     }

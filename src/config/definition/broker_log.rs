@@ -25,9 +25,9 @@ keys! {
     "log.dir.failure.timeout.ms", Long, "30000", AtLeast(1), ReadOnly, NoEffect;
     "log.dirs", String, null, Any, ReadOnly, Honoured;
     "log.flush.interval.messages", Long, "9223372036854775807", AtLeast(1), ClusterWide, Honoured;
-    "log.flush.interval.ms", Long, null, Any, ClusterWide, Honoured;
+    "log.flush.interval.ms", Long, null, AtLeast(0), ClusterWide, Honoured;
     "log.flush.offset.checkpoint.interval.ms", Int, "60000", AtLeast(0), ReadOnly, Honoured;
-    "log.flush.scheduler.interval.ms", Long, "9223372036854775807", Any, ReadOnly, Honoured;
+    "log.flush.scheduler.interval.ms", Long, "9223372036854775807", AtLeast(0), ReadOnly, Honoured;
     "log.flush.start.offset.checkpoint.interval.ms", Int, "60000", AtLeast(0), ReadOnly, Honoured;
     "log.index.interval.bytes", Int, "4096", AtLeast(0), ClusterWide, Honoured;
     "log.index.size.max.bytes", Int, "10485760", AtLeast(4), ClusterWide, Honoured;
@@ -48,8 +48,8 @@ keys! {
     "log.retention.ms", Long, null, Any, ClusterWide, Honoured;
     "log.roll.hours", Int, "168", AtLeast(1), ReadOnly, Honoured;
     "log.roll.jitter.hours", Int, "0", AtLeast(0), ReadOnly, Honoured;
-    "log.roll.jitter.ms", Long, null, Any, ClusterWide, Honoured;
-    "log.roll.ms", Long, null, Any, ClusterWide, Honoured;
+    "log.roll.jitter.ms", Long, null, AtLeast(0), ClusterWide, Honoured;
+    "log.roll.ms", Long, null, AtLeast(1), ClusterWide, Honoured;
     "log.segment.bytes", Int, "1073741824", AtLeast(14), ClusterWide, Honoured;
     "log.segment.delete.delay.ms", Long, "60000", AtLeast(0), ClusterWide, Honoured;
     "message.max.bytes", Int, "1048588", AtLeast(0), ClusterWide, Honoured;

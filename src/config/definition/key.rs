@@ -171,15 +171,16 @@ impl ConfigKey {
         self.is_own() || INTERNAL.contains(&self.name)
     }
 
-    /// Reads a value and holds it against the rule. Blanks around it do not count.
+    /// Reads a value and holds it against the rule. Blanks around it do not count: what Java's `trim` takes away.
     pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
-        let text = text.trim();
+        let text = text.trim_matches(|c: char| c <= ' ');
         let value = self.parse_type(text).ok_or_else(|| {
             let expected = match self.kind {
                 ConfigType::Boolean => "value must be true or false",
                 ConfigType::Int => "value must be a whole number of 32 bits",
                 ConfigType::Short => "value must be a whole number of 16 bits",
                 ConfigType::Long => "value must be a whole number of 64 bits",
+                ConfigType::Class => "value must name a class",
                 _ => "value must be a number",
             };
             self.refuse(text, expected.to_string())
@@ -206,17 +207,36 @@ impl ConfigKey {
             ConfigType::Short => text.parse::<i16>().ok().map(|n| Value::Integer(n.into())),
             ConfigType::Int => text.parse::<i32>().ok().map(|n| Value::Integer(n.into())),
             ConfigType::Long => text.parse::<i64>().ok().map(Value::Integer),
-            ConfigType::Double => text.parse::<f64>().ok().map(Value::Double),
+            ConfigType::Double => parse_double(text).map(Value::Double),
             ConfigType::List if text.is_empty() => Some(Value::List(vec![])),
             ConfigType::List => {
                 let items = text.split(',').map(|item| item.trim().to_string());
                 Some(Value::List(items.collect()))
             }
+            ConfigType::Class if text.is_empty() => None,
             ConfigType::String | ConfigType::Class | ConfigType::Password => {
                 Some(Value::Text(text.to_string()))
             }
         }
     }
+}
+
+/// A double as Java reads it, but for hexadecimal ones: it may end in a letter for its type, and only `NaN` and `Infinity`
+/// are words.
+fn parse_double(text: &str) -> Option<f64> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1.0, digits),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    match digits {
+        "NaN" => return Some(f64::NAN),
+        "Infinity" => return Some(sign * f64::INFINITY),
+        _ => {}
+    }
+    let digits = digits.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(digits);
+    let begins_as_number = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let number = digits.parse::<f64>().ok().filter(|_| begins_as_number)?;
+    Some(sign * number)
 }
 
 impl Rule {
@@ -309,6 +329,8 @@ const RELEASES: &[(&str, u8)] = &[
     ("4.0", 2),
 ];
 
+const UNRELEASED: &str = "4.0";
+
 /// `3.9`, `3.9-IV0`, and `3.9.1`: what follows the release's own digits is ignored, as Kafka ignores it.
 fn is_metadata_version(text: &str) -> bool {
     let digits = if text.starts_with("0.") { 3 } else { 2 };
@@ -318,7 +340,11 @@ fn is_metadata_version(text: &str) -> bool {
         .split_once("-IV")
         .map_or((&*version, None), |(r, i)| (r, Some(i)));
     let known = RELEASES.iter().find(|(name, _)| *name == release);
-    known.is_some_and(|(_, count)| {
+    known.is_some_and(|(name, count)| {
+        // Of the release that is still being made there are internal versions only.
+        if internal.is_none() && *name == UNRELEASED {
+            return false;
+        }
         internal.is_none_or(|i| {
             i.parse::<u8>()
                 .is_ok_and(|i| i < *count && i.to_string().len() == 1)
@@ -342,6 +368,9 @@ impl std::fmt::Display for Value {
 /// A double as Java writes it: plain from 10⁻³ up to 10⁷, else with an exponent, always with a fraction.
 fn java_double(value: f64) -> String {
     let size = value.abs();
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
     if value == 0.0 || !value.is_finite() || (1e-3..1e7).contains(&size) {
         return format!("{value:?}");
     }

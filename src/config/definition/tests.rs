@@ -106,6 +106,14 @@ fn values_are_held_against_type_and_rule() {
         ),
         ("inter.broker.protocol.version", "5.0", Some("release of Kafka")),
         ("group.consumer.migration.policy", "Upgrade", None),
+        ("inter.broker.protocol.version", "4.0", Some("release of Kafka")),
+        ("inter.broker.protocol.version", "4.0-IV1", None),
+        ("log.cleaner.io.buffer.load.factor", "1d", None),
+        ("log.cleaner.io.buffer.load.factor", "-Infinity", None),
+        ("log.cleaner.io.buffer.load.factor", "inf", Some("a number")),
+        ("log.cleaner.io.buffer.load.factor", "+-1", Some("a number")),
+        ("num.io.threads", "\u{a0}5", Some("32 bits")),
+        ("ssl.engine.factory.class", " ", Some("name a class")),
     ];
     for (name, text, expected) in cases {
         let result = broker_key(name).unwrap().parse(text);
@@ -146,6 +154,8 @@ fn doubles_print_as_java_prints_them() {
         (1e7, "1.0E7"),
         (12345678.9, "1.23456789E7"),
         (f64::MAX, "1.7976931348623157E308"),
+        (f64::INFINITY, "Infinity"),
+        (f64::NEG_INFINITY, "-Infinity"),
     ];
     for (value, text) in cases {
         assert_eq!(Value::Double(value).to_string(), text);

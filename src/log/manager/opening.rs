@@ -116,7 +116,7 @@ pub(super) fn open(
         intervals: Intervals {
             initial_delay: config.log_initial_task_delay_ms,
             retention: config.log_retention_check_interval_ms,
-            flush: config.log_flush_scheduler_interval_ms,
+            flush: config.log_flush_scheduler_interval_ms.max(1),
             recovery_point_checkpoint: config.log_flush_offset_checkpoint_interval_ms,
             start_offset_checkpoint: config.log_flush_start_offset_checkpoint_interval_ms,
             producer_expiration: config.producer_id_expiration_check_interval_ms,
