@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::describe_configs::ConfigResource;
 use super::dynamic_configs::BrokerLayers;
@@ -11,8 +11,10 @@ use super::entity_config::{self, Overrides};
 use super::error::AdminError;
 use super::manager::AdminManager;
 use crate::common::error::ErrorCode;
+use crate::common::loggers::{self, Loggers};
 use crate::config::definition::{ConfigKey, ConfigType, UpdateMode, dynamic_broker_key, topic_key};
-use crate::config::{LogConfig, Properties};
+use crate::config::providers::resolve_dynamic;
+use crate::config::{ConfigError, LogConfig, Properties};
 use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
 
 /// What to do with one key.
@@ -161,6 +163,7 @@ impl AdminManager {
                 self.alter_broker(DEFAULT_ENTITY, UpdateMode::ClusterWide, alteration, validate_only)
                     .await
             }
+            ConfigResource::BrokerLogger => self.alter_loggers(alteration, validate_only),
         }
     }
 
@@ -191,6 +194,30 @@ impl AdminManager {
         entity_config::change(&*self.zk, ConfigEntityType::Topics, topic, &overrides).await
     }
 
+    /// Loggers are changed key by key, and only here: nothing is stored.
+    fn alter_loggers(&self, alteration: &ConfigAlteration, validate_only: bool) -> Result<(), AdminError> {
+        let ConfigAlteration::Incremental(changes) = alteration else {
+            return Err(AdminError::new(
+                ErrorCode::InvalidRequest,
+                "Unknown resource type 8",
+            ));
+        };
+        for (name, operation, value) in changes {
+            require_alterable_logger(name, *operation, value.as_deref().unwrap_or_default())?;
+        }
+        if validate_only {
+            return Ok(());
+        }
+        let levels = changes.iter().map(|(name, operation, value)| {
+            let level = value.as_deref().filter(|_| *operation == AlterOperation::Set);
+            (name.as_str(), level)
+        });
+        let changed = self.loggers.change(levels);
+        changed.map_err(|error| AdminError::new(ErrorCode::UnknownServerError, error))?;
+        warn!(?changes, "changed what is logged");
+        Ok(())
+    }
+
     async fn alter_broker(
         &self,
         name: &str,
@@ -200,8 +227,10 @@ impl AdminManager {
     ) -> Result<(), AdminError> {
         let present = entity_config::read(&*self.zk, ConfigEntityType::Brokers, name).await?;
         let overrides = alteration.apply(present, dynamic_broker_key)?;
+        let refuse = |error: ConfigError| AdminError::new(ErrorCode::InvalidRequest, error.to_string());
+        let resolved = resolve_dynamic(&overrides).map_err(refuse)?;
         for key in alteration.keys() {
-            if let Some(value) = overrides.get(key) {
+            if let Some(value) = resolved.get(key) {
                 require_alterable(key, value, scope)?;
             }
         }
@@ -211,9 +240,7 @@ impl AdminManager {
             UpdateMode::ClusterWide => layers.default = overrides.clone(),
             _ => layers.broker = overrides.clone(),
         }
-        self.configs
-            .configured_with(&layers)
-            .map_err(|error| AdminError::new(ErrorCode::InvalidRequest, error.to_string()))?;
+        self.configs.configured_with(&layers).map_err(refuse)?;
         validate_reconfiguration(&present, &self.configs.effective(&layers))?;
         if validate_only {
             return Ok(());
@@ -269,6 +296,35 @@ fn require_gradual(name: &str, present: i64, altered: i64) -> Result<(), AdminEr
         ErrorCode::InvalidRequest,
         format!("{name}: {reason}"),
     ))
+}
+
+/// In Kafka's words.
+fn require_alterable_logger(name: &str, operation: AlterOperation, level: &str) -> Result<(), AdminError> {
+    let refuse = |code, message: String| Err(AdminError::new(code, message));
+    let not_allowed = |operation: &str| {
+        let message = format!("{operation} operation is not allowed for the BROKER_LOGGER resource");
+        refuse(ErrorCode::InvalidRequest, message)
+    };
+    match operation {
+        AlterOperation::Append => not_allowed("APPEND"),
+        AlterOperation::Subtract => not_allowed("SUBTRACT"),
+        _ if !Loggers::exists(name) => {
+            refuse(ErrorCode::InvalidConfig, format!("Logger {name} does not exist!"))
+        }
+        AlterOperation::Set if !loggers::LEVELS.contains(&level) => {
+            let levels = loggers::LEVELS.join(", ");
+            let message = format!(
+                "Cannot set the log level of {name} to {level} as it is not a supported log level. Valid log levels are \
+                 {levels}"
+            );
+            refuse(ErrorCode::InvalidConfig, message)
+        }
+        AlterOperation::Delete if name == loggers::ROOT => {
+            let message = format!("Removing the log level of the {name} logger is not allowed");
+            refuse(ErrorCode::InvalidRequest, message)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Kafka answers INVALID_REQUEST to all of these (KAFKA-13609). A key that it does not know may hold anything.

@@ -11,7 +11,8 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::BrokerId;
 use crate::common::topic_name;
 use crate::config::definition::{
-    ConfigKey, ConfigType, UpdateMode, Value, broker_key, broker_keys, broker_synonyms, topic_keys,
+    ConfigKey, ConfigType, UpdateMode, Value, broker_key, broker_keys, broker_synonyms, documentation,
+    topic_keys,
 };
 use crate::config::{BrokerConfig, Properties};
 use crate::zk::paths::ConfigEntityType;
@@ -25,6 +26,8 @@ pub enum ConfigResource {
     Broker,
     /// The dynamic default of all brokers.
     BrokerDefault,
+    /// What this broker's process logs.
+    BrokerLogger,
 }
 
 impl ConfigResource {
@@ -41,7 +44,14 @@ impl ConfigResource {
                 )),
                 Err(_) => refuse(format!("broker id must be a number, but is '{name}'")),
             },
-            8 => refuse("loggers cannot be configured at run time yet".into()),
+            8 if name.is_empty() => refuse("Broker id must not be empty".into()),
+            8 => match name.parse::<BrokerId>() {
+                Ok(id) if id == own_id => Ok(Self::BrokerLogger),
+                Ok(id) => refuse(format!(
+                    "Unexpected broker id, expected {own_id} but received {id}"
+                )),
+                Err(_) => refuse(format!("Broker id must be an integer, but it is: {name}")),
+            },
             16 => refuse("client metrics exist only in KRaft clusters".into()),
             _ => refuse(format!("Unknown resource type {kind}")),
         }
@@ -58,6 +68,7 @@ pub enum ConfigSource {
     DynamicDefaultBrokerConfig = 3,
     StaticBrokerConfig = 4,
     DefaultConfig = 5,
+    DynamicBrokerLoggerConfig = 6,
 }
 
 /// One setting.
@@ -77,6 +88,8 @@ pub struct ConfigEntry {
     pub kind: Option<ConfigType>,
     /// Every place that gives it a value, the winning one first.
     pub synonyms: Vec<ConfigSynonym>,
+    /// What the key means; `None` where Kafka does not know it.
+    pub documentation: Option<&'static str>,
 }
 
 /// A place that gives a setting a value.
@@ -105,7 +118,23 @@ impl AdminManager {
             }
             ConfigResource::Broker => Ok(self.view().broker_entries()),
             ConfigResource::BrokerDefault => Ok(self.view().broker_default_entries()),
+            ConfigResource::BrokerLogger => Ok(self.logger_entries()),
         }
+    }
+
+    fn logger_entries(&self) -> Vec<ConfigEntry> {
+        let described = self.loggers.describe().into_iter();
+        let entry = |(name, level): (&str, &str)| ConfigEntry {
+            name: name.to_owned(),
+            value: Some(level.to_owned()),
+            source: ConfigSource::DynamicBrokerLoggerConfig,
+            read_only: false,
+            sensitive: false,
+            kind: None,
+            synonyms: vec![],
+            documentation: None,
+        };
+        described.map(entry).collect()
     }
 
     /// Every setting of a topic with these overrides.
@@ -172,6 +201,7 @@ impl View {
             sensitive,
             kind: key.map(|key| key.kind),
             synonyms,
+            documentation: documentation::of_broker_key(name),
         }
     }
 
@@ -252,6 +282,7 @@ impl View {
             sensitive: key.is_sensitive(),
             kind: Some(key.kind),
             synonyms,
+            documentation: documentation::of_topic_key(key.name),
         }
     }
 

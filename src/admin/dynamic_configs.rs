@@ -14,6 +14,7 @@ use tracing::warn;
 use super::entity_config::{self, Overrides};
 use crate::common::ids::TopicName;
 use crate::config::definition::{ConfigKey, broker_synonyms, dynamic_broker_key};
+use crate::config::providers::resolve_dynamic;
 use crate::config::{BrokerConfig, ConfigError, CurrentConfig, LogConfig, Origin, Properties};
 use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
 use crate::zk::{ZkError, ZkStore, cluster};
@@ -118,8 +119,9 @@ impl DynamicConfigs {
         }
         *layer = overrides;
         for (key, value) in layer.iter() {
+            let is_variable = value.contains("${");
             match dynamic_broker_key(key).map(|known| (known.is_reconfigurable(), known.parse(value))) {
-                Some((true, Err(error))) => {
+                Some((true, Err(error))) if !is_variable => {
                     warn!(%error, entity = name, "a broker's dynamic setting is not usable");
                 }
                 Some((false, _)) => warn!(
@@ -155,15 +157,21 @@ impl DynamicConfigs {
     /// those that would win over it within one layer.
     pub(super) fn effective(&self, layers: &BrokerLayers) -> Properties {
         let mut properties = self.started_with.originals.clone();
-        for (key, value) in layers.default.iter().chain(&layers.broker) {
-            let is_usable = |key: &ConfigKey| key.is_reconfigurable() && key.parse(value).is_ok();
-            if !dynamic_broker_key(key).is_none_or(is_usable) {
-                continue;
+        for layer in [&layers.default, &layers.broker] {
+            let resolved = resolve_dynamic(layer).unwrap_or_else(|error| {
+                warn!(%error, "variables of dynamic settings cannot be resolved");
+                layer.clone()
+            });
+            for (key, value) in resolved {
+                let is_usable = |known: &ConfigKey| known.is_reconfigurable() && known.parse(&value).is_ok();
+                if !dynamic_broker_key(&key).is_none_or(is_usable) {
+                    continue;
+                }
+                for synonym in broker_synonyms(&key) {
+                    properties.remove(synonym);
+                }
+                properties.insert(key, value, Origin::Dynamic);
             }
-            for synonym in broker_synonyms(key) {
-                properties.remove(synonym);
-            }
-            properties.insert(key.clone(), value.clone(), Origin::Dynamic);
         }
         properties
     }

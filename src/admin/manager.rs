@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::assignment::AssignableBroker;
 use super::dynamic_configs::DynamicConfigs;
 use crate::common::ids::{NO_BROKER, TopicName};
+use crate::common::loggers::Loggers;
 use crate::metadata::{MetadataCache, MetadataImage};
 use crate::purgatory::Purgatory;
 use crate::zk::ZkStore;
@@ -19,6 +20,8 @@ pub struct AdminManager {
     pub(super) zk: Arc<dyn ZkStore>,
     pub(super) metadata: Arc<MetadataCache>,
     pub(super) configs: Arc<DynamicConfigs>,
+    /// Of the process, which may have several brokers.
+    pub(super) loggers: Loggers,
     /// Requests that wait until the metadata cache shows or forgets a topic.
     pub(super) waiting: Purgatory<TopicName>,
     /// Topics that some request is creating on its own initiative right now.
@@ -28,11 +31,17 @@ pub struct AdminManager {
 impl AdminManager {
     /// A manager that sees the cluster through `metadata`. Whoever updates that must call
     /// [`AdminManager::on_metadata_update`] afterwards.
-    pub fn new(zk: Arc<dyn ZkStore>, metadata: Arc<MetadataCache>, configs: Arc<DynamicConfigs>) -> Self {
+    pub fn new(
+        zk: Arc<dyn ZkStore>,
+        metadata: Arc<MetadataCache>,
+        configs: Arc<DynamicConfigs>,
+        loggers: Loggers,
+    ) -> Self {
         Self {
             zk,
             metadata,
             configs,
+            loggers,
             waiting: Purgatory::default(),
             in_flight: Mutex::default(),
         }

@@ -10,7 +10,7 @@ use crate::protocol::messages::describe_configs_response::{
 };
 use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
-/// Describes topics, this broker and the default of all brokers. There are no texts of documentation to return.
+/// Describes topics, this broker, the default of all brokers, and what the process logs.
 pub async fn handle(
     api: &Api,
     context: &RequestContext,
@@ -26,7 +26,7 @@ async fn respond(
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let mut results = Vec::with_capacity(request.resources.len());
-    for resource in request.resources {
+    for resource in &request.resources {
         let outcome = match ConfigResource::parse(resource.resource_type, &resource.resource_name, own_id) {
             Ok(parsed) => admin.describe_configs(&parsed).await,
             Err(error) => Err(error),
@@ -36,12 +36,8 @@ async fn respond(
             .with_resource_name(resource.resource_name.clone());
         results.push(match outcome {
             Ok(entries) => {
-                let entries = entries.into_iter().filter(|entry| is_wanted(&resource, entry));
-                result.with_configs(
-                    entries
-                        .map(|entry| config(entry, version, request.include_synonyms))
-                        .collect(),
-                )
+                let entries = entries.into_iter().filter(|entry| is_wanted(resource, entry));
+                result.with_configs(entries.map(|entry| config(entry, version, &request)).collect())
             }
             Err(error) => result
                 .with_error_code(error.code.code())
@@ -60,11 +56,16 @@ fn is_wanted(resource: &DescribeConfigsResource, entry: &ConfigEntry) -> bool {
 }
 
 /// Version 0 has a flag for what later versions tell by the source.
-fn config(entry: ConfigEntry, version: i16, include_synonyms: bool) -> DescribeConfigsResourceResult {
+fn config(
+    entry: ConfigEntry,
+    version: i16,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResourceResult {
+    let documentation = entry.documentation.filter(|_| request.include_documentation);
     let synonyms = entry
         .synonyms
         .into_iter()
-        .filter(|_| include_synonyms)
+        .filter(|_| request.include_synonyms)
         .map(|synonym| {
             DescribeConfigsSynonym::default()
                 .with_name(StrBytes::from_string(synonym.name))
@@ -80,7 +81,7 @@ fn config(entry: ConfigEntry, version: i16, include_synonyms: bool) -> DescribeC
         .with_config_source(entry.source as i8)
         .with_is_sensitive(entry.sensitive)
         .with_config_type(entry.kind.map_or(0, |kind| kind as i8))
-        .with_documentation(None)
+        .with_documentation(documentation.map(StrBytes::from_static_str))
 }
 
 #[cfg(test)]
@@ -111,6 +112,7 @@ mod tests {
             resource(4, "1"),
             resource(4, "2"),
             resource(4, "").with_configuration_keys(Some(vec![])),
+            resource(8, "1").with_configuration_keys(Some(vec![StrBytes::from_static_str("root")])),
         ];
         let request = DescribeConfigsRequest::default().with_resources(resources);
         let response = respond(&world.admin, 1, 4, request.clone()).await;
@@ -128,12 +130,27 @@ mod tests {
                 (ErrorCode::None, 314),
                 (ErrorCode::InvalidRequest, 0),
                 (ErrorCode::None, 0),
+                (ErrorCode::None, 1),
             ]
         );
         let retention = &response.results[1].configs[0];
         assert_eq!(retention.value.as_deref(), Some("604800000"));
         assert_eq!((retention.config_source, retention.config_type), (5, 5));
         assert!(retention.synonyms.is_empty());
+        let documented = request.clone().with_include_documentation(true);
+        let documented = respond(&world.admin, 1, 4, documented).await;
+        for (index, count) in [(0, 36), (3, 314)] {
+            let has_words =
+                |c: &&DescribeConfigsResourceResult| c.documentation.as_ref().is_some_and(|d| !d.is_empty());
+            assert_eq!(
+                documented.results[index].configs.iter().filter(has_words).count(),
+                count
+            );
+            assert_eq!(
+                response.results[index].configs.iter().filter(has_words).count(),
+                0
+            );
+        }
         let request = request.with_include_synonyms(true);
         for version in 0..=4 {
             let response = respond(&world.admin, 1, version, request.clone()).await;

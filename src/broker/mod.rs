@@ -24,6 +24,7 @@ use tracing::info;
 
 use crate::common::clock::SharedClock;
 use crate::common::ids::BrokerId;
+use crate::common::loggers::Loggers;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::ControllerHandle;
 use crate::log::LogManager;
@@ -57,9 +58,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts a broker; returns once it serves.
-    pub async fn start(config: BrokerConfig, clock: SharedClock) -> Result<Self, StartError> {
-        startup::start(config, clock).await
+    /// Starts a broker; returns once it serves. `loggers` are those of the process.
+    pub async fn start(
+        config: BrokerConfig,
+        clock: SharedClock,
+        loggers: Loggers,
+    ) -> Result<Self, StartError> {
+        startup::start(config, clock, loggers).await
     }
 
     /// Its id, whether configured, found on disk or generated.

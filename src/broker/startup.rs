@@ -16,6 +16,7 @@ use crate::admin::{AdminManager, ConfigChangeListener, DynamicConfigs};
 use crate::api::Api;
 use crate::common::clock::SharedClock;
 use crate::common::ids::BrokerEpoch;
+use crate::common::loggers::Loggers;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::{Controller, ControllerHandle, ControllerSetup};
 use crate::log::{LogDirsError, LogManager};
@@ -71,7 +72,11 @@ pub(super) struct Foundation {
     pub(super) stop: CancellationToken,
 }
 
-pub(super) async fn start(config: BrokerConfig, clock: SharedClock) -> Result<Broker, StartError> {
+pub(super) async fn start(
+    config: BrokerConfig,
+    clock: SharedClock,
+    loggers: Loggers,
+) -> Result<Broker, StartError> {
     let started_ms = clock.monotonic_ms();
     let connect = config.zookeeper_connect.clone();
     let zk_failed = |error| StartError::ZooKeeper {
@@ -84,7 +89,7 @@ pub(super) async fn start(config: BrokerConfig, clock: SharedClock) -> Result<Br
             .await
             .map_err(zk_failed)?,
     );
-    let result = start_on(config, clock.clone(), session.clone(), &connect).await;
+    let result = start_on(config, clock.clone(), session.clone(), &connect, loggers).await;
     match &result {
         Ok(broker) => info!(
             broker = broker.id(),
@@ -103,6 +108,7 @@ async fn start_on(
     clock: SharedClock,
     session: Arc<ZkSession>,
     connect: &str,
+    loggers: Loggers,
 ) -> Result<Broker, StartError> {
     let zk: Arc<dyn ZkStore> = session.clone();
     let zk_failed = |error| StartError::ZooKeeper {
@@ -176,7 +182,7 @@ async fn start_on(
         groups: coordinators.groups.clone(),
         transactions: coordinators.transactions.clone(),
         controller: controller.clone(),
-        admin: Arc::new(AdminManager::new(zk.clone(), metadata.clone(), configs)),
+        admin: Arc::new(AdminManager::new(zk.clone(), metadata.clone(), configs, loggers)),
         features_epoch,
         zk,
     });

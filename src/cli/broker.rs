@@ -8,6 +8,7 @@ use tracing::warn;
 use super::signals::Signals;
 use crate::broker::Broker;
 use crate::common::clock::SystemClock;
+use crate::common::loggers::Loggers;
 use crate::config::{BrokerConfig, Properties};
 
 #[derive(clap::Args)]
@@ -19,7 +20,7 @@ pub(super) struct Arguments {
     overrides: Vec<String>,
 }
 
-pub(super) async fn run(arguments: Arguments) -> Result<()> {
+pub(super) async fn run(arguments: Arguments, loggers: Loggers) -> Result<()> {
     let mut properties = Properties::load(&arguments.file)?;
     for pair in &arguments.overrides {
         properties.override_with(pair)?;
@@ -30,7 +31,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
     }
     let mut signals = Signals::new()?;
     let broker = tokio::select! {
-        broker = Broker::start(config, SystemClock::shared()) => broker?,
+        broker = Broker::start(config, SystemClock::shared(), loggers) => broker?,
         () = signals.next() => return Ok(()),
     };
     tokio::select! {

@@ -9,6 +9,7 @@ use futures::future::{join_all, select_all};
 use super::signals::Signals;
 use crate::broker::Broker;
 use crate::common::clock::SystemClock;
+use crate::common::loggers::Loggers;
 use crate::config::{BrokerConfig, Properties};
 
 #[derive(clap::Args)]
@@ -31,7 +32,7 @@ pub(super) struct Arguments {
     overrides: Vec<String>,
 }
 
-pub(super) async fn run(arguments: Arguments) -> Result<()> {
+pub(super) async fn run(arguments: Arguments, loggers: Loggers) -> Result<()> {
     let mut signals = Signals::new()?;
     let configs: Vec<_> = (0..arguments.brokers)
         .map(|id| configure(&arguments, id))
@@ -39,7 +40,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
     let starting = join_all(
         configs
             .into_iter()
-            .map(|config| Broker::start(config, SystemClock::shared())),
+            .map(|config| Broker::start(config, SystemClock::shared(), loggers.clone())),
     );
     let started = tokio::select! {
         started = starting => started,

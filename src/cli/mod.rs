@@ -14,6 +14,8 @@ use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
+use crate::common::loggers::Loggers;
+
 /// An Apache Kafka 3.9 broker for clusters coordinated by ZooKeeper.
 #[derive(Parser)]
 #[command(name = "barnabas", version, max_term_width = 100)]
@@ -47,14 +49,14 @@ impl Cli {
         }
     }
 
-    /// Carries the command out.
-    pub fn run(self) -> Result<()> {
+    /// Carries the command out. `loggers` change what is logged while it runs.
+    pub fn run(self, loggers: Loggers) -> Result<()> {
         raise_open_files_limit();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             match self.command {
-                Command::Broker(arguments) => broker::run(arguments).await,
-                Command::Cluster(arguments) => cluster::run(arguments).await,
+                Command::Broker(arguments) => broker::run(arguments, loggers).await,
+                Command::Cluster(arguments) => cluster::run(arguments, loggers).await,
                 Command::DumpLog(arguments) => dump_log::run(&arguments),
                 Command::Cleaner(arguments) => cleaner::run(arguments).await,
                 Command::Zk(arguments) => zk::run(arguments).await,

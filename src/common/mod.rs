@@ -7,6 +7,7 @@ pub mod ids;
 pub mod leader_and_isr;
 #[cfg(test)]
 pub mod limit;
+pub mod loggers;
 pub mod parallel;
 #[cfg(test)]
 pub mod planted;

@@ -128,6 +128,12 @@ impl<H: RequestHandler> Connection<H> {
         }
         let metrics = &self.settings.metrics;
         metrics.record(header.api, header.version, bytes, times);
+        // What Kafka's request logger tells of.
+        tracing::debug!(
+            target: "request", api = ?header.api, version = header.version, client = self.context.client_id,
+            peer = %self.context.peer, listener = self.context.listener, bytes, queue = ?times.queue,
+            local = ?times.local, remote = ?times.remote, send = ?times.send, "answered"
+        );
         Ok(())
     }
 

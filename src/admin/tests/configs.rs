@@ -17,6 +17,7 @@ fn source_name(source: ConfigSource) -> &'static str {
         ConfigSource::DynamicDefaultBrokerConfig => "DYNAMIC_DEFAULT_BROKER",
         ConfigSource::StaticBrokerConfig => "STATIC_BROKER",
         ConfigSource::DefaultConfig => "DEFAULT",
+        ConfigSource::DynamicBrokerLoggerConfig => "DYNAMIC_BROKER_LOGGER",
     }
 }
 
@@ -86,7 +87,7 @@ async fn a_topic_is_described_as_by_a_real_broker() {
     assert_same(&entries, &recorded);
 }
 
-fn entry(entries: &[ConfigEntry], name: &str) -> ConfigEntry {
+pub(super) fn entry(entries: &[ConfigEntry], name: &str) -> ConfigEntry {
     entries
         .iter()
         .find(|e| e.name == name)
@@ -215,7 +216,20 @@ fn resources_are_recognized() {
         ConfigResource::parse(4, "", 1).unwrap(),
         ConfigResource::BrokerDefault
     );
-    for (kind, name) in [(4, "2"), (4, "one"), (8, "1"), (16, "m"), (0, ""), (99, "")] {
+    assert_eq!(
+        ConfigResource::parse(8, "1", 1).unwrap(),
+        ConfigResource::BrokerLogger
+    );
+    for (kind, name) in [
+        (4, "2"),
+        (4, "one"),
+        (8, "2"),
+        (8, ""),
+        (8, "one"),
+        (16, "m"),
+        (0, ""),
+        (99, ""),
+    ] {
         assert_eq!(
             ConfigResource::parse(kind, name, 1).unwrap_err().code,
             ErrorCode::InvalidRequest
@@ -238,14 +252,14 @@ async fn what_is_not_there_cannot_be_described() {
     }
 }
 
-fn incremental(changes: &[(&str, AlterOperation, Option<&str>)]) -> ConfigAlteration {
+pub(super) fn incremental(changes: &[(&str, AlterOperation, Option<&str>)]) -> ConfigAlteration {
     let change = |(key, operation, value): &(&str, AlterOperation, Option<&str>)| {
         (key.to_string(), *operation, value.map(str::to_string))
     };
     ConfigAlteration::Incremental(changes.iter().map(change).collect())
 }
 
-fn replacing(settings: &[(&str, Option<&str>)]) -> ConfigAlteration {
+pub(super) fn replacing(settings: &[(&str, Option<&str>)]) -> ConfigAlteration {
     let setting = |(key, value): &(&str, Option<&str>)| (key.to_string(), value.map(str::to_string));
     ConfigAlteration::Replace(settings.iter().map(setting).collect())
 }
@@ -458,46 +472,6 @@ async fn what_other_brokers_honour_is_left_alone_but_can_be_taken_away() {
         world.znode("/config/brokers/1").unwrap(),
         r#"{"version":1,"config":{"log.retention.ms":"7"}}"#
     );
-}
-
-/// As in Kafka, where plugins have keys of their own.
-#[tokio::test]
-async fn keys_that_kafka_does_not_know_can_be_set_for_brokers() {
-    let world = World::new().await;
-    for (resource, name) in [
-        (ConfigResource::Broker, "1"),
-        (ConfigResource::BrokerDefault, "<default>"),
-    ] {
-        let set = incremental(&[("my.own.key", AlterOperation::Set, Some("perhaps secret"))]);
-        world.admin.alter_configs(&resource, &set, false).await.unwrap();
-        assert_eq!(
-            world.znode(&format!("/config/brokers/{name}")).unwrap(),
-            r#"{"version":1,"config":{"my.own.key":"perhaps secret"}}"#
-        );
-        world
-            .configs
-            .set_broker(name, strings(&[("my.own.key", "perhaps secret")]));
-        let described = entry(
-            &world.admin.describe_configs(&resource).await.unwrap(),
-            "my.own.key",
-        );
-        let expected_source = match resource {
-            ConfigResource::Broker => ConfigSource::DynamicBrokerConfig,
-            _ => ConfigSource::DynamicDefaultBrokerConfig,
-        };
-        assert_eq!(
-            (described.source, described.value, described.kind),
-            (expected_source, None, None)
-        );
-        assert!(described.sensitive && described.read_only);
-        let append = incremental(&[("my.own.key", AlterOperation::Append, Some("x"))]);
-        let error = world
-            .admin
-            .alter_configs(&resource, &append, false)
-            .await
-            .unwrap_err();
-        assert_eq!(error.code, ErrorCode::InvalidConfig);
-    }
 }
 
 #[tokio::test]

@@ -238,6 +238,46 @@ async fn changes_are_followed_through_the_loss_of_a_session() {
     task.await.unwrap();
 }
 
+/// As in Kafka, a dynamic setting that is a variable brings its provider along.
+#[tokio::test]
+async fn dynamic_settings_may_stand_in_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values");
+    std::fs::write(&file, "retention=77\n").unwrap();
+    let world = World::new().await;
+    let class = "org.apache.kafka.common.config.provider.FileConfigProvider";
+    let variable = format!("${{file:{}:retention}}", file.display());
+    let set = |settings: &[(&str, &str)]| {
+        let change =
+            |(key, value): &(&str, &str)| (key.to_string(), AlterOperation::Set, Some(value.to_string()));
+        ConfigAlteration::Incremental(settings.iter().map(change).collect())
+    };
+    let own = ConfigResource::Broker;
+    let without_provider = set(&[("log.retention.ms", &variable)]);
+    let error = world
+        .admin
+        .alter_configs(&own, &without_provider, false)
+        .await
+        .unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidRequest);
+    let settings = [
+        ("config.providers", "file"),
+        ("config.providers.file.class", class),
+        ("log.retention.ms", variable.as_str()),
+    ];
+    world
+        .admin
+        .alter_configs(&own, &set(&settings), false)
+        .await
+        .unwrap();
+    assert!(
+        world.znode("/config/brokers/1").unwrap().contains("${file:"),
+        "the variable is stored"
+    );
+    world.configs.set_broker("1", strings(&settings));
+    assert_eq!(world.configs.current().log_defaults.retention_ms, 77);
+}
+
 /// Another log of the topic may be there already, which does not hear of what was read for a new one.
 #[tokio::test]
 async fn what_was_read_for_a_new_log_is_told_to_the_others_all_the_same() {

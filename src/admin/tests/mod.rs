@@ -2,6 +2,7 @@
 
 mod configs;
 mod dynamic;
+mod loggers;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use crate::common::clock::ManualClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
+use crate::common::loggers::Loggers;
 use crate::config::{BrokerConfig, Properties};
 use crate::metadata::{BrokerMetadata, MetadataCache, PartitionMetadata};
 use crate::zk::memory::{MemorySession, MemoryZooKeeper};
@@ -70,6 +72,7 @@ impl World {
             session.clone(),
             metadata.clone(),
             configs.clone(),
+            Loggers::default(),
         ));
         Self {
             clock,

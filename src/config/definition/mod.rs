@@ -14,6 +14,7 @@ mod broker_replication;
 mod broker_security;
 mod broker_server;
 mod broker_zookeeper;
+pub mod documentation;
 mod key;
 mod table;
 mod topic;
