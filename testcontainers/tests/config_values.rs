@@ -300,7 +300,10 @@ fn questions() -> Vec<Question> {
             .into_iter()
             .map(|value| Question::about(Kind::Topic, key.name, &value))
     });
-    of_brokers.chain(of_topics).chain(together::questions()).collect()
+    let together = together::questions()
+        .into_iter()
+        .chain(together::with_providers());
+    of_brokers.chain(of_topics).chain(together).collect()
 }
 
 async fn ask_kafka(questions: &[Question]) -> Result<Vec<Answer>> {

@@ -275,3 +275,114 @@ pub(crate) fn questions() -> Vec<Question> {
     ]
     .concat()
 }
+
+/// Values that stand elsewhere, and providers of all kinds.
+pub(crate) fn with_providers() -> Vec<Question> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config_values");
+    let class = |name: &str| format!("org.apache.kafka.common.config.provider.{name}ConfigProvider");
+    let (file, directory, environment) = (class("File"), class("Directory"), class("EnvVar"));
+    let of_file = |value: &str| value.replace("FILE", &format!("{folder}/values.properties"));
+    let question = |more: &[(&str, &str)], key: &str, value: &str| {
+        let value = of_file(value).replace("FOLDER", folder);
+        let mut settings = vec![
+            ("config.providers", "file,dir,env"),
+            ("config.providers.file.class", file.as_str()),
+            ("config.providers.dir.class", directory.as_str()),
+            ("config.providers.env.class", environment.as_str()),
+        ];
+        settings.extend(more);
+        settings.push((key, &value));
+        Question::of(Kind::Broker, &settings)
+    };
+    let rack = |value: &str| question(&[], "broker.rack", value);
+    let partitions = |value: &str| question(&[], "num.partitions", value);
+    vec![
+        partitions("${file:FILE:partitions}"),
+        partitions(" ${file:FILE:partitions} "),
+        partitions("1${file:FILE:partitions}"),
+        partitions("${file:FILE:none}"),
+        partitions("${file:FILE:nested}"),
+        partitions("${other:FILE:partitions}"),
+        partitions("${file:FOLDER/none:partitions}"),
+        partitions("${dir:FOLDER:number}"),
+        partitions("${dir:FOLDER/none:number}"),
+        rack("${file:FILE:text}"),
+        rack("${file:FILE:nested}"),
+        rack("${file:FILE:with:colons}"),
+        rack("${file:FILE:none}"),
+        rack("${file:FILE}"),
+        rack("a ${file:FILE:partitions} b ${dir:FOLDER:number} c"),
+        rack("${dir:FOLDER:none}"),
+        rack("${dir:FOLDER:../config_values.rs}"),
+        rack("${env:PATH}"),
+        rack("${env:NO_SUCH_VARIABLE_ANYWHERE}"),
+        rack("${env:/path:PATH}"),
+        rack("${env:}"),
+        rack("${}"),
+        rack("${env}"),
+        rack("${env:PATH"),
+        rack("$${env:NO_SUCH_VARIABLE_ANYWHERE}"),
+        question(
+            &[("config.providers.file.param.allowed.paths", folder)],
+            "broker.rack",
+            "${file:FILE:text}",
+        ),
+        question(
+            &[("config.providers.file.param.allowed.paths", "/usr")],
+            "broker.rack",
+            "${file:FILE:text}",
+        ),
+        question(
+            &[("config.providers.file.param.allowed.paths", "/no/such")],
+            "broker.rack",
+            "x",
+        ),
+        question(
+            &[("config.providers.file.param.allowed.paths", "relative")],
+            "broker.rack",
+            "x",
+        ),
+        question(
+            &[("config.providers.file.param.allowed.paths", "")],
+            "broker.rack",
+            "${file:FILE:text}",
+        ),
+        question(
+            &[("config.providers.dir.param.allowed.paths", "/usr,/bin")],
+            "broker.rack",
+            "${dir:FOLDER:number}",
+        ),
+        question(
+            &[("config.providers.env.param.allowlist.pattern", "PA.*")],
+            "broker.rack",
+            "${env:PATH}",
+        ),
+        question(
+            &[("config.providers.env.param.allowlist.pattern", "PA")],
+            "broker.rack",
+            "${env:PATH}",
+        ),
+        question(
+            &[("config.providers.env.param.allowlist.pattern", "(")],
+            "broker.rack",
+            "x",
+        ),
+        question(&[("config.providers", "")], "broker.rack", "${file:FILE:text}"),
+        question(
+            &[("config.providers", "file,,unknown")],
+            "broker.rack",
+            "${file:FILE:text}",
+        ),
+        question(
+            &[("config.providers.env.class", "no.such.Provider")],
+            "broker.rack",
+            "x",
+        ),
+        question(&[("config.providers.env.class", "")], "broker.rack", "x"),
+        question(
+            &[("config.providers.env.class", "java.lang.String")],
+            "broker.rack",
+            "x",
+        ),
+    ]
+}
