@@ -170,17 +170,19 @@ impl UnifiedLog {
         segments
             .iter()
             .try_for_each(|segment| self.sync_segment(segment))?;
-        loop {
-            let Ok(path) = self.open_path() else {
-                return Ok(());
-            };
-            match dir.fs().sync_dir(&path) {
-                // Renamed meanwhile: deleted, or moved from another dir.
-                Err(e)
-                    if e.kind() == io::ErrorKind::NotFound
-                        && self.open_path().map_or(true, |now| now != path) => {}
-                result => break dir.check(result)?,
+        let Ok(path) = self.open_path() else {
+            return Ok(());
+        };
+        match dir.fs().sync_dir(&path) {
+            // Renamed meanwhile: deleted, or moved from another dir. Under the lock it stays where it is.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let writer = self.writer.lock();
+                if writer.closed {
+                    return Ok(());
+                }
+                dir.check(dir.fs().sync_dir(&writer.path))?;
             }
+            result => dir.check(result)?,
         }
         let mut view = self.view.lock();
         if view.truncations == truncations {
