@@ -81,7 +81,7 @@ impl TransactionCoordinator {
             clock,
             metrics,
         ));
-        let markers = MarkerChannel::new(states.clone(), metadata, sender);
+        let markers = MarkerChannel::new(states.clone(), metadata, sender, super::metrics::retries(metrics));
         super::metrics::register(&markers, metrics);
         Arc::new_cyclic(|this| Self {
             markers,

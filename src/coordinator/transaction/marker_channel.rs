@@ -12,14 +12,16 @@
 //! deleted, and a coordinator that is none any more is told so and stops.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tracing::{debug, error, info};
+use tracing::{debug, info, warn};
 
+use super::complaints::Complaints;
 use super::marker_sender::MarkerSender;
 use super::metadata::{ProducerIdAndEpoch, TransactionResult, Transition};
 use super::state::TransactionState;
@@ -27,6 +29,7 @@ use super::state_manager::{Transaction, TransactionStateManager};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, LeaderEpoch, ProducerId, TopicName, TopicPartition};
 use crate::metadata::MetadataCache;
+use crate::metrics::Meter;
 use crate::network::{BrokerAddress, NetworkError};
 use crate::protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use crate::protocol::messages::{
@@ -50,6 +53,8 @@ pub struct MarkerChannel {
     unknown_destination: AtomicUsize,
     /// Transactions whose last record could not be written yet.
     append_retries: AtomicUsize,
+    /// Attempts to write a marker that failed.
+    retries: Arc<Meter>,
 }
 
 struct BrokerQueue {
@@ -67,6 +72,7 @@ struct PendingCompletion {
     coordinator_epoch: LeaderEpoch,
     /// Taken by whoever writes the last marker.
     completion: Mutex<Option<Transition>>,
+    complaints: Complaints,
 }
 
 /// The marker of one transaction for some partitions.
@@ -90,6 +96,7 @@ impl MarkerChannel {
         states: Arc<TransactionStateManager>,
         metadata: Arc<MetadataCache>,
         sender: Box<dyn MarkerSender>,
+        retries: Arc<Meter>,
     ) -> Arc<Self> {
         Arc::new(Self {
             states,
@@ -99,6 +106,7 @@ impl MarkerChannel {
             brokers: Mutex::default(),
             unknown_destination: AtomicUsize::new(0),
             append_retries: AtomicUsize::new(0),
+            retries,
         })
     }
 
@@ -131,6 +139,7 @@ impl MarkerChannel {
             result,
             coordinator_epoch,
             completion: Mutex::new(Some(completion)),
+            complaints: Complaints::since(self.states.clock.monotonic_ms()),
         });
         self.enqueue(&pending, partitions);
         Ok(())
@@ -171,6 +180,12 @@ impl MarkerChannel {
             self.enqueue_for(address, entry);
         }
         if !leaderless.is_empty() {
+            self.complain(
+                pending,
+                &leaderless,
+                "they have no leader that is known here",
+                true,
+            );
             let gauge = Some(&self.unknown_destination);
             self.retry_later(pending.clone(), leaderless, RETRY_BACKOFF, gauge);
         }
@@ -226,28 +241,29 @@ impl MarkerChannel {
         entries: Vec<MarkerEntry>,
         response: Result<WriteTxnMarkersResponse, NetworkError>,
     ) {
-        let codes = match &response {
-            Ok(response) => codes_of(response),
-            Err(error) => {
-                debug!(%error, "cannot send transaction markers");
-                HashMap::new()
-            }
-        };
+        let codes = response.as_ref().map(codes_of);
         for MarkerEntry { pending, partitions } in entries {
             if !self.is_current(&pending) {
                 continue;
             }
-            let codes = codes.get(&pending.producer.id);
+            let codes = match &codes {
+                Ok(codes) => codes.get(&pending.producer.id),
+                Err(error) => {
+                    self.complain(&pending, &partitions, error, true);
+                    self.retry_later(pending, partitions, RETRY_BACKOFF, None);
+                    continue;
+                }
+            };
             let (mut done, mut again) = (Vec::new(), BTreeMap::<Duration, Vec<_>>::new());
             for partition in partitions {
-                // A leader that cannot be reached, or says nothing of a partition, is asked again.
+                // A leader that says nothing of a partition is asked again.
                 let code = codes.and_then(|codes| codes.get(&partition));
                 match code.map_or(MarkerOutcome::Retry(RETRY_BACKOFF), |code| outcome(*code)) {
                     MarkerOutcome::Done => done.push(partition),
                     MarkerOutcome::Retry(backoff) => {
-                        if let Some(code) = code {
-                            log_retry(&pending, &partition, *code);
-                        }
+                        let code = code.copied().unwrap_or(ErrorCode::UnknownServerError);
+                        let refused = std::slice::from_ref(&partition);
+                        self.complain(&pending, refused, code, is_expected(code));
                         again.entry(backoff).or_default().push(partition);
                     }
                 }
@@ -257,6 +273,24 @@ impl MarkerChannel {
                 self.retry_later(pending.clone(), partitions, backoff, None);
             }
             self.maybe_complete(&pending);
+        }
+    }
+
+    /// An attempt failed and will be repeated. Of one transaction people hear the first time and then seldom.
+    fn complain(
+        &self,
+        pending: &PendingCompletion,
+        partitions: &[TopicPartition],
+        reason: impl Display,
+        passes: bool,
+    ) {
+        self.retries.mark(partitions.len() as u64);
+        let (transactional_id, now_ms) = (pending.transaction.id(), self.states.clock.monotonic_ms());
+        if pending.complaints.is_due(now_ms, passes) {
+            let seconds = pending.complaints.seconds(now_ms);
+            warn!(%transactional_id, ?partitions, %reason, seconds, "markers cannot be written, trying on: the transaction stays open there");
+        } else {
+            debug!(%transactional_id, ?partitions, %reason, "markers were not written, trying again");
         }
     }
 
@@ -306,6 +340,7 @@ impl MarkerChannel {
     }
 
     async fn write_completion(&self, transaction: Arc<Transaction>, completion: Transition) {
+        let complaints = Complaints::since(self.states.clock.monotonic_ms());
         let mut next = self.states.begin_again(transaction, completion);
         loop {
             let unwritten = match next {
@@ -321,9 +356,11 @@ impl MarkerChannel {
             match unwritten.error {
                 // The next coordinator finds the transaction in the log as it was, and writes its markers once more.
                 ErrorCode::NotCoordinator | ErrorCode::CoordinatorLoadInProgress => return,
-                ErrorCode::CoordinatorNotAvailable => {}
                 error => {
-                    error!(transactional_id = %unwritten.transaction.id(), %error, "cannot complete a transaction, trying again");
+                    let now_ms = self.states.clock.monotonic_ms();
+                    if complaints.is_due(now_ms, error == ErrorCode::CoordinatorNotAvailable) {
+                        warn!(transactional_id = %unwritten.transaction.id(), %error, "cannot complete a transaction, trying on");
+                    }
                 }
             }
             self.append_retries.fetch_add(1, Ordering::Relaxed);
@@ -337,15 +374,6 @@ impl MarkerChannel {
                 .states
                 .begin_again(unwritten.transaction, unwritten.transition);
         }
-    }
-}
-
-fn log_retry(pending: &PendingCompletion, partition: &TopicPartition, code: ErrorCode) {
-    let transactional_id = pending.transaction.id();
-    if is_expected(code) {
-        debug!(%transactional_id, %partition, %code, "a marker was not written, trying again");
-    } else {
-        error!(%transactional_id, %partition, %code, "a marker cannot be written, trying again");
     }
 }
 

@@ -4,20 +4,31 @@
 use std::sync::{Arc, Weak};
 
 use super::marker_channel::MarkerChannel;
-use crate::metrics::{MetricName, Registry};
+use crate::metrics::{Meter, MetricName, Registry};
 
 /// Type of the metrics of Kafka's own library.
 pub(super) const METRICS_KIND: &str = "transaction-coordinator-metrics";
 
+/// Attempts to write a marker that failed; not one of Kafka's.
+pub(super) fn retries(metrics: &Registry) -> Arc<Meter> {
+    metrics.meter(name("MarkerRetriesPerSec"))
+}
+
+fn name(name: &str) -> MetricName {
+    MetricName::new(
+        "kafka.coordinator.transaction",
+        "TransactionMarkerChannelManager",
+        name,
+    )
+}
+
 /// Registers the gauges; they hold the channel weakly.
 pub(super) fn register(markers: &Arc<MarkerChannel>, metrics: &Registry) {
-    let gauge = |name: &str, size: fn(&MarkerChannel) -> usize| {
+    let gauge = |of: &str, size: fn(&MarkerChannel) -> usize| {
         let weak: Weak<MarkerChannel> = Arc::downgrade(markers);
-        let kind = "TransactionMarkerChannelManager";
-        metrics.gauge(
-            MetricName::new("kafka.coordinator.transaction", kind, name),
-            move || weak.upgrade().map_or(0.0, |markers| size(&markers) as f64),
-        );
+        metrics.gauge(name(of), move || {
+            weak.upgrade().map_or(0.0, |markers| size(&markers) as f64)
+        });
     };
     gauge(
         "UnknownDestinationQueueSize",

@@ -14,6 +14,7 @@
 //! across an `.await`; appends to the log begin under both, so that none of a former leadership comes after one of
 //! the next, and are waited for without.
 
+mod complaints;
 pub mod coordinator;
 mod expiry;
 mod loader;
