@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::entity_config::{self, Overrides};
 use crate::common::ids::TopicName;
@@ -216,5 +217,45 @@ impl DynamicConfigs {
             }
         }
         Ok(())
+    }
+
+    /// [`Self::load_topics`] for a caller that cannot wait for ZooKeeper longer than `limit`. What is not read by then is
+    /// read on, and `on_late` hears which topics' settings are others than those that the caller went on with. After a
+    /// session everything is read anyway.
+    pub async fn load_topics_within(
+        self: &Arc<Self>,
+        limit: Duration,
+        zk: &Arc<dyn ZkStore>,
+        topics: Vec<String>,
+        on_late: impl FnOnce(&Self, Vec<TopicName>) + Send + 'static,
+    ) {
+        if topics.is_empty() {
+            return;
+        }
+        let (configs, zk, names) = (self.clone(), zk.clone(), topics.clone());
+        let mut reading = tokio::spawn(async move { configs.load_topics(&*zk, &names).await });
+        match tokio::time::timeout(limit, &mut reading).await {
+            Ok(Ok(Ok(_))) => return,
+            Ok(Ok(Err(error))) => {
+                warn!(%error, ?topics, "new topics begin with the configuration known so far");
+                return;
+            }
+            Ok(Err(error)) => {
+                error!(%error, ?topics, "the configurations of new topics were not read");
+                return;
+            }
+            Err(_) => warn!(
+                ?topics,
+                "ZooKeeper does not answer: new topics begin with the configuration known so far"
+            ),
+        }
+        let configs = self.clone();
+        tokio::spawn(async move {
+            match reading.await {
+                Ok(Ok(changed)) => on_late(&configs, changed),
+                Ok(Err(error)) => warn!(%error, ?topics, "the configurations of new topics cannot be read"),
+                Err(error) => error!(%error, ?topics, "the configurations of new topics were not read"),
+            }
+        });
     }
 }

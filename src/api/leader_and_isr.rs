@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Api, RequestContext};
+use crate::admin::DynamicConfigs;
 use crate::cluster::LeadershipDecision;
 use crate::common::error::ErrorCode;
-use crate::common::ids::{TopicId, TopicPartition};
+use crate::common::ids::{TopicId, TopicName, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState, ReplicaAssignment};
 use crate::protocol::StrBytes;
 use crate::protocol::messages::leader_and_isr_request::LeaderAndIsrPartitionState;
@@ -48,9 +50,16 @@ async fn read_topic_configs(api: &Api, request: &LeaderAndIsrRequest) {
         .collect();
     topics.sort_unstable();
     topics.dedup();
-    if let Err(error) = api.admin.configs().load_topics(&*api.zk, &topics).await {
-        tracing::warn!(%error, ?topics, "new topics begin with the configuration known so far");
-    }
+    // The controller must hear of us before it gives the connection up.
+    let limit = Duration::from_millis(api.config.controller_socket_timeout_ms) / 2;
+    let replicas = api.replicas.clone();
+    let on_late = move |configs: &DynamicConfigs, changed: Vec<TopicName>| {
+        for topic in changed {
+            replicas.update_topic_config(&topic, configs.topic_config(&topic));
+        }
+    };
+    let configs = api.admin.configs();
+    configs.load_topics_within(limit, &api.zk, topics, on_late).await;
 }
 
 /// [`handle`] with no more than it needs.

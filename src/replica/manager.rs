@@ -28,7 +28,7 @@ use crate::cluster::{Effects, Partition};
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, TopicPartition};
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, LogConfig};
 use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
@@ -270,6 +270,11 @@ impl ReplicaManager {
                 () = work => {}
             }
         });
+    }
+
+    /// A topic has another configuration now.
+    pub fn update_topic_config(&self, topic: &str, config: LogConfig) {
+        self.log_manager.update_topic_config(topic, config);
     }
 
     /// The partition, or what to tell a client who believes that it is here.

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::config::LogConfig;
 use crate::config::definition::{Support, UpdateMode, broker_keys};
+use crate::zk::gate::GatedStore;
 use crate::zk::paths::ConfigEntityType;
 use crate::zk::znode::{ConfigChange, ConfigEntity};
 
@@ -340,4 +341,43 @@ async fn pools_of_threads_change_at_run_time_by_halves_at_most() {
         let outcome = alter(key, value).await;
         assert_eq!(outcome.is_ok(), accepted, "{key}={value}: {outcome:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_topics_configuration_is_not_waited_for_without_end() {
+    let world = World::new().await;
+    let open = tokio::sync::watch::Sender::new(false);
+    let zk: Arc<dyn ZkStore> = Arc::new(GatedStore::new(world.session.clone(), &open));
+    store(&world, ConfigEntityType::Topics, "t", &[("retention.ms", "7")]).await;
+    let configs = world.admin.configs();
+    let (late, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let begun = tokio::time::Instant::now();
+    let limit = Duration::from_secs(15);
+    configs
+        .load_topics_within(
+            limit,
+            &zk,
+            vec!["t".into(), "u".into()],
+            move |configs, changed| {
+                for topic in changed {
+                    late.send((configs.topic_config(&topic).retention_ms, topic))
+                        .unwrap();
+                }
+            },
+        )
+        .await;
+    assert_eq!(begun.elapsed(), limit);
+    assert_ne!(configs.topic_config("t").retention_ms, 7);
+    open.send_replace(true);
+    let heard = tokio::time::timeout(limit, told.recv()).await.unwrap();
+    assert_eq!(
+        heard,
+        Some((7, "t".into())),
+        "what came late is used all the same"
+    );
+    assert_eq!(
+        tokio::time::timeout(limit, told.recv()).await.unwrap(),
+        None,
+        "nothing changed for u"
+    );
 }
