@@ -7,6 +7,7 @@
 use tracing::info;
 
 use super::{Api, RequestContext};
+use crate::admin::AdminManager;
 use crate::common::error::ErrorCode;
 use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::config::Endpoint;
@@ -37,13 +38,18 @@ pub async fn handle(
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let (version, key_type) = (context.api_version, request.key_type);
+    let image = api.metadata.image();
     if version < FIRST_BATCHED_VERSION {
-        let found = find(api, context, key_type, &request.key).await;
-        return single_response(found);
+        create_missing_topic(&api.admin, &image, key_type).await;
+        return single_response(find(api, context, &image, key_type, &request.key));
+    }
+    // Once for all keys, which are of one type.
+    if !request.coordinator_keys.is_empty() {
+        create_missing_topic(&api.admin, &image, key_type).await;
     }
     let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
     for key in request.coordinator_keys {
-        let found = find(api, context, key_type, &key).await;
+        let found = find(api, context, &image, key_type, &key);
         let coordinator = coordinator(key, found);
         // Only a request that makes no sense at all is told so in words.
         coordinators.push(match key_type {
@@ -54,8 +60,30 @@ pub async fn handle(
     FindCoordinatorResponse::default().with_coordinators(coordinators)
 }
 
-async fn find(api: &Api, context: &RequestContext, key_type: i8, key: &str) -> Result<Node, ErrorCode> {
-    let image = api.metadata.image();
+/// Creates the topic that tells who coordinates, if it is not there; the client comes again, and finds it then.
+async fn create_missing_topic(admin: &AdminManager, image: &MetadataImage, key_type: i8) {
+    let topic = match key_type {
+        GROUP => GROUP_METADATA_TOPIC,
+        TRANSACTION => TRANSACTION_STATE_TOPIC,
+        _ => return,
+    };
+    if image.topics.contains_key(topic) {
+        return;
+    }
+    for created in admin.auto_create(&[topic.into()]).await {
+        if created.error != ErrorCode::LeaderNotAvailable {
+            info!(topic, error = %created.error, "the internal topic is not there and cannot be created now");
+        }
+    }
+}
+
+fn find(
+    api: &Api,
+    context: &RequestContext,
+    image: &MetadataImage,
+    key_type: i8,
+    key: &str,
+) -> Result<Node, ErrorCode> {
     let (topic, partition) = match key_type {
         GROUP => (GROUP_METADATA_TOPIC, api.groups.partition_for(key)),
         TRANSACTION => (TRANSACTION_STATE_TOPIC, api.transactions.partition_for(key)),
@@ -64,16 +92,7 @@ async fn find(api: &Api, context: &RequestContext, key_type: i8, key: &str) -> R
         }
         _ => return Err(ErrorCode::InvalidRequest),
     };
-    if !image.topics.contains_key(topic) {
-        // The client comes again, and finds the topic then.
-        for created in api.admin.auto_create(&[topic.into()]).await {
-            if created.error != ErrorCode::LeaderNotAvailable {
-                info!(topic, error = %created.error, "the internal topic is not there and cannot be created now");
-            }
-        }
-        return Err(ErrorCode::CoordinatorNotAvailable);
-    }
-    leader(&image, topic, partition, &context.listener).ok_or(ErrorCode::CoordinatorNotAvailable)
+    leader(image, topic, partition, &context.listener).ok_or(ErrorCode::CoordinatorNotAvailable)
 }
 
 fn leader(image: &MetadataImage, topic: &str, partition: i32, listener: &str) -> Option<Node> {
