@@ -16,7 +16,7 @@ use crate::protocol::fetch_response::{
 use crate::protocol::messages::FetchRequest;
 use crate::protocol::{Chunk, FileRange};
 use crate::record::RecordBatches;
-use crate::record::conversion::down_convert;
+use crate::record::conversion::{Conversion, down_convert};
 use crate::replica::fetch_session::{ForgottenPartition, SessionRequest};
 use crate::replica::{ClientMetadata, FetchParams, FetchPartition, FetchPartitionData, ReplicaManager};
 
@@ -35,8 +35,10 @@ const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
 const FIRST_VERSION_WITH_REPLICA_STATE: i16 = 15;
 /// First version that names the current leader (KIP-951).
 const FIRST_VERSION_WITH_CURRENT_LEADER: i16 = 16;
+const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
-const CONSUMER: i32 = -1;
+/// Kafka fetches with it from its own broker, to move a replica to another log dir.
+const FUTURE_LOCAL_REPLICA: i32 = -3;
 /// How far to look for records that an old client can read, in reads.
 const READS_FOR_OLD_CLIENTS_MAX: usize = 64;
 
@@ -51,6 +53,9 @@ pub async fn serve(
     context: &RequestContext,
     request: FetchRequest,
 ) -> FetchResponse {
+    if !matches!(request.isolation_level, READ_UNCOMMITTED | READ_COMMITTED) {
+        return refuse_all(&request, context.api_version);
+    }
     let image = replicas.metadata().image();
     let params = params(replicas, context, &request);
     let session = session_request(context.api_version, &params, request, &image);
@@ -62,7 +67,7 @@ pub async fn serve(
     let mut refused = Vec::new();
     let mut wanted = Vec::with_capacity(session.partitions().len());
     for fetch in session.partitions() {
-        match check(replicas, context.api_version, fetch, &image) {
+        match check(replicas, context.api_version, &params, fetch, &image) {
             Ok(()) => wanted.push(fetch.clone()),
             Err(error) => refused.push((fetch.clone(), refusal(error))),
         }
@@ -81,6 +86,28 @@ pub async fn serve(
     }
 }
 
+/// A request that makes no sense. The error stands beside each partition too, as long as those have names.
+fn refuse_all(request: &FetchRequest, version: i16) -> FetchResponse {
+    let error = ErrorCode::UnknownServerError;
+    let topics = request.topics.iter().map(|topic| FetchTopicResponse {
+        name: topic.topic.as_str().into(),
+        id: topic.topic_id,
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|wanted| FetchPartitionResponse {
+                records_are_null: true,
+                ..partition_response(wanted.partition, version, refusal(error))
+            })
+            .collect(),
+    });
+    let is_named = version < FIRST_VERSION_WITH_TOPIC_IDS;
+    FetchResponse {
+        topics: topics.filter(|_| is_named).collect(),
+        ..FetchResponse::error(error)
+    }
+}
+
 fn params(replicas: &ReplicaManager, context: &RequestContext, request: &FetchRequest) -> FetchParams {
     let version = context.api_version;
     let replica_id = match version {
@@ -88,6 +115,8 @@ fn params(replicas: &ReplicaManager, context: &RequestContext, request: &FetchRe
         _ => request.replica_id.0,
     };
     let is_from_follower = replica_id >= 0;
+    // Kafka's own tools may look with other negative ids (-2): they are consumers too, but for replicas in other log dirs.
+    let is_from_consumer = replica_id < 0 && replica_id != FUTURE_LOCAL_REPLICA;
     let max_bytes = usize::try_from(request.max_bytes.min(replicas.config().fetch_max_bytes)).unwrap_or(0);
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
     FetchParams {
@@ -97,12 +126,11 @@ fn params(replicas: &ReplicaManager, context: &RequestContext, request: &FetchRe
         max_bytes,
         hard_max_bytes_limit: version <= LAST_VERSION_WITH_HARD_LIMIT,
         isolation: match request.isolation_level {
-            // Who only looks, with replica id -2, sees what replicas see.
-            _ if replica_id != CONSUMER => FetchIsolation::LogEnd,
+            _ if !is_from_consumer => FetchIsolation::LogEnd,
             READ_COMMITTED => FetchIsolation::TxnCommitted,
             _ => FetchIsolation::HighWatermark,
         },
-        fetch_only_leader: is_from_follower || version < FIRST_VERSION_FROM_FOLLOWERS,
+        fetch_only_leader: is_from_follower || (is_from_consumer && version < FIRST_VERSION_FROM_FOLLOWERS),
         client: (!is_from_follower && version >= FIRST_VERSION_FROM_FOLLOWERS).then(|| ClientMetadata {
             rack: request.rack_id.to_string(),
             listener: context.listener.clone(),
@@ -159,6 +187,7 @@ fn session_request(
 fn check(
     replicas: &ReplicaManager,
     version: i16,
+    params: &FetchParams,
     fetch: &FetchPartition,
     image: &MetadataImage,
 ) -> Result<(), ErrorCode> {
@@ -170,13 +199,17 @@ fn check(
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
     if version < FIRST_VERSION_WITH_ZSTD
-        && let Ok(log) = replicas.leader_log(name)
+        && let Some(log) = replicas
+            .partition(name)
+            .ok()
+            .and_then(|partition| partition.log())
     {
         let config = log.config();
         if config.compression_type == CompressionType::Zstd {
             return Err(ErrorCode::UnsupportedCompressionType);
         }
-        if version <= LAST_VERSION_BEFORE_FORMAT_2 && !config.message_downconversion_enable {
+        let refuses_conversion = !config.message_downconversion_enable && !params.is_from_follower();
+        if version <= LAST_VERSION_BEFORE_FORMAT_2 && refuses_conversion {
             return Err(ErrorCode::UnsupportedVersion);
         }
     }
@@ -190,6 +223,7 @@ async fn records_of(
     params: &FetchParams,
     results: Vec<(FetchPartition, FetchPartitionData)>,
 ) -> Vec<(FetchPartition, FetchPartitionData, Vec<Chunk>)> {
+    let mut conversion = Conversion::default();
     let mut chunked = Vec::with_capacity(results.len());
     for (fetch, mut data) in results {
         let chunks = match data.records.take() {
@@ -201,7 +235,13 @@ async fn records_of(
             })]),
             Some(slice) => {
                 let converted = converted(replicas, version, params, &fetch, slice).await;
-                converted.map(|bytes| vec![Chunk::Bytes(bytes.into())])
+                converted.map(|(bytes, of_partition)| {
+                    replicas
+                        .topic_metrics()
+                        .converted_for_fetch(&fetch.topic_partition.topic, &of_partition);
+                    conversion += of_partition;
+                    vec![Chunk::Bytes(bytes.into())]
+                })
             }
         };
         chunked.push(match chunks {
@@ -209,6 +249,7 @@ async fn records_of(
             Err(error) => (fetch, refusal(error), Vec::new()),
         });
     }
+    replicas.topic_metrics().fetch_conversions.record(&conversion);
     chunked
 }
 
@@ -228,7 +269,8 @@ async fn converted(
     params: &FetchParams,
     fetch: &FetchPartition,
     slice: FileSlice,
-) -> Result<Vec<u8>, ErrorCode> {
+) -> Result<(Vec<u8>, Conversion), ErrorCode> {
+    let begun_ms = replicas.monotonic_ms();
     let limit = replicas.config().socket_request_max_bytes;
     let at_once = FetchParams {
         max_wait: Duration::ZERO,
@@ -240,12 +282,14 @@ async fn converted(
         let Some(slice) = next.take() else { break };
         let offset = fetch.fetch_offset;
         let work = tokio::task::spawn_blocking(move || down_converted(&slice, version, offset, limit));
-        let (bytes, end) = work.await.unwrap_or_else(|failure| {
+        let (bytes, end, mut conversion) = work.await.unwrap_or_else(|failure| {
             tracing::error!(%failure, "records were not converted for an old client");
             Err(ErrorCode::UnknownServerError)
         })?;
         if !bytes.is_empty() || end <= offset {
-            return Ok(bytes);
+            let millis = replicas.monotonic_ms() - begun_ms;
+            conversion.time = Duration::from_millis(millis.try_into().unwrap_or(0));
+            return Ok((bytes, conversion));
         }
         fetch.fetch_offset = end;
         let data = replicas
@@ -253,7 +297,7 @@ async fn converted(
             .await;
         next = data.into_iter().next().and_then(|data| data.records);
     }
-    Ok(Vec::new())
+    Ok((Vec::new(), Conversion::default()))
 }
 
 /// Messages of the format of `version`, and the offset behind the last batch that was looked at.
@@ -262,15 +306,17 @@ fn down_converted(
     version: i16,
     first_offset: Offset,
     limit: usize,
-) -> Result<(Vec<u8>, Offset), ErrorCode> {
+) -> Result<(Vec<u8>, Offset, Conversion), ErrorCode> {
     let records = slice.read().map_err(|error| {
         tracing::error!(%error, "records cannot be read for conversion");
         ErrorCode::UnknownServerError
     })?;
     let format = if version <= LAST_VERSION_OF_FORMAT_0 { 0 } else { 1 };
-    let converted = down_convert(&records, format, first_offset, limit).map_err(|invalid| invalid.code)?;
+    let (converted, conversion) =
+        down_convert(&records, format, first_offset, limit).map_err(|invalid| invalid.code)?;
     let last = RecordBatches::new(&records).map_while(Result::ok).last();
-    Ok((converted, last.map_or(first_offset, |batch| batch.next_offset())))
+    let end = last.map_or(first_offset, |batch| batch.next_offset());
+    Ok((converted, end, conversion))
 }
 
 fn response(
@@ -333,5 +379,9 @@ fn partition_response(index: i32, version: i16, data: FetchPartitionData) -> Fet
         aborted_transactions: data.aborted_transactions,
         preferred_read_replica: data.preferred_read_replica.unwrap_or(NO_BROKER),
         records: Vec::new(),
+        records_are_null: matches!(
+            data.error,
+            ErrorCode::UnsupportedCompressionType | ErrorCode::UnsupportedVersion
+        ),
     }
 }

@@ -16,6 +16,7 @@ use crate::protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use crate::protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
+use crate::record::conversion::Conversion;
 use crate::record::{RecordBatches, validate_produce_version};
 use crate::replica::{AppendEntry, AppendResult, ReplicaManager, TransactionalOperation};
 
@@ -94,9 +95,14 @@ pub async fn serve(
     let appended = replicas
         .handle_produce_append(timeout, acks, internal_topics_allowed, transaction, entries)
         .await;
+    let mut conversion = Conversion::default();
     for ((topic, partition), (_, result)) in slots.into_iter().zip(appended) {
+        if let Ok(info) = &result {
+            conversion += info.conversion;
+        }
         topics[topic].1[partition].1 = result;
     }
+    replicas.topic_metrics().produce_conversions.record(&conversion);
     if acks == 0 {
         let failed = topics
             .iter()

@@ -6,6 +6,7 @@ mod deleting;
 mod failover;
 mod figures;
 mod orders;
+mod readers;
 mod reading;
 mod throttling;
 mod writing;

@@ -88,6 +88,11 @@ impl Partition {
         self.inner.lock().state.isr().committed().contains(&broker)
     }
 
+    /// Whether a reassignment is just adding this broker's replica.
+    pub fn is_adding_replica(&self, broker: BrokerId) -> bool {
+        self.inner.lock().state.assignment().adding.contains(&broker)
+    }
+
     /// The local log, whoever leads.
     pub fn log(&self) -> Option<Arc<UnifiedLog>> {
         self.inner.lock().log.clone()

@@ -75,6 +75,8 @@ pub struct FetchPartitionResponse {
     pub preferred_read_replica: BrokerId,
     /// Whole batches in their order; none at all for an error.
     pub records: Vec<Chunk>,
+    /// Kafka leaves null what it refuses to convert, and is empty otherwise.
+    pub records_are_null: bool,
 }
 
 /// Where a broker is.
@@ -101,6 +103,7 @@ impl FetchPartitionResponse {
             aborted_transactions: None,
             preferred_read_replica: NO_BROKER,
             records: vec![],
+            records_are_null: false,
         }
     }
 
@@ -216,7 +219,8 @@ impl Layout {
         if self.version >= 11 {
             self.bytes.put_i32(partition.preferred_read_replica);
         }
-        self.length(Some(partition.records_size()));
+        let size = partition.records_size();
+        self.length((!partition.records_are_null).then_some(size));
         for chunk in partition.records {
             self.chunk(chunk);
         }

@@ -138,7 +138,7 @@ impl BatchHeader {
         let length = i32::from_be_bytes(array(bytes, LENGTH_AT));
         if length < LEGACY_RECORD_OVERHEAD_V0 as i32 {
             return Err(BatchError::new(format!(
-                "length {length} is less than any message's"
+                "Record size {length} is less than the minimum record overhead ({LEGACY_RECORD_OVERHEAD_V0})"
             )));
         }
         if bytes.len() < HEADER_SIZE_UP_TO_MAGIC {
@@ -152,7 +152,7 @@ impl BatchHeader {
                 LEGACY_TIMESTAMP_AT + size_of::<i64>(),
             ),
             2 => (2, RECORD_BATCH_OVERHEAD - LOG_OVERHEAD, RECORD_BATCH_OVERHEAD),
-            magic => return Err(BatchError::new(format!("unknown magic {magic}"))),
+            magic => return Err(BatchError::new(format!("Invalid magic found in record: {magic}"))),
         };
         if length < minimum as i32 {
             return Err(BatchError::new(format!(

@@ -5,6 +5,8 @@
 //! offsets have gaps; records of aborted transactions stay, old consumers read everything. The way up, from formats
 //! 0 and 1 to 2, is the [validator](super::validator)'s.
 
+use std::time::Duration;
+
 use super::batch::{BatchHeader, LOG_OVERHEAD, NO_TIMESTAMP, RecordBatch};
 use super::batches::RecordBatches;
 use super::compression::{Compression, UnknownCompression};
@@ -16,6 +18,25 @@ use crate::config::TimestampType;
 
 const CRC_BYTES: usize = size_of::<u32>();
 const TIMESTAMP_TYPE_BIT: u8 = 0x08;
+
+/// Records that had to be unpacked or encoded anew. Kafka 3.9: `RecordValidationStats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conversion {
+    /// Encoded anew.
+    pub records: u64,
+    /// About how many bytes they took when unpacked.
+    pub temporary_bytes: u64,
+    /// How long the conversion took.
+    pub time: Duration,
+}
+
+impl std::ops::AddAssign for Conversion {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.temporary_bytes += other.temporary_bytes;
+        self.time += other.time;
+    }
+}
 
 /// The complete batches in `records` as messages of format `to_magic`, 0 or 1; batches of that format or an older
 /// one stay as they are.
@@ -31,24 +52,27 @@ pub fn down_convert(
     to_magic: i8,
     first_offset: Offset,
     limit: usize,
-) -> Result<Vec<u8>, InvalidRecords> {
+) -> Result<(Vec<u8>, Conversion), InvalidRecords> {
     assert!(
         (0..=1).contains(&to_magic),
         "format {to_magic} needs no down-conversion"
     );
     let mut out = Vec::with_capacity(records.len());
+    let mut conversion = Conversion::default();
     for batch in RecordBatches::new(records) {
         let converted = match &batch {
-            Ok(batch) => convert_batch(&mut out, batch, to_magic, first_offset, limit),
+            Ok(batch) => convert_batch(&mut out, batch, to_magic, first_offset, limit).inspect(|_| {
+                conversion.temporary_bytes += batch.size_in_bytes() as u64;
+            }),
             Err(error) => Err(error.clone().into()),
         };
         match converted {
-            Ok(()) => {}
+            Ok(of_batch) => conversion += of_batch,
             Err(_) if !out.is_empty() => break,
             Err(error) => return Err(error),
         }
     }
-    Ok(out)
+    Ok((out, conversion))
 }
 
 /// Appends one batch; nothing, if it returns an error.
@@ -58,9 +82,10 @@ fn convert_batch(
     to_magic: i8,
     first_offset: Offset,
     limit: usize,
-) -> Result<(), InvalidRecords> {
+) -> Result<Conversion, InvalidRecords> {
+    let mut conversion = Conversion::default();
     if batch.is_control_batch() {
-        return Ok(());
+        return Ok(conversion);
     }
     let compression = batch.compression().map_err(unsupported)?;
     if compression == Compression::Zstd {
@@ -68,7 +93,7 @@ fn convert_batch(
     }
     if batch.magic() <= to_magic {
         out.extend_from_slice(batch.bytes());
-        return Ok(());
+        return Ok(conversion);
     }
     let is_compressed = compression != Compression::None;
     let time_flag = time_flag(batch, to_magic);
@@ -90,10 +115,12 @@ fn convert_batch(
             record.offset
         };
         put_message(&mut messages, to_magic, time_flag, &Record { offset, ..record });
+        conversion.records += 1;
         if messages.len() > limit {
             return Err(RecordError::TooLarge(limit).into());
         }
     }
+    conversion.temporary_bytes = messages.len() as u64;
     match offsets {
         Some((_, last)) if is_compressed => {
             let timestamp = if time_flag == 0 {
@@ -112,7 +139,7 @@ fn convert_batch(
         }
         _ => out.append(&mut messages),
     }
-    Ok(())
+    Ok(conversion)
 }
 
 fn unsupported(codec: UnknownCompression) -> InvalidRecords {
@@ -198,17 +225,26 @@ mod tests {
         ]
     }
 
+    fn messages_of(
+        records: &[u8],
+        to_magic: i8,
+        first: Offset,
+        limit: usize,
+    ) -> Result<Vec<u8>, InvalidRecords> {
+        down_convert(records, to_magic, first, limit).map(|(messages, _)| messages)
+    }
+
     #[test]
     fn uncompressed_records_become_single_messages() {
         let batch = three_records(40, Compression::None).build();
         for magic in 0..2 {
             let messages = three_messages([40, 41, 42], magic);
-            assert_eq!(down_convert(&batch, magic, 0, LIMIT).unwrap(), messages.concat());
+            assert_eq!(messages_of(&batch, magic, 0, LIMIT).unwrap(), messages.concat());
             assert_eq!(
-                down_convert(&batch, magic, 41, LIMIT).unwrap(),
+                messages_of(&batch, magic, 41, LIMIT).unwrap(),
                 messages[1..].concat()
             );
-            assert_eq!(down_convert(&batch, magic, 43, LIMIT).unwrap(), b"");
+            assert_eq!(messages_of(&batch, magic, 43, LIMIT).unwrap(), b"");
         }
     }
 
@@ -219,7 +255,7 @@ mod tests {
             for (magic, inner) in [(0, [40, 41, 42]), (1, [0, 1, 2])] {
                 let expected = wrapper_message(42, magic, 300, codec, &three_messages(inner, magic).concat());
                 assert_eq!(
-                    down_convert(&batch, magic, 41, LIMIT).unwrap(),
+                    messages_of(&batch, magic, 41, LIMIT).unwrap(),
                     expected,
                     "{codec:?} to {magic}"
                 );
@@ -231,7 +267,7 @@ mod tests {
     fn append_time_stays_append_time() {
         for codec in [Compression::None, Compression::Gzip] {
             let batch = three_records(0, codec).log_append_time(Some(999)).build();
-            let converted = down_convert(&batch, 1, 0, LIMIT).unwrap();
+            let converted = messages_of(&batch, 1, 0, LIMIT).unwrap();
             let message = RecordBatch::parse(&converted).unwrap().unwrap();
             assert!(message.is_valid_crc());
             assert_eq!(
@@ -248,7 +284,7 @@ mod tests {
             coordinator_epoch: 0,
         };
         let marker = BatchBuilder::end_transaction_marker(marker, 5, 1, 100);
-        assert_eq!(down_convert(&marker, 0, 0, LIMIT).unwrap(), b"");
+        assert_eq!(messages_of(&marker, 0, 0, LIMIT).unwrap(), b"");
         let old = [
             legacy_message(1, 0, 0, None, None),
             legacy_message(2, 1, 50, None, None),
@@ -256,8 +292,8 @@ mod tests {
         .concat();
         let log = [&old[..], &marker, &three_records(4, Compression::None).build()].concat();
         let expected = [&old[..], &three_messages([4, 5, 6], 1).concat()].concat();
-        assert_eq!(down_convert(&log, 1, 0, LIMIT).unwrap(), expected);
-        let older = down_convert(&log, 0, 0, LIMIT).unwrap();
+        assert_eq!(messages_of(&log, 1, 0, LIMIT).unwrap(), expected);
+        let older = messages_of(&log, 0, 0, LIMIT).unwrap();
         assert!(RecordBatches::new(&older).all(|message| message.unwrap().magic() == 0));
     }
 
@@ -271,10 +307,10 @@ mod tests {
             (zstd, ErrorCode::UnsupportedCompressionType),
             (bomb.build(), ErrorCode::MessageTooLarge),
         ] {
-            assert_eq!(down_convert(&bad, 1, 0, LIMIT).unwrap_err().code, code);
-            let expected = down_convert(&good, 1, 0, LIMIT).unwrap();
+            assert_eq!(messages_of(&bad, 1, 0, LIMIT).unwrap_err().code, code);
+            let expected = messages_of(&good, 1, 0, LIMIT).unwrap();
             assert_eq!(
-                down_convert(&[&good[..], &bad].concat(), 1, 0, LIMIT).unwrap(),
+                messages_of(&[&good[..], &bad].concat(), 1, 0, LIMIT).unwrap(),
                 expected
             );
         }
@@ -291,7 +327,7 @@ mod tests {
                 let index = index.index(bytes.len());
                 bytes[index] = value;
             }
-            let _ = down_convert(&bytes, magic, 0, LIMIT);
+            let _ = messages_of(&bytes, magic, 0, LIMIT);
         }
     }
 }

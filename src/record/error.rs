@@ -101,7 +101,7 @@ impl InvalidRecords {
 
 impl From<BatchError> for InvalidRecords {
     fn from(error: BatchError) -> Self {
-        Self::new(ErrorCode::CorruptMessage, error.to_string())
+        Self::new(ErrorCode::CorruptMessage, error.reason)
     }
 }
 

@@ -74,6 +74,11 @@ fn read_nullable<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
 }
 
 impl<'a> Record<'a> {
+    /// About how many bytes it takes, the framing left out.
+    pub fn size(&self) -> usize {
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + self.headers.bytes.len()
+    }
+
     /// Reads what follows a record's length.
     fn parse(body: &'a [u8], batch: &BatchHeader) -> Result<Self, RecordError> {
         Self::parse_body(body, batch).ok_or_else(|| RecordError::invalid("a record does not fill its length"))

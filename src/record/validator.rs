@@ -23,7 +23,7 @@ use super::compression::Compression;
 use super::error::InvalidRecords;
 use super::record::{Record, RecordReader};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{LeaderEpoch, Offset};
+use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::config::{LogConfig, TimestampType};
 
 /// At most so many records are blamed one by one; a batch of empty records could hold a hundred thousand.
@@ -49,6 +49,8 @@ pub enum AppendOrigin {
 /// What the log knows when it appends.
 #[derive(Clone, Copy, Debug)]
 pub struct AppendContext<'a> {
+    /// Where to.
+    pub partition: &'a TopicPartition,
     /// The topic's configuration.
     pub config: &'a LogConfig,
     /// The offset that the first record gets.
@@ -72,6 +74,8 @@ pub struct ValidatedRecords {
     pub log_append_time: i64,
     /// Whether the batch was encoded anew; Kafka counts such records as converted.
     pub is_rebuilt: bool,
+    /// About how many bytes its records took when they were unpacked; 0 if they were not.
+    pub unpacked_bytes: usize,
 }
 
 /// Checks the batch (or the messages of format 0 or 1) in `records` and gives it its place in the log. Bytes after
@@ -88,7 +92,11 @@ pub fn validate_append(
         check.walk(&first, None)?;
         check.finish()?;
         if check.are_offsets_consecutive {
-            return Ok(place(&first, check.max_timestamp, records, context));
+            let mut placed = place(&first, check.max_timestamp, records, context);
+            if source != Compression::None {
+                placed.unpacked_bytes = check.unpacked_bytes;
+            }
+            return Ok(placed);
         }
     }
     rebuild(records, &first, target, context)
@@ -189,6 +197,7 @@ fn place(
         records: records.slice_ref(batch.records()),
         log_append_time,
         is_rebuilt: false,
+        unpacked_bytes: 0,
     }
 }
 
@@ -217,6 +226,7 @@ fn rebuild(
     if builder.count() == 0 {
         return Err(InvalidRecords::invalid("there is no record"));
     }
+    let unpacked_bytes = check.unpacked_bytes + builder.uncompressed_size();
     let (header, records) = builder.build_parts();
     check_size(header.size_in_bytes(), context)?;
     let log_append_time = log_append_time.unwrap_or(NO_TIMESTAMP);
@@ -225,6 +235,7 @@ fn rebuild(
         records,
         log_append_time,
         is_rebuilt: true,
+        unpacked_bytes,
     })
 }
 
@@ -235,7 +246,10 @@ struct RecordCheck<'a> {
     max_timestamp: i64,
     are_offsets_consecutive: bool,
     are_timestamps_invalid: bool,
+    unpacked_bytes: usize,
     record_errors: Vec<(i32, String)>,
+    /// How many there are, more than are named perhaps.
+    errors: usize,
 }
 
 impl<'a> RecordCheck<'a> {
@@ -246,7 +260,9 @@ impl<'a> RecordCheck<'a> {
             max_timestamp: NO_TIMESTAMP,
             are_offsets_consecutive: true,
             are_timestamps_invalid: false,
+            unpacked_bytes: 0,
             record_errors: Vec::new(),
+            errors: 0,
         }
     }
 
@@ -260,6 +276,7 @@ impl<'a> RecordCheck<'a> {
         let mut reader = RecordReader::new(batch, limit)?;
         while let Some(record) = reader.next()? {
             self.check(batch, &record);
+            self.unpacked_bytes += record.size();
             if let Some((builder, target)) = &mut builder
                 && self.record_errors.is_empty()
             {
@@ -296,7 +313,10 @@ impl<'a> RecordCheck<'a> {
             record.offset.wrapping_sub(batch.base_offset()) == i64::from(self.index);
         let config = self.context.config;
         if config.cleanup_policy.compact && record.key.is_none() {
-            self.blame("a record in a compacted topic must have a key".to_owned());
+            self.blame(format!(
+                "Compacted topic cannot accept message without key in topic partition {}",
+                self.context.partition
+            ));
         } else if config.message_timestamp_type == TimestampType::CreateTime
             && record.timestamp != NO_TIMESTAMP
         {
@@ -305,8 +325,9 @@ impl<'a> RecordCheck<'a> {
             if is_too_old || age.saturating_neg() > config.message_timestamp_after_max_ms {
                 self.are_timestamps_invalid = true;
                 self.blame(format!(
-                    "timestamp {} is not within [{}, {}]",
+                    "Timestamp {} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
                     record.timestamp,
+                    record.offset,
                     self.context
                         .now_ms
                         .saturating_sub(config.message_timestamp_before_max_ms),
@@ -317,12 +338,16 @@ impl<'a> RecordCheck<'a> {
             }
         } else if batch.timestamp_type() == TimestampType::LogAppendTime {
             self.are_timestamps_invalid = true;
-            self.blame("a producer must not set the timestamp type LogAppendTime".to_owned());
+            self.blame(format!(
+                "Invalid timestamp type in message {}. Producer should not set timestamp type to LogAppendTime.",
+                record.offset
+            ));
         }
     }
 
     #[cold]
     fn blame(&mut self, reason: String) {
+        self.errors += 1;
         if self.record_errors.len() < MAX_RECORD_ERRORS {
             self.record_errors.push((self.index, reason));
         }
@@ -337,12 +362,9 @@ impl<'a> RecordCheck<'a> {
         let (code, message) = match self.are_timestamps_invalid {
             true => (
                 ErrorCode::InvalidTimestamp,
-                "one or more records have an invalid timestamp".to_owned(),
+                "One or more records have been rejected due to invalid timestamp".to_owned(),
             ),
-            false => (
-                ErrorCode::InvalidRecord,
-                format!("{} or more records are invalid", record_errors.len()),
-            ),
+            false => (ErrorCode::InvalidRecord, rejected(self.errors, &record_errors)),
         };
         Err(InvalidRecords {
             code,
@@ -350,6 +372,19 @@ impl<'a> RecordCheck<'a> {
             record_errors,
         })
     }
+}
+
+/// In Kafka's words, down to the way in which it prints the first errors.
+fn rejected(errors: usize, record_errors: &[(i32, String)]) -> String {
+    let named = record_errors.iter().take(3);
+    let named: Vec<_> = named
+        .map(|(index, message)| format!("RecordError(batchIndex={index}, message='{message}')"))
+        .collect();
+    format!(
+        "One or more records have been rejected due to {errors} record errors in total, and only showing the first \
+         three errors at most: [{}]",
+        named.join(", ")
+    )
 }
 
 fn unpacked_limit(config: &LogConfig) -> usize {

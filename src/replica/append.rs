@@ -104,7 +104,7 @@ impl ReplicaManager {
             let entry: AppendEntry = entry.into();
             let name = entry.partition.clone();
             let appended = if !internal_topics_allowed && topic_name::is_internal(&name.topic) {
-                let message = format!("only the broker may write to internal topic {}", name.topic);
+                let message = format!("Cannot append to internal topic {}", name.topic);
                 Err(refused(ErrorCode::InvalidTopicException, message))
             } else {
                 self.append_to_leader(entry, origin, required_acks, &image)
@@ -148,6 +148,10 @@ impl ReplicaManager {
         let outcome = appended.as_ref().map(|(info, ..)| info);
         self.topic_metrics
             .produced(&entry.partition.topic, bytes, outcome);
+        if let (AppendOrigin::Client, Ok(info)) = (origin, outcome) {
+            self.topic_metrics
+                .converted_for_produce(&entry.partition.topic, &info.conversion);
+        }
         let (info, epoch, effects) = appended.map_err(|error| with_log_start_offset(error, &partition))?;
         self.apply(&partition, effects);
         Ok((info, epoch, partition))

@@ -176,7 +176,15 @@ impl ReplicaManager {
     /// Counts what is about to be sent.
     fn account(&self, params: &FetchParams, partitions: &[FetchPartition], data: &[FetchPartitionData]) {
         self.record_leader_throttle(params, partitions, data);
-        self.topic_metrics.fetched(params, partitions, data);
+        self.topic_metrics.fetched(params, partitions, data, |name| {
+            self.is_adding_replica(name, params.replica_id)
+        });
+    }
+
+    /// Whether a reassignment is just giving a broker this replica.
+    pub(super) fn is_adding_replica(&self, name: &TopicPartition, broker: BrokerId) -> bool {
+        self.partition(name)
+            .is_ok_and(|partition| partition.is_adding_replica(broker))
     }
 
     fn read_partitions<'a>(

@@ -102,7 +102,9 @@ impl ReplicaManager {
     ) -> Result<Vec<Offset>, ErrorCode> {
         let partition = self.partition(name)?;
         let (log, ..) = partition.searchable_log(query.current_leader_epoch, query.fetch_only_leader)?;
-        let offsets = log.legacy_offsets_before(timestamp, max_offsets);
+        let offsets = log
+            .legacy_offsets_before(timestamp, max_offsets)
+            .map_err(|error| error_code(&error))?;
         let end = last_fetchable_offset(&log, query.isolation);
         if offsets.iter().all(|&offset| offset <= end) {
             return Ok(offsets);

@@ -7,9 +7,10 @@ use dashmap::DashMap;
 
 use super::fetch::{FetchParams, FetchPartition, FetchPartitionData};
 use crate::common::error::ErrorCode;
-use crate::common::ids::TopicName;
+use crate::common::ids::{TopicName, TopicPartition};
 use crate::log::{AppendError, LogAppendInfo};
-use crate::metrics::{Meter, MetricName, Registry};
+use crate::metrics::{Histogram, Meter, MetricName, Registry, Timer};
+use crate::record::conversion::Conversion;
 
 /// The meters of all topics.
 pub struct TopicMetrics {
@@ -17,6 +18,12 @@ pub struct TopicMetrics {
     all: Meters,
     replication_bytes_in: Arc<Meter>,
     replication_bytes_out: Arc<Meter>,
+    reassignment_bytes_in: Arc<Meter>,
+    reassignment_bytes_out: Arc<Meter>,
+    /// What Produce requests had converted.
+    pub produce_conversions: ConversionMetrics,
+    /// What Fetch requests had converted.
+    pub fetch_conversions: ConversionMetrics,
     topics: DashMap<TopicName, Arc<Meters>>,
 }
 
@@ -30,9 +37,33 @@ struct Meters {
     bytes_rejected: Arc<Meter>,
     fetch_requests: Arc<Meter>,
     failed_fetch_requests: Arc<Meter>,
+    produce_message_conversions: Arc<Meter>,
+    fetch_message_conversions: Arc<Meter>,
 }
 
-const NAMES: [&str; 8] = [
+/// What the requests of one API cost beside reading and writing. Kafka 3.9: `RequestMetrics`.
+pub struct ConversionMetrics {
+    time: Arc<Timer>,
+    temporary_bytes: Arc<Histogram>,
+}
+
+impl ConversionMetrics {
+    fn new(registry: &Registry, api: &'static str) -> Self {
+        let name = |name: &str| MetricName::new("kafka.network", "RequestMetrics", name).tag("request", api);
+        Self {
+            time: registry.timer(name("MessageConversionsTimeMs")),
+            temporary_bytes: registry.histogram(name("TemporaryMemoryBytes")),
+        }
+    }
+
+    /// One request was served, with so much conversion, perhaps none.
+    pub fn record(&self, conversion: &Conversion) {
+        self.time.update(conversion.time);
+        self.temporary_bytes.update(conversion.temporary_bytes);
+    }
+}
+
+const NAMES: [&str; 10] = [
     "MessagesInPerSec",
     "BytesInPerSec",
     "BytesOutPerSec",
@@ -41,6 +72,8 @@ const NAMES: [&str; 8] = [
     "BytesRejectedPerSec",
     "TotalFetchRequestsPerSec",
     "FailedFetchRequestsPerSec",
+    "ProduceMessageConversionsPerSec",
+    "FetchMessageConversionsPerSec",
 ];
 
 fn name(name: &str, topic: Option<&str>) -> MetricName {
@@ -62,6 +95,8 @@ impl Meters {
             bytes_rejected,
             fetch,
             failed_fetch,
+            produce_conversions,
+            fetch_conversions,
         ] = NAMES.map(|of| registry.meter(name(of, topic)));
         Self {
             messages_in,
@@ -72,6 +107,8 @@ impl Meters {
             bytes_rejected,
             fetch_requests: fetch,
             failed_fetch_requests: failed_fetch,
+            produce_message_conversions: produce_conversions,
+            fetch_message_conversions: fetch_conversions,
         }
     }
 }
@@ -82,6 +119,10 @@ impl TopicMetrics {
             all: Meters::new(registry, None),
             replication_bytes_in: registry.meter(name("ReplicationBytesInPerSec", None)),
             replication_bytes_out: registry.meter(name("ReplicationBytesOutPerSec", None)),
+            reassignment_bytes_in: registry.meter(name("ReassignmentBytesInPerSec", None)),
+            reassignment_bytes_out: registry.meter(name("ReassignmentBytesOutPerSec", None)),
+            produce_conversions: ConversionMetrics::new(registry, "Produce"),
+            fetch_conversions: ConversionMetrics::new(registry, "Fetch"),
             topics: DashMap::new(),
             registry: registry.clone(),
         }
@@ -124,23 +165,48 @@ impl TopicMetrics {
         }
     }
 
-    /// Records of one leader were appended by a follower here.
-    pub(super) fn replicated(&self, bytes: usize) {
-        self.replication_bytes_in.mark(bytes as u64);
+    /// So many records of a producer were converted.
+    pub(super) fn converted_for_produce(&self, topic: &TopicName, conversion: &Conversion) {
+        if conversion.records > 0 {
+            for meters in [&*self.of(topic), &self.all] {
+                meters.produce_message_conversions.mark(conversion.records);
+            }
+        }
     }
 
-    /// A fetch was answered.
+    /// So many records were converted for an old consumer.
+    pub fn converted_for_fetch(&self, topic: &TopicName, conversion: &Conversion) {
+        if conversion.records > 0 {
+            for meters in [&*self.of(topic), &self.all] {
+                meters.fetch_message_conversions.mark(conversion.records);
+            }
+        }
+    }
+
+    /// Records of one leader were appended by a follower here, perhaps one that is just being added.
+    pub(super) fn replicated(&self, bytes: usize, is_being_added: bool) {
+        self.replication_bytes_in.mark(bytes as u64);
+        if is_being_added {
+            self.reassignment_bytes_in.mark(bytes as u64);
+        }
+    }
+
+    /// A fetch was answered. `is_being_added` tells whether the follower is being added to a partition.
     pub(super) fn fetched(
         &self,
         params: &FetchParams,
         partitions: &[FetchPartition],
         data: &[FetchPartitionData],
+        is_being_added: impl Fn(&TopicPartition) -> bool,
     ) {
         let with_data = partitions.iter().zip(data).filter(|(_, data)| data.size() > 0);
         for (wanted, data) in with_data {
             let bytes = data.size() as u64;
             if params.is_from_follower() {
                 self.replication_bytes_out.mark(bytes);
+                if is_being_added(&wanted.topic_partition) {
+                    self.reassignment_bytes_out.mark(bytes);
+                }
             } else {
                 self.of(&wanted.topic_partition.topic).bytes_out.mark(bytes);
                 self.all.bytes_out.mark(bytes);

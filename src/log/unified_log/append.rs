@@ -1,6 +1,8 @@
 //! Appending to a log: as the leader, who checks and numbers the records, or as a follower, who takes them as
 //! they are.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use parking_lot::MutexGuard;
 
@@ -13,6 +15,7 @@ use crate::log::error::{AppendError, LogError};
 use crate::log::index::AbortedTxn;
 use crate::log::producer_state::{AppendDecision, ProducerBatch, Verification};
 use crate::log::segment::{LogSegment, OFFSET_SPAN_MAX, SegmentAppend};
+use crate::record::conversion::Conversion;
 use crate::record::validator::{AppendContext, ValidatedRecords, validate_append};
 use crate::record::{BatchError, BatchHeader, RecordBatches};
 
@@ -33,6 +36,8 @@ pub struct LogAppendInfo {
     pub duplicate: bool,
     /// Bytes appended.
     pub size: usize,
+    /// What the append cost beside the writing.
+    pub conversion: Conversion,
 }
 
 /// What a follower was sent, checked.
@@ -76,7 +81,9 @@ impl UnifiedLog {
         }
         let config = self.config.load();
         let now_ms = self.context.clock.wall_ms();
+        let begun_ms = self.context.clock.monotonic_ms();
         let context = AppendContext {
+            partition: &self.partition,
             config: &config,
             next_offset: 0,
             leader_epoch: epoch,
@@ -87,6 +94,16 @@ impl UnifiedLog {
             record_errors: e.record_errors,
             ..AppendError::new(e.code, e.message)
         })?;
+        let mut conversion = Conversion {
+            temporary_bytes: batch.unpacked_bytes as u64,
+            ..Conversion::default()
+        };
+        if batch.is_rebuilt {
+            let millis = self.context.clock.monotonic_ms() - begun_ms;
+            conversion.records =
+                u64::try_from(batch.header.last_offset() - batch.header.base_offset() + 1).unwrap_or(0);
+            conversion.time = Duration::from_millis(millis.try_into().unwrap_or(0));
+        }
         let size = batch.header.size_in_bytes();
         if size as i64 > i64::from(config.segment_bytes) {
             return Err(AppendError::new(
@@ -99,7 +116,8 @@ impl UnifiedLog {
         }
         let mut writer = self.writer.lock();
         self.ensure_open(&writer)?;
-        let info = self.append_batch(&mut writer, &mut batch, (origin, verification), now_ms)?;
+        let mut info = self.append_batch(&mut writer, &mut batch, (origin, verification), now_ms)?;
+        info.conversion = conversion;
         self.flush_if_due(writer, config.flush_messages)?;
         Ok(info)
     }
@@ -114,6 +132,7 @@ impl UnifiedLog {
             log_start_offset: self.log_start_offset(),
             duplicate: false,
             size: 0,
+            conversion: Conversion::default(),
         }
     }
 
@@ -138,6 +157,7 @@ impl UnifiedLog {
             log_start_offset,
             duplicate: false,
             size: header.size_in_bytes(),
+            conversion: Conversion::default(),
         };
         self.assign_epoch(header.partition_leader_epoch(), first_offset)?;
         let append = SegmentAppend {
@@ -196,6 +216,7 @@ impl UnifiedLog {
                 log_start_offset,
                 duplicate: false,
                 size: 0,
+                conversion: Conversion::default(),
             });
         };
         if checked.first_or_last_offset < end {
@@ -223,6 +244,7 @@ impl UnifiedLog {
             log_start_offset,
             duplicate: false,
             size: checked.bytes.len(),
+            conversion: Conversion::default(),
         })
     }
 

@@ -48,22 +48,32 @@ impl UnifiedLog {
             Some((timestamp, segment)) if timestamp >= 0 => self
                 .context
                 .dir
-                .check(first_record_since(segment, timestamp, start)),
+                .check_read(first_record_since(segment, timestamp, start)),
             _ => Ok(None),
         }
     }
 
     /// Base offsets of segments that were last changed before `timestamp`, newest first, for ListOffsets v0; -1
     /// asks for the end of the log as well, -2 for its start only.
-    pub fn legacy_offsets_before(&self, timestamp: i64, max_offsets: usize) -> Vec<Offset> {
+    pub fn legacy_offsets_before(&self, timestamp: i64, max_offsets: usize) -> Result<Vec<Offset>, LogError> {
         const LATEST: i64 = -1;
         const EARLIEST: i64 = -2;
+        self.context.dir.ensure_online()?;
         let (segments, start) = self.segments_and_start();
         let end = self.log_end_offset();
-        let mut offsets: Vec<(Offset, i64)> = segments
-            .iter()
-            .map(|s| (s.base_offset().max(start), s.last_modified().unwrap_or(0)))
-            .collect();
+        let mut offsets: Vec<(Offset, i64)> = Vec::with_capacity(segments.len() + 1);
+        for segment in &segments {
+            let modified = match timestamp {
+                LATEST | EARLIEST => 0,
+                _ => match self.context.dir.check_read(segment.last_modified()) {
+                    Ok(modified) => modified,
+                    // Removed since the log was looked at.
+                    Err(_) if self.view.lock().segments.get(segment.base_offset()).is_none() => continue,
+                    Err(error) => return Err(error),
+                },
+            };
+            offsets.push((segment.base_offset().max(start), modified));
+        }
         if segments.last().is_some_and(|s| s.size() > 0) {
             offsets.push((end, self.context.clock.wall_ms()));
         }
@@ -76,7 +86,7 @@ impl UnifiedLog {
             }
         }
         let newest_first = offsets.iter().rev().take(max_offsets);
-        newest_first.map(|(offset, _)| *offset).collect()
+        Ok(newest_first.map(|(offset, _)| *offset).collect())
     }
 
     fn segments_and_start(&self) -> (Vec<Arc<LogSegment>>, Offset) {

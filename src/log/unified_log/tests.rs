@@ -450,10 +450,19 @@ fn timestamps_are_found() {
     let test = test.reopen(CLEAN);
     assert_eq!(test.log.offset_of_max_timestamp().unwrap(), max);
     assert_eq!(test.log.offset_by_timestamp(1455).unwrap(), Some((1460, 46, 2)));
-    let bases = test.log.legacy_offsets_before(-1, 100);
+    let before = |timestamp, max| test.log.legacy_offsets_before(timestamp, max).unwrap();
+    let bases = before(-1, 100);
     assert_eq!((bases[0], bases.last()), (91, Some(&0)));
-    assert_eq!(test.log.legacy_offsets_before(-2, 100), [0]);
-    assert_eq!(test.log.legacy_offsets_before(-1, 1), [91]);
+    assert_eq!(before(-2, 100), [0]);
+    assert_eq!(before(-1, 1), [91]);
+    assert_eq!(before(i64::MAX, 100), bases);
+    assert!(before(0, 100).is_empty());
+
+    // A time that cannot be found out is an error, not the beginning of time.
+    std::fs::remove_file(test.path().join("00000000000000000000.log")).unwrap();
+    test.log.legacy_offsets_before(0, 100).unwrap_err();
+    assert_eq!(before(-1, 100), bases);
+    assert!(test.failures.take().is_empty(), "nothing is wrong with the dir");
 }
 
 fn transactional(sequence: i32) -> Bytes {

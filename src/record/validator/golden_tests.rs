@@ -2,6 +2,8 @@
 //! wrote. A line of `produced.txt` is a name, the request's version, the topic's kind, the error code, the records
 //! sent and the segment written, in hex.
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::config::{CleanupPolicy, CompressionType};
 use crate::record::validate_produce_version;
@@ -9,6 +11,8 @@ use crate::record::validate_produce_version;
 const PRODUCED: &str = include_str!("../testdata/produced.txt");
 /// About when the captured broker ran. Only the timestamp rules of the topic `range` look at it.
 const NOW: i64 = 1_732_000_000_000;
+
+static PARTITION: LazyLock<TopicPartition> = LazyLock::new(|| TopicPartition::new("t", 0));
 
 fn unhex(text: &str) -> Vec<u8> {
     let digits = text.trim_matches('-').as_bytes().chunks_exact(2);
@@ -66,6 +70,7 @@ fn kafka_answered_and_wrote_the_same() {
             .unwrap()
             .map(|batch| batch.max_timestamp());
         let context = AppendContext {
+            partition: &PARTITION,
             config: &config,
             next_offset: 0,
             leader_epoch: 0,

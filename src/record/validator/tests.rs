@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -7,8 +9,11 @@ use crate::record::{ControlRecordType, EndTransactionMarker};
 
 const NOW: i64 = 1_700_000_000_000;
 
+static PARTITION: LazyLock<TopicPartition> = LazyLock::new(|| TopicPartition::new("t", 0));
+
 fn context(config: &LogConfig) -> AppendContext<'_> {
     AppendContext {
+        partition: &PARTITION,
         config,
         next_offset: 1000,
         leader_epoch: 7,

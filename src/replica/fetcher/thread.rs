@@ -294,7 +294,8 @@ impl FetcherThread {
                 .as_follower(state.epoch, |log| apply::truncate(log, diverging)),
             ErrorCode::None => {
                 let bytes = data.records.as_ref().map_or(0, |records| records.len());
-                self.manager.topic_metrics.replicated(bytes);
+                let is_being_added = state.partition.is_adding_replica(self.manager.broker_id());
+                self.manager.topic_metrics.replicated(bytes, is_being_added);
                 self.stats.bytes.mark(bytes as u64);
                 if self.manager.follower_quota.is_limited()
                     && self.manager.is_throttled_follower(&state.partition)
