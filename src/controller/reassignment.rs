@@ -20,7 +20,7 @@ use super::context::PartitionAndReplica;
 use super::election::ElectionStrategy;
 use super::event::{ControllerEvent, Reply};
 use super::kafka_controller::{Controller, ControllerError};
-use super::partition_state_machine::StateSource;
+use super::partition_state_machine::{PartitionState, StateSource};
 use super::replica_state_machine::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
@@ -356,7 +356,9 @@ impl Controller {
             .map(drop)
     }
 
-    /// Stops and deletes, without waiting whether the brokers manage to.
+    /// Stops and deletes, without waiting whether the brokers manage to. If one of them led, as only a replica that an
+    /// earlier reassignment was adding does here, or one without an heir, another leader is elected, which Kafka leaves
+    /// to the next broker that dies and the next controller.
     async fn stop_removed_replicas(
         &mut self,
         partition: &TopicPartition,
@@ -370,6 +372,11 @@ impl Controller {
             ReplicaState::NonExistent,
         ] {
             self.move_replicas(replicas.clone(), state).await?;
+        }
+        if self.context.partition_state(partition) == PartitionState::Offline {
+            let strategy = ElectionStrategy::Offline { allow_unclean: false };
+            self.bring_partitions_online(std::slice::from_ref(partition), strategy)
+                .await?;
         }
         Ok(())
     }

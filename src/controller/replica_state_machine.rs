@@ -4,7 +4,8 @@
 //! NonExistent -> New                          LeaderAndIsr (isNew) to it, if its partition has a leader
 //! New -> Online                               nothing is sent: the partition's own transition did
 //! Online, Offline, Ineligible -> Online       LeaderAndIsr to it
-//! New, Online, Offline, Ineligible -> Offline StopReplica to it, out of the ISR, LeaderAndIsr to the others
+//! New, Online, Offline, Ineligible -> Offline StopReplica to it, out of the ISR, LeaderAndIsr to the others; if it
+//!                                             led, its partition goes offline
 //! Offline -> DeletionStarted                  StopReplica (delete) to it
 //! DeletionStarted -> DeletionSuccessful       nothing is sent
 //! DeletionStarted, Offline -> Ineligible      nothing is sent
@@ -18,7 +19,7 @@ use tracing::{error, info, trace};
 use super::broker_request_batch::BrokerRequestBatch;
 use super::context::PartitionAndReplica;
 use super::kafka_controller::{Controller, ControllerError};
-use super::partition_state_machine::{StateChangeError, StateSource};
+use super::partition_state_machine::{PartitionState, StateChangeError, StateSource};
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
 
@@ -232,6 +233,11 @@ impl Controller {
         for (partition, state) in self.remove_from_isr(broker, led).await? {
             info!(target: "state.change", controller_epoch = self.context.epoch, %partition, leader = state.leader,
                 leader_epoch = state.leader_epoch, isr = ?state.isr, replica = broker, "replica is out of the isr");
+            if state.leader == NO_BROKER && self.context.partition_state(&partition) == PartitionState::Online
+            {
+                // Whoever took its leader away has to see to another one; else the next broker to start will do.
+                self.move_partitions(std::slice::from_ref(&partition), PartitionState::Offline);
+            }
             if !self.context.is_queued_for_deletion(&partition.topic) {
                 let others = self
                     .context

@@ -1,7 +1,7 @@
 //! Partitions that move, by request and by znode.
 
 use super::super::channel_manager::ControlRequest;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Sent};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::zk::znode::{preferred_replica_election, reassign_partitions};
@@ -139,6 +139,38 @@ async fn a_cancellation_that_would_lose_the_whole_isr_is_refused() {
         ErrorCode::InvalidReplicaAssignment
     );
     assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]));
+}
+
+/// A ZooKeeper controller of Kafka 3.9 leaves such a partition without a leader until a broker dies or another
+/// controller takes over.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_another_reassignment_removes_is_replaced_at_once() {
+    let partition = TopicPartition::new("t", 0);
+    for others in [None, Some(vec![2, 4])] {
+        let mut cluster = Cluster::with_brokers(5).await;
+        cluster.create_topic("t", &[&[1, 2]]).await;
+        let reassign = async |cluster: &Cluster, targets| {
+            let targets = [(partition.clone(), targets)].into();
+            let asked = cluster.controller_handle().alter_partition_reassignments(targets);
+            assert_eq!(asked.await.expect("active")[&partition], (ErrorCode::None, None));
+            cluster.settle().await;
+        };
+        reassign(&cluster, Some(vec![3, 4])).await;
+        let in_sync: &[(_, _, &[i32])] = &[("t", 0, &[1, 2, 3])];
+        assert_eq!(cluster.alter_isr(1, in_sync).await, [ErrorCode::None]);
+        cluster.kill_broker(1).await;
+        assert_eq!(cluster.leader_and_isr("t", 0).await, (3, vec![2, 3]));
+        cluster.take_sent();
+
+        reassign(&cluster, others.clone()).await;
+        assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]), "{others:?}");
+        let is_told = |sent: &Sent| match &sent.request {
+            ControlRequest::LeaderAndIsr(r) => r.topic_states[0].partition_states[0].leader.0 == 2,
+            _ => false,
+        };
+        let told = cluster.take_sent().into_iter().any(|s| s.to == 2 && is_told(&s));
+        assert!(told, "{others:?}: the new leader has not been told");
+    }
 }
 
 #[tokio::test(start_paused = true)]
