@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+#[cfg(test)]
+use rand::Rng as _;
 
 /// The `broker.id` of a broker; -1 stands for "none" wherever Kafka allows it.
 pub type BrokerId = i32;
@@ -83,6 +85,10 @@ pub fn uuid_from_base64(text: &str) -> Option<TopicId> {
 /// A random UUID as Kafka makes them: never one whose text starts with a dash, which tools would take for a
 /// flag, and never one of the two reserved values.
 pub fn random_uuid() -> TopicId {
+    #[cfg(test)]
+    if let Some(bytes) = super::seeded::draw(|random| random.random::<[u8; 16]>()) {
+        return uuid::Builder::from_random_bytes(bytes).into_uuid();
+    }
     loop {
         let id = TopicId::new_v4();
         if !uuid_to_base64(id).starts_with('-') {

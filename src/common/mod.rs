@@ -1,5 +1,6 @@
 //! L0. The nouns every layer shares: identifiers, errors, time. Imports nothing from the crate.
 
+pub mod blocking;
 pub mod clock;
 pub mod coordinator_key;
 pub mod error;
@@ -11,4 +12,6 @@ pub mod loggers;
 pub mod parallel;
 #[cfg(test)]
 pub mod planted;
+#[cfg(test)]
+pub mod seeded;
 pub mod topic_name;

@@ -9,22 +9,35 @@ use parking_lot::Mutex;
 /// Does `work` for each item on up to `threads` threads, this one among them; the results in the order of the items.
 /// A panic in `work` is passed on.
 pub fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    map_numbered(items, threads, |_, item| work(item))
+}
+
+/// [`map`] that tells `work` on which thread it is, from 0 on.
+pub fn map_numbered<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(usize, &T) -> R + Sync,
+) -> Vec<R> {
+    // A simulation has one thread.
+    #[cfg(test)]
+    let threads = if super::seeded::is_seeded() { 1 } else { threads };
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(items.len()));
-    let take_turns = || {
+    let take_turns = |thread: usize| {
         while let Some((i, item)) = {
             let i = next.fetch_add(1, Ordering::Relaxed);
             items.get(i).map(|item| (i, item))
         } {
-            let result = work(item);
+            let result = work(thread, item);
             results.lock().push((i, result));
         }
     };
     thread::scope(|scope| {
-        for _ in 1..threads.min(items.len()) {
-            scope.spawn(take_turns);
+        for thread in 1..threads.min(items.len()) {
+            let take_turns = &take_turns;
+            scope.spawn(move || take_turns(thread));
         }
-        take_turns();
+        take_turns(0);
     });
     let mut results = results.into_inner();
     results.sort_unstable_by_key(|(i, _)| *i);

@@ -119,6 +119,7 @@ pub(super) async fn translate_watches(
 ) {
     loop {
         let watch = tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             watch = watches.recv() => watch,
         };

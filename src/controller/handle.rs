@@ -247,6 +247,7 @@ impl ControllerHandle {
         let (reply, answer) = oneshot::channel();
         self.events.put(event(reply));
         tokio::select! {
+            biased;
             answer = answer => answer.ok(),
             () = self.shutdown.cancelled() => None,
         }

@@ -28,6 +28,8 @@ use super::scheduler::Scheduler;
 use super::unified_log::{LogContext, LogMetrics, UnifiedLog};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicId, TopicPartition};
+#[cfg(test)]
+use crate::common::seeded;
 use crate::config::{BrokerConfig, LogConfig};
 use crate::metrics::Registry;
 
@@ -131,7 +133,10 @@ impl LogManager {
 
     /// Every log, in no particular order.
     pub fn all_logs(&self) -> Vec<Arc<UnifiedLog>> {
-        self.logs.current.read().values().cloned().collect()
+        let logs: Vec<_> = self.logs.current.read().values().cloned().collect();
+        #[cfg(test)]
+        let logs = seeded::arranged(logs, |log| log.topic_partition().clone());
+        logs
     }
 
     /// The partition's log, created if there is none: in the dir it is meant for, or else in the one with the fewest

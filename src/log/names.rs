@@ -3,9 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use uuid::Uuid;
-
-use crate::common::ids::{Offset, TopicPartition};
+use crate::common::ids::{Offset, TopicPartition, random_uuid};
 
 /// The records of a segment.
 pub const LOG_SUFFIX: &str = ".log";
@@ -108,7 +106,7 @@ pub fn parse_partition_dir(name: &str) -> Option<(TopicPartition, PartitionDirKi
 pub fn future_partition_dir(partition: &TopicPartition) -> Option<String> {
     let name = format!(
         "{partition}.{}{}",
-        Uuid::new_v4().simple(),
+        random_uuid().simple(),
         PartitionDirKind::Future.suffix()
     );
     (name.len() <= NAME_LENGTH_MAX).then_some(name)
@@ -120,7 +118,7 @@ pub fn partition_dir_with_suffix(partition: &TopicPartition, kind: PartitionDirK
     let tail = format!(
         "-{}.{}{}",
         partition.partition,
-        Uuid::new_v4().simple(),
+        random_uuid().simple(),
         kind.suffix()
     );
     // Topic names are ASCII; the loop keeps this right for any string.

@@ -113,6 +113,7 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
         tokio::pin!(deadline);
         loop {
             tokio::select! {
+                biased;
                 () = watch.changed() => {
                     if let Some(done) = try_complete() {
                         return Some(done);

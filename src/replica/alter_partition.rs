@@ -3,7 +3,7 @@
 //! One request at a time, with every proposal that waits; repeated until it is answered. The controller is found
 //! in the metadata cache and nowhere else (trap 71), and reached by network even if it is this broker.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,7 +32,7 @@ const RETRY_BACKOFF: Duration = Duration::from_millis(50);
 /// The proposals that the controller has not yet answered: at most one for each partition.
 #[derive(Default)]
 pub(super) struct AlterPartitionQueue {
-    pending: Mutex<HashMap<TopicPartition, Proposed>>,
+    pending: Mutex<BTreeMap<TopicPartition, Proposed>>,
     submitted: Notify,
 }
 
@@ -146,6 +146,7 @@ impl ReplicaManager {
             }
         };
         let response = tokio::select! {
+            biased;
             response = answered => response.map_err(|error| error.to_string())?,
             () = replaced => return Err(format!("broker {} is no longer the controller", address.id)),
         };
@@ -199,7 +200,7 @@ impl ReplicaManager {
 }
 
 fn request(broker: BrokerId, epoch: BrokerEpoch, batch: &[Proposed], version: i16) -> AlterPartitionRequest {
-    let mut topics: HashMap<(&str, TopicId), Vec<PartitionData>> = HashMap::new();
+    let mut topics: BTreeMap<(&str, TopicId), Vec<PartitionData>> = BTreeMap::new();
     for Proposed {
         partition,
         topic_id,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::manager::ReplicaManager;
+use crate::common::blocking;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicPartition};
 use crate::common::topic_name;
@@ -46,7 +47,7 @@ impl ReplicaManager {
         let names: Vec<_> = wanted.iter().map(|(name, _)| name.clone()).collect();
         let manager = self.clone();
         // The leader-epoch cache is cut with the log, and that is written to disk at once.
-        let local = tokio::task::spawn_blocking(move || {
+        let local = blocking::spawn(move || {
             let delete = |(name, offset): &(TopicPartition, Offset)| manager.delete_local(name, *offset);
             wanted.iter().map(delete).collect::<Vec<_>>()
         });

@@ -5,8 +5,11 @@
 //! sessions. Who gets no slot fetches without a session, which is always correct and only costs bytes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use parking_lot::Mutex;
+#[cfg(test)]
+use rand::Rng as _;
 
 use super::fetch::{FetchPartition, FetchPartitionData};
 use crate::common::error::ErrorCode;
@@ -32,6 +35,15 @@ pub fn next_epoch(epoch: i32) -> i32 {
         e if e < 0 => FINAL_EPOCH,
         e => e + 1,
     }
+}
+
+fn random_session_id() -> i32 {
+    const IDS: RangeInclusive<i32> = 1..=i32::MAX;
+    #[cfg(test)]
+    if let Some(id) = crate::common::seeded::draw(|random| random.random_range(IDS)) {
+        return id;
+    }
+    rand::random_range(IDS)
 }
 
 /// What identifies a partition in a session: by topic id if the fetcher uses them.
@@ -394,7 +406,7 @@ impl Sessions {
             return INVALID_SESSION_ID;
         }
         let id = loop {
-            let id = rand::random_range(1..=i32::MAX);
+            let id = random_session_id();
             if !self.by_id.contains_key(&id) {
                 break id;
             }

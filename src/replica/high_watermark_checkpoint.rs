@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::manager::ReplicaManager;
+use crate::common::blocking;
 use crate::common::ids::{Offset, TopicPartition};
 
 impl ReplicaManager {
@@ -25,7 +26,7 @@ impl ReplicaManager {
                 .log_manager
                 .checkpoint_high_watermarks(&manager.high_watermarks())
         };
-        if let Err(failure) = tokio::task::spawn_blocking(write).await {
+        if let Err(failure) = blocking::spawn(write).await {
             tracing::error!(%failure, "high watermarks were not written");
         }
     }

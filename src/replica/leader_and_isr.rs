@@ -12,6 +12,7 @@ use super::fetcher::FetchAssignment;
 use super::hooks::LeadershipChange;
 use super::manager::{HostedPartition, ReplicaManager};
 use crate::cluster::{LeadershipDecision, Partition, error_code};
+use crate::common::blocking;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, ControllerEpoch, LeaderEpoch, TopicId, TopicPartition};
 use crate::common::parallel;
@@ -53,7 +54,7 @@ impl ReplicaManager {
         let state_change = self.state_change.clone().lock_owned().await;
         let manager = self.clone();
         // Logs are created and epochs written to disk here: no work for the runtime's threads.
-        let work = tokio::task::spawn_blocking(move || manager.apply_leader_and_isr(state_change, update));
+        let work = blocking::spawn(move || manager.apply_leader_and_isr(state_change, update));
         work.await.unwrap_or_else(|failure| {
             tracing::error!(%failure, "a LeaderAndIsr request was abandoned");
             Err(ErrorCode::UnknownServerError)

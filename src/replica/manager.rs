@@ -25,9 +25,12 @@ use super::metrics::{Expirations, IsrCounters};
 use super::replication_quota::ReplicationQuota;
 use super::topic_metrics::TopicMetrics;
 use crate::cluster::{Effects, Partition};
+use crate::common::blocking;
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, TopicPartition};
+#[cfg(test)]
+use crate::common::seeded;
 use crate::config::{BrokerConfig, LogConfig};
 use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
@@ -188,7 +191,7 @@ impl ReplicaManager {
         self.stop.cancel();
         self.fetchers.shutdown().await;
         let manager = self.clone();
-        let movers = tokio::task::spawn_blocking(move || manager.log_dir_mover.shutdown());
+        let movers = blocking::spawn(move || manager.log_dir_mover.shutdown());
         if let Err(failure) = movers.await {
             tracing::error!(%failure, "copying between log dirs was not ended");
         }
@@ -266,6 +269,7 @@ impl ReplicaManager {
         let (work, stop) = (task(self.clone()), self.stop.clone());
         self.tasks.spawn(async move {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = work => {}
             }
@@ -326,10 +330,11 @@ impl ReplicaManager {
             HostedPartition::Online(partition) => Some(partition.clone()),
             HostedPartition::Offline => None,
         };
-        self.partitions
-            .iter()
-            .filter_map(|entry| online(entry.value()))
-            .collect()
+        let online = self.partitions.iter().filter_map(|entry| online(entry.value()));
+        let online: Vec<_> = online.collect();
+        #[cfg(test)]
+        let online = seeded::arranged(online, |partition| partition.topic_partition().clone());
+        online
     }
 
     /// Does what a change of one partition demands outside its lock.

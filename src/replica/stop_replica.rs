@@ -7,6 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::hooks::LeadershipChange;
 use super::manager::{HostedPartition, ReplicaManager};
+use crate::common::blocking;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{
     ControllerEpoch, LEADER_EPOCH_DURING_DELETE, LeaderEpoch, NO_LEADER_EPOCH, TopicPartition,
@@ -42,7 +43,7 @@ impl ReplicaManager {
     ) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
         let state_change = self.state_change.clone().lock_owned().await;
         let manager = self.clone();
-        let work = tokio::task::spawn_blocking(move || manager.apply_stop_replica(state_change, update));
+        let work = blocking::spawn(move || manager.apply_stop_replica(state_change, update));
         work.await.unwrap_or_else(|failure| {
             tracing::error!(%failure, "a StopReplica request was abandoned");
             Err(ErrorCode::UnknownServerError)

@@ -13,26 +13,40 @@ use crate::zk::{CreateMode, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore
 /// What is asked of it waits while it is held.
 pub struct GatedStore<S> {
     inner: Arc<S>,
+    gate: Gate,
+}
+
+/// Lets through in the order of arrival, as a session keeps the order of its requests.
+#[derive(Clone)]
+struct Gate {
     open: watch::Receiver<bool>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Gate {
+    async fn pass<T>(mut self, then: impl FnOnce() -> T) -> T {
+        let _turn = self.turn.lock().await;
+        let _ = self.open.wait_for(|&open| open).await;
+        then()
+    }
 }
 
 impl<S: ZkStore> GatedStore<S> {
     /// Open while `open` says so.
     pub fn new(inner: Arc<S>, open: &watch::Sender<bool>) -> Self {
-        let open = open.subscribe();
-        Self { inner, open }
+        let gate = Gate {
+            open: open.subscribe(),
+            turn: Arc::default(),
+        };
+        Self { inner, gate }
     }
 
     fn when_open<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&S) -> BoxFuture<'static, T> + Send + 'static,
     ) -> BoxFuture<'static, T> {
-        let (inner, mut open) = (self.inner.clone(), self.open.clone());
-        async move {
-            let _ = open.wait_for(|&open| open).await;
-            operation(&inner).await
-        }
-        .boxed()
+        let (inner, gate) = (self.inner.clone(), self.gate.clone());
+        async move { gate.pass(|| operation(&inner)).await.await }.boxed()
     }
 }
 
@@ -90,12 +104,11 @@ impl<S: ZkStore> ZkStore for GatedStore<S> {
     }
 
     fn subscribe(&self) -> mpsc::UnboundedReceiver<WatchEvent> {
-        let (mut events, mut open) = (self.inner.subscribe(), self.open.clone());
+        let (mut events, gate) = (self.inner.subscribe(), self.gate.clone());
         let (sender, receiver) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
-                let _ = open.wait_for(|&open| open).await;
-                if sender.send(event).is_err() {
+                if gate.clone().pass(|| sender.send(event)).await.is_err() {
                     return;
                 }
             }

@@ -69,6 +69,17 @@ pub(super) fn show(world: &World, index: i32, promises: &mut Promises) -> Result
     Ok(())
 }
 
+/// What every log holds, whoever should have it.
+pub(super) fn contents(world: &World) -> Vec<(BrokerId, i32, Vec<u8>)> {
+    let of = |&broker: &BrokerId| {
+        (0..PARTITIONS).filter_map(move |index| {
+            let content = content(&*world.log(broker, index)?, 0, FetchIsolation::LogEnd).ok()?;
+            Some((broker, index, content.bytes))
+        })
+    };
+    world.brokers.iter().flat_map(of).collect()
+}
+
 /// Looks at a cluster that has been mended.
 pub(super) async fn verify(
     world: &World,

@@ -1,6 +1,7 @@
 //! One history: faults by seed under load, then everything is mended and looked at.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::load::{Producer, Promises};
 use super::world::{PARTITIONS, World};
 use crate::common::ids::BrokerId;
 use crate::common::planted::{self, Mistake};
+use crate::common::seeded;
 use crate::config::LogConfig;
 use crate::network::client::simulated::SimulatedNetwork;
 
@@ -39,6 +41,8 @@ pub(super) struct Summary {
     pub(super) acknowledged: usize,
     pub(super) faults: usize,
     pub(super) reassignments: usize,
+    /// Stands for all that has happened: equal for equal histories.
+    pub(super) digest: u64,
 }
 
 struct History {
@@ -51,6 +55,8 @@ struct History {
     faults: usize,
     reassignments: usize,
     log: Vec<String>,
+    /// Of what was noted, and of the znodes at that time.
+    digest: DefaultHasher,
 }
 
 /// Runs one history; an error says what is broken and what had happened.
@@ -58,17 +64,17 @@ pub(super) fn run(seed: u64, options: Options) -> Result<Summary, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
-        // The threads for blocking work are part of it.
-        .on_thread_start(move || planted::plant(options.mistake))
         .build()
         .expect("a runtime");
     let network = SimulatedNetwork::new(seed);
     SimulatedNetwork::join(Some(network.clone()));
     planted::plant(options.mistake);
+    seeded::by(Some(seed));
     let result = runtime.block_on(async {
         let log_config = LogConfig {
             min_insync_replicas: 2,
             segment_bytes: 3_000,
+            segment_index_bytes: 1_000,
             file_delete_delay_ms: 1_000,
             unclean_leader_election_enable: options.unclean_elections,
             ..LogConfig::default()
@@ -83,10 +89,12 @@ pub(super) fn run(seed: u64, options: Options) -> Result<Summary, String> {
             faults: 0,
             reassignments: 0,
             log: Vec::new(),
+            digest: DefaultHasher::new(),
         };
         let result = history.live(seed).await;
-        result.map_err(|broken| format!("{broken}; after {:#?}", history.log))
+        result.map_err(|broken| format!("{broken}; after {:?}", history.log))
     });
+    seeded::by(None);
     planted::plant(None);
     SimulatedNetwork::join(None);
     runtime.shutdown_background();
@@ -129,12 +137,23 @@ impl History {
             acknowledged: acknowledged.sum(),
             faults: self.faults,
             reassignments: self.reassignments,
+            digest: self.digest(),
         })
+    }
+
+    fn digest(&self) -> u64 {
+        let mut digest = self.digest.clone();
+        self.world.around.network.digest().hash(&mut digest);
+        self.world.around.zookeeper.snapshot().hash(&mut digest);
+        check::contents(&self.world).hash(&mut digest);
+        digest.finish()
     }
 
     fn note(&mut self, what: &str) {
         let now = self.world.around.clock.monotonic_ms();
         self.log.push(format!("{now} {what}"));
+        let znodes = self.world.around.zookeeper.snapshot();
+        (now, what, znodes).hash(&mut self.digest);
     }
 
     /// Lets time pass, mostly little, while consumers read.

@@ -3,7 +3,8 @@
 //! Everything that decides is the real thing: log, partitions, fetchers, controller, wire format, on real files.
 //! Simulated are the network ([`simulated`](crate::network::client::simulated)), ZooKeeper
 //! ([`memory`](crate::zk::memory)), the loss of power ([`simulated_disk`](crate::log::simulated_disk)) and time, which is
-//! tokio's paused clock. A history is one thread; its seed says what happens when.
+//! tokio's paused clock. A history is one thread, and its seed says what happens when
+//! ([`seeded`](crate::common::seeded)): the same seed always makes the same history.
 //!
 //! What a history does to the cluster: any number of brokers are killed, cut off from each other, from ZooKeeper or
 //! both, freeze, lose their sessions, leave in order and return. A loss of power or a broken disk, which destroy
@@ -27,49 +28,82 @@ mod machine;
 mod world;
 
 use std::ops::Range;
+use std::panic::catch_unwind;
 
-use history::{Options, run};
+use history::{Options, Summary, run};
 
 use crate::common::planted::Mistake;
 
 /// Histories of an ordinary test run.
 const HISTORIES: u64 = 60;
+/// Histories that are run twice.
+const HISTORIES_TWICE: u64 = 5;
 /// Histories within which a mistake must be found.
 const HISTORIES_TO_A_FIND: u64 = 60;
 
-/// `BARNABAS_TEST_ROUNDS` histories from seed `BARNABAS_TEST_SEED` on.
-fn seeds() -> Range<u64> {
+/// `BARNABAS_TEST_ROUNDS` histories from seed `BARNABAS_TEST_SEED` on, so many of them in an ordinary test run.
+fn seeds(ordinarily: u64) -> Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("BARNABAS_TEST_SEED").unwrap_or(0);
-    first..first + number("BARNABAS_TEST_ROUNDS").unwrap_or(HISTORIES)
+    first..first + number("BARNABAS_TEST_ROUNDS").unwrap_or(ordinarily)
+}
+
+/// Runs all histories, whatever becomes of them; `scripts/soak` reads the lines about those that fail.
+fn run_all(options: Options) -> Summary {
+    let (mut total, mut failed) = (Summary::default(), Vec::new());
+    for seed in seeds(HISTORIES) {
+        let result = catch_unwind(|| run(seed, options)).unwrap_or_else(|_| Err("it panicked".to_owned()));
+        match result {
+            Ok(summary) => {
+                total.acknowledged += summary.acknowledged;
+                total.faults += summary.faults;
+                total.reassignments += summary.reassignments;
+            }
+            Err(broken) => {
+                println!("seed {seed}: {broken}");
+                failed.push(seed);
+            }
+        }
+    }
+    println!("{total:?}");
+    assert!(failed.is_empty(), "broken by seeds {failed:?}");
+    total
 }
 
 #[test]
 fn what_was_acknowledged_survives_any_single_failure() {
-    let (mut acknowledged, mut faults) = (0, 0);
-    for seed in seeds() {
-        let summary = run(seed, Options::default()).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
-        acknowledged += summary.acknowledged;
-        faults += summary.faults;
-    }
-    println!("{acknowledged} records acknowledged, {faults} faults");
-    assert!(acknowledged > 0, "nothing was written");
+    let total = run_all(Options::default());
+    assert!(total.acknowledged > 0, "nothing was written");
 }
 
 #[test]
 fn what_was_acknowledged_survives_reassignments_too() {
-    let options = Options {
+    let total = run_all(Options {
         reassignments: true,
         ..Options::default()
-    };
-    let (mut acknowledged, mut reassignments) = (0, 0);
-    for seed in seeds() {
-        let summary = run(seed, options).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
-        acknowledged += summary.acknowledged;
-        reassignments += summary.reassignments;
+    });
+    assert!(
+        total.acknowledged > 0 && total.reassignments > 0,
+        "nothing happened"
+    );
+}
+
+#[test]
+fn a_seed_always_makes_the_same_history() {
+    for seed in seeds(HISTORIES_TWICE) {
+        for reassignments in [false, true] {
+            let options = Options {
+                reassignments,
+                ..Options::default()
+            };
+            let digest = || run(seed, options).map(|summary| summary.digest);
+            assert_eq!(
+                digest(),
+                digest(),
+                "seed {seed}, with reassignments: {reassignments}"
+            );
+        }
     }
-    println!("{acknowledged} records acknowledged, {reassignments} reassignments");
-    assert!(acknowledged > 0 && reassignments > 0, "nothing happened");
 }
 
 /// How many histories it takes until something is found broken.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::opening::in_parallel;
 use super::{LogManager, ManagedDir};
+use crate::common::parallel;
 use crate::log::checkpoint::clean_shutdown;
 use crate::log::error::LogError;
 use crate::log::unified_log::UnifiedLog;
@@ -96,11 +97,7 @@ impl LogManager {
                 tracing::error!("a background thread of the log panicked");
             }
         }
-        std::thread::scope(|scope| {
-            for managed in &self.dirs {
-                scope.spawn(|| self.shut_down_dir(managed));
-            }
-        });
+        parallel::map(&self.dirs, self.dirs.len(), |managed| self.shut_down_dir(managed));
     }
 
     fn shut_down_dir(&self, managed: &ManagedDir) {

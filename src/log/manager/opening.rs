@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -12,6 +12,7 @@ use super::loading_progress::{LoadingProgress, ShownProgress};
 use super::{Intervals, LogManager, LogTables, ManagedDir};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicPartition};
+use crate::common::parallel;
 use crate::config::{BrokerConfig, LogConfig};
 use crate::log::checkpoint::{MetaProperties, OffsetCheckpoint, clean_shutdown};
 use crate::log::cleaner::manager::CleanerDir;
@@ -196,18 +197,13 @@ impl LogManager {
     /// Loads every dir, all at the same time.
     fn load_all(&self, topic_config: TopicConfig<'_>, metrics: &Registry) -> Result<(), LogDirsError> {
         let mut shown = ShownProgress::new(metrics);
-        let results: Vec<Result<Found, LoadError>> = std::thread::scope(|scope| {
-            let mut load = |managed: &'_ Arc<ManagedDir>| {
-                let progress = shown.add_dir(managed.dir.path(), self.threads_per_dir());
-                let managed = Arc::clone(managed);
-                scope.spawn(move || self.load_dir(&managed, topic_config, &progress))
-            };
-            let threads: Vec<_> = self.dirs.iter().map(&mut load).collect();
-            let joined = threads.into_iter().map(|thread| thread.join());
-            joined
-                .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
+        let add = |managed: &Arc<ManagedDir>| {
+            let progress = shown.add_dir(managed.dir.path(), self.threads_per_dir());
+            (Arc::clone(managed), progress)
+        };
+        let dirs: Vec<_> = self.dirs.iter().map(add).collect();
+        let load = |(managed, progress): &(_, _)| self.load_dir(managed, topic_config, progress);
+        let results = parallel::map(&dirs, dirs.len(), load);
         for (managed, result) in self.dirs.iter().zip(results) {
             match result {
                 Ok(found) => self.take_in(managed, found)?,
@@ -382,22 +378,5 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
     threads: usize,
     work: impl Fn(usize, &T) -> Result<R, LogError> + Sync,
 ) -> Result<Vec<R>, LogError> {
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<(usize, Result<R, LogError>)>> = Mutex::new(Vec::with_capacity(items.len()));
-    std::thread::scope(|scope| {
-        for thread in 0..threads.min(items.len()) {
-            let (next, results, work) = (&next, &results, &work);
-            scope.spawn(move || {
-                loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(i) else { break };
-                    let result = work(thread, item);
-                    results.lock().push((i, result));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner();
-    results.sort_unstable_by_key(|(i, _)| *i);
-    results.into_iter().map(|(_, result)| result).collect()
+    parallel::map_numbered(items, threads, work).into_iter().collect()
 }

@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
 use std::panic::AssertUnwindSafe;
@@ -19,7 +20,8 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connection, Outgoing, SEND_QUEUE};
@@ -37,15 +39,21 @@ pub type Handler = Arc<dyn Fn(RequestContext, i32, Request) -> BoxFuture<'static
 /// All brokers and what lies between them.
 pub struct SimulatedNetwork {
     state: Mutex<State>,
-    /// Pairs, the smaller id first, between which nothing arrives for the time being.
-    blocked: watch::Sender<BTreeSet<(BrokerId, BrokerId)>>,
+    /// Some pairs are no longer blocked.
+    unblocked: Notify,
 }
 
 struct State {
     random: StdRng,
     nodes: BTreeMap<BrokerId, Node>,
     connections: Vec<OpenConnection>,
+    /// Pairs, the smaller id first, between which nothing arrives for the time being.
+    blocked: BTreeSet<(BrokerId, BrokerId)>,
     panics: usize,
+    /// When the first message arrived.
+    begin: Option<Instant>,
+    /// Of every message that has arrived until now: when, where, what.
+    digest: DefaultHasher,
 }
 
 struct Node {
@@ -71,9 +79,12 @@ impl SimulatedNetwork {
                 random: StdRng::seed_from_u64(seed),
                 nodes: BTreeMap::new(),
                 connections: Vec::new(),
+                blocked: BTreeSet::new(),
                 panics: 0,
+                begin: None,
+                digest: DefaultHasher::new(),
             }),
-            blocked: watch::Sender::default(),
+            unblocked: Notify::new(),
         })
     }
 
@@ -104,16 +115,13 @@ impl SimulatedNetwork {
 
     /// Nothing arrives between two brokers until [`Self::unblock`]; then what was under way does.
     pub fn block(&self, a: BrokerId, b: BrokerId) {
-        self.blocked.send_modify(|blocked| {
-            blocked.insert(ordered(a, b));
-        });
+        self.state.lock().blocked.insert(ordered(a, b));
     }
 
     /// Undoes [`Self::block`].
     pub fn unblock(&self, a: BrokerId, b: BrokerId) {
-        self.blocked.send_modify(|blocked| {
-            blocked.remove(&ordered(a, b));
-        });
+        self.state.lock().blocked.remove(&ordered(a, b));
+        self.unblocked.notify_waiters();
     }
 
     /// Breaks every connection between two brokers. New ones can be made.
@@ -159,6 +167,7 @@ impl SimulatedNetwork {
         };
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 () = gone.cancelled() => {}
                 () = server.serve(arriving) => {}
             }
@@ -178,12 +187,26 @@ impl SimulatedNetwork {
             }
         };
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-        // The sender cannot be gone: it is ours.
-        let _ = self
-            .blocked
-            .subscribe()
-            .wait_for(|blocked| !blocked.contains(&between))
-            .await;
+        // Whoever waits is woken in the order in which it came, which a `watch` would leave to chance.
+        loop {
+            let unblocked = self.unblocked.notified();
+            if !self.state.lock().blocked.contains(&between) {
+                break;
+            }
+            unblocked.await;
+        }
+    }
+
+    fn note(&self, between: (BrokerId, BrokerId), message: &[u8]) {
+        let mut state = self.state.lock();
+        let begin = *state.begin.get_or_insert_with(Instant::now);
+        (begin.elapsed(), between).hash(&mut state.digest);
+        without_temporary_names(message).for_each(|part| part.hash(&mut state.digest));
+    }
+
+    /// Stands for all that has been said until now: equal for equal histories.
+    pub fn digest(&self) -> u64 {
+        self.state.lock().digest.finish()
     }
 }
 
@@ -197,6 +220,21 @@ impl State {
             !breaks
         });
     }
+}
+
+/// Errors name files, and those lie in directories whose names are always others.
+fn without_temporary_names(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const BEGIN: &[u8] = b"/.tmp";
+    const RANDOM: usize = 6;
+    let mut rest = Some(message);
+    std::iter::from_fn(move || {
+        let message = rest.take()?;
+        let Some(at) = message.windows(BEGIN.len()).position(|bytes| bytes == BEGIN) else {
+            return Some(message);
+        };
+        rest = message.get(at + BEGIN.len() + RANDOM..);
+        Some(&message[..at])
+    })
 }
 
 fn ordered(a: BrokerId, b: BrokerId) -> (BrokerId, BrokerId) {
@@ -264,10 +302,12 @@ impl Server {
                 return;
             }
             frame.advance(size_of::<i32>());
+            self.network.note(self.between, &frame);
             let Some(response) = self.handle(frame).await else {
                 break;
             };
             self.network.travel(self.between).await;
+            self.network.note(self.between, &response);
             if self.to_client.send(response).is_err() {
                 return;
             }

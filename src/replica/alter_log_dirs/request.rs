@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cluster::{Partition, error_code};
+use crate::common::blocking;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::log::names::future_partition_dir;
@@ -22,7 +23,7 @@ impl ReplicaManager {
         let names: Vec<_> = wanted.iter().map(|(name, _)| name.clone()).collect();
         let state_change = self.state_change.clone().lock_owned().await;
         let manager = self.clone();
-        let work = tokio::task::spawn_blocking(move || {
+        let work = blocking::spawn(move || {
             let _state_change = state_change;
             let alter = |(name, dir): (TopicPartition, PathBuf)| {
                 let altered = manager.alter_replica_log_dir(&name, dir);

@@ -62,7 +62,7 @@ pub struct FetcherManager {
 
 #[derive(Default)]
 struct Fetchers {
-    by_key: HashMap<FetcherKey, Arc<Fetcher>>,
+    by_key: BTreeMap<FetcherKey, Arc<Fetcher>>,
     assigned: HashMap<TopicPartition, FetcherKey>,
     /// Given up until the controller speaks of them again.
     failed: HashSet<TopicPartition>,
@@ -88,7 +88,7 @@ impl FetcherManager {
             return;
         }
         let mut fetchers = self.fetchers.lock();
-        let mut touched = HashMap::new();
+        let mut touched = BTreeMap::new();
         for assignment in assignments {
             let FetchAssignment {
                 partition,

@@ -89,6 +89,7 @@ impl FetcherThread {
         self.succeed().await;
         tracing::debug!(leader = self.fetcher.leader.id, "fetcher started");
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = self.fetch_forever() => {}
         }
@@ -152,6 +153,7 @@ impl FetcherThread {
             .min();
         let idle = Instant::now() + IDLE;
         tokio::select! {
+            biased;
             () = self.fetcher.assigned.notified() => {}
             () = sleep_until(delays.map_or(idle, |until| until.min(idle))) => {}
         }
