@@ -44,7 +44,7 @@ pub struct LoadParameters<'a> {
     pub config: &'a LogConfig,
     /// The log dir was closed in order.
     pub had_clean_shutdown: bool,
-    /// From `recovery-point-offset-checkpoint`, if that has one.
+    /// From `recovery-point-offset-checkpoint`, 0 for a log that is newer than it; `None` if that cannot be read.
     pub recovery_point: Option<Offset>,
     /// From `cleaner-offset-checkpoint`, if that has one: the log was compacted up to here once.
     pub cleaned_to: Option<Offset>,

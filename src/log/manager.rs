@@ -141,7 +141,8 @@ impl LogManager {
 
     /// The partition's log, created if there is none: in the dir it is meant for, or else in the one with the fewest
     /// logs. `is_new` is the controller's word that no replica existed here before; without it nothing is created
-    /// while a dir is offline, since the log may lie there (trap 15).
+    /// while a dir is offline, since the log may lie there (trap 15). A new log's directory is on the disk for good after
+    /// [`Self::sync_created_logs`].
     pub fn get_or_create_log(
         &self,
         partition: &TopicPartition,
@@ -231,15 +232,7 @@ impl LogManager {
             unflushed_segments: &AtomicUsize::default(),
         });
         let loaded = dir.check(loaded)?;
-        // One fsync serves all logs that are created until it begins.
-        if !managed.sync_is_due.swap(true, Ordering::AcqRel) {
-            let managed = Arc::clone(managed);
-            self.scheduler.schedule(0, move || {
-                managed.sync_is_due.store(false, Ordering::Release);
-                let dir = &managed.dir;
-                drop(dir.check(dir.fs().sync_dir(dir.path())));
-            });
-        }
+        managed.sync_is_due.store(true, Ordering::Release);
         let context = Arc::clone(&managed.context);
         Ok(UnifiedLog::new(
             context,
@@ -247,6 +240,18 @@ impl LogManager {
             Arc::new(config),
             loaded,
         ))
+    }
+
+    /// Brings the directories of the logs that were created to disk: one fsync of each dir, however many they are. What
+    /// is promised about a log before may go with its directory when the power fails.
+    pub fn sync_created_logs(&self) {
+        let _creating = self.creating.lock();
+        for managed in &self.dirs {
+            let dir = &managed.dir;
+            if managed.sync_is_due.swap(false, Ordering::AcqRel) && !dir.is_offline() {
+                drop(dir.check(dir.fs().sync_dir(dir.path())));
+            }
+        }
     }
 
     /// Renames the directory to `-delete`, drops it from the checkpoints; the files go after
@@ -402,5 +407,7 @@ impl ManagedDir {
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod power_loss_tests;
 #[cfg(test)]
 mod tests;

@@ -71,6 +71,8 @@ mod corruption_tests;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod power_loss;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use checkpoint::meta_properties::{MetaProperties, MetaPropertiesEnsemble, MetaPropertiesError};

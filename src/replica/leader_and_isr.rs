@@ -82,8 +82,11 @@ impl ReplicaManager {
         let mut change = LeadershipChange::default();
         let name = |index: usize| &update.partitions[index].topic_partition;
         self.fetchers.remove(to_lead.iter().map(|&index| name(index)));
-        let led = self.at_once(&to_lead, |index| self.make_leader(&update.partitions[index]));
-        for (index, result) in to_lead.into_iter().zip(led) {
+        let to_lead = self.with_logs(&update.partitions, to_lead, &mut codes);
+        let led = self.at_once(&to_lead, |(index, log)| {
+            self.make_leader(&update.partitions[*index], Arc::clone(log))
+        });
+        for ((index, _), result) in to_lead.into_iter().zip(led) {
             match result {
                 Ok(Some(epoch)) => change.leaders.push((name(index).clone(), epoch)),
                 Ok(None) => {}
@@ -91,8 +94,11 @@ impl ReplicaManager {
             }
         }
         let mut assignments = Vec::new();
-        let following = self.at_once(&to_follow, |index| self.make_follower(&update.partitions[index]));
-        for (index, result) in to_follow.into_iter().zip(following) {
+        let to_follow = self.with_logs(&update.partitions, to_follow, &mut codes);
+        let following = self.at_once(&to_follow, |(index, log)| {
+            self.make_follower(&update.partitions[*index], Arc::clone(log))
+        });
+        for ((index, _), result) in to_follow.into_iter().zip(following) {
             match result {
                 Ok(Some(assignment)) => {
                     change.followers.push((name(index).clone(), assignment.epoch));
@@ -155,35 +161,60 @@ impl ReplicaManager {
 
     /// Does the same for many partitions, which are independent of each other: what takes time is fsync, and many take
     /// hardly more of it than one.
-    fn at_once<R: Send>(&self, partitions: &[usize], work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    fn at_once<T: Sync, R: Send>(&self, partitions: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
         let runtime = tokio::runtime::Handle::current();
-        parallel::map(partitions, THREADS, |&index| {
+        parallel::map(partitions, THREADS, |partition| {
             let _entered = runtime.enter();
-            work(index)
+            work(partition)
         })
     }
 
+    /// The logs of partitions, created if necessary, and then on the disk for good before anything is promised about
+    /// them. Those that fail are left out, with their code.
+    fn with_logs(
+        &self,
+        partitions: &[PartitionUpdate],
+        indexes: Vec<usize>,
+        codes: &mut [ErrorCode],
+    ) -> Vec<(usize, Arc<UnifiedLog>)> {
+        let logs = self.at_once(&indexes, |&index| self.log_for(&partitions[index]));
+        self.log_manager.sync_created_logs();
+        let mut found = Vec::with_capacity(indexes.len());
+        for (index, log) in indexes.into_iter().zip(logs) {
+            match log {
+                Ok(log) => found.push((index, log)),
+                Err(error) => codes[index] = self.failed(&partitions[index].topic_partition, &error),
+            }
+        }
+        found
+    }
+
     /// The epoch in which this broker leads now; nothing if it did already. Its fetcher has been stopped.
-    fn make_leader(&self, update: &PartitionUpdate) -> Result<Option<LeaderEpoch>, ErrorCode> {
+    fn make_leader(
+        &self,
+        update: &PartitionUpdate,
+        log: Arc<UnifiedLog>,
+    ) -> Result<Option<LeaderEpoch>, ErrorCode> {
         let name = &update.topic_partition;
-        let led = self.log_for(update).and_then(|log| {
-            let partition = self.host(name);
-            let image = self.metadata.image();
-            let effects = partition.become_leader(&update.decision, log, self.clock.monotonic_ms(), &image)?;
-            Ok(effects.map(|effects| {
-                self.apply(&partition, effects);
-                let epoch = update.decision.leader_and_isr.leader_epoch;
-                tracing::info!(partition = %name, epoch, isr = ?update.decision.leader_and_isr.isr, "leading");
-                epoch
-            }))
-        });
-        led.map_err(|error| self.failed(name, &error))
+        let partition = self.host(name);
+        let image = self.metadata.image();
+        let led = partition.become_leader(&update.decision, log, self.clock.monotonic_ms(), &image);
+        let effects = led.map_err(|error| self.failed(name, &error))?;
+        Ok(effects.map(|effects| {
+            self.apply(&partition, effects);
+            let epoch = update.decision.leader_and_isr.leader_epoch;
+            tracing::info!(partition = %name, epoch, isr = ?update.decision.leader_and_isr.isr, "leading");
+            epoch
+        }))
     }
 
     /// What is to be fetched now; nothing if it was already.
-    fn make_follower(&self, update: &PartitionUpdate) -> Result<Option<FetchAssignment>, ErrorCode> {
+    fn make_follower(
+        &self,
+        update: &PartitionUpdate,
+        log: Arc<UnifiedLog>,
+    ) -> Result<Option<FetchAssignment>, ErrorCode> {
         let name = &update.topic_partition;
-        let log = self.log_for(update).map_err(|error| self.failed(name, &error))?;
         let partition = self.host(name);
         let LeadershipDecision { leader_and_isr, .. } = &update.decision;
         let Some(leader) = self.address_of(leader_and_isr.leader) else {

@@ -90,6 +90,7 @@ impl World {
         cluster::create_persistent_paths(&*admin)
             .await
             .expect("an empty tree");
+        let dirs: BTreeMap<_, _> = brokers.iter().map(|&id| (id, dir())).collect();
         let mut world = Self {
             around: Surroundings {
                 zookeeper,
@@ -99,8 +100,11 @@ impl World {
             },
             running: BTreeMap::new(),
             admin,
-            dirs: brokers.iter().map(|&id| (id, dir())).collect(),
-            disks: brokers.iter().map(|&id| (id, SimulatedDisk::default())).collect(),
+            disks: dirs
+                .iter()
+                .map(|(&id, dir)| (id, SimulatedDisk::new(dir.path())))
+                .collect(),
+            dirs,
             bootable: BTreeMap::new(),
             brokers,
         };
@@ -151,7 +155,7 @@ impl World {
     /// The machine loses its power, and with it what was not fsynced.
     pub(super) async fn lose_power(&mut self, id: BrokerId, random: &mut StdRng) {
         self.kill(id).await;
-        self.disks[&id].lose_power(self.dirs[&id].path(), random);
+        self.disks[&id].lose_power(random);
         self.bootable.insert(id, Instant::now() + BOOT);
     }
 

@@ -19,10 +19,9 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::*;
 use crate::log::fs::{Faults, Verdict};
+use crate::log::power_loss::torn;
 use crate::log::unified_log::UnifiedLog;
 
-/// Bytes that are lost or kept together: as small beside the segments here as a page is beside real ones.
-const PAGE: usize = 96;
 /// How many states are drawn at each call.
 const DRAWS: usize = 4;
 /// Of so many states one is lived on from.
@@ -46,29 +45,6 @@ impl Inode {
         std::io::Seek::rewind(&mut file).unwrap();
         file.read_to_end(&mut bytes).unwrap();
         bytes
-    }
-
-    /// What may be left of it.
-    fn draw(&self, random: &mut StdRng) -> Vec<u8> {
-        let present = self.present();
-        let lengths = [self.synced.len(), present.len()];
-        let (shorter, longer) = (lengths[0].min(lengths[1]), lengths[0].max(lengths[1]));
-        let length = match random.random_range(0..6) {
-            0 => return self.synced.clone(),
-            1 => return present,
-            2 => lengths[0],
-            3 => random.random_range(shorter..=longer),
-            _ => lengths[1],
-        };
-        // What was never written to the disk reads as zeros.
-        let mut left = vec![0; length];
-        for (i, page) in left.chunks_mut(PAGE).enumerate() {
-            let source = if random.random() { &present } else { &self.synced };
-            for (byte, kept) in page.iter_mut().zip(source.iter().skip(i * PAGE)) {
-                *byte = *kept;
-            }
-        }
-        left
     }
 }
 
@@ -135,7 +111,10 @@ impl Watched {
         };
         let files = self.listings[listing]
             .iter()
-            .map(|(name, inode)| (name.clone(), self.inodes[inode].draw(random)))
+            .map(|(name, inode)| {
+                let inode = &self.inodes[inode];
+                (name.clone(), torn(&inode.synced, &inode.present(), random))
+            })
             .collect();
         Draw {
             files,

@@ -257,7 +257,7 @@ impl LogManager {
         let dir = &managed.dir;
         dir.ensure_online()?;
         let had_clean_shutdown = dir.check(clean_shutdown::take(dir.fs(), dir.path()))?;
-        let recovery_points = read_or_nothing(&managed.recovery_points, dir)?;
+        let recovery_points = recovery_points(&managed.recovery_points, dir)?;
         let log_start_offsets = read_or_nothing(&managed.log_start_offsets, dir)?;
         dir.check(managed.cleaner_checkpoint.load())?;
         // Without these a replica might drop what is committed: a torn file is no empty one.
@@ -273,13 +273,17 @@ impl LogManager {
         progress.logs.store(jobs.len(), Ordering::Relaxed);
         let load = |thread: usize, job: &LoadJob| {
             let config = topic_config(&job.partition.topic);
+            // A log that is not in the file is newer than that.
+            let recovery_point = recovery_points
+                .as_ref()
+                .map(|known| known.get(&job.partition).copied().unwrap_or(0));
             let log_start_offset = log_start_offsets.get(&job.partition).copied();
             let loaded = load(&LoadParameters {
                 dir: &job.path,
                 fs: dir.fs(),
                 config: &config,
                 had_clean_shutdown,
-                recovery_point: recovery_points.get(&job.partition).copied(),
+                recovery_point,
                 cleaned_to: managed.cleaner_checkpoint.get(&job.partition),
                 log_start_offset: log_start_offset.unwrap_or(0),
                 producer_id_expiration_ms: &self.producer_id_expiration_ms,
@@ -355,6 +359,21 @@ impl LogManager {
             }
         }
         Ok((jobs, deleted))
+    }
+}
+
+/// How far the logs of a dir were flushed; `None` if nobody knows, as there is no file or a malformed one.
+fn recovery_points(
+    file: &OffsetCheckpoint,
+    dir: &LogDir,
+) -> Result<Option<HashMap<TopicPartition, Offset>>, LogError> {
+    let is_there = dir.check(dir.fs().length(file.path()))?.is_some();
+    match file.read() {
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+            tracing::warn!(error = %e, "ignoring an unreadable checkpoint");
+            Ok(None)
+        }
+        points => Ok(dir.check(points).map(|points| is_there.then_some(points))?),
     }
 }
 

@@ -479,3 +479,48 @@ fn the_rest_of_a_deleted_log_that_cannot_be_removed_is_left() {
     assert!(manager.take_failed_dirs().is_empty());
     assert!(rest.exists());
 }
+
+/// What a log lost of its first segment to a loss of power, with the rest behind it.
+#[test]
+fn a_log_that_is_newer_than_the_checkpoint_ends_where_it_has_a_hole() {
+    let root = crate::log::testing::root();
+    let dir = root.path().join("logs");
+    let partition = TopicPartition::new("t", 0);
+    let config = LogConfig {
+        segment_bytes: 300,
+        retention_ms: -1,
+        ..LogConfig::default()
+    };
+    let manager = open(&[&dir]).unwrap();
+    let log = manager.get_or_create_log(&partition, None, true, config).unwrap();
+    append(&log, 10);
+    // As the end of the process does.
+    manager
+        .dirs
+        .iter()
+        .for_each(|managed| drop(managed.lock.lock().take()));
+    let checkpoint = dir.join(RECOVERY_POINT_FILE);
+    for (what, checkpoint_left, end) in [
+        ("the log is not in the file", Some("0\n0\n"), 0),
+        ("Kafka has made the file, and written nothing to it", Some(""), 0),
+        ("nothing was flushed", Some("0\n1\nt 0 0\n"), 0),
+        ("nobody knows: the hole may be a cleaner's", None, 10),
+        ("nobody can read it", Some("?"), 10),
+    ] {
+        let copy = root.path().join("copy");
+        copy_dir(&dir, &copy);
+        std::fs::write(copy.join("t-0/00000000000000000000.log"), "").unwrap();
+        match checkpoint_left {
+            Some(text) => std::fs::write(copy.join(RECOVERY_POINT_FILE), text).unwrap(),
+            None => std::fs::remove_file(copy.join(RECOVERY_POINT_FILE)).unwrap(),
+        }
+        let found = open(&[&copy]).unwrap().get_log(&partition).unwrap();
+        assert_eq!(
+            (found.log_start_offset(), found.log_end_offset()),
+            (0, end),
+            "{what}"
+        );
+        std::fs::remove_dir_all(&copy).unwrap();
+    }
+    assert!(checkpoint.exists(), "made when the dir was opened");
+}
