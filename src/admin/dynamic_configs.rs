@@ -207,16 +207,16 @@ impl DynamicConfigs {
 
     /// Reads the configurations of these topics, whose logs are about to be created: a new topic's are told by no
     /// notification. Where they are others than before, their notification is still to come, or [`Self::load`], and
-    /// tells the topic's other logs.
-    pub async fn load_topics(&self, zk: &dyn ZkStore, topics: &[String]) -> Result<(), ZkError> {
+    /// tells the topic's other logs. Returns these topics.
+    pub async fn load_topics(&self, zk: &dyn ZkStore, topics: &[String]) -> Result<Vec<TopicName>, ZkError> {
         let mut found = cluster::configs(zk, ConfigEntityType::Topics, topics).await?;
-        for topic in topics {
-            let overrides = found.remove(topic).unwrap_or_default().config;
-            if self.replace_topic(topic, overrides) {
-                self.untold.lock().insert(topic.as_str().into());
-            }
-        }
-        Ok(())
+        let changed = topics.iter().filter(|topic| {
+            let overrides = found.remove(*topic).unwrap_or_default().config;
+            self.replace_topic(topic, overrides)
+        });
+        let changed: Vec<TopicName> = changed.map(|topic| topic.as_str().into()).collect();
+        self.untold.lock().extend(changed.iter().cloned());
+        Ok(changed)
     }
 
     /// [`Self::load_topics`] for a caller that cannot wait for ZooKeeper longer than `limit`. What is not read by then is
@@ -227,7 +227,7 @@ impl DynamicConfigs {
         limit: Duration,
         zk: &Arc<dyn ZkStore>,
         topics: Vec<String>,
-        on_late: impl FnOnce(&Self, Vec<TopicName>) + Send + 'static,
+        on_late: impl FnOnce(Vec<TopicName>) + Send + 'static,
     ) {
         if topics.is_empty() {
             return;
@@ -249,10 +249,9 @@ impl DynamicConfigs {
                 "ZooKeeper does not answer: new topics begin with the configuration known so far"
             ),
         }
-        let configs = self.clone();
         tokio::spawn(async move {
             match reading.await {
-                Ok(Ok(changed)) => on_late(&configs, changed),
+                Ok(Ok(changed)) => on_late(changed),
                 Ok(Err(error)) => warn!(%error, ?topics, "the configurations of new topics cannot be read"),
                 Err(error) => error!(%error, ?topics, "the configurations of new topics were not read"),
             }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Api, RequestContext};
-use crate::admin::DynamicConfigs;
 use crate::cluster::LeadershipDecision;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
@@ -53,9 +52,9 @@ async fn read_topic_configs(api: &Api, request: &LeaderAndIsrRequest) {
     // The controller must hear of us before it gives the connection up.
     let limit = Duration::from_millis(api.config.controller_socket_timeout_ms) / 2;
     let replicas = api.replicas.clone();
-    let on_late = move |configs: &DynamicConfigs, changed: Vec<TopicName>| {
+    let on_late = move |changed: Vec<TopicName>| {
         for topic in changed {
-            replicas.update_topic_config(&topic, configs.topic_config(&topic));
+            replicas.update_topic_config(&topic);
         }
     };
     let configs = api.admin.configs();

@@ -31,7 +31,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, TopicPartition};
 #[cfg(test)]
 use crate::common::seeded;
-use crate::config::{BrokerConfig, LogConfig};
+use crate::config::BrokerConfig;
 use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
@@ -277,8 +277,8 @@ impl ReplicaManager {
     }
 
     /// A topic has another configuration now.
-    pub fn update_topic_config(&self, topic: &str, config: LogConfig) {
-        self.log_manager.update_topic_config(topic, config);
+    pub fn update_topic_config(&self, topic: &str) {
+        self.log_manager.update_topic_config(topic, &*self.topic_configs);
     }
 
     /// The partition, or what to tell a client who believes that it is here.

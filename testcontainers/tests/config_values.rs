@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use barnabas::config::definition::{ConfigKey, ConfigType, Rule, broker_keys, topic_keys};
 use barnabas::config::{BrokerConfig, LogConfig, Origin, Properties};
 use barnabas_testcontainers::repository;
