@@ -65,7 +65,7 @@ impl ConfigAlteration {
         let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
         let keys = self.keys();
         if keys.iter().collect::<BTreeSet<_>>().len() != keys.len() {
-            return refuse("a key occurs twice".into());
+            return refuse("Error due to duplicate config keys".into());
         }
         let without_value: Vec<&str> = match self {
             Self::Replace(settings) => {
@@ -80,7 +80,10 @@ impl ConfigAlteration {
             }
         };
         if !without_value.is_empty() {
-            return refuse(format!("a value is missing for {}", without_value.join(", ")));
+            return refuse(format!(
+                "Null value not supported for : {}",
+                without_value.join(", ")
+            ));
         }
         Ok(())
     }
@@ -123,7 +126,11 @@ fn altered_list(
     values: &str,
 ) -> Result<String, AdminError> {
     let Some(key) = key.filter(|key| key.kind == ConfigType::List) else {
-        let message = format!("{name}: values can be appended to and subtracted from lists only");
+        let what = match operation {
+            AlterOperation::Append => "append",
+            _ => "subtract",
+        };
+        let message = format!("Config value {what} is not allowed for config key: {name}");
         return Err(AdminError::new(ErrorCode::InvalidConfig, message));
     };
     let present = present.map(String::as_str).or(key.default).unwrap_or_default();
@@ -176,17 +183,18 @@ impl AdminManager {
         if topic.is_empty() {
             return Err(AdminError::new(
                 ErrorCode::InvalidRequest,
-                "there is no default of topics",
+                "Default topic resources are not allowed.",
             ));
         }
         let known = self.metadata.image().topics.contains_key(topic);
         if !known || self.zk.exists(&paths::topic(topic), false).await?.is_none() {
-            let message = format!("topic '{topic}' does not exist");
+            let message = format!("The topic '{topic}' does not exist.");
             return Err(AdminError::new(ErrorCode::UnknownTopicOrPartition, message));
         }
         let present = entity_config::read(&*self.zk, ConfigEntityType::Topics, topic).await?;
         let overrides = alteration.apply(present, topic_key)?;
-        LogConfig::from_overrides(&self.configs.current().log_defaults, &overrides)?;
+        let valid = LogConfig::from_overrides(&self.configs.current().log_defaults, &overrides);
+        valid.map_err(|error| refused_of_topic(topic, &error))?;
         if validate_only {
             return Ok(());
         }
@@ -227,13 +235,13 @@ impl AdminManager {
     ) -> Result<(), AdminError> {
         let present = entity_config::read(&*self.zk, ConfigEntityType::Brokers, name).await?;
         let overrides = alteration.apply(present, dynamic_broker_key)?;
-        let refuse = |error: ConfigError| AdminError::new(ErrorCode::InvalidRequest, error.to_string());
+        let refuse = |error: ConfigError| AdminError::new(ErrorCode::InvalidRequest, error.on_the_wire());
         let resolved = resolve_dynamic(&overrides).map_err(refuse)?;
-        for key in alteration.keys() {
-            if let Some(value) = resolved.get(key) {
-                require_alterable(key, value, scope)?;
-            }
-        }
+        let keys = alteration.keys().into_iter();
+        let altered: Vec<_> = keys
+            .filter_map(|key| Some((key, resolved.get(key)?.as_str())))
+            .collect();
+        require_alterable(&altered, scope)?;
         let mut layers: BrokerLayers = self.configs.broker_layers();
         let present = self.configs.effective(&layers);
         match scope {
@@ -248,6 +256,18 @@ impl AdminManager {
         info!(broker = name, keys = ?alteration.keys(), "changing broker configuration");
         entity_config::change(&*self.zk, ConfigEntityType::Brokers, name, &overrides).await
     }
+}
+
+/// Why a topic cannot have these settings; Kafka names the topic where a single value is at fault.
+fn refused_of_topic(topic: &str, error: &ConfigError) -> AdminError {
+    let reason = error.on_the_wire();
+    let message = match error.is_of_a_value() {
+        true => {
+            format!("Invalid config value for resource ConfigResource(type=TOPIC, name='{topic}'): {reason}")
+        }
+        false => reason,
+    };
+    AdminError::new(ErrorCode::InvalidConfig, message)
 }
 
 /// Pools of threads; those that do not exist here are sized as in Kafka all the same.
@@ -283,19 +303,33 @@ fn integer(properties: &Properties, name: &str) -> i64 {
         .unwrap_or_else(|| unreachable!("{name} is a number and has a default"))
 }
 
-/// Numbers of threads may at most double or be halved in one step.
+/// Numbers of threads may at most double or be halved in one step. In Kafka's words.
 fn require_gradual(name: &str, present: i64, altered: i64) -> Result<(), AdminError> {
+    let (too_few, too_small, too_large) = match name {
+        "log.cleaner.threads" => (
+            "Log cleaner threads should be at least 1".to_owned(),
+            format!("Log cleaner threads cannot be reduced to less than half the current value {present}"),
+            format!(
+                "Log cleaner threads cannot be increased to more than double the current value {present}"
+            ),
+        ),
+        _ => {
+            let refused = format!("Dynamic thread count update validation failed for {name}={altered}");
+            (
+                format!("{refused}, value should be at least 1"),
+                format!("{refused}, value should be at least half the current value {present}"),
+                format!("{refused}, value should not be greater than double the current value {present}"),
+            )
+        }
+    };
     let reason = match altered {
         _ if altered == present => return Ok(()),
-        ..1 => "value must be at least 1".to_owned(),
-        _ if altered < present / 2 => format!("value must not be below half the present {present}"),
-        _ if altered > present * 2 => format!("value must not be above twice the present {present}"),
+        ..1 => too_few,
+        _ if altered < present / 2 => too_small,
+        _ if altered > present * 2 => too_large,
         _ => return Ok(()),
     };
-    Err(AdminError::new(
-        ErrorCode::InvalidRequest,
-        format!("{name}: {reason}"),
-    ))
+    Err(AdminError::new(ErrorCode::InvalidRequest, reason))
 }
 
 /// In Kafka's words.
@@ -328,30 +362,35 @@ fn require_alterable_logger(name: &str, operation: AlterOperation, level: &str) 
 }
 
 /// Kafka answers INVALID_REQUEST to all of these (KAFKA-13609). A key that it does not know may hold anything.
-fn require_alterable(name: &str, value: &str, scope: UpdateMode) -> Result<(), AdminError> {
-    let refuse = |reason: &str| {
-        Err(AdminError::new(
-            ErrorCode::InvalidRequest,
-            format!("{name}: {reason}"),
-        ))
+fn require_alterable(settings: &[(&str, &str)], scope: UpdateMode) -> Result<(), AdminError> {
+    let such = |is_such: &dyn Fn(&ConfigKey) -> bool| {
+        let names = settings.iter().map(|(name, _)| *name);
+        let such = names.filter(|name| dynamic_broker_key(name).is_some_and(is_such));
+        such.collect::<Vec<_>>().join(", ")
     };
-    let Some(key) = dynamic_broker_key(name) else {
-        return match name.starts_with("listener.name.") {
-            true => refuse("settings of a single listener cannot be changed at run time yet"),
-            false => Ok(()),
-        };
+    let read_only = such(&|key| key.update == UpdateMode::ReadOnly);
+    let of_one_broker = such(&|key| key.update == UpdateMode::PerBroker && scope == UpdateMode::ClusterWide);
+    let not_yet = such(&|key| !key.is_reconfigurable());
+    let of_listener = |name: &str| dynamic_broker_key(name).is_none() && name.starts_with("listener.name.");
+    let message = if !read_only.is_empty() {
+        format!("Cannot update these configs dynamically: Set({read_only})")
+    } else if !of_one_broker.is_empty() {
+        format!(
+            "Cannot update these configs at default cluster level, broker id must be specified: Set({of_one_broker})"
+        )
+    } else if !not_yet.is_empty() {
+        format!("{not_yet}: cannot be changed at run time yet")
+    } else if let Some((name, _)) = settings.iter().find(|(name, _)| of_listener(name)) {
+        format!("{name}: settings of a single listener cannot be changed at run time yet")
+    } else {
+        let known = settings
+            .iter()
+            .filter_map(|(name, value)| Some((dynamic_broker_key(name)?, value)));
+        for (key, value) in known {
+            let parsed = key.parse(value);
+            parsed.map_err(|error| AdminError::new(ErrorCode::InvalidRequest, error.on_the_wire()))?;
+        }
+        return Ok(());
     };
-    if key.update == UpdateMode::ReadOnly {
-        return refuse("can be changed in the broker's file only");
-    }
-    if key.update == UpdateMode::PerBroker && scope == UpdateMode::ClusterWide {
-        return refuse("can be changed for a single broker only");
-    }
-    if !key.is_reconfigurable() {
-        return refuse("cannot be changed at run time yet");
-    }
-    let parsed = key.parse(value);
-    parsed
-        .map(drop)
-        .map_err(|error| AdminError::new(ErrorCode::InvalidRequest, error.to_string()))
+    Err(AdminError::new(ErrorCode::InvalidRequest, message))
 }

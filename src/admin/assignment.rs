@@ -61,13 +61,13 @@ pub fn assign_replicas(
     if count <= 0 {
         return Err(AdminError::new(
             ErrorCode::InvalidPartitions,
-            "number of partitions must be larger than 0",
+            "Number of partitions must be larger than 0.",
         ));
     }
     let Some(replicas) = usize::try_from(replication_factor).ok().filter(|n| *n > 0) else {
         return Err(AdminError::new(
             ErrorCode::InvalidReplicationFactor,
-            "replication factor must be larger than 0",
+            "Replication factor must be larger than 0.",
         ));
     };
     if replicas > brokers.len() {

@@ -175,7 +175,7 @@ impl AdminManager {
     ) -> Result<(), AdminError> {
         topic_name::validate(name).map_err(|why| AdminError::new(ErrorCode::InvalidTopicException, why))?;
         if self.zk.exists(&paths::delete_topic(name), false).await?.is_some() {
-            let message = format!("topic '{name}' is still being deleted");
+            let message = format!("Topic '{name}' is marked for deletion.");
             return Err(AdminError::new(ErrorCode::TopicAlreadyExists, message));
         }
         if self.zk.exists(&paths::topic(name), false).await?.is_some() {
@@ -183,12 +183,19 @@ impl AdminManager {
         }
         if topic_name::can_collide(name) {
             let topics = cluster::topics(&*self.zk, false).await?;
-            if let Some(other) = topics.iter().find(|other| topic_name::collide(name, other)) {
-                if other == name {
-                    return Err(exists(name));
-                }
-                let message =
-                    format!("the metrics of topic '{name}' would collide with those of topic '{other}'");
+            if topics.iter().any(|other| other == name) {
+                return Err(exists(name));
+            }
+            let mut colliding: Vec<_> = topics
+                .into_iter()
+                .filter(|other| topic_name::collide(name, other))
+                .collect();
+            if !colliding.is_empty() {
+                colliding.sort_unstable();
+                let message = format!(
+                    "Topic '{name}' collides with existing topics: {}",
+                    colliding.join(", ")
+                );
                 return Err(AdminError::new(ErrorCode::InvalidTopicException, message));
             }
         }
@@ -253,17 +260,14 @@ fn exists(name: &str) -> AdminError {
 }
 
 fn overrides_of(topic: &NewTopic) -> Result<Overrides, AdminError> {
-    let mut overrides = Overrides::new();
-    for (key, value) in &topic.configs {
-        match value {
-            Some(value) => overrides.insert(key.clone(), value.clone()),
-            None => {
-                let message = format!("{key}: a topic configuration cannot be null");
-                return Err(AdminError::new(ErrorCode::InvalidConfig, message));
-            }
-        };
+    let null = |(key, value): &'_ (String, Option<String>)| value.is_none().then(|| key.clone());
+    let nulls: Vec<_> = topic.configs.iter().filter_map(null).collect();
+    if !nulls.is_empty() {
+        let message = format!("Null value not supported for topic configs: {}", nulls.join(","));
+        return Err(AdminError::new(ErrorCode::InvalidConfig, message));
     }
-    Ok(overrides)
+    let settings = topic.configs.iter().cloned();
+    Ok(settings.filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
 /// Partitions are numbered from 0 without a gap, and have equally many replicas, none of them twice.
@@ -271,15 +275,15 @@ fn validate_assignment(assignment: &Assignment) -> Result<(), AdminError> {
     let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
     let sizes: BTreeSet<usize> = assignment.values().map(Vec::len).collect();
     if sizes.len() != 1 || sizes.contains(&0) {
-        return refuse("all partitions must have the same number of replicas, at least one".into());
+        return refuse("All partitions should have the same number of replicas".into());
     }
-    for (partition, replicas) in assignment {
+    for replicas in assignment.values() {
         if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
-            return refuse(format!("partition {partition} has a broker twice: {replicas:?}"));
+            return refuse(format!("Duplicate replica assignment found: {assignment:?}"));
         }
     }
     if !assignment.keys().copied().eq(0..assignment.len() as i32) {
-        return refuse("partitions must be numbered from 0 without a gap".into());
+        return refuse("partitions should be a consecutive 0-based integer sequence".into());
     }
     Ok(())
 }

@@ -17,6 +17,15 @@ use crate::config::definition::{
 use crate::config::{BrokerConfig, Properties};
 use crate::zk::paths::ConfigEntityType;
 
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+const BROKER_LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
+
+/// What Kafka says of requests that make no sense.
+const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the \
+                         message was sent to an incompatible broker. See the broker logs for more details.";
+
 /// Whose configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigResource {
@@ -31,28 +40,71 @@ pub enum ConfigResource {
 }
 
 impl ConfigResource {
-    /// The resource that a request names, or why it has no configuration here: a broker answers for itself only.
-    pub fn parse(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
+    /// The resource to be described, or why it has no configuration here: a broker answers for itself only.
+    pub fn to_describe(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
         let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
         match kind {
-            2 => Ok(Self::Topic(name.to_string())),
-            4 if name.is_empty() => Ok(Self::BrokerDefault),
-            4 => match name.parse::<BrokerId>() {
+            BROKER if name.is_empty() => Ok(Self::BrokerDefault),
+            BROKER => match name.parse::<BrokerId>() {
                 Ok(id) if id == own_id => Ok(Self::Broker),
-                Ok(_) => refuse(format!(
-                    "this is broker {own_id}, which knows nothing of broker {name}"
+                Ok(id) => refuse(format!(
+                    "Unexpected broker id, expected {own_id} or empty string, but received {id}"
                 )),
-                Err(_) => refuse(format!("broker id must be a number, but is '{name}'")),
+                Err(_) => refuse(format!("Broker id must be an integer, but it is: {name}")),
             },
-            8 if name.is_empty() => refuse("Broker id must not be empty".into()),
-            8 => match name.parse::<BrokerId>() {
+            CLIENT_METRICS if name.is_empty() => {
+                refuse("Client metrics subscription name must not be empty".into())
+            }
+            CLIENT_METRICS => refuse("Config type client-metrics is only supported on KRaft clusters".into()),
+            BROKER_LOGGER if name.is_empty() => refuse("Broker id must not be empty".into()),
+            BROKER_LOGGER => match name.parse::<BrokerId>() {
                 Ok(id) if id == own_id => Ok(Self::BrokerLogger),
                 Ok(id) => refuse(format!(
                     "Unexpected broker id, expected {own_id} but received {id}"
                 )),
                 Err(_) => refuse(format!("Broker id must be an integer, but it is: {name}")),
             },
-            16 => refuse("client metrics exist only in KRaft clusters".into()),
+            TOPIC => Ok(Self::Topic(name.to_string())),
+            _ => refuse(MALFORMED.into()),
+        }
+    }
+
+    /// The resource whose settings are to be replaced, or why they cannot be: what is logged is changed key by key only.
+    pub fn to_replace(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
+        match kind {
+            BROKER_LOGGER => Err(AdminError::new(
+                ErrorCode::InvalidRequest,
+                format!("Unknown resource type {kind}"),
+            )),
+            _ => Self::to_alter(kind, name, own_id),
+        }
+    }
+
+    /// The resource to be altered, or why it cannot be altered here.
+    pub fn to_alter(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
+        let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
+        match kind {
+            BROKER if name.is_empty() => Ok(Self::BrokerDefault),
+            BROKER => match name.parse::<BrokerId>() {
+                Ok(id) if id == own_id => Ok(Self::Broker),
+                Ok(id) => refuse(format!(
+                    "Unexpected broker id, expected {own_id}, but received {id}"
+                )),
+                Err(_) => refuse(format!("Node id must be an integer, but it is: {name}")),
+            },
+            CLIENT_METRICS => refuse(
+                "AlterConfigs is only supported for topics and brokers, but resource type is CLIENT_METRICS"
+                    .into(),
+            ),
+            BROKER_LOGGER => match name.parse::<BrokerId>() {
+                Ok(id) if id == own_id => Ok(Self::BrokerLogger),
+                // Kafka says that it has received its own id.
+                Ok(id) => refuse(format!(
+                    "Unexpected node id. Expected {own_id}, but received {id}"
+                )),
+                Err(_) => refuse(format!("Node id must be an integer, but it is: {name}")),
+            },
+            TOPIC => Ok(Self::Topic(name.to_string())),
             _ => refuse(format!("Unknown resource type {kind}")),
         }
     }

@@ -34,7 +34,7 @@ impl From<ErrorCode> for AdminError {
 
 impl From<ConfigError> for AdminError {
     fn from(error: ConfigError) -> Self {
-        Self::new(ErrorCode::InvalidConfig, error.to_string())
+        Self::new(ErrorCode::InvalidConfig, error.on_the_wire())
     }
 }
 

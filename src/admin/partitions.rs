@@ -68,13 +68,17 @@ impl AdminManager {
 
     async fn add_partitions(&self, request: &NewPartitions, validate_only: bool) -> Result<(), AdminError> {
         let topic = &*request.topic;
+        if topic.is_empty() {
+            // No znode has such a path; Kafka's ZooKeeper client fails.
+            return Err(ErrorCode::UnknownServerError.into());
+        }
         if self
             .zk
             .exists(&paths::delete_topic(topic), false)
             .await?
             .is_some()
         {
-            let message = format!("topic '{topic}' is being deleted");
+            let message = "The topic is queued for deletion.";
             return Err(AdminError::new(ErrorCode::InvalidTopicException, message));
         }
         for _ in 0..MAX_ATTEMPTS {
@@ -128,7 +132,7 @@ fn plan(
         .values()
         .any(ReplicaAssignment::is_being_reassigned)
     {
-        let message = format!("partitions of topic '{topic}' are being reassigned");
+        let message = format!("A partition reassignment is in progress for the topic '{topic}'.");
         return Err(AdminError::new(ErrorCode::ReassignmentInProgress, message));
     }
     let present = znode.partitions.len() as i32;
@@ -150,7 +154,7 @@ fn plan(
     let factor = first.replicas.len();
     match &request.assignments {
         Some(assignments) => {
-            validate(assignments, added, factor, brokers)?;
+            validate(assignments, (present, added), factor, brokers)?;
             Ok((present..).zip(assignments.iter().cloned()).collect())
         }
         None => {
@@ -163,31 +167,48 @@ fn plan(
 
 fn validate(
     assignments: &[Vec<BrokerId>],
-    added: i32,
+    (present, added): (i32, i32),
     factor: usize,
     brokers: &[AssignableBroker],
 ) -> Result<(), AdminError> {
     let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
     let is_alive = |id: &BrokerId| brokers.iter().any(|b| b.id == *id);
-    if let Some(unknown) = assignments.iter().flatten().find(|id| !is_alive(id)) {
-        return refuse(format!("broker {unknown} in the assignment is unknown"));
+    let list = |ids: &mut dyn Iterator<Item = String>| ids.collect::<Vec<_>>().join(", ");
+    let unknown: BTreeSet<_> = assignments.iter().flatten().filter(|id| !is_alive(id)).collect();
+    if !unknown.is_empty() {
+        let unknown = list(&mut unknown.iter().map(|id| id.to_string()));
+        return refuse(format!("Unknown broker(s) in replica assignment: {unknown}."));
     }
     if assignments.len() != added as usize {
         return refuse(format!(
-            "{added} partitions are added, but {} assignments given",
+            "Increasing the number of partitions by {added} but {} assignments provided.",
             assignments.len()
         ));
     }
-    for replicas in assignments {
-        if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
-            return refuse(format!("a broker stands twice in {replicas:?}"));
-        }
-        if replicas.len() != factor {
+    let numbered = || (present..).zip(assignments);
+    for (partition, replicas) in numbered() {
+        if replicas.is_empty() {
             return refuse(format!(
-                "partition 0 has {factor} replicas, but {replicas:?} {}",
-                replicas.len()
+                "Cannot have replication factor of 0 for partition id {partition}."
             ));
         }
+        if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
+            let replicas = list(&mut replicas.iter().map(BrokerId::to_string));
+            return refuse(format!(
+                "Duplicate brokers not allowed in replica assignment: {replicas} for partition id {partition}."
+            ));
+        }
+    }
+    let uneven: Vec<_> = numbered()
+        .filter(|(_, replicas)| replicas.len() != factor)
+        .collect();
+    if !uneven.is_empty() {
+        let partitions = list(&mut uneven.iter().map(|(partition, _)| partition.to_string()));
+        let factors = list(&mut uneven.iter().map(|(_, replicas)| replicas.len().to_string()));
+        return refuse(format!(
+            "Inconsistent replication factor between partitions, partition 0 has {factor} while partitions \
+             [{partitions}] have replication factors [{factors}], respectively."
+        ));
     }
     Ok(())
 }

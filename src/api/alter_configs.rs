@@ -33,7 +33,7 @@ async fn respond(
         let settings = resource.configs.into_iter();
         let settings = settings.map(|c| (c.name.to_string(), c.value.map(|v| v.to_string())));
         let alteration = ConfigAlteration::Replace(settings.collect());
-        let outcome = match ConfigResource::parse(kind, &name, own_id) {
+        let outcome = match ConfigResource::to_replace(kind, &name, own_id) {
             _ if times[&(kind, name.clone())] > 1 => Err(occurs_twice()),
             Ok(resource) => {
                 admin
@@ -65,7 +65,7 @@ pub(super) fn occurrences(resources: impl Iterator<Item = (i8, StrBytes)>) -> Ha
 pub(super) fn occurs_twice() -> AdminError {
     AdminError::new(
         ErrorCode::InvalidRequest,
-        "resource occurs more than once in the request",
+        "Each resource must appear at most once.",
     )
 }
 

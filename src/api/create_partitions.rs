@@ -40,7 +40,7 @@ async fn respond(
             _ if !is_controller => results.push(result(name, Err(ErrorCode::NotController.into()))),
             1 => wanted.push(new_partitions(topic)),
             _ => {
-                let message = "topic occurs more than once in the request";
+                let message = "Duplicate topic in request.";
                 results.push(result(
                     name,
                     Err(AdminError::new(ErrorCode::InvalidRequest, message)),

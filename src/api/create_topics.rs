@@ -34,18 +34,18 @@ async fn respond(
     let mut wanted = Vec::new();
     for topic in request.topics {
         let name = topic.name.0.clone();
-        let times = times.insert(name.clone(), 0).unwrap_or(0);
-        let refusal = if times == 0 {
-            // Its first mention has been answered, for both.
-            continue;
-        } else if !is_controller {
+        let times = times.get(&name).copied().unwrap_or(0);
+        let refusal = if !is_controller {
             (ErrorCode::NotController, None)
         } else if &*name == CLUSTER_METADATA_TOPIC {
-            (ErrorCode::InvalidRequest, Some("no topic may have this name"))
+            (
+                ErrorCode::InvalidRequest,
+                Some("Creation of internal topic __cluster_metadata is prohibited."),
+            )
         } else if times > 1 {
             (
                 ErrorCode::InvalidRequest,
-                Some("topic occurs more than once in the request"),
+                Some("Found multiple entries for this topic."),
             )
         } else {
             wanted.push(new_topic(topic));
@@ -186,13 +186,14 @@ mod tests {
             codes(&response),
             [
                 ("twice", ErrorCode::InvalidRequest),
+                ("twice", ErrorCode::InvalidRequest),
                 ("__cluster_metadata", ErrorCode::InvalidRequest),
                 ("defaults", ErrorCode::RequestTimedOut),
                 ("assigned", ErrorCode::RequestTimedOut),
                 ("a b", ErrorCode::InvalidTopicException),
             ]
         );
-        let created = &response.topics[3];
+        let created = &response.topics[4];
         let znode = world.topic("assigned").await;
         assert_eq!(Some(created.topic_id), znode.topic_id);
         assert_eq!((created.num_partitions, created.replication_factor), (-1, -1));

@@ -84,6 +84,8 @@ fn resolve(image: &MetadataImage, topic: &DeleteTopicState) -> Result<TopicName,
             Some((name, _)) => Ok(name.clone()),
             None => Err(ErrorCode::UnknownTopicOrPartition),
         },
+        // Kafka looks for the right to delete the topic of no name.
+        None if id.is_nil() => Err(ErrorCode::TopicAuthorizationFailed),
         None => image
             .topic_names
             .get(&id)

@@ -67,11 +67,12 @@ fn refuse(endpoint_type: i8, version: i16) -> DescribeClusterResponse {
     let (error, message) = match endpoint_type {
         CONTROLLERS => (
             ErrorCode::MismatchedEndpointType,
-            "this is a broker, and the request is for a controller".to_string(),
+            "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+                .to_string(),
         ),
         other => (
             ErrorCode::UnsupportedEndpointType,
-            format!("unsupported endpoint type {other}"),
+            format!("Unsupported endpoint type {other}"),
         ),
     };
     let error = if version == 0 {

@@ -1,7 +1,7 @@
 //! DescribeConfigs, versions 0-4. Kafka 3.9: `ConfigHelper.handleDescribeConfigsRequest`.
 
 use super::{Api, RequestContext};
-use crate::admin::{AdminManager, ConfigEntry, ConfigResource, ConfigSource};
+use crate::admin::{AdminManager, ConfigEntry, ConfigResource};
 use crate::common::ids::BrokerId;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -13,35 +13,37 @@ use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse}
 /// Describes topics, this broker, the default of all brokers, and what the process logs.
 pub async fn handle(
     api: &Api,
-    context: &RequestContext,
+    _: &RequestContext,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
-    respond(&api.admin, api.config.broker_id, context.api_version, request).await
+    respond(&api.admin, api.config.broker_id, request).await
 }
 
 async fn respond(
     admin: &AdminManager,
     own_id: BrokerId,
-    version: i16,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let mut results = Vec::with_capacity(request.resources.len());
     for resource in &request.resources {
-        let outcome = match ConfigResource::parse(resource.resource_type, &resource.resource_name, own_id) {
-            Ok(parsed) => admin.describe_configs(&parsed).await,
-            Err(error) => Err(error),
-        };
+        let outcome =
+            match ConfigResource::to_describe(resource.resource_type, &resource.resource_name, own_id) {
+                Ok(parsed) => admin.describe_configs(&parsed).await,
+                Err(error) => Err(error),
+            };
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
         results.push(match outcome {
             Ok(entries) => {
                 let entries = entries.into_iter().filter(|entry| is_wanted(resource, entry));
-                result.with_configs(entries.map(|entry| config(entry, version, &request)).collect())
+                result.with_configs(entries.map(|entry| config(entry, &request)).collect())
             }
-            Err(error) => result
-                .with_error_code(error.code.code())
-                .with_error_message(error.message.map(StrBytes::from_string)),
+            Err(error) => result.with_error_code(error.code.code()).with_error_message(Some(
+                error
+                    .message
+                    .map_or_else(StrBytes::default, StrBytes::from_string),
+            )),
         });
     }
     DescribeConfigsResponse::default().with_results(results)
@@ -55,12 +57,8 @@ fn is_wanted(resource: &DescribeConfigsResource, entry: &ConfigEntry) -> bool {
     }
 }
 
-/// Version 0 has a flag for what later versions tell by the source.
-fn config(
-    entry: ConfigEntry,
-    version: i16,
-    request: &DescribeConfigsRequest,
-) -> DescribeConfigsResourceResult {
+/// Version 0 has a flag for what later versions tell by the source, which Kafka leaves false.
+fn config(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
     let documentation = entry.documentation.filter(|_| request.include_documentation);
     let synonyms = entry
         .synonyms
@@ -77,7 +75,6 @@ fn config(
         .with_name(StrBytes::from_string(entry.name))
         .with_value(entry.value.map(StrBytes::from_string))
         .with_read_only(entry.read_only)
-        .with_is_default(version == 0 && entry.source == ConfigSource::DefaultConfig)
         .with_config_source(entry.source as i8)
         .with_is_sensitive(entry.sensitive)
         .with_config_type(entry.kind.map_or(0, |kind| kind as i8))
@@ -115,7 +112,7 @@ mod tests {
             resource(8, "1").with_configuration_keys(Some(vec![StrBytes::from_static_str("root")])),
         ];
         let request = DescribeConfigsRequest::default().with_resources(resources);
-        let response = respond(&world.admin, 1, 4, request.clone()).await;
+        let response = respond(&world.admin, 1, request.clone()).await;
         let shape: Vec<_> = response
             .results
             .iter()
@@ -138,7 +135,7 @@ mod tests {
         assert_eq!((retention.config_source, retention.config_type), (5, 5));
         assert!(retention.synonyms.is_empty());
         let documented = request.clone().with_include_documentation(true);
-        let documented = respond(&world.admin, 1, 4, documented).await;
+        let documented = respond(&world.admin, 1, documented).await;
         for (index, count) in [(0, 36), (3, 314)] {
             let has_words =
                 |c: &&DescribeConfigsResourceResult| c.documentation.as_ref().is_some_and(|d| !d.is_empty());
@@ -153,12 +150,12 @@ mod tests {
         }
         let request = request.with_include_synonyms(true);
         for version in 0..=4 {
-            let response = respond(&world.admin, 1, version, request.clone()).await;
+            let response = respond(&world.admin, 1, request.clone()).await;
             let broker = &response.results[3].configs;
             let of = |name: &str| broker.iter().find(|c| &*c.name == name).unwrap();
             assert_eq!(of("broker.id").synonyms.len(), 2);
             assert!(!of("broker.id").is_default);
-            assert_eq!(of("broker.rack").is_default, version == 0);
+            assert!(!of("broker.rack").is_default, "as in Kafka");
             Response::of(&response, version, 1).unwrap_or_else(|e| panic!("version {version}: {e}"));
         }
     }

@@ -18,7 +18,8 @@ pub async fn handle(api: &Api, _: &RequestContext, request: ElectLeadersRequest)
     let election = match request.election_type {
         0 => ElectionType::Preferred,
         1 => ElectionType::Unclean,
-        _ => return ElectLeadersResponse::default().with_error_code(ErrorCode::InvalidRequest.code()),
+        // What a later version may mean by it is not known here; Kafka does not read on.
+        _ => return refuse_all(&request, ErrorCode::UnknownServerError),
     };
     let image = api.metadata.image();
     let partitions = wanted_partitions(&image, &request);
@@ -51,6 +52,24 @@ pub async fn handle(api: &Api, _: &RequestContext, request: ElectLeadersRequest)
         results.retain(|_, result| !matches!(result, Err((ErrorCode::ElectionNotNeeded, _))));
     }
     ElectLeadersResponse::default().with_replica_election_results(by_topic(results))
+}
+
+/// The same error for the request and for each partition that it names.
+fn refuse_all(request: &ElectLeadersRequest, error: ErrorCode) -> ElectLeadersResponse {
+    let topics = request.topic_partitions.iter().flatten().map(|topic| {
+        let refused = topic.partitions.iter().map(|&partition| {
+            PartitionResult::default()
+                .with_partition_id(partition)
+                .with_error_code(error.code())
+                .with_error_message(None)
+        });
+        ReplicaElectionResult::default()
+            .with_topic(topic.topic.clone())
+            .with_partition_result(refused.collect())
+    });
+    ElectLeadersResponse::default()
+        .with_error_code(error.code())
+        .with_replica_election_results(topics.collect())
 }
 
 fn wanted_partitions(image: &MetadataImage, request: &ElectLeadersRequest) -> Vec<TopicPartition> {

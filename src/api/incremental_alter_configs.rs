@@ -34,7 +34,7 @@ async fn respond(
     for resource in request.resources {
         let (kind, name) = (resource.resource_type, resource.resource_name);
         let outcome = match (
-            ConfigResource::parse(kind, &name, own_id),
+            ConfigResource::to_alter(kind, &name, own_id),
             alteration(resource.configs),
         ) {
             _ if times[&(kind, name.clone())] > 1 => Err(occurs_twice()),

@@ -19,6 +19,7 @@ use crate::replica::list_offsets::{
 
 /// Up to this version clients know LEADER_NOT_AVAILABLE in place of OFFSET_NOT_AVAILABLE.
 const LAST_VERSION_WITHOUT_OFFSET_NOT_AVAILABLE: i16 = 4;
+const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
 const CONSUMER: i32 = -1;
 /// May ask followers too.
@@ -50,7 +51,14 @@ pub fn serve(replicas: &ReplicaManager, version: i16, request: &ListOffsetsReque
             if version > 0 && duplicates.contains(&(topic.name.as_str(), wanted.partition_index)) {
                 return failed(response, ErrorCode::InvalidRequest);
             }
+            if !knows_timestamp(version, wanted.timestamp) {
+                return failed(response, ErrorCode::UnsupportedVersion);
+            }
             let partition = TopicPartition::new(name.clone(), wanted.partition_index);
+            let is_from_consumer = request.replica_id.0 == CONSUMER;
+            if is_from_consumer && !matches!(request.isolation_level, READ_UNCOMMITTED | READ_COMMITTED) {
+                return failed(response, ErrorCode::UnknownServerError);
+            }
             match version {
                 0 => legacy(replicas, request, &partition, wanted, response),
                 _ => by_timestamp(replicas, version, request, &partition, wanted, response),
@@ -71,8 +79,19 @@ fn query(request: &ListOffsetsRequest, wanted: &ListOffsetsPartition) -> OffsetQ
             READ_COMMITTED => FetchIsolation::TxnCommitted,
             _ => FetchIsolation::HighWatermark,
         },
-        current_leader_epoch: (wanted.current_leader_epoch >= 0).then_some(wanted.current_leader_epoch),
+        current_leader_epoch: (wanted.current_leader_epoch != -1).then_some(wanted.current_leader_epoch),
         fetch_only_leader: replica_id != DEBUGGING_CONSUMER,
+    }
+}
+
+/// Negative timestamps are names, of which each version knows more than the one before.
+fn knows_timestamp(version: i16, timestamp: i64) -> bool {
+    match timestamp {
+        0.. | LATEST_TIMESTAMP | EARLIEST_TIMESTAMP => true,
+        MAX_TIMESTAMP => version >= 7,
+        EARLIEST_LOCAL_TIMESTAMP => version >= 8,
+        LATEST_TIERED_TIMESTAMP => version >= 9,
+        _ => false,
     }
 }
 
@@ -91,17 +110,6 @@ fn by_timestamp(
     wanted: &ListOffsetsPartition,
     response: ListOffsetsPartitionResponse,
 ) -> ListOffsetsPartitionResponse {
-    let is_known = match wanted.timestamp {
-        0.. | LATEST_TIMESTAMP | EARLIEST_TIMESTAMP => true,
-        MAX_TIMESTAMP => version >= 7,
-        EARLIEST_LOCAL_TIMESTAMP => version >= 8,
-        LATEST_TIERED_TIMESTAMP => version >= 9,
-        // No time before 1970 either: those are names that nobody has given yet.
-        _ => false,
-    };
-    if !is_known {
-        return failed(response, ErrorCode::UnsupportedVersion);
-    }
     match replicas.offset_for_timestamp(partition, wanted.timestamp, query(request, wanted)) {
         Ok(Some(found)) => {
             let response = response.with_timestamp(found.timestamp).with_offset(found.offset);
@@ -127,7 +135,9 @@ fn legacy(
     wanted: &ListOffsetsPartition,
     response: ListOffsetsPartitionResponse,
 ) -> ListOffsetsPartitionResponse {
-    let max_offsets = usize::try_from(wanted.max_num_offsets).unwrap_or(0);
+    let Ok(max_offsets) = usize::try_from(wanted.max_num_offsets) else {
+        return response.with_error_code(ErrorCode::UnknownServerError.code());
+    };
     match replicas.legacy_offsets_before(partition, wanted.timestamp, max_offsets, query(request, wanted)) {
         Ok(offsets) => response.with_old_style_offsets(offsets),
         Err(error) => response.with_error_code(error.code()),

@@ -29,7 +29,7 @@ pub fn serve(
         let name = image.topic_name(&topic.topic);
         let partitions = topic.partitions.iter().map(|wanted| {
             let partition = TopicPartition::new(name.clone(), wanted.partition);
-            let current = (wanted.current_leader_epoch >= 0).then_some(wanted.current_leader_epoch);
+            let current = (wanted.current_leader_epoch != -1).then_some(wanted.current_leader_epoch);
             let (error, (epoch, end_offset)) =
                 match replicas.end_offset_for_leader_epoch(&partition, current, wanted.leader_epoch) {
                     Ok(end) => (ErrorCode::None, end),

@@ -20,24 +20,23 @@ pub fn is_internal(topic: &str) -> bool {
     )
 }
 
-/// Why no topic can have this name, as a sentence for people.
+/// Why no topic can have this name, in Kafka's words.
 pub fn validate(topic: &str) -> Result<(), String> {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let problem = match topic {
-        "" => "it must not be empty".to_string(),
+        "" => "the empty string is not allowed".to_string(),
         "." | ".." => format!("'{topic}' is not allowed"),
         _ if topic.len() > MAX_LENGTH => {
-            format!(
-                "it has {} characters, of which {MAX_LENGTH} are allowed",
-                topic.len()
-            )
+            format!("the length of '{topic}' is longer than the max allowed length {MAX_LENGTH}")
         }
         _ if !topic.chars().all(is_legal) => {
-            format!("'{topic}' has characters other than ASCII letters and digits, '.', '_' and '-'")
+            format!(
+                "'{topic}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+            )
         }
         _ => return Ok(()),
     };
-    Err(format!("topic name is invalid: {problem}"))
+    Err(format!("Topic name is invalid: {problem}"))
 }
 
 /// Whether two topics would share the names of their metrics, in which `.` becomes `_`.

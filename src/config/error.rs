@@ -60,6 +60,22 @@ impl ConfigError {
         }
     }
 
+    /// What clients are told, in Kafka's words: where the value stands is no business of theirs.
+    pub fn on_the_wire(&self) -> String {
+        match (&self.key, &self.value) {
+            (Some(key), Some(value)) => {
+                format!("Invalid value {value} for configuration {key}: {}", self.reason)
+            }
+            (Some(key), None) => format!("Invalid value [hidden] for configuration {key}: {}", self.reason),
+            (None, _) => self.reason.clone(),
+        }
+    }
+
+    /// Whether a single value is at fault.
+    pub fn is_of_a_value(&self) -> bool {
+        self.value.is_some()
+    }
+
     pub(super) fn at(origin: Origin, reason: &str) -> Self {
         Self {
             origin: Some(origin),

@@ -196,7 +196,7 @@ fn bad_values_are_refused_with_key_value_and_place() {
     let error = load("\n# a comment\nnum.io.threads = 0\n").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "server.properties:6: num.io.threads=0: value must be at least 1"
+        "server.properties:6: num.io.threads=0: Value must be at least 1"
     );
     let mut properties = Properties::parse(MINIMAL.as_bytes(), "f").unwrap();
     properties.override_with("num.partitions=-5").unwrap();
@@ -247,7 +247,7 @@ fn values_that_do_not_fit_together_are_refused() {
         ),
         (
             "log.cleaner.min.compaction.lag.ms=2\nlog.cleaner.max.compaction.lag.ms=1",
-            "must not be above",
+            "min.compaction.lag.ms (2) > max.compaction.lag.ms (1)",
         ),
     ];
     for (text, expected) in cases {
@@ -431,30 +431,27 @@ fn every_broker_key_that_is_honoured_has_a_field() {
 fn a_topics_configuration_is_validated() {
     let defaults = LogConfig::default();
     let cases: &[(&[(&str, &str)], &str)] = &[
-        (
-            &[("no.such", "1")],
-            "no.such: there is no such topic configuration",
-        ),
+        (&[("no.such", "1")], "Unknown topic config name: no.such"),
         (
             &[("log.retention.ms", "1")],
-            "there is no such topic configuration",
+            "Unknown topic config name: log.retention.ms",
         ),
         (
             &[("retention.ms", "-2")],
-            "retention.ms=-2: value must be at least -1",
+            "retention.ms=-2: Value must be at least -1",
         ),
         (&[("segment.bytes", "13")], "at least 14"),
         (&[("min.insync.replicas", "0")], "at least 1"),
         (&[("cleanup.policy", "shrink")], "compact, delete"),
         (
             &[("min.compaction.lag.ms", "2"), ("max.compaction.lag.ms", "1")],
-            "min.compaction.lag.ms (2) must not be above max.compaction.lag.ms (1)",
+            "min.compaction.lag.ms (2) > max.compaction.lag.ms (1)",
         ),
         (
             &[("remote.storage.enable", "true")],
-            "tiered storage is not enabled",
+            "Tiered Storage functionality is disabled",
         ),
-        (&[("remote.log.copy.disable", "true")], "ZooKeeper-mode"),
+        (&[("remote.log.copy.disable", "true")], "Zookeeper's mode"),
     ];
     for (entries, expected) in cases {
         let error = LogConfig::from_overrides(&defaults, &overrides(entries)).unwrap_err();

@@ -161,18 +161,24 @@ impl LogConfig {
         let mut config = defaults.clone();
         for (name, text) in overrides {
             let Some(key) = topic_key(name) else {
-                return Err(ConfigError::key(name, "there is no such topic configuration"));
+                return Err(ConfigError::conflict(format!(
+                    "Unknown topic config name: {name}"
+                )));
             };
             let value = key.parse(text)?;
             let refused = match (name.as_str(), &value) {
-                ("remote.storage.enable", Value::Boolean(true)) => Some("tiered storage is not enabled"),
-                ("remote.log.copy.disable" | "remote.log.delete.on.disable", Value::Boolean(true)) => {
-                    Some("cannot be set in a ZooKeeper-mode cluster")
-                }
+                ("remote.storage.enable", Value::Boolean(true)) => Some(
+                    "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote \
+                     log storage.",
+                ),
+                ("remote.log.copy.disable" | "remote.log.delete.on.disable", Value::Boolean(true)) => Some(
+                    "It is invalid to set `remote.log.delete.on.disable` or `remote.log.copy.disable` under \
+                         Zookeeper's mode.",
+                ),
                 _ => None,
             };
             if let Some(reason) = refused {
-                return Err(ConfigError::invalid(name, text, reason));
+                return Err(ConfigError::conflict(reason));
             }
             config.set(name, value);
         }
@@ -204,7 +210,7 @@ impl LogConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if self.min_compaction_lag_ms > self.max_compaction_lag_ms {
             return Err(ConfigError::conflict(format!(
-                "min.compaction.lag.ms ({}) must not be above max.compaction.lag.ms ({})",
+                "conflict topic config setting min.compaction.lag.ms ({}) > max.compaction.lag.ms ({})",
                 self.min_compaction_lag_ms, self.max_compaction_lag_ms
             )));
         }

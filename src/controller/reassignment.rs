@@ -209,8 +209,10 @@ impl Controller {
         let reassignment = reassign_to(&current, targets);
         if !reassignment.adding.iter().all(|&r| self.context.is_live(r)) {
             let adding = &reassignment.adding;
+            let mut live = self.context.live_or_shutting_down_ids();
+            live.retain(|&id| self.context.is_live(id));
             return invalid(format!(
-                "Replica assignment has brokers that are not alive. Replica list: {adding:?}"
+                "Replica assignment has brokers that are not alive. Replica list: {adding:?}, live broker list: {live:?}"
             ));
         }
         Ok(reassignment)

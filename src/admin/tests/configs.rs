@@ -207,33 +207,25 @@ async fn secrets_and_unknown_keys_are_not_shown() {
 
 #[test]
 fn resources_are_recognized() {
-    assert_eq!(
-        ConfigResource::parse(2, "t", 1).unwrap(),
-        ConfigResource::Topic("t".into())
-    );
-    assert_eq!(ConfigResource::parse(4, "1", 1).unwrap(), ConfigResource::Broker);
-    assert_eq!(
-        ConfigResource::parse(4, "", 1).unwrap(),
-        ConfigResource::BrokerDefault
-    );
-    assert_eq!(
-        ConfigResource::parse(8, "1", 1).unwrap(),
-        ConfigResource::BrokerLogger
-    );
-    for (kind, name) in [
-        (4, "2"),
-        (4, "one"),
-        (8, "2"),
-        (8, ""),
-        (8, "one"),
-        (16, "m"),
-        (0, ""),
-        (99, ""),
-    ] {
-        assert_eq!(
-            ConfigResource::parse(kind, name, 1).unwrap_err().code,
-            ErrorCode::InvalidRequest
-        );
+    for parse in [ConfigResource::to_describe, ConfigResource::to_alter] {
+        let topic = ConfigResource::Topic("t".into());
+        assert_eq!(parse(2, "t", 1).unwrap(), topic);
+        assert_eq!(parse(4, "1", 1).unwrap(), ConfigResource::Broker);
+        assert_eq!(parse(4, "", 1).unwrap(), ConfigResource::BrokerDefault);
+        assert_eq!(parse(8, "1", 1).unwrap(), ConfigResource::BrokerLogger);
+        for (kind, name) in [
+            (4, "2"),
+            (4, "one"),
+            (8, "2"),
+            (8, ""),
+            (8, "one"),
+            (16, "m"),
+            (0, ""),
+            (99, ""),
+        ] {
+            let error = parse(kind, name, 1).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidRequest);
+        }
     }
 }
 

@@ -176,18 +176,18 @@ impl ConfigKey {
         let text = text.trim_matches(|c: char| c <= ' ');
         let value = self.parse_type(text).ok_or_else(|| {
             let expected = match self.kind {
-                ConfigType::Boolean => "value must be true or false",
-                ConfigType::Int => "value must be a whole number of 32 bits",
-                ConfigType::Short => "value must be a whole number of 16 bits",
-                ConfigType::Long => "value must be a whole number of 64 bits",
+                ConfigType::Boolean => "Expected value to be either true or false",
+                ConfigType::Int => "Not a number of type INT",
+                ConfigType::Short => "Not a number of type SHORT",
+                ConfigType::Long => "Not a number of type LONG",
                 ConfigType::Class => "value must name a class",
-                _ => "value must be a number",
+                _ => "Not a number of type DOUBLE",
             };
             self.refuse(text, expected.to_string())
         })?;
-        match self.rule.broken_by(&value) {
+        match self.rule.broken_by(self.name, &value) {
             None => Ok(value),
-            Some(reason) => Err(self.refuse(text, reason)),
+            Some(reason) => Err(self.refuse(&self.rule.at_fault(&value, text), reason)),
         }
     }
 
@@ -240,44 +240,56 @@ fn parse_double(text: &str) -> Option<f64> {
 }
 
 impl Rule {
-    /// Why the value will not do.
-    fn broken_by(self, value: &Value) -> Option<String> {
-        let one_of = |words: &[&str]| format!("value must be one of {}", words.join(", "));
+    /// The part of a value that breaks the rule, as Kafka names it.
+    fn at_fault(self, value: &Value, text: &str) -> String {
         match (self, value) {
-            (Self::AtLeast(min), Value::Integer(n)) if *n < min => {
-                Some(format!("value must be at least {min}"))
+            (Self::ListOf(words), Value::List(items)) => {
+                let stranger = items.iter().find(|item| !words.contains(&item.as_str()));
+                stranger.cloned().unwrap_or_else(|| text.to_owned())
             }
-            (Self::AtLeast(min), Value::Double(n)) if n.is_nan() || *n < min as f64 => {
-                Some(format!("value must be at least {min}"))
-            }
-            (Self::Between(min, max), Value::Integer(n)) if !(min..=max).contains(n) => {
-                Some(format!("value must lie between {min} and {max}"))
-            }
-            (Self::Fraction(max), Value::Double(n)) if !(0.0..=max).contains(n) => {
-                Some(format!("value must lie between 0 and {max}"))
-            }
+            (Self::ThrottledReplicas, Value::List(items)) => format!("[{}]", items.join(", ")),
+            _ => text.to_owned(),
+        }
+    }
+
+    /// Why the value of this key will not do, in Kafka's words.
+    fn broken_by(self, name: &str, value: &Value) -> Option<String> {
+        let one_of = |words: &[&str]| format!("String must be one of: {}", words.join(", "));
+        let at_least = |min: &dyn std::fmt::Display| Some(format!("Value must be at least {min}"));
+        let at_most = |max: &dyn std::fmt::Display| Some(format!("Value must be no more than {max}"));
+        match (self, value) {
+            (Self::AtLeast(min), Value::Integer(n)) if *n < min => at_least(&min),
+            (Self::AtLeast(min), Value::Double(n)) if n.is_nan() || *n < min as f64 => at_least(&min),
+            (Self::Between(min, _), Value::Integer(n)) if *n < min => at_least(&min),
+            (Self::Between(_, max), Value::Integer(n)) if *n > max => at_most(&max),
+            (Self::Fraction(max), Value::Double(n)) if *n > max => at_most(&max),
+            (Self::Fraction(_), Value::Double(n)) if n.is_nan() || *n < 0.0 => at_least(&0),
             (Self::OneOf(words), Value::Text(text)) if !words.contains(&text.as_str()) => Some(one_of(words)),
             (Self::OneOfAnyCase(words), Value::Text(text))
                 if !words.iter().any(|w| w.eq_ignore_ascii_case(text)) =>
             {
-                Some(one_of(words))
+                Some(format!(
+                    "String must be one of (case insensitive): {}",
+                    words.join(", ")
+                ))
             }
             (Self::ListOf(words), Value::List(items)) => {
-                let stranger = items.iter().find(|item| !words.contains(&item.as_str()));
-                stranger.map(|item| format!("'{item}': every value must be one of {}", words.join(", ")))
+                let is_stranger = |item: &String| !words.contains(&item.as_str());
+                items.iter().any(is_stranger).then(|| one_of(words))
             }
-            (Self::NonEmpty, Value::Text(text)) if text.is_empty() => Some("value must not be empty".into()),
+            (Self::NonEmpty, Value::Text(text)) if text.is_empty() => Some("String must be non-empty".into()),
             (Self::GzipLevel, Value::Integer(n)) if *n != -1 && !(1..=9).contains(n) => {
-                Some("value must be -1 or lie between 1 and 9".into())
+                Some("Value must be between 1 and 9 or equal to -1".into())
             }
             (Self::PoolSize, Value::Integer(n)) if *n != -1 && *n < 1 => {
                 Some("value must be -1 or at least 1".into())
             }
-            (Self::ThrottledReplicas, Value::List(items)) if !are_throttled_replicas(items) => {
-                Some("value must be '*' or a list of partition:broker".into())
-            }
+            (Self::ThrottledReplicas, Value::List(items)) if !are_throttled_replicas(items) => Some(format!(
+                "{name} must be the literal '*' or a list of replicas in the following format: \
+                     [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+            )),
             (Self::MetadataVersion, Value::Text(text)) if !is_metadata_version(text) => {
-                Some("value must be a release of Kafka, such as 3.9 or 3.9-IV0".into())
+                Some(format!("Version {text} is not a valid version"))
             }
             _ => None,
         }

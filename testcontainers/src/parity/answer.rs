@@ -19,7 +19,7 @@ macro_rules! in_the_order_of_the_request {
 in_the_order_of_the_request! {
     ApiVersionsResponse FindCoordinatorResponse SyncGroupResponse HeartbeatResponse LeaveGroupResponse
     InitProducerIdResponse AddOffsetsToTxnResponse EndTxnResponse
-    CreateTopicsResponse DeleteTopicsResponse ListOffsetsResponse MetadataResponse AllocateProducerIdsResponse
+    ListOffsetsResponse AllocateProducerIdsResponse DescribeAclsResponse CreateAclsResponse DeleteAclsResponse
 }
 
 impl Answer for JoinGroupResponse {

@@ -58,8 +58,6 @@ impl Answer for ListTransactionsResponse {
 impl Answer for DescribeProducersResponse {
     fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
         for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            // What is wrong with a name is said in other words.
-            partition.error_message = partition.error_message.take().map(|_| "ANY".into());
             let producers = &mut partition.active_producers;
             for producer in producers.iter_mut() {
                 producer.last_timestamp = producer.last_timestamp.signum();
@@ -72,15 +70,33 @@ impl Answer for DescribeProducersResponse {
 impl Answer for ProduceResponse {
     fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
         for topic in &mut self.responses {
-            for partition in &mut topic.partition_responses {
-                // Kafka explains few errors, barnabas all of them.
-                partition.error_message = None;
-                for record in &mut partition.record_errors {
-                    record.batch_index_error_message = None;
-                }
+            let errors = topic.partition_responses.iter_mut();
+            for error in errors.flat_map(|partition| &mut partition.record_errors) {
+                let message = error.batch_index_error_message.take();
+                error.batch_index_error_message = message.map(|message| without_times(&message).into());
             }
             topic.partition_responses.sort_by_key(|partition| partition.index);
         }
         self.responses.sort_by_cached_key(|topic| key(topic));
     }
+}
+
+/// A text without milliseconds since 1970: no two brokers look at the clock at the same time.
+fn without_times(text: &str) -> String {
+    const DIGITS: usize = 13;
+    let mut out = String::new();
+    let mut number = String::new();
+    for c in text.chars().chain(['\n']) {
+        if c.is_ascii_digit() {
+            number.push(c);
+            continue;
+        }
+        out += match number.len() {
+            DIGITS.. => "TIME",
+            _ => &number,
+        };
+        number.clear();
+        out.push(c);
+    }
+    out.trim_end_matches('\n').to_owned()
 }
