@@ -163,7 +163,7 @@ fn transactional_batches(entries: &[AppendEntry]) -> Result<Option<Transactional
         }
     }
     if producers.len() > 1 {
-        let message = "transactional records of more than one producer";
+        let message = "Transactional records contained more than one producer ID";
         return Err(refused(ErrorCode::InvalidProducerIdMapping, message));
     }
     Ok(producers
@@ -185,9 +185,12 @@ fn not_verified(code: ErrorCode) -> AppendError {
         | ErrorCode::CoordinatorNotAvailable
         | ErrorCode::NotCoordinator => refused(
             ErrorCode::NotEnoughReplicas,
-            format!("it cannot be verified that the partition is part of the transaction: {code}"),
+            format!(
+                "Unable to verify the partition has been added to the transaction. Underlying error: {}",
+                code.name()
+            ),
         ),
-        ErrorCode::InvalidTxnState => refused(code, "the partition was not added to the transaction"),
+        ErrorCode::InvalidTxnState => refused(code, "Partition was not added to the transaction"),
         code => refused(code, "the transaction was not verified"),
     }
 }

@@ -262,8 +262,13 @@ pub async fn zk_tree(connect: &str) -> Result<Vec<(String, Vec<u8>, bool)>> {
     let mut found = Vec::new();
     let mut open = vec!["/".to_owned()];
     while let Some(path) = open.pop() {
-        let (data, stat) = client.get_data(&path).await?;
-        for child in client.list_children(&path).await? {
+        let found_here = async { Ok((client.get_data(&path).await?, client.list_children(&path).await?)) };
+        let ((data, stat), children) = match found_here.await {
+            // Brokers delete nodes meanwhile.
+            Err(zookeeper_client::Error::NoNode) => continue,
+            found => found?,
+        };
+        for child in children {
             open.push(format!("{}/{child}", path.trim_end_matches('/')));
         }
         found.push((path, data, stat.ephemeral_owner != 0));
