@@ -98,24 +98,21 @@ async fn ask(
     controller: &ControllerHandle,
 ) -> Result<Vec<RemainingPartition>, String> {
     let image = metadata.image();
-    let listener = config
-        .control_plane_listener_name
-        .as_ref()
-        .unwrap_or(&config.inter_broker_listener_name);
     let peer = image
         .controller_id
         .and_then(|id| image.brokers.get(&id))
         .ok_or("no controller is known")?;
     let endpoint = peer
-        .endpoint(listener)
+        .endpoint(&config.inter_broker_listener_name)
         .ok_or("the controller has no endpoint for brokers")?;
     let address = BrokerAddress {
         id: peer.id,
         host: endpoint.host.clone(),
         port: endpoint.port,
     };
-    let timeout = Duration::from_millis(config.controller_socket_timeout_ms);
-    let client = NetworkClient::new(address, &config.broker_id.to_string(), timeout);
+    let timeout = Duration::from_millis(config.request_timeout_ms);
+    let mut client = NetworkClient::new(address, &config.broker_id.to_string(), timeout);
+    client.set_connection_timeout(Duration::from_millis(config.controller_socket_timeout_ms));
     let request = ControlledShutdownRequest::default()
         .with_broker_id(WireBrokerId(config.broker_id))
         .with_broker_epoch(controller.broker_epoch());

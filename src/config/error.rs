@@ -14,7 +14,7 @@ pub struct ConfigError {
     reason: String,
 }
 
-/// `server.properties:12: num.io.threads=0: value must be at least 1`, with what is known of it.
+/// `server.properties:12: num.io.threads=0: Value must be at least 1`, with what is known of it.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(origin) = &self.origin {

@@ -204,7 +204,7 @@ fn bad_values_are_refused_with_key_value_and_place() {
         BrokerConfig::from_properties(&properties)
             .unwrap_err()
             .to_string(),
-        "--override: num.partitions=-5: value must be at least 1"
+        "--override: num.partitions=-5: Value must be at least 1"
     );
     let missing = Properties::from([("broker.id", "1")]);
     assert_eq!(

@@ -47,6 +47,8 @@ pub const TOPIC_ID: TopicId = TopicId::from_u128(0x7071);
 /// The broker that plays the controller's part on the wire.
 pub const CONTROLLER: BrokerId = 1;
 const LISTENER: &str = "PLAINTEXT";
+const CONTROL_PLANE: &str = "CONTROLLER";
+const NOBODY_LISTENS: u16 = 1;
 const ALTER_PARTITION: i16 = 56;
 
 struct Handler {
@@ -146,6 +148,8 @@ pub struct TestCluster {
     pub controller: Arc<Mutex<ControllerState>>,
     pub brokers: BTreeMap<BrokerId, TestBroker>,
     pub log_config: LogConfig,
+    /// Broker 1 listens for the others' questions to the controller only, on a listener of its own.
+    pub has_control_plane: bool,
     dirs: BTreeMap<BrokerId, TempDir>,
 }
 
@@ -186,6 +190,7 @@ impl TestCluster {
             controller: Arc::default(),
             brokers: BTreeMap::new(),
             log_config,
+            has_control_plane: false,
             dirs: (1..=brokers)
                 .map(|id| (id, TempDir::new().expect("a dir")))
                 .collect(),
@@ -203,6 +208,7 @@ impl TestCluster {
         let mut config = BrokerConfig::for_test(id, self.dirs[&id].path());
         config.replica_fetch_backoff_ms = 50;
         config.log_defaults = self.log_config.clone();
+        config.control_plane_listener_name = self.has_control_plane.then(|| CONTROL_PLANE.to_owned());
         let clock: Arc<dyn Clock> = self.clock.clone();
         let topic_config = self.log_config.clone();
         let metrics = Registry::default();
@@ -258,13 +264,19 @@ impl TestCluster {
     /// Every broker learns of all that run, and of every partition.
     pub async fn update_metadata(&self) {
         let live = self.brokers.values().map(|broker| {
-            let endpoint = UpdateMetadataEndpoint::default()
-                .with_host(StrBytes::from_static_str("127.0.0.1"))
-                .with_port(broker.port.into())
-                .with_listener(StrBytes::from_static_str(LISTENER));
+            let at = |listener, port: u16| {
+                UpdateMetadataEndpoint::default()
+                    .with_host(StrBytes::from_static_str("127.0.0.1"))
+                    .with_port(port.into())
+                    .with_listener(StrBytes::from_static_str(listener))
+            };
+            let endpoints = match self.has_control_plane && broker.id == CONTROLLER {
+                true => vec![at(LISTENER, NOBODY_LISTENS), at(CONTROL_PLANE, broker.port)],
+                false => vec![at(LISTENER, broker.port), at(CONTROL_PLANE, NOBODY_LISTENS)],
+            };
             UpdateMetadataBroker::default()
                 .with_id(broker.id.into())
-                .with_endpoints(vec![endpoint])
+                .with_endpoints(endpoints)
         });
         let (epoch, states) = {
             let controller = self.controller.lock();

@@ -270,3 +270,19 @@ async fn a_failed_log_dir_takes_its_partitions_offline() {
     );
     cluster.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_controller_is_asked_on_its_own_listener() {
+    let mut cluster = TestCluster::start(2).await;
+    cluster.has_control_plane = true;
+    for id in [1, 2] {
+        cluster.stop_broker(id).await;
+        cluster.start_broker(id).await;
+    }
+    cluster.update_metadata().await;
+    cluster.create_partition(0, 2).await;
+    cluster.elect(0, 2, &[2]).await;
+    // Broker 1 catches up, and broker 2 asks broker 1 to take it into the ISR.
+    eventually("broker 1 is in sync", || cluster.isr(0).contains(&1)).await;
+    cluster.shutdown().await;
+}

@@ -114,13 +114,17 @@ fn values_are_held_against_type_and_rule() {
             Some("is not a valid version"),
         ),
         ("group.consumer.migration.policy", "Upgrade", None),
-        ("inter.broker.protocol.version", "4.0", Some("release of Kafka")),
+        (
+            "inter.broker.protocol.version",
+            "4.0",
+            Some("is not a valid version"),
+        ),
         ("inter.broker.protocol.version", "4.0-IV1", None),
         ("log.cleaner.io.buffer.load.factor", "1d", None),
         ("log.cleaner.io.buffer.load.factor", "-Infinity", None),
         ("log.cleaner.io.buffer.load.factor", "inf", Some("a number")),
         ("log.cleaner.io.buffer.load.factor", "+-1", Some("a number")),
-        ("num.io.threads", "\u{a0}5", Some("32 bits")),
+        ("num.io.threads", "\u{a0}5", Some("type INT")),
         ("ssl.engine.factory.class", " ", Some("name a class")),
     ];
     for (name, text, expected) in cases {

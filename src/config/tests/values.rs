@@ -19,7 +19,7 @@ fn empty_values_are_not_taken_for_none() {
         ),
         ("replica.selector.class=", "must be one of"),
         ("barnabas.metrics.listener=", "must be host:port"),
-        ("log.retention.ms=", "64 bits"),
+        ("log.retention.ms=", "type LONG"),
     ] {
         assert_refused(text, expected);
     }
@@ -89,7 +89,7 @@ fn values_from_providers_are_typed_and_kept() {
         (5, Some("5"))
     );
     assert_eq!(warnings, []);
-    assert_refused(&variable("nothing"), "whole number of 32 bits");
-    assert_refused(&variable("none"), "whole number of 32 bits");
-    assert_refused("num.partitions=${file:x:y}", "whole number of 32 bits");
+    assert_refused(&variable("nothing"), "Not a number of type INT");
+    assert_refused(&variable("none"), "Not a number of type INT");
+    assert_refused("num.partitions=${file:x:y}", "Not a number of type INT");
 }
