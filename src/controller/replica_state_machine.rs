@@ -235,7 +235,7 @@ impl Controller {
                 leader_epoch = state.leader_epoch, isr = ?state.isr, replica = broker, "replica is out of the isr");
             if state.leader == NO_BROKER && self.context.partition_state(&partition) == PartitionState::Online
             {
-                // Whoever took its leader away has to see to another one; else the next broker to start will do.
+                // The caller elects another one. If there is none yet, the next broker that starts may be it.
                 self.move_partitions(std::slice::from_ref(&partition), PartitionState::Offline);
             }
             if !self.context.is_queued_for_deletion(&partition.topic) {

@@ -141,8 +141,8 @@ async fn a_cancellation_that_would_lose_the_whole_isr_is_refused() {
     assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]));
 }
 
-/// A ZooKeeper controller of Kafka 3.9 leaves such a partition without a leader until a broker dies or another
-/// controller takes over.
+/// A ZooKeeper controller of Kafka 3.9.1 leaves such a partition without a leader until a broker dies, another controller
+/// takes over or leaders are balanced.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_another_reassignment_removes_is_replaced_at_once() {
     let partition = TopicPartition::new("t", 0);

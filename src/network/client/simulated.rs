@@ -187,7 +187,7 @@ impl SimulatedNetwork {
             }
         };
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-        // Whoever waits is woken in the order in which it came, which a `watch` would leave to chance.
+        // Messages are woken in the order in which they came; a `watch` would leave that to chance.
         loop {
             let unblocked = self.unblocked.notified();
             if !self.state.lock().blocked.contains(&between) {
