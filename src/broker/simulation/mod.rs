@@ -35,7 +35,7 @@ use history::{Options, Summary, run};
 use crate::common::planted::Mistake;
 
 /// Histories of an ordinary test run.
-const HISTORIES: u64 = 60;
+const HISTORIES: u64 = 100;
 /// Histories that are run twice.
 const HISTORIES_TWICE: u64 = 5;
 /// Histories within which a mistake must be found.
