@@ -88,3 +88,83 @@ async fn what_failed_in_an_earlier_epoch_goes_on_in_the_later_one() {
     assert_eq!(fetchers.failed_partitions(), 1);
     fetchers.shutdown().await;
 }
+
+fn leader(id: BrokerId) -> BrokerAddress {
+    // Nobody listens there.
+    BrokerAddress {
+        id,
+        host: "127.0.0.1".to_owned(),
+        port: 1,
+    }
+}
+
+#[tokio::test]
+async fn another_number_of_fetchers_takes_the_partitions_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manager, logs) = replica_manager(folder.path());
+    let fetchers = &manager.fetchers;
+    let names: Vec<_> = (0..12).map(|number| TopicPartition::new("t", number)).collect();
+    let mut assignments = Vec::new();
+    for name in &names {
+        let log = logs
+            .get_or_create_log(name, None, true, LogConfig::default())
+            .unwrap();
+        let partition = Arc::new(Partition::new(name.clone(), 1, 30_000));
+        let decision = LeadershipDecision {
+            controller_epoch: 1,
+            leader_and_isr: LeaderAndIsr::initial(2, vec![1, 2]),
+            assignment: ReplicaAssignment {
+                replicas: vec![1, 2],
+                ..ReplicaAssignment::default()
+            },
+            is_new: false,
+        };
+        assert_eq!(partition.become_follower(&decision, log), Some(true));
+        assignments.push(FetchAssignment {
+            partition,
+            topic_id: None,
+            leader: leader(2),
+            epoch: 0,
+        });
+    }
+    fetchers.assign(&manager, assignments);
+    let fetcher = |number| fetchers.fetchers.lock().by_key.get(&(2, number)).cloned();
+    let first = fetcher(0).unwrap();
+    assert_eq!(first.partitions.lock().len(), 12);
+
+    fetchers.resize(&manager, 4);
+    assert!(first.stop.is_cancelled() && first.partitions.lock().is_empty());
+    for number in 0..4 {
+        let partitions: Vec<_> = fetcher(number)
+            .unwrap()
+            .partitions
+            .lock()
+            .keys()
+            .cloned()
+            .collect();
+        assert_eq!(partitions.len(), 3);
+        assert!(partitions.iter().all(|name| fetcher_id(name, 4) == number));
+    }
+    for name in &names {
+        assert_eq!(fetchers.fetchers.lock().epoch(name), Some(0), "{name}");
+    }
+    // The successors of what has not ended yet wait for it all.
+    fetchers.resize(&manager, 2);
+    let last = fetcher(1).unwrap();
+    assert_eq!(last.predecessors.len(), 4);
+    first.ended.cancelled().await;
+    for predecessor in &last.predecessors {
+        predecessor.cancelled().await;
+    }
+    fetchers.remove(&names[..6]);
+    assert_eq!(
+        names
+            .iter()
+            .filter(|name| fetchers.fetchers.lock().epoch(name).is_some())
+            .count(),
+        6
+    );
+    assert_eq!(fetchers.failed_partitions(), 0);
+    fetchers.shutdown().await;
+    assert!(last.ended.is_cancelled());
+}
