@@ -80,6 +80,61 @@ const LAYERS: &[(&str, &[&str])] = &[
             "zk",
         ],
     ),
+    (
+        "api",
+        &[
+            "admin",
+            "cluster",
+            "common",
+            "config",
+            "controller",
+            "coordinator",
+            "log",
+            "metadata",
+            "metrics",
+            "network",
+            "protocol",
+            "purgatory",
+            "record",
+            "replica",
+            "zk",
+        ],
+    ),
+    (
+        "broker",
+        &[
+            "admin",
+            "api",
+            "cluster",
+            "common",
+            "config",
+            "controller",
+            "coordinator",
+            "log",
+            "metadata",
+            "metrics",
+            "network",
+            "protocol",
+            "purgatory",
+            "record",
+            "replica",
+            "zk",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "broker",
+            "common",
+            "config",
+            "coordinator",
+            "log",
+            "network",
+            "protocol",
+            "record",
+            "zk",
+        ],
+    ),
 ];
 
 /// The crate `kafka-protocol` is touched by these alone; everybody else says `crate::protocol`.
@@ -220,6 +275,55 @@ fn functions(text: &str) -> Vec<(usize, String, usize)> {
         }
     }
     found
+}
+
+/// The numbers that a line cites as `fact 7` or `facts 39 and 77`.
+fn cited_facts(line: &str) -> Vec<u32> {
+    let mut cited = Vec::new();
+    for rest in line.split("fact").skip(1) {
+        let rest = rest.strip_prefix('s').unwrap_or(rest);
+        let mut words = rest
+            .split([' ', ',', ')', ';', '.', ':'])
+            .filter(|word| !word.is_empty());
+        while let Some(number) = words.next().and_then(|word| word.parse().ok()) {
+            cited.push(number);
+            words = match words.clone().next() {
+                Some("and") => {
+                    words.next();
+                    words
+                }
+                _ => words,
+            };
+        }
+    }
+    cited
+}
+
+#[test]
+fn every_cited_fact_is_told() {
+    let facts = include_str!("kafka-facts.md");
+    let number = |line: &str| line.split_once(". ").and_then(|(n, _)| n.parse::<u32>().ok());
+    let told: Vec<u32> = facts.lines().filter_map(number).collect();
+    let expected: Vec<u32> = (1..=told.len() as u32).collect();
+    assert_eq!(told, expected, "the numbers are stable and have no gaps");
+    let (mut unknown, mut citations) = (Vec::new(), 0);
+    for (path, text) in sources() {
+        for (number, line) in text.lines().enumerate() {
+            for fact in cited_facts(line) {
+                citations += 1;
+                if !told.contains(&fact) {
+                    unknown.push(format!("{}:{}: fact {fact}", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(
+        unknown.is_empty(),
+        "not in kafka-facts.md:\n{}",
+        unknown.join("\n")
+    );
+    assert!(citations > 100, "the code cites facts");
+    assert_eq!(cited_facts("see facts 39 and 77, and (fact 5)."), [39, 77, 5]);
 }
 
 #[test]

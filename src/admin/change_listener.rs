@@ -19,7 +19,7 @@ use crate::zk::paths::{self, ConfigEntityType};
 use crate::zk::znode::ConfigChange;
 use crate::zk::{WatchEvent, WatchKind, ZkError, ZkStore, cluster};
 
-/// Notifications are kept so long for brokers that are slow to read them (trap 9).
+/// Notifications are kept so long for brokers that are slow to read them (fact 9).
 const NOTIFICATION_LIFETIME_MS: i64 = 15 * 60 * 1000;
 
 /// Pause before a reading that failed is tried again.

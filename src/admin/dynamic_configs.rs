@@ -3,7 +3,7 @@
 //!
 //! A broker's setting is looked for in `/config/brokers/ID`, then `/config/brokers/<default>`, then the file, then
 //! Kafka's defaults; a topic's in `/config/topics/T`, then its broker's settings. Entities are replaced whole, never
-//! merged (trap 10).
+//! merged (fact 10).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -19,7 +19,7 @@ pub async fn read(zk: &dyn ZkStore, kind: ConfigEntityType, name: &str) -> Resul
 
 /// Writes the overrides of one entity, all of them.
 ///
-/// Refused without a controller, and under a KRaft controller, which would not see the change (trap 11). That the
+/// Refused without a controller, and under a KRaft controller, which would not see the change (fact 11). That the
 /// controller is still the same is checked with the write. Two writers at once: the last one wins, as in Kafka.
 pub async fn write(
     zk: &dyn ZkStore,
@@ -76,7 +76,7 @@ fn is_missing_or_changed(error: &ZkError) -> bool {
     matches!(error, ZkError::NoNode(_) | ZkError::BadVersion(_))
 }
 
-/// Writes the overrides of one entity, then tells every broker (trap 9). The two are not one transaction: if the
+/// Writes the overrides of one entity, then tells every broker (fact 9). The two are not one transaction: if the
 /// second fails, brokers learn of the change with the entity's next one, or when they start.
 pub async fn change(
     zk: &dyn ZkStore,

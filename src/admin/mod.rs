@@ -1,4 +1,4 @@
-//! L5. Topics and configurations as znodes: validated, written, told to every broker.
+//! Administration: validates topics and configurations, writes them as znodes, and reads the changes of others.
 //! Imports `common`, `config`, `metadata`, `purgatory`, `zk`. Kafka 3.9: `ZkAdminManager`, `AdminZkClient`,
 //! `ZkConfigManager`.
 //!

@@ -91,7 +91,7 @@ impl AdminManager {
                 return Ok(());
             }
             info!(topic, ?added, "adding partitions");
-            // Everything else in the znode, the topic's id above all, is carried over (trap 8).
+            // Everything else in the znode, the topic's id above all, is carried over (fact 8).
             let wanted = added
                 .into_iter()
                 .map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)));

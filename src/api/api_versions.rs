@@ -1,7 +1,7 @@
 //! ApiVersions (18), versions 0 to 4: what this broker can be asked. Kafka 3.9:
 //! `KafkaApis.handleApiVersionsRequest`, `SimpleApiVersionManager`.
 //!
-//! A version that we do not know is answered in version 0, which every client can read (trap 69).
+//! A version that we do not know is answered in version 0, which every client can read (fact 69).
 
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;

@@ -1,5 +1,5 @@
 //! Metadata (3), versions 0 to 12: the brokers, and topics with their leaders, out of what the controller told
-//! (trap 71). Kafka 3.9: `KafkaApis.handleTopicMetadataRequest`, `ZkMetadataCache.getTopicMetadata`.
+//! (fact 71). Kafka 3.9: `KafkaApis.handleTopicMetadataRequest`, `ZkMetadataCache.getTopicMetadata`.
 //!
 //! All addresses are those of the listener that the request came through. A client is told what it can work
 //! with: a leader without an address there is no leader, and version 0 sees only replicas with one.

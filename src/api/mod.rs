@@ -1,4 +1,4 @@
-//! L6. One file for each Kafka API; one exhaustive match. Kafka 3.9: `KafkaApis`.
+//! The request handlers, one file for each Kafka API, and the match that picks one. Kafka 3.9: `KafkaApis`.
 
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;

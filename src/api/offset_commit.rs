@@ -1,7 +1,7 @@
 //! OffsetCommit, versions 0 to 9. Kafka 3.9: `KafkaApis.handleOffsetCommitRequest`,
 //! `GroupCoordinatorAdapter.commitOffsets`, `KafkaZkClient.setOrCreateConsumerOffset`.
 //!
-//! Version 0 is that of consumers which kept their offsets in ZooKeeper, and there it puts them (trap 70).
+//! Version 0 is that of consumers which kept their offsets in ZooKeeper, and there it puts them (fact 70).
 
 use super::partition_codes::{PartitionCodes, last_of_each};
 use super::{Api, RequestContext};

@@ -1,7 +1,7 @@
 //! OffsetFetch, versions 0 to 9. Kafka 3.9: `KafkaApis.handleOffsetFetchRequest`, `OffsetFetchResponse`,
 //! `KafkaZkClient.getConsumerOffset`.
 //!
-//! Version 0 reads from ZooKeeper (trap 70). Versions 1 to 7 ask for one group and answer its topics at the top;
+//! Version 0 reads from ZooKeeper (fact 70). Versions 1 to 7 ask for one group and answer its topics at the top;
 //! from version 8 on there are several groups. Version 1 has no error at the top, so each partition repeats it.
 
 use std::collections::HashMap;

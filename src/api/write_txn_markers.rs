@@ -22,7 +22,7 @@ use crate::protocol::wire_text;
 use crate::record::{BatchBuilder, ControlRecordType, EndTransactionMarker};
 use crate::replica::AppendEntry;
 
-/// A marker counts when all replicas in sync have it (trap 67).
+/// A marker counts when all replicas in sync have it (fact 67).
 const ALL_IN_SYNC: i16 = -1;
 
 /// What became of a marker in each partition.
@@ -70,7 +70,7 @@ async fn write(api: &Api, marker: WritableTxnMarker) -> (ProducerId, Codes) {
         .replicas
         .append_records(timeout, ALL_IN_SYNC, AppendOrigin::Coordinator, true, entries)
         .await;
-    // What the transaction committed in groups counts as soon as its marker does (trap 68).
+    // What the transaction committed in groups counts as soon as its marker does (fact 68).
     let offsets: Vec<_> = written
         .iter()
         .filter(|(partition, result)| &*partition.topic == GROUP_METADATA_TOPIC && result.is_ok())

@@ -1,5 +1,5 @@
-//! L7. One broker as a value: built in Kafka's order, taken down in Kafka's order. Nothing here decides anything; it
-//! only connects the layers. Kafka 3.9: `KafkaServer`.
+//! The broker as a value: connects all layers, starts and stops them in Kafka's order. Nothing here decides anything.
+//! Kafka 3.9: `KafkaServer`.
 //!
 //! No statics and no process-wide settings: any number of brokers run in one process.
 

@@ -1,4 +1,4 @@
-//! L7. The command line: one file for each subcommand.
+//! The command line, one file for each subcommand.
 //!
 //! Exit status 0: done; 1: failed, with one line on standard error that names the file, key or znode; 2: bad usage.
 

@@ -5,7 +5,7 @@ use crate::common::ids::BrokerId;
 use crate::common::leader_and_isr::LeaderAndIsr;
 
 /// What a leader asks of the controller with AlterPartition. It is repeated unchanged, order of the ISR
-/// included, until it is answered: the controller recognises a retry by that (trap 17).
+/// included, until it is answered: the controller recognises a retry by that (fact 17).
 pub type IsrProposal = LeaderAndIsr;
 
 /// At most one change is under way at a time.
@@ -46,7 +46,7 @@ impl IsrState {
     }
 
     /// Every replica that may be in the ISR: an election could choose any of them, so the high watermark must
-    /// wait for all of them (trap 37).
+    /// wait for all of them (fact 37).
     pub fn maximal(&self) -> &[BrokerId] {
         match self {
             Self::Committed(committed) | Self::PendingShrink { committed, .. } => committed,

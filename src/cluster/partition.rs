@@ -108,7 +108,7 @@ impl Partition {
         self.inner.lock().leader_log().cloned()
     }
 
-    /// Gives the partition its log without giving it a role: its leader is not alive (trap 13). A partition that
+    /// Gives the partition its log without giving it a role: its leader is not alive (fact 13). A partition that
     /// has a log keeps it, here as below: the one that the caller found may have been replaced meanwhile.
     pub fn set_log(&self, log: Arc<UnifiedLog>) {
         self.inner.lock().log.get_or_insert(log);
@@ -123,7 +123,7 @@ impl Partition {
     }
 
     /// Begins to lead. The start of a new epoch is on disk before anything else changes, so that after an error
-    /// the controller's decision can be tried again (traps 32 and 43). `None`: the decision is outdated.
+    /// the controller's decision can be tried again (facts 32 and 43). `None`: the decision is outdated.
     pub fn become_leader(
         &self,
         decision: &LeadershipDecision,
@@ -247,7 +247,7 @@ impl Partition {
             log_start_offset: log.log_start_offset(),
         };
         if info.diverging_epoch.is_some() {
-            // The follower's state stays as it is until it has truncated (trap 34).
+            // The follower's state stays as it is until it has truncated (fact 34).
             return Ok((info, Effects::default()));
         }
         let log_end_offset = log.log_end_offset();
@@ -331,7 +331,7 @@ impl Partition {
     }
 
     /// Does something with the log of a follower, provided that it still follows in the leader epoch for which
-    /// that was decided; `None` if not, for then a response is stale (traps 34 and 73).
+    /// that was decided; `None` if not, for then a response is stale (facts 34 and 73).
     pub fn as_follower<T>(&self, epoch: LeaderEpoch, work: impl FnOnce(&UnifiedLog) -> T) -> Option<T> {
         let inner = self.inner.lock();
         if inner.state.is_leader() || inner.state.leader_epoch() != epoch {
@@ -417,7 +417,7 @@ impl Inner {
     }
 
     /// Epochs are compared before memberships: an unknown follower that knows our epoch may be right, and our
-    /// assignment old (trap 40).
+    /// assignment old (fact 40).
     fn readable_log(&self, request: &ReadRequest) -> Result<&Arc<UnifiedLog>, ErrorCode> {
         if let (Some(requested), Some(log)) = (request.topic_id, &self.log)
             && log.topic_id().is_some_and(|id| id != requested)

@@ -23,7 +23,7 @@ pub struct LeadershipDecision {
     pub leader_and_isr: LeaderAndIsr,
     /// The assigned replicas.
     pub assignment: ReplicaAssignment,
-    /// No replica existed on this broker before (trap 15).
+    /// No replica existed on this broker before (fact 15).
     pub is_new: bool,
 }
 
@@ -166,7 +166,7 @@ impl PartitionState {
     }
 
     /// This broker leads from now on. The caller has written the start of the epoch to disk, which is
-    /// `log_end_offset` if the epoch is new (trap 32).
+    /// `log_end_offset` if the epoch is new (fact 32).
     pub fn become_leader(&mut self, decision: &LeadershipDecision, log_end_offset: Offset, now_ms: i64) {
         debug_assert!(!self.is_outdated(decision));
         let is_new_leader = !self.is_leader();
@@ -277,13 +277,13 @@ impl PartitionState {
         self.isr.committed().len() < self.effective_min_isr(min_insync_replicas)
     }
 
-    /// Whether what was acknowledged with acks=all may since have lost its guarantee (trap 42).
+    /// Whether what was acknowledged with acks=all may since have lost its guarantee (fact 42).
     pub fn may_be_under_min_isr_after_append(&self, min_insync_replicas: i32) -> bool {
         self.isr.maximal().len() < self.effective_min_isr(min_insync_replicas)
     }
 
     /// How far the high watermark may go: what every replica has that could be elected, or that is about to
-    /// join the ISR. `None` while the ISR is below its minimum (trap 38). The caller only moves forward.
+    /// join the ISR. `None` while the ISR is below its minimum (fact 38). The caller only moves forward.
     pub fn high_watermark_candidate(
         &self,
         log_end_offset: Offset,
@@ -311,7 +311,7 @@ impl PartitionState {
         Some(remote.fold(log_end_offset, Offset::min))
     }
 
-    /// Whether a follower has earned its place in the ISR; if so, what to ask for (trap 33).
+    /// Whether a follower has earned its place in the ISR; if so, what to ask for (fact 33).
     pub fn maybe_expand_isr(
         &mut self,
         follower: BrokerId,
@@ -341,7 +341,7 @@ impl PartitionState {
     }
 
     /// Followers that have not been abreast for longer than `replica.lag.time.max.ms`; if there are any, what
-    /// to ask for. A member of the ISR that is not assigned is out of sync (trap 78).
+    /// to ask for. A member of the ISR that is not assigned is out of sync (fact 78).
     pub fn maybe_shrink_isr(&mut self, log_end_offset: Offset, now_ms: i64) -> Option<IsrProposal> {
         let IsrState::Committed(committed) = &self.isr else {
             return None;

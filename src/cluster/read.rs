@@ -67,7 +67,7 @@ pub fn error_code(error: &LogError) -> ErrorCode {
     }
 }
 
-/// Whether the reader's log and ours part before its fetch offset (KIP-595; trap 35 orders the checks).
+/// Whether the reader's log and ours part before its fetch offset (KIP-595; fact 35 orders the checks).
 pub(super) fn diverging_epoch(
     log: &UnifiedLog,
     request: &ReadRequest,

@@ -15,7 +15,7 @@ pub struct Replica {
     /// later fetch was abreast of the leader at that time, however fast the log grows.
     last_fetch_leader_log_end_offset: Offset,
     last_fetch_ms: Option<i64>,
-    /// `None`: not since this leader epoch began (trap 41).
+    /// `None`: not since this leader epoch began (fact 41).
     last_caught_up_ms: Option<i64>,
 }
 

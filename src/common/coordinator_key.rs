@@ -2,7 +2,7 @@
 //! `GroupMetadataManager.partitionFor`, `TransactionStateManager.partitionFor`.
 
 /// The partition among `count`, which must be positive: Java's hash of the id's UTF-16 units, its absolute value, where
-/// that of the smallest integer is 0 (trap 61).
+/// that of the smallest integer is 0 (fact 61).
 pub fn partition_for(id: &str, count: i32) -> i32 {
     let hash = id.encode_utf16().fold(0_i32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(i32::from(unit))

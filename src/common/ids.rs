@@ -36,7 +36,7 @@ pub const NO_BROKER: BrokerId = -1;
 pub const LEADER_DURING_DELETE: BrokerId = -2;
 /// "The sender does not know the leader epoch": no fencing takes place.
 pub const NO_LEADER_EPOCH: LeaderEpoch = -1;
-/// The leader epoch that lets a deleting StopReplica pass every fence (KIP-570, trap 25).
+/// The leader epoch that lets a deleting StopReplica pass every fence (KIP-570, fact 25).
 pub const LEADER_EPOCH_DURING_DELETE: LeaderEpoch = -2;
 
 /// One partition of one topic.

@@ -32,7 +32,7 @@ pub struct LeaderAndIsr {
     pub leader: BrokerId,
     /// Bumped by every election.
     pub leader_epoch: LeaderEpoch,
-    /// In the order in which it was written: retries are recognised by comparing lists (trap 17).
+    /// In the order in which it was written: retries are recognised by comparing lists (fact 17).
     pub isr: Vec<BrokerId>,
     /// Clean or unclean election.
     pub recovery_state: LeaderRecoveryState,

@@ -1,4 +1,4 @@
-//! L0. The nouns every layer shares: identifiers, errors, time. Imports nothing from the crate.
+//! The nouns that every layer shares: identifiers, errors, time. Imports nothing from the crate.
 
 pub mod blocking;
 pub mod clock;

@@ -47,7 +47,7 @@ impl SecurityProtocol {
 /// One `LISTENER://host:port` of `listeners` or `advertised.listeners`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The listener's name in upper case, such as `PLAINTEXT` or `INTERNAL` (trap 80).
+    /// The listener's name in upper case, such as `PLAINTEXT` or `INTERNAL` (fact 80).
     pub listener: String,
     /// How it talks (`listener.security.protocol.map`).
     pub security_protocol: SecurityProtocol,

@@ -1,4 +1,4 @@
-//! L0. Configuration: Kafka's `server.properties`, every key of it, and the typed values the rest works with.
+//! The configuration: Kafka's `server.properties`, the definition of every key, and the typed values that others use.
 //! Imports only `common`. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
 
 pub mod broker;

@@ -130,7 +130,7 @@ impl Controller {
         let written = self.zk.update_leader_and_isr(self.context.epoch, updates).await?;
         for (partition, result) in written.finished {
             match result {
-                // Answered with the epoch that the write brought, not with one that was guessed (trap 20).
+                // Answered with the epoch that the write brought, not with one that was guessed (fact 20).
                 Ok(state) => {
                     debug!(%partition, isr = ?state.isr, partition_epoch = state.partition_epoch, "isr changed");
                     self.adopt_leadership(&partition, &state);
@@ -142,7 +142,7 @@ impl Controller {
                 }
             }
         }
-        // What we hold is older than what stands in ZooKeeper: the next request must find it (trap 21).
+        // What we hold is older than what stands in ZooKeeper: the next request must find it (fact 21).
         self.reload_leadership(&written.to_retry).await?;
         for partition in written.to_retry {
             outcomes.insert(partition, Err(ErrorCode::InvalidUpdateVersion));
@@ -153,7 +153,7 @@ impl Controller {
     }
 
     /// The checks in Kafka's order. That the state is as wanted already comes before any fence by partition epoch:
-    /// the leader may be repeating a request whose answer it never got (trap 18).
+    /// the leader may be repeating a request whose answer it never got (fact 18).
     fn judge(&self, partition: &TopicPartition, wanted: &LeaderAndIsr, version: i16) -> Verdict {
         use LeaderRecoveryState::{Recovered, Recovering};
         let Some(leadership) = self.context.leadership(partition) else {
@@ -186,7 +186,7 @@ impl Controller {
             return Verdict::Refuse(ErrorCode::InvalidRequest);
         }
         if !wanted.isr.iter().all(|&r| self.context.is_live(r)) {
-            // A broker that has left would be elected (trap 19).
+            // A broker that has left would be elected (fact 19).
             return Verdict::Refuse(match version {
                 FIRST_VERSION_WITH_TOPIC_IDS.. => ErrorCode::IneligibleReplica,
                 _ => ErrorCode::OperationNotAttempted,

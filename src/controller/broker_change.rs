@@ -13,7 +13,7 @@ use crate::common::ids::BrokerId;
 
 impl Controller {
     /// Compares the registrations with what is known of them. A registration with a later epoch is a broker that
-    /// went and came back between two looks: both must be carried out (trap 23).
+    /// went and came back between two looks: both must be carried out (fact 23).
     pub(super) async fn process_broker_change(&mut self) -> Result<(), ControllerError> {
         let registered: BTreeMap<_, _> = self
             .zk

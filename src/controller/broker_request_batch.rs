@@ -30,7 +30,7 @@ pub struct BrokerRequestBatch {
 
 impl BrokerRequestBatch {
     /// A partition's leadership, as the context has it, to these replicas. Everybody else hears of it through an
-    /// UpdateMetadata. `is_new` only for replicas that are genuinely new (trap 15).
+    /// UpdateMetadata. `is_new` only for replicas that are genuinely new (fact 15).
     pub fn add_leader_and_isr(
         &mut self,
         context: &ControllerContext,
@@ -103,7 +103,7 @@ impl BrokerRequestBatch {
     }
 
     /// The requests in the order in which they must be sent: every LeaderAndIsr, then every UpdateMetadata, then
-    /// every StopReplica; each stamped with its broker's epoch (trap 24). Nothing for brokers that are not
+    /// every StopReplica; each stamped with its broker's epoch (fact 24). Nothing for brokers that are not
     /// registered.
     pub fn into_requests(
         self,

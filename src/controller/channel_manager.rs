@@ -20,7 +20,7 @@ use crate::network::{BrokerAddress, NetworkClient, NetworkError};
 use crate::protocol::messages::stop_replica_request::StopReplicaTopicState;
 use crate::protocol::messages::{LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest};
 
-/// Versions of inter-broker protocol 3.9-IV0; sent without asking the peer (trap 45).
+/// Versions of inter-broker protocol 3.9-IV0; sent without asking the peer (fact 45).
 const LEADER_AND_ISR_VERSION: i16 = 7;
 const UPDATE_METADATA_VERSION: i16 = 8;
 const STOP_REPLICA_VERSION: i16 = 4;

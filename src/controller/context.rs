@@ -305,7 +305,7 @@ impl ControllerContext {
         self.change(partition, |partition| partition.leadership = Some(leadership));
     }
 
-    /// The leader epoch for a StopReplica: -2 while the topic is being deleted, -1 if unknown (trap 25).
+    /// The leader epoch for a StopReplica: -2 while the topic is being deleted, -1 if unknown (fact 25).
     pub fn stop_replica_leader_epoch(&self, partition: &TopicPartition) -> LeaderEpoch {
         if self.is_queued_for_deletion(&partition.topic) {
             return LEADER_EPOCH_DURING_DELETE;

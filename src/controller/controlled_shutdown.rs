@@ -59,7 +59,7 @@ impl Controller {
         let (led, followed): (Vec<_>, Vec<_>) = partitions.into_iter().partition(is_leader);
         self.bring_partitions_online(&led, ElectionStrategy::ControlledShutdown)
             .await?;
-        // It stops fetching before its replicas leave the ISRs, or it would be back in at once (trap 22).
+        // It stops fetching before its replicas leave the ISRs, or it would be back in at once (fact 22).
         let mut batch = BrokerRequestBatch::default();
         for partition in &followed {
             batch.add_stop_replica(&self.context, &[broker], partition, false);

@@ -98,7 +98,7 @@ fn elect_offline(allow_unclean: bool, candidates: Candidates<'_>) -> ElectionRes
     }
 }
 
-/// The brokers that leave are recipients too, so that the old leader becomes a follower (trap 22).
+/// The brokers that leave are recipients too, so that the old leader becomes a follower (fact 22).
 fn elect_for_controlled_shutdown(candidates: Candidates<'_>) -> ElectionResult {
     let replicas = &candidates.assignment.replicas;
     let leader = replicas.iter().copied().find(|&id| candidates.is_eligible(id));

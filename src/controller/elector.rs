@@ -44,7 +44,7 @@ impl Controller {
                 debug!(controller = registration.broker_id, "there is a controller");
                 return Ok(());
             }
-            // An election broke off after it had been won. Nobody acts as controller: stand again (trap 2).
+            // An election broke off after it had been won. Nobody acts as controller: stand again (fact 2).
             warn!("gives up a controllership that was won without notice");
             let deleted = self
                 .zk
@@ -57,7 +57,7 @@ impl Controller {
             }
         }
         if self.zk.store().exists(paths::MIGRATION, true).await?.is_some() {
-            warn!("a migration to KRaft is under way, does not stand for election (trap 11)");
+            warn!("a migration to KRaft is under way, does not stand for election (fact 11)");
             return Ok(());
         }
         let (epoch, epoch_zk_version) = match self.run_for_controller().await {
@@ -117,7 +117,7 @@ impl Controller {
         }
     }
 
-    /// Whether we are the winner of this epoch (trap 2).
+    /// Whether we are the winner of this epoch (fact 2).
     async fn confirm_election(
         &self,
         epoch: ControllerEpoch,

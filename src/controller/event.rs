@@ -1,7 +1,7 @@
 //! Everything that can happen to a controller, in one enum. Kafka 3.9: the `ControllerEvent` classes.
 //!
 //! Events that somebody waits for carry where to answer. Dropping such an event unanswered, as the expiry of a
-//! session does with all that wait in the queue (trap 28), tells the caller that this is not the controller.
+//! session does with all that wait in the queue (fact 28), tells the caller that this is not the controller.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -125,7 +125,7 @@ pub(super) async fn translate_watches(
         };
         match watch {
             None => return,
-            // What was asked of the old session is void, also what somebody waits for (trap 28).
+            // What was asked of the old session is void, also what somebody waits for (fact 28).
             Some(WatchEvent {
                 kind: WatchKind::SessionExpired,
                 ..

@@ -24,7 +24,7 @@ impl Controller {
         }
         self.initialize_context().await?;
         self.initialize_topic_deletion().await?;
-        // Brokers take up LeaderAndIsr only for leaders that they know to be alive (trap 13).
+        // Brokers take up LeaderAndIsr only for leaders that they know to be alive (fact 13).
         self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &[]);
         let offline = self.start_replica_state_machine().await?;
         self.initialize_partition_states();
@@ -85,7 +85,7 @@ impl Controller {
     }
 
     /// Notes the ids of topics. A topic without one gets one: a new one, unless we knew its id before some old tool
-    /// dropped it (trap 75).
+    /// dropped it (fact 75).
     pub(super) async fn adopt_topic_ids(
         &mut self,
         topics: &[(TopicName, TopicAssignment)],

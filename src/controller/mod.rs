@@ -1,4 +1,4 @@
-//! L5. The controller of a ZooKeeper-mode cluster. Imports `common`, `config`, `metrics`, `protocol`, `zk`,
+//! The controller of the cluster: elections, reassignments, deletions. Imports `common`, `config`, `metrics`, `protocol`, `zk`,
 //! `network`, `metadata`; knows nothing of logs, sockets or replicas. Kafka 3.9: `KafkaController`.
 //!
 //! Everything that can happen is one [`event::ControllerEvent`]; one task takes them out of one queue, one after the

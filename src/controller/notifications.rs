@@ -81,7 +81,7 @@ impl Controller {
         result
     }
 
-    /// A replica that a broker cannot serve for want of its log dir is as good as gone (trap 30). Other errors mean
+    /// A replica that a broker cannot serve for want of its log dir is as good as gone (fact 30). Other errors mean
     /// that the broker knows better already.
     pub(super) async fn process_leader_and_isr_response(
         &mut self,

@@ -357,7 +357,7 @@ impl Controller {
     }
 
     /// Topics that have a partition with nobody in sync online and that allow such a partition an unclean leader.
-    /// Read from ZooKeeper at this very moment (trap 29).
+    /// Read from ZooKeeper at this very moment (fact 29).
     async fn topics_with_unclean_election(
         &self,
         strategy: ElectionStrategy,

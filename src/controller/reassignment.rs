@@ -322,7 +322,7 @@ impl Controller {
         Ok(())
     }
 
-    /// Whether every target is in the ISR, by ZooKeeper and not by memory (trap 27).
+    /// Whether every target is in the ISR, by ZooKeeper and not by memory (fact 27).
     async fn is_reassignment_complete(
         &self,
         partition: &TopicPartition,
@@ -426,7 +426,7 @@ impl Controller {
             }
         }
         let mut batch = BrokerRequestBatch::default();
-        // Only the adding replicas are new: another one may be on a failed log dir (trap 15).
+        // Only the adding replicas are new: another one may be on a failed log dir (fact 15).
         batch.add_leader_and_isr(&self.context, &assignment.origin_replicas(), partition, false);
         batch.add_leader_and_isr(&self.context, &assignment.adding, partition, true);
         self.send(batch);

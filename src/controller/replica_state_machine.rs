@@ -305,7 +305,7 @@ impl Controller {
 }
 
 /// The state without a replica. The last member stays in the ISR, leaderless: it is the only safe candidate
-/// (trap 16).
+/// (fact 16).
 fn without_replica(state: &LeaderAndIsr, replica: BrokerId) -> LeaderAndIsr {
     let leader = if state.leader == replica {
         NO_BROKER

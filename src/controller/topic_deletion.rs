@@ -1,4 +1,4 @@
-//! Deletes topics: every replica first, the znodes last, and not before every replica has said so (trap 26).
+//! Deletes topics: every replica first, the znodes last, and not before every replica has said so (fact 26).
 //! Kafka 3.9: `TopicDeletionManager`.
 //!
 //! A topic whose deletion was asked for is *queued*. It is *ineligible* while a replica cannot be reached or a

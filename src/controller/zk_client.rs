@@ -1,6 +1,6 @@
 //! The controller's reads and writes in ZooKeeper: pipelined, and every write guarded by the version of
-//! `/controller_epoch`, so that a controller of the past changes nothing (trap 4). The store sends again what a
-//! broken connection left unanswered; what that may look like is dealt with here (trap 3).
+//! `/controller_epoch`, so that a controller of the past changes nothing (fact 4). The store sends again what a
+//! broken connection left unanswered; what that may look like is dealt with here (fact 3).
 //! Kafka 3.9: the parts of `KafkaZkClient` that take an `expectedControllerEpochZkVersion`.
 
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ impl ControllerZkClient {
     }
 
     /// The registered brokers; the list and each registration are watched. One that cannot be read counts as
-    /// absent: a broker that nobody can reach (trap 6).
+    /// absent: a broker that nobody can reach (fact 6).
     pub async fn brokers(&self) -> Result<Vec<LiveBroker>, ZkError> {
         let ids = cluster::broker_ids(self.store(), true).await?;
         self.brokers_with(&ids).await
@@ -170,7 +170,7 @@ impl ControllerZkClient {
     }
 
     /// One guarded write. A refusal may be the echo of our own write, sent twice because the answer to the first
-    /// attempt was lost: if the znode stands as we wanted it, the write has succeeded (trap 3). Nobody else writes
+    /// attempt was lost: if the znode stands as we wanted it, the write has succeeded (fact 3). Nobody else writes
     /// the same, for only we write in our epoch.
     async fn write(&self, op: ZkOp) -> Result<Result<Stat, ZkError>, ControllerError> {
         let ops = [op];
@@ -417,7 +417,7 @@ impl ControllerZkClient {
         Ok(())
     }
 
-    /// Gives out the next block of producer ids, together with the znode if there is none yet (trap 1).
+    /// Gives out the next block of producer ids, together with the znode if there is none yet (fact 1).
     pub async fn next_producer_id_block(&self, broker: BrokerId) -> Result<ProducerIdBlock, ControllerError> {
         let path = paths::PRODUCER_ID_BLOCK;
         loop {

@@ -1,4 +1,5 @@
-//! L5. Coordinators. Import L0–L4, never the controller or the API layer.
+//! The group coordinator and the transaction coordinator. Imports the layers up to `replica`, never the controller or the
+//! API layer.
 
 pub mod coordinator_log;
 mod fields;

@@ -47,7 +47,7 @@ enum Ownership {
 /// One partition and what it holds.
 #[derive(Default)]
 pub(super) struct Partition<T> {
-    /// Of the latest change of leadership; an earlier one that comes late is ignored (trap 62).
+    /// Of the latest change of leadership; an earlier one that comes late is ignored (fact 62).
     latest_epoch: Option<LeaderEpoch>,
     /// The epoch in which this broker became its leader. Elections of a leader change nothing.
     leader_since: Option<LeaderEpoch>,

@@ -139,7 +139,7 @@ impl ProducerIdManager {
 }
 
 /// Blocks from the controller, by AllocateProducerIds. The controller is looked up anew each time, in the metadata
-/// cache and nowhere else (trap 71); this broker itself is asked over the network like any other.
+/// cache and nowhere else (fact 71); this broker itself is asked over the network like any other.
 pub struct ControllerBlocks {
     metadata: Arc<MetadataCache>,
     broker_epoch: BrokerEpochSource,

@@ -1,7 +1,7 @@
 //! One log dir: its path, its file system, and the latch that takes it offline. Kafka 3.9: `LogDirFailureChannel`.
 //!
 //! The first I/O error on a dir latches it: no log of it is written or read again until the broker restarts
-//! (trap 55). An error is never retried as if nothing had happened; after a failed fsync nobody knows what is
+//! (fact 55). An error is never retried as if nothing had happened; after a failed fsync nobody knows what is
 //! on the disk.
 
 use std::io;

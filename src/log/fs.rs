@@ -302,7 +302,7 @@ impl Fs {
     }
 
     /// Replaces a small file so that a crash leaves either the old or the new content: writes `<path>.tmp`,
-    /// fsyncs it, renames it over `path` and fsyncs the directory (trap 49).
+    /// fsyncs it, renames it over `path` and fsyncs the directory (fact 49).
     pub fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let temporary = super::names::with_suffix(path, ".tmp");
         let file = self.create(&temporary)?;

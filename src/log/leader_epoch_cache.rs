@@ -39,7 +39,7 @@ fn assign(entries: &mut Vec<EpochEntry>, entry: EpochEntry) -> bool {
 }
 
 impl LeaderEpochCache {
-    /// Reads the file in `partition_dir`. A torn file is an error (trap 49).
+    /// Reads the file in `partition_dir`. A torn file is an error (fact 49).
     pub fn load(fs: &Fs, partition_dir: &Path) -> io::Result<Self> {
         let path = partition_dir.join(leader_epoch::FILE_NAME);
         let mut entries = Vec::new();
@@ -83,7 +83,7 @@ impl LeaderEpochCache {
         assign(&mut self.entries.lock(), EpochEntry { epoch, start_offset })
     }
 
-    /// Records that `epoch` begins at `start_offset`, on disk when it returns (trap 32).
+    /// Records that `epoch` begins at `start_offset`, on disk when it returns (fact 32).
     pub fn assign(&self, epoch: LeaderEpoch, start_offset: Offset) -> io::Result<()> {
         match self.assign_in_memory(epoch, start_offset) {
             true => self.flush(),

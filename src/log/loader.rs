@@ -1,7 +1,7 @@
 //! Opening a partition's directory: after a clean stop by looking at names and sizes, after a crash by reading
 //! what was not known to be on disk. Kafka 3.9: `LogLoader`, `LogSegment.recover`.
 //!
-//! The order of the steps matters (trap 51); each is a function below, in that order:
+//! The order of the steps matters (fact 51); each is a function below, in that order:
 //!
 //! 1. leftovers of deletion, cleaning and swapping are removed or put in place ([`tidy_files`]);
 //! 2. segments are opened in the order of their names; those with missing or impossible indexes are rebuilt, and

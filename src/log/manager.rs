@@ -141,7 +141,7 @@ impl LogManager {
 
     /// The partition's log, created if there is none: in the dir it is meant for, or else in the one with the fewest
     /// logs. `is_new` is the controller's word that no replica existed here before; without it nothing is created
-    /// while a dir is offline, since the log may lie there (trap 15). A new log's directory is on the disk for good after
+    /// while a dir is offline, since the log may lie there (fact 15). A new log's directory is on the disk for good after
     /// [`Self::sync_created_logs`].
     pub fn get_or_create_log(
         &self,

@@ -1,4 +1,4 @@
-//! L2. The log on disk. Imports `common`, `config`, `record`; never the network, ZooKeeper or the protocol.
+//! The log on disk: segments, indexes, checkpoints, recovery, the cleaner. Imports `common`, `config`, `record`; never the network, ZooKeeper or the protocol.
 //!
 //! Every byte here is Kafka's: a log dir can be handed to Apache Kafka 3.9 and back. All numbers are big-endian.
 //! "Durable" below says when the file is known to be on disk; everything else is on its way there.

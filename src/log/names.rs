@@ -75,7 +75,7 @@ impl PartitionDirKind {
     }
 }
 
-/// Reads `topic-0` and `topic-0.<32 hex>-delete`; `None` for what is no partition's directory (trap 53).
+/// Reads `topic-0` and `topic-0.<32 hex>-delete`; `None` for what is no partition's directory (fact 53).
 pub fn parse_partition_dir(name: &str) -> Option<(TopicPartition, PartitionDirKind)> {
     use PartitionDirKind::{Current, Deleted, Future, Stray};
     let kind = [Deleted, Future, Stray]

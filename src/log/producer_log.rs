@@ -3,7 +3,7 @@
 //!
 //! A snapshot at offset N says what the producers had done before N. There is one at the base offset of each of
 //! the last segments, so that a truncation or a recovery need not replay more than a segment, and after a clean
-//! stop one at the end of the log (trap 48).
+//! stop one at the end of the log (fact 48).
 
 use std::collections::BTreeSet;
 use std::io;

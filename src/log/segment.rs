@@ -18,7 +18,7 @@ mod read;
 
 pub use read::SegmentRead;
 
-/// Largest distance of an offset from its segment's base: index entries hold it in 31 bits (trap 52).
+/// Largest distance of an offset from its segment's base: index entries hold it in 31 bits (fact 52).
 pub const OFFSET_SPAN_MAX: i64 = i32::MAX as i64;
 
 /// One segment.

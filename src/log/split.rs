@@ -1,4 +1,4 @@
-//! Splitting a segment whose offsets lie farther apart than its indexes can say (trap 52). Kafka 3.9:
+//! Splitting a segment whose offsets lie farther apart than its indexes can say (fact 52). Kafka 3.9:
 //! `LocalLog.splitOverflowedSegment`.
 //!
 //! Cleaners of old Kafka versions made such segments (KAFKA-6264). The new ones are written as `.cleaned` files, made

@@ -6,7 +6,7 @@
 //! loads and stores, never over I/O, so that a slow write does not keep readers waiting. Order: writer, view,
 //! a segment's. Whoever changes the list of segments or an offset that goes with it holds both.
 //!
-//! **Errors.** The first I/O error takes the log dir offline (trap 55); until then nothing has moved: the end of
+//! **Errors.** The first I/O error takes the log dir offline (fact 55); until then nothing has moved: the end of
 //! the log only moves after everything was written.
 
 use std::path::PathBuf;
@@ -136,7 +136,7 @@ pub(super) struct LoadedLog {
 
 impl UnifiedLog {
     /// Opens what the loader has found. The high watermark starts at the log start offset; the replica manager
-    /// raises it to the checkpointed one (trap 56).
+    /// raises it to the checkpointed one (fact 56).
     pub(super) fn new(
         context: Arc<LogContext>,
         partition: TopicPartition,
@@ -213,7 +213,7 @@ impl UnifiedLog {
         *self.topic_id.lock()
     }
 
-    /// Notes the topic's id, on disk when this returns (trap 54).
+    /// Notes the topic's id, on disk when this returns (fact 54).
     pub fn assign_topic_id(&self, id: TopicId) -> Result<(), LogError> {
         use super::checkpoint::partition_metadata;
         let writer = self.writer.lock();
@@ -288,7 +288,7 @@ impl UnifiedLog {
         self.epochs.latest().map(|entry| entry.epoch)
     }
 
-    /// Records that `epoch` starts at `start`, at once and on disk (trap 32).
+    /// Records that `epoch` starts at `start`, at once and on disk (fact 32).
     pub fn assign_epoch_start_offset(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
         let writer = self.writer.lock();
         self.ensure_open(&writer)?;

@@ -1,7 +1,7 @@
 //! The metadata cache: an immutable image of the cluster, replaced whole by each UpdateMetadata.
 //!
 //! Readers take the image once per request and see one consistent state. Nothing is ever read from ZooKeeper
-//! here: the controller is the only source (trap 71).
+//! here: the controller is the only source (fact 71).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

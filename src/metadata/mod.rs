@@ -1,4 +1,4 @@
-//! L3. What this broker knows of the cluster, as the controller told it. Kafka 3.9: `ZkMetadataCache`.
+//! The metadata cache: the cluster as the controller has described it to this broker. Kafka 3.9: `ZkMetadataCache`.
 
 pub mod cache;
 pub mod update;

@@ -1,5 +1,5 @@
-//! L0. Figures about a running broker under the names of Kafka's MBeans, shown as Prometheus text. A [`Registry`] is a
-//! value that is handed to whoever has something to tell; it knows none of them.
+//! The metrics of a broker under the names of Kafka's MBeans, shown as Prometheus text. A [`Registry`] is a value; a
+//! component that has metrics is given one, and the registry knows none of them.
 //! Kafka 3.9: `KafkaMetricsGroup`, Yammer's `MetricsRegistry`, and the exporter that is usually put beside it.
 //!
 //! None of the crates for this fits: `metrics-exporter-prometheus` wants a recorder for the whole process where many

@@ -2,7 +2,7 @@
 //! `KafkaChannel`.
 //!
 //! One request is in flight; while it is handled at most one more frame is read ahead, which also notices a
-//! client that hangs up. Responses so come in the order of the requests (trap 69). A throttled client will be
+//! client that hangs up. Responses so come in the order of the requests (fact 69). A throttled client will be
 //! held back between two requests, when there are quotas.
 
 use std::any::Any;

@@ -1,4 +1,4 @@
-//! L2. Connections: the server that clients talk to, the client that talks to other brokers.
+//! The connections: the server for clients and brokers, and the client for other brokers.
 //! Imports `common`, `config`, `metrics`, `protocol`. Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
 
 pub mod client;

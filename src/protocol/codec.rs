@@ -136,7 +136,7 @@ fn encode<H: Encodable, T: Encodable>(
 /// Decodes a request frame without its length prefix.
 ///
 /// An ApiVersions request in a version we do not know is how clients of the future say hello: it comes out as
-/// an empty request, with its true version in the header, for the handler to answer (trap 69).
+/// an empty request, with its true version in the header, for the handler to answer (fact 69).
 pub fn decode_request(mut frame: Bytes) -> Result<(ReceivedHeader, Request), DecodeError> {
     let (Some(key), Some(version)) = (i16_at(&frame, 0), i16_at(&frame, 2)) else {
         return Err(DecodeError::Header(format!("{} bytes are too few", frame.len())));

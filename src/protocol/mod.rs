@@ -1,4 +1,4 @@
-//! L1. The wire: frames, headers, message bodies, the table of served APIs. Bytes in, values out: no sockets.
+//! The wire protocol: frames, headers, message bodies, the table of served APIs. Bytes in, values out: no sockets.
 //! With `record`, the only layer that may touch the crate `kafka-protocol`; all others say `protocol::messages`.
 //! Kafka 3.9: `ApiKeys`, `RequestHeader`, `AbstractRequest`, `ByteBufferAccessor`.
 

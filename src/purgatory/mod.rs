@@ -1,8 +1,8 @@
-//! L1. Requests that wait for something: more bytes, a high watermark, a leader, a member.
+//! The requests that wait: for more bytes, a high watermark, a leader, a member.
 //! Kafka 3.9: `DelayedOperationPurgatory`, `DelayedOperation`.
 //!
 //! In Kafka the thread that makes a change also completes the operations waiting for it, which is why lock
-//! order there is a subject of its own (traps 39 and 77). Here a waiting operation is a task: it registers
+//! order there is a subject of its own (facts 39 and 77). Here a waiting operation is a task: it registers
 //! the keys it depends on *before* it looks, looks, and sleeps until one of them is touched or its time is
 //! up. A change only wakes; the work of completing is always done by the waiting task, with no lock held.
 //! The runtime's timer wheel does the expiry.

@@ -37,7 +37,7 @@
 //! ```
 //!
 //! Base offset, length and partition leader epoch lie outside the CRC, so a leader writes them without
-//! summing the payload again (trap 59).
+//! summing the payload again (fact 59).
 //!
 //! Formats 0 and 1 know no batches: each message stands alone behind the same twelve bytes, or a *wrapper*
 //! message holds compressed messages as its value. A wrapper carries the offset of the **last** message in it.
@@ -301,7 +301,7 @@ impl BatchHeader {
         self.attributes & CONTROL_BIT != 0
     }
 
-    /// When the cleaner may drop the tombstones and markers in it (trap 58).
+    /// When the cleaner may drop the tombstones and markers in it (fact 58).
     pub fn delete_horizon_ms(&self) -> Option<i64> {
         (self.attributes & DELETE_HORIZON_BIT != 0).then_some(self.base_timestamp)
     }

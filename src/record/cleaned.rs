@@ -2,7 +2,7 @@
 //! `DefaultRecordBatch.writeEmptyHeader`.
 //!
 //! Whatever goes, the batch keeps its first and last offset, its leader's epoch, its producer and its sequence
-//! numbers (trap 57): a producer's last batch tells even without a record what it wrote last.
+//! numbers (fact 57): a producer's last batch tells even without a record what it wrote last.
 
 use super::batch::{
     BatchHeader, COMPRESSION_MASK, DELETE_HORIZON_BIT, LOG_OVERHEAD, NO_TIMESTAMP, RECORD_BATCH_OVERHEAD,
@@ -28,7 +28,7 @@ pub struct Survivors<'a> {
 }
 
 impl BatchHeader {
-    /// The header of this batch with fewer records, or with a delete horizon (trap 58), or with both.
+    /// The header of this batch with fewer records, or with a delete horizon (fact 58), or with both.
     pub fn with_survivors(mut self, survivors: &Survivors<'_>) -> Self {
         self.length = length_with(survivors.records);
         self.count = survivors.count;

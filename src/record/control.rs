@@ -29,7 +29,7 @@ pub enum ControlRecordType {
 pub struct EndTransactionMarker {
     /// Abort or commit.
     pub control_type: ControlRecordType,
-    /// Leader epoch of the partition of `__transaction_state` that decided (trap 65).
+    /// Leader epoch of the partition of `__transaction_state` that decided (fact 65).
     pub coordinator_epoch: i32,
 }
 

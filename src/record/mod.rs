@@ -1,4 +1,4 @@
-//! L1. Records and batches: Kafka's message formats 0, 1 and 2, checked, built and converted.
+//! Record batches: checks, builds and converts Kafka's message formats 0, 1 and 2.
 //! Imports only `common` and `config`. With `protocol`, the only layer that may touch the crate `kafka-protocol`.
 
 pub mod batch;

@@ -9,7 +9,7 @@
 //! - its records do not count their offsets 0, 1, 2, … (Kafka 3.9 means to repair that, but keeps an uncompressed
 //!   batch as it is and answers UNKNOWN_SERVER_ERROR to a compressed one).
 //!
-//! A rebuilt batch keeps its producer id, epoch and sequence (trap 59). Every record is walked in any case, as in
+//! A rebuilt batch keeps its producer id, epoch and sequence (fact 59). Every record is walked in any case, as in
 //! Kafka: the number of records and their largest timestamp must be right before consumers depend on them.
 //!
 //! This module never looks at a producer's earlier batches; the log's producer state does.

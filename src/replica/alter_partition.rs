@@ -1,7 +1,7 @@
 //! Asking the controller for changes of ISRs. Kafka 3.9: `AlterPartitionManager`.
 //!
 //! One request at a time, with every proposal that waits; repeated until it is answered. The controller is found
-//! in the metadata cache and nowhere else (trap 71), and reached by network even if it is this broker.
+//! in the metadata cache and nowhere else (fact 71), and reached by network even if it is this broker.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -102,7 +102,7 @@ impl ReplicaManager {
         }
     }
 
-    /// The controller, unless LeaderAndIsr has already come from a later one than UpdateMetadata names (trap 76).
+    /// The controller, unless LeaderAndIsr has already come from a later one than UpdateMetadata names (fact 76).
     fn controller(&self) -> Option<BrokerAddress> {
         let image = self.metadata.image();
         if image.controller_epoch < self.controller_epoch.load(Ordering::Acquire) {
@@ -268,7 +268,7 @@ fn answers(response: &AlterPartitionResponse) -> Result<Answers, String> {
         let name = topic.topic_id.is_nil().then(|| topic.topic_name.to_string());
         for partition in &topic.partitions {
             let code = ErrorCode::from_code(partition.error_code);
-            // It knows less than we do: it is the controller no longer, or not yet (traps 18 and 71).
+            // It knows less than we do: it is the controller no longer, or not yet (facts 18 and 71).
             if code == ErrorCode::NotController {
                 return Err(code.to_string());
             }

@@ -32,7 +32,7 @@ impl ReplicaManager {
     }
 
     /// Of every log. One that the controller has not yet told of keeps what it had: a request may bring the
-    /// partitions in several parts (trap 31).
+    /// partitions in several parts (fact 31).
     fn high_watermarks(&self) -> HashMap<TopicPartition, Offset> {
         let known = |name: &TopicPartition| self.log_manager.checkpointed_high_watermark(name);
         let mut all: HashMap<_, _> = self

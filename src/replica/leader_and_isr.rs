@@ -1,7 +1,7 @@
 //! The controller's word on who leads what. Kafka 3.9: `ReplicaManager.becomeLeaderOrFollower`.
 //!
 //! Leaders first, then followers, one request at a time. What fails for one partition is answered for that
-//! partition and leaves its state as it was, so that the controller's next word is not ignored (trap 43).
+//! partition and leaves its state as it was, so that the controller's next word is not ignored (fact 43).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -219,7 +219,7 @@ impl ReplicaManager {
         let LeadershipDecision { leader_and_isr, .. } = &update.decision;
         let Some(leader) = self.address_of(leader_and_isr.leader) else {
             // The log is there so that its high watermark stays in the checkpoint; the epoch is not stored, so
-            // that the same decision can be sent again when the leader is back (traps 13 and 31).
+            // that the same decision can be sent again when the leader is back (facts 13 and 31).
             tracing::warn!(partition = %name, leader = leader_and_isr.leader, "cannot follow a leader that is not alive");
             partition.set_log(log);
             return Ok(None);
@@ -238,7 +238,7 @@ impl ReplicaManager {
         }))
     }
 
-    /// The log, created if necessary, with the high watermark that was checkpointed (trap 56: clamped to the log).
+    /// The log, created if necessary, with the high watermark that was checkpointed (fact 56: clamped to the log).
     fn log_for(&self, update: &PartitionUpdate) -> Result<Arc<UnifiedLog>, LogError> {
         let name = &update.topic_partition;
         let hosted = self.partitions.get(name).map(|hosted| hosted.clone());
@@ -304,7 +304,7 @@ impl ReplicaManager {
     }
 
     /// Starts to checkpoint high watermarks; before the first LeaderAndIsr none would be known, and the file would
-    /// be emptied (trap 31).
+    /// be emptied (fact 31).
     fn start_high_watermark_checkpoint(self: &Arc<Self>) {
         if !self
             .high_watermark_checkpoint_started

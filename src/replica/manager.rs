@@ -200,7 +200,7 @@ impl ReplicaManager {
         self.delayed_fetch.wake_all();
         self.delayed_produce.wake_all();
         self.delayed_delete_records.wake_all();
-        // Before the first LeaderAndIsr there is nothing to write, and an empty file would be a lie (trap 31).
+        // Before the first LeaderAndIsr there is nothing to write, and an empty file would be a lie (fact 31).
         if self.high_watermark_checkpoint_started.load(Ordering::Acquire) {
             self.checkpoint_high_watermarks().await;
         }
@@ -236,7 +236,7 @@ impl ReplicaManager {
         self.clock.monotonic_ms()
     }
 
-    /// Whether a control request was meant for an earlier life of this broker (KIP-380, trap 24). The controller may
+    /// Whether a control request was meant for an earlier life of this broker (KIP-380, fact 24). The controller may
     /// know of a later one than we do; that is fine.
     pub fn is_broker_epoch_stale(&self, requested: BrokerEpoch) -> bool {
         requested != -1 && requested < (self.broker_epoch)()

@@ -78,7 +78,7 @@ impl ReplicaManager {
         Ok(codes)
     }
 
-    /// An old order must not stop a replica that was placed here again since (trap 25).
+    /// An old order must not stop a replica that was placed here again since (fact 25).
     fn may_stop(&self, stop: &StopPartition) -> Result<(), ErrorCode> {
         let leader_epoch = match self.partitions.get(&stop.topic_partition).as_deref() {
             Some(HostedPartition::Offline) => return Err(ErrorCode::KafkaStorageError),

@@ -35,7 +35,7 @@ pub struct MemorySession {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The write is applied, its answer is lost with the connection, and so it is sent again unchanged: the caller
-    /// sees the outcome of the second attempt (traps 2 and 3).
+    /// sees the outcome of the second attempt (facts 2 and 3).
     AnswerLost,
     /// The write is not applied; the caller sees this error.
     Refused(ZkError),

@@ -1,4 +1,4 @@
-//! L2. ZooKeeper: paths, znodes, the session and its watches, the store in front of it all.
+//! The way to ZooKeeper: paths, znodes, the session with its watches, and the store trait in front of them.
 //! Imports only `common` and `config`. Kafka 3.9: `KafkaZkClient`, `ZooKeeperClient`, `ZkData`.
 //!
 //! From the bottom up: [`paths`] and [`znode`] say what stands where and in which form, and talk to nobody.

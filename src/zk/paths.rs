@@ -20,7 +20,7 @@ pub const BROKER_SEQUENCE_ID: &str = "/brokers/seqid";
 
 /// Ephemeral; who the controller is.
 pub const CONTROLLER: &str = "/controller";
-/// How many controllers there have been; every controller write checks its version (trap 4).
+/// How many controllers there have been; every controller write checks its version (fact 4).
 pub const CONTROLLER_EPOCH: &str = "/controller_epoch";
 
 /// Parent of [`CLUSTER_ID`].
@@ -62,11 +62,11 @@ pub const REASSIGN_PARTITIONS: &str = "/admin/reassign_partitions";
 /// The old way to ask for an election of preferred leaders; still honoured.
 pub const PREFERRED_REPLICA_ELECTION: &str = "/admin/preferred_replica_election";
 
-/// The last block of producer ids that was given out. Never pre-created (trap 1).
+/// The last block of producer ids that was given out. Never pre-created (fact 1).
 pub const PRODUCER_ID_BLOCK: &str = "/latest_producer_id_block";
 /// Finalized features (KIP-584).
 pub const FEATURE: &str = "/feature";
-/// There only while the cluster migrates to KRaft (trap 11).
+/// There only while the cluster migrates to KRaft (fact 11).
 pub const MIGRATION: &str = "/migration";
 
 /// ACLs of literal resource names.
@@ -92,7 +92,7 @@ pub const DELEGATION_TOKEN_CHANGE_PREFIX: &str = "token_change_";
 /// What every broker creates at its start if it is missing, without data.
 ///
 /// Kafka creates `/latest_producer_id_block` too, with null data. This ZooKeeper client can only write empty data,
-/// which a Java controller cannot read, so that znode is left to whoever allocates the first block (trap 1).
+/// which a Java controller cannot read, so that znode is left to whoever allocates the first block (fact 1).
 pub const PERSISTENT_PATHS: [&str; 13] = [
     CONSUMERS,
     BROKER_IDS,
@@ -282,7 +282,7 @@ mod tests {
             assert!(PERSISTENT_PATHS.contains(&config_entity_type(entity_type).as_str()));
         }
         assert_eq!(ConfigEntityType::parse("client-metrics"), None);
-        assert!(!PERSISTENT_PATHS.contains(&PRODUCER_ID_BLOCK), "trap 1");
+        assert!(!PERSISTENT_PATHS.contains(&PRODUCER_ID_BLOCK), "fact 1");
     }
 
     #[test]

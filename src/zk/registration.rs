@@ -1,4 +1,4 @@
-//! A broker's registration at `/brokers/ids/N` and the rules about who may have it (KAFKA-7165, trap 5).
+//! A broker's registration at `/brokers/ids/N` and the rules about who may have it (KAFKA-7165, fact 5).
 //! Kafka 3.9: `KafkaZkClient.CheckedEphemeral`, `KafkaServer.createBrokerInfo`.
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ pub enum RegistrationError {
         /// The session that holds it.
         owner: i64,
     },
-    /// Another broker advertises the same address (trap 12).
+    /// Another broker advertises the same address (fact 12).
     #[error("broker {other} advertises {address} already")]
     EndpointInUse {
         /// The other broker.
@@ -105,7 +105,7 @@ impl Registration {
     }
 }
 
-/// Creates an ephemeral znode that is never seen without its data, and whose version, as with Kafka, is 1 (trap 6).
+/// Creates an ephemeral znode that is never seen without its data, and whose version, as with Kafka, is 1 (fact 6).
 async fn create_with_data(store: &dyn ZkStore, path: &str, data: Bytes) -> Result<Stat, ZkError> {
     let create = ZkOp::Create {
         path: path.to_owned(),
@@ -127,7 +127,7 @@ async fn create_with_data(store: &dyn ZkStore, path: &str, data: Bytes) -> Resul
     }
 }
 
-/// Refuses a broker that advertises an address which another live one advertises already (trap 12).
+/// Refuses a broker that advertises an address which another live one advertises already (fact 12).
 pub async fn check_endpoints(
     store: &dyn ZkStore,
     broker_id: BrokerId,

@@ -10,7 +10,7 @@
 //! session has a connection again, inside the store, so callers do not see connection losses. What they may see
 //! instead is **their own write in the way**: a `NodeExists`, `NoNode` or `BadVersion` that the first attempt
 //! caused. Whoever draws conclusions from one of these three must look again before: the controller's election
-//! (trap 2), every conditional write of a partition's state (trap 3), a broker's registration
+//! (fact 2), every conditional write of a partition's state (fact 3), a broker's registration
 //! (`cluster::register_broker` does), a producer id block. A sequential znode may have been created twice, so a
 //! notification must be harmless when it is read twice. Who does not care, such as a recursive creation that takes
 //! `NodeExists` for success, has nothing to do.
@@ -190,7 +190,7 @@ pub type Znodes = Vec<Option<(Bytes, Stat)>>;
 /// Operations may be started one after the other without waiting: they are pipelined and applied in order.
 /// They are under way as soon as they are called; dropping a future does not take its operation back.
 /// `watch: true` arms a one-shot watch whose event goes to every subscriber; arming the same path twice is
-/// harmless. A watch is re-armed by the next read only, so always read again after an event (trap 7).
+/// harmless. A watch is re-armed by the next read only, so always read again after an event (fact 7).
 /// An event may come twice or without a change behind it; none is lost while the session lives.
 ///
 /// While no session stands, from [`WatchKind::SessionExpired`] to [`WatchKind::SessionEstablished`], every

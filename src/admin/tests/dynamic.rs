@@ -106,7 +106,7 @@ async fn each_notification_is_executed_once_and_reads_the_whole_entity() {
     assert_eq!(
         world.configs.topic_config("a").segment_bytes,
         LogConfig::default().segment_bytes,
-        "trap 10"
+        "fact 10"
     );
     listener.process_notifications().await.unwrap();
     assert_eq!(told.take(), [""; 0]);
@@ -121,7 +121,7 @@ async fn notifications_are_purged_when_everybody_has_had_time_to_read_them() {
     change(&world, ConfigEntityType::Topics, "young", &[]).await;
     world.clock.advance(5 * 60 * 1000);
     listener.process_notifications().await.unwrap();
-    assert_eq!(world.notifications().len(), 2, "trap 9");
+    assert_eq!(world.notifications().len(), 2, "fact 9");
     world.clock.advance(1);
     listener.process_notifications().await.unwrap();
     assert_eq!(

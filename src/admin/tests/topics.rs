@@ -231,7 +231,7 @@ async fn without_an_ordinary_controller_nothing_is_written() {
         .set(paths::CONTROLLER, kraft.encode(), None)
         .await
         .unwrap();
-    assert_eq!(code().await, ErrorCode::StaleControllerEpoch, "trap 11");
+    assert_eq!(code().await, ErrorCode::StaleControllerEpoch, "fact 11");
     world.session.delete(paths::CONTROLLER, None).await.unwrap();
     assert_eq!(code().await, ErrorCode::StaleControllerEpoch);
 }
@@ -288,7 +288,7 @@ async fn added_partitions_leave_everything_else_as_it_is() {
     );
     assert_eq!(outcomes, [("t".into(), Ok(()))]);
     let after = world.topic("t").await;
-    assert_eq!(after.topic_id, before.topic_id, "trap 8");
+    assert_eq!(after.topic_id, before.topic_id, "fact 8");
     assert_eq!(after.partitions[&0], before.partitions[&0]);
 
     let more = NewPartitions {

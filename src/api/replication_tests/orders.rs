@@ -141,9 +141,9 @@ async fn a_leader_that_is_not_alive_cannot_be_followed_yet() {
     assert_eq!(
         partition.leader_and_epoch(),
         (-1, -1),
-        "the epoch is not taken (trap 13)"
+        "the epoch is not taken (fact 13)"
     );
-    assert!(partition.log().is_some(), "but the log is there (trap 31)");
+    assert!(partition.log().is_some(), "but the log is there (fact 31)");
     cluster.start_broker(2).await;
     cluster.update_metadata().await;
     cluster.tell(0, false).await;
@@ -162,7 +162,7 @@ async fn stop_replica_by_leader_epoch() {
     assert_eq!(
         cluster.stop_replica(2, 0, 0, false).await,
         fenced,
-        "an order of an earlier epoch (trap 25)"
+        "an order of an earlier epoch (fact 25)"
     );
     assert_eq!(cluster.stop_replica(2, 0, 1, false).await, 0);
     cluster.produce_ok(1, 0, 1, &["b"]).await;
@@ -266,7 +266,7 @@ async fn a_failed_log_dir_takes_its_partitions_offline() {
     assert_eq!(
         codes(&response),
         (ErrorCode::None, ErrorCode::KafkaStorageError),
-        "trap 30"
+        "fact 30"
     );
     cluster.shutdown().await;
 }

@@ -227,7 +227,7 @@ async fn followers_that_lie() {
     assert_eq!(
         error(&stranger),
         ErrorCode::UnknownLeaderEpoch,
-        "a replica that is not assigned (trap 40)"
+        "a replica that is not assigned (fact 40)"
     );
     let beyond = client.send(&replica(2, believing(1_000, -1)), 17).await.unwrap();
     assert_eq!(error(&beyond), ErrorCode::OffsetOutOfRange);
@@ -250,7 +250,7 @@ async fn followers_that_lie() {
     assert_eq!(
         cluster.brokers[&1].log(0).high_watermark(),
         1,
-        "none of this counted as replication (trap 34)"
+        "none of this counted as replication (fact 34)"
     );
     let honest = client.send(&replica(2, believing(1, 0)), 17).await.unwrap();
     assert_eq!(

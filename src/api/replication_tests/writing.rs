@@ -117,7 +117,7 @@ async fn too_small_an_isr_refuses_acks_all_and_nothing_else() {
     assert_eq!(
         (log.log_end_offset(), log.high_watermark()),
         (2, 1),
-        "the high watermark stands still (trap 38)"
+        "the high watermark stands still (fact 38)"
     );
     cluster.start_broker(2).await;
     cluster.elect(0, 1, &[1]).await;

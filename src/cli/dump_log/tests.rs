@@ -224,7 +224,7 @@ fn every_flipped_byte_of_a_log_a_time_index_and_a_snapshot_is_noticed() {
                 missed.push(byte);
             }
         }
-        // Base offset and leader epoch of a batch lie outside its checksum (trap 59).
+        // Base offset and leader epoch of a batch lie outside its checksum (fact 59).
         missed.retain(|&byte| !file.ends_with(".log") || !is_outside_checksum(&bytes, byte));
         assert_eq!(missed, [0usize; 0], "{file}");
     }

@@ -154,7 +154,7 @@ fn who_may_join_the_isr() {
             90,
             true,
             false,
-            "behind the start of the epoch: its tail may differ (trap 33)",
+            "behind the start of the epoch: its tail may differ (fact 33)",
         ),
         (100, 90, true, true, "exactly at the start"),
         (120, 110, false, false, "not alive"),
@@ -284,7 +284,7 @@ fn a_re_elected_leader_keeps_what_it_knows_and_a_new_one_does_not() {
     assert_eq!(
         ends(&state),
         [(2, 120, None), (3, -1, Some(9_000))],
-        "2 is out of the isr: not caught up (trap 41)"
+        "2 is out of the isr: not caught up (fact 41)"
     );
     state.become_follower(&decision(2, (7, 12), &[2]));
     state.become_leader(&decision(1, (8, 13), &[1, 2]), 120, 9_500);

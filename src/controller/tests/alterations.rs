@@ -233,11 +233,11 @@ async fn a_change_is_written_told_and_answered_with_its_new_epoch() {
         ]
     );
 
-    // The answer got lost and the leader asks again, with the epoch of before (trap 18).
+    // The answer got lost and the leader asks again, with the epoch of before (fact 18).
     let again = send(&cluster, ask()).await;
     assert_eq!(partition_error(&again), ErrorCode::None);
     assert_eq!(again.topics[0].partitions[0].partition_epoch, 2);
-    // Lists are compared, not sets (trap 17).
+    // Lists are compared, not sets (fact 17).
     let reordered = Ask {
         isr: vec![2, 1],
         ..ask()

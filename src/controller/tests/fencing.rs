@@ -109,7 +109,7 @@ async fn a_session_that_expires_and_is_replaced_at_once_is_a_bounce() {
     assert_eq!(
         cluster.leader_and_isr("t", 0).await,
         (1, vec![1]),
-        "it failed, although it is back (trap 23)"
+        "it failed, although it is back (fact 23)"
     );
     let epoch = cluster.handle(2).broker_epoch();
     let to_it: Vec<_> = cluster.take_sent().into_iter().filter(|s| s.to == 2).collect();
@@ -335,7 +335,7 @@ async fn topics_without_an_id_get_one_and_keep_it() {
     cluster.settle().await;
     let id = cluster.topic("old").await.expect("exists").topic_id;
     assert!(id.is_some_and(|id| !id.is_nil() && id != topic_id("old")));
-    // An old tool rewrites the topic and knows nothing of ids (trap 75).
+    // An old tool rewrites the topic and knows nothing of ids (fact 75).
     cluster.admin.set(&path, without_id, None).await.expect("exists");
     cluster.settle().await;
     assert_eq!(cluster.topic("old").await.expect("exists").topic_id, id);

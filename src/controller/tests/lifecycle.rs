@@ -19,7 +19,7 @@ async fn the_last_in_sync_replica_is_waited_for_unless_the_topic_says_otherwise(
     cluster.create_topic("t", &[&[1, 2]]).await;
     cluster.kill_broker(1).await;
     cluster.kill_broker(2).await;
-    assert_eq!(cluster.leader_and_isr("t", 0).await, (-1, vec![2]), "trap 16");
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (-1, vec![2]), "fact 16");
     cluster.start_broker(1).await;
     assert_eq!(
         cluster.leader_and_isr("t", 0).await,
@@ -27,7 +27,7 @@ async fn the_last_in_sync_replica_is_waited_for_unless_the_topic_says_otherwise(
         "1 is out of sync"
     );
 
-    // The configuration is read at the moment of the election (trap 29).
+    // The configuration is read at the moment of the election (fact 29).
     cluster
         .set_topic_config("t", r#"{"unclean.leader.election.enable":"true"}"#)
         .await;
@@ -158,7 +158,7 @@ async fn a_failed_log_dir_takes_its_replicas_offline_until_the_broker_restarts()
         .await
         .expect("the parent exists");
     cluster.settle().await;
-    assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]), "trap 30");
+    assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]), "fact 30");
     assert_eq!(cluster.leader_and_isr("t", 1).await, (1, vec![1, 2]));
     let notifications = cluster
         .admin
@@ -187,7 +187,7 @@ async fn a_deletion_waits_for_every_replica() {
     cluster.create_topic("t", &[&[1, 2], &[2, 0]]).await;
     cluster.kill_broker(2).await;
     cluster.delete_topic("t").await;
-    assert!(cluster.topic("t").await.is_some(), "trap 26");
+    assert!(cluster.topic("t").await.is_some(), "fact 26");
 
     // The next controller goes on with it.
     cluster.kill_broker(0).await;
@@ -407,9 +407,9 @@ async fn a_broker_that_leaves_hands_over_what_it_can() {
     assert!(
         told.iter()
             .any(|s| s.to == 2 && s.request.name() == "LeaderAndIsr"),
-        "trap 22"
+        "fact 22"
     );
-    // It cannot come back into an ISR while it leaves (trap 19).
+    // It cannot come back into an ISR while it leaves (fact 19).
     assert_eq!(
         cluster.alter_isr(1, &[("shared", 0, &[1, 2])]).await,
         [ErrorCode::IneligibleReplica]

@@ -35,7 +35,7 @@ async fn a_reassignment_ends_when_all_targets_are_in_sync() {
     for sent in cluster.take_sent() {
         if let ControlRequest::LeaderAndIsr(request) = sent.request {
             let is_new = request.topic_states[0].partition_states[0].is_new;
-            assert_eq!(is_new, sent.to >= 2, "only added replicas are new (trap 15)");
+            assert_eq!(is_new, sent.to >= 2, "only added replicas are new (fact 15)");
         }
     }
 

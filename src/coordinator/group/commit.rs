@@ -1,5 +1,5 @@
 //! OffsetCommit and TxnOffsetCommit: written to `__consumer_offsets`, then remembered. What a transaction commits counts
-//! when the marker of its end has been written to the same partition (trap 68).
+//! when the marker of its end has been written to the same partition (fact 68).
 //! Kafka 3.9: `GroupMetadataManager` (`storeOffsets`).
 
 use std::sync::Arc;

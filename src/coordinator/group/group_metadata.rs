@@ -5,7 +5,7 @@
 //!
 //! Timers are deadlines in the data. [`GroupMetadata::wake_at_ms`] says when [`GroupMetadata::tick`] wants to be
 //! called; that moment may turn out to be too early (a heartbeat came since), never too late. So a group
-//! cannot hang: each phase in which requests wait has a deadline of its own (trap 64).
+//! cannot hang: each phase in which requests wait has a deadline of its own (fact 64).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -259,7 +259,7 @@ impl GroupMetadata {
         self.pending_sync_members.remove(member_id);
     }
 
-    /// Gives a static member that came back its new id, and fences the old one (trap 63).
+    /// Gives a static member that came back its new id, and fences the old one (fact 63).
     pub(super) fn replace_static_member(&mut self, instance_id: &Arc<str>, old: &str, new: &MemberId) {
         self.answer_join(old, JoinResult::error(old, ErrorCode::FencedInstanceId));
         self.answer_sync(old, SyncResult::error(ErrorCode::FencedInstanceId));

@@ -3,7 +3,7 @@
 //!
 //! The log is replayed from its start to its end, replicated or not: the newest record of a key counts, a record
 //! without value takes back what was before. Offsets committed in a transaction wait for its marker, and count
-//! by the place of their own batch, not of the marker; those of open transactions stay pending (trap 68).
+//! by the place of their own batch, not of the marker; those of open transactions stay pending (fact 68).
 //! A record that cannot be read is skipped with a warning: one bad record must not cost every group its offsets.
 
 use std::collections::{HashMap, HashSet};

@@ -3,7 +3,7 @@
 //!
 //! While a group's partition is being loaded most requests are refused with COORDINATOR_LOAD_IN_PROGRESS; but a
 //! heartbeat is simply believed, and a SyncGroup is told to rejoin, for old clients do not expect that code
-//! there (trap 62).
+//! there (fact 62).
 
 use std::sync::Arc;
 

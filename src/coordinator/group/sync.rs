@@ -159,7 +159,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Members that never asked for their assignment are taken for gone (trap 64).
+    /// Members that never asked for their assignment are taken for gone (fact 64).
     pub(super) fn on_sync_timer(&mut self, now: Now) {
         let missing = std::mem::take(&mut self.pending_sync_members);
         if missing.is_empty() {

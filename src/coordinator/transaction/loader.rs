@@ -25,7 +25,7 @@ const COUNT_RETRY: Duration = Duration::from_secs(1);
 
 impl TransactionStateManager {
     /// Loads a partition that this broker leads since this epoch. Returns the ids whose end was decided but whose markers
-    /// may be missing (trap 65).
+    /// may be missing (fact 65).
     pub(super) async fn load_in_turn(self: Arc<Self>, load: Load) -> Vec<Arc<Transaction>> {
         if !self.is_partition_count_stable(load).await {
             return Vec::new();

@@ -68,7 +68,7 @@ struct PendingCompletion {
     transaction: Arc<Transaction>,
     producer: ProducerIdAndEpoch,
     result: TransactionResult,
-    /// Of the leadership that decided the end (trap 65).
+    /// Of the leadership that decided the end (fact 65).
     coordinator_epoch: LeaderEpoch,
     /// Taken by whoever writes the last marker.
     completion: Mutex<Option<Transition>>,

@@ -66,7 +66,7 @@ pub struct TransactionMetadata {
     last_producer_epoch: i16,
     /// The state that is on its way into the log.
     pending: Option<TransactionState>,
-    /// The epoch was bumped to fence a producer, but that could not be written: it need not be bumped again (trap 66).
+    /// The epoch was bumped to fence a producer, but that could not be written: it need not be bumped again (fact 66).
     has_failed_epoch_fence: bool,
 }
 
@@ -249,7 +249,7 @@ impl TransactionMetadata {
         result: TransactionResult,
         now_ms: i64,
     ) -> Result<Option<Transition>, ErrorCode> {
-        // A client never bumps its epoch itself, so it must be equal (trap 66).
+        // A client never bumps its epoch itself, so it must be equal (fact 66).
         self.check_producer(producer)?;
         if self.is_pending() {
             return Err(ErrorCode::ConcurrentTransactions);

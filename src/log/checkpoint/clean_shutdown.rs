@@ -1,7 +1,7 @@
 //! `.kafka_cleanshutdown`: says that a log dir was closed in order. Kafka 3.9: `CleanShutdownFileHandler`.
 //!
 //! Written last of all when a broker stops, after indexes are trimmed and snapshots and checkpoints are on disk
-//! (trap 47). Taken away first of all when it starts, so that a crash while loading counts as one.
+//! (fact 47). Taken away first of all when it starts, so that a crash while loading counts as one.
 
 use std::io;
 use std::path::Path;

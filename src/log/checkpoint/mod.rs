@@ -1,5 +1,5 @@
 //! The small files that say how far things have come. Each is written beside its place, fsynced and renamed, so
-//! that a crash leaves the old or the new content, never a mixture (trap 49).
+//! that a crash leaves the old or the new content, never a mixture (fact 49).
 //!
 //! Offset and leader-epoch checkpoints share a frame, Kafka's `CheckpointFile`:
 //!

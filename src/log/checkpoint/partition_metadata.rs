@@ -5,7 +5,7 @@
 //! topic_id: mZJDz3pZQ-OQQbw_-HYL_Q
 //! ```
 //!
-//! The last line has no line feed. The file is on disk before the first record is (trap 54) and never made for
+//! The last line has no line feed. The file is on disk before the first record is (fact 54) and never made for
 //! the nil id.
 
 use std::io;

@@ -12,7 +12,7 @@ use crate::record::BatchHeader;
 pub enum BatchRetention {
     /// It goes; nobody needs to look at its records.
     Delete,
-    /// It stays, if need be without a record: it is the last of its producer (trap 57).
+    /// It stays, if need be without a record: it is the last of its producer (fact 57).
     RetainEmpty,
     /// It stays as long as one of its records does.
     DeleteEmpty,

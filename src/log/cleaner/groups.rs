@@ -27,7 +27,7 @@ impl Extent {
     }
 }
 
-/// Neighbours whose records and indexes together, were nothing removed, still make a segment (trap 52). `end` is
+/// Neighbours whose records and indexes together, were nothing removed, still make a segment (fact 52). `end` is
 /// the first offset behind the last segment.
 pub fn group_segments(
     segments: &[Arc<LogSegment>],

@@ -188,7 +188,7 @@ impl Drop for Output {
 }
 
 /// Removes the files of segments that are not going to be used; the last ones first, because of how a loader
-/// tells a swap that was not complete (trap 51).
+/// tells a swap that was not complete (fact 51).
 pub fn remove_unused(dir: &LogDir, segments: &[LogSegment]) {
     for segment in segments.iter().rev() {
         // The loader removes what cannot be removed now.

@@ -128,7 +128,7 @@ fn first_dirty_offset(log: &UnifiedLog, view: &CleaningView, checkpointed: Optio
 }
 
 /// Nothing is cleaned that is in the active segment, beyond the last stable offset (and so the high watermark), or
-/// in a segment with a record younger than `min.compaction.lag.ms` (trap 57).
+/// in a segment with a record younger than `min.compaction.lag.ms` (fact 57).
 fn first_uncleanable_offset(
     view: &CleaningView,
     dirty: &[Arc<LogSegment>],

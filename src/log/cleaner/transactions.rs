@@ -2,7 +2,7 @@
 //! Kafka 3.9: `CleanedTransactionMetadata`.
 //!
 //! A marker may go only once no batch of its transaction is left in the log, and then not at once but after its
-//! delete horizon (traps 57 and 58): until then a reader may still be in the middle of the transaction.
+//! delete horizon (facts 57 and 58): until then a reader may still be in the middle of the transaction.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};

@@ -3,7 +3,7 @@
 //!
 //! While its segment is active the file has room for all the entries it may get and is zero behind the last one;
 //! it is cut to what is used when the segment is rolled or closed, because Kafka takes every byte of an index it
-//! opens for an entry (trap 47). Unlike Kafka we never write through the map: on a full disk a store to a hole
+//! opens for an entry (fact 47). Unlike Kafka we never write through the map: on a full disk a store to a hole
 //! of a sparse file kills the process with SIGBUS, whereas pwrite returns an error that takes the dir offline.
 //! The map and the file handle are made when they are first needed, so an idle index costs neither.
 
@@ -35,7 +35,7 @@ pub trait IndexEntry<const N: usize>: Copy + Debug {
     /// The absolute offset in it.
     fn offset(&self) -> Offset;
 
-    /// Whether it may stand behind `earlier` (trap 60).
+    /// Whether it may stand behind `earlier` (fact 60).
     fn may_follow(&self, earlier: &Self) -> bool;
 }
 

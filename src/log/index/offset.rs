@@ -4,7 +4,7 @@
 //! entry, 8 bytes: i32 offset - base offset | i32 position in the .log of the append that ended with the offset
 //! ```
 //!
-//! Offsets and positions increase strictly (trap 60). The index is sparse: one entry about every
+//! Offsets and positions increase strictly (fact 60). The index is sparse: one entry about every
 //! `index.interval.bytes`.
 
 use std::io;

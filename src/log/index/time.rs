@@ -5,7 +5,7 @@
 //! ```
 //!
 //! An entry says that no record before its offset has a larger timestamp. Timestamps increase strictly, offsets
-//! never fall (trap 60). One slot is kept free for the entry that is written when the segment is rolled.
+//! never fall (fact 60). One slot is kept free for the entry that is written when the segment is rolled.
 
 use std::io;
 

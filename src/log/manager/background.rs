@@ -113,7 +113,7 @@ impl LogManager {
             in_parallel(&logs, self.threads_per_dir(), |_, log| log.close());
         let checkpointed =
             closed.is_ok() && managed.checkpoint_recovery_points() && managed.checkpoint_log_start_offsets();
-        // Last of all, when everything it promises is on disk (trap 47).
+        // Last of all, when everything it promises is on disk (fact 47).
         if checkpointed && dir.check(clean_shutdown::write(dir.fs(), dir.path())).is_ok() {
             tracing::info!(dir = %dir.path().display(), logs = logs.len(), "closed log dir");
         }

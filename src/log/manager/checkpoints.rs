@@ -63,7 +63,7 @@ impl LogManager {
 
     /// Writes `replication-offset-checkpoint` of every live dir. A log that is not in `high_watermarks` keeps the
     /// offset it has in the file: a broker that has not heard from its controller yet must not wipe what it
-    /// knows (trap 31).
+    /// knows (fact 31).
     pub fn checkpoint_high_watermarks(&self, high_watermarks: &HashMap<TopicPartition, Offset>) {
         for managed in self.dirs.iter().filter(|d| !d.dir.is_offline()) {
             let mut written = managed.high_watermarks.lock();

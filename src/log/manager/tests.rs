@@ -217,7 +217,7 @@ fn logs_are_created_closed_and_found_again() {
         .unwrap_err();
     assert!(matches!(error, LogError::InconsistentTopicId { .. }), "{error}");
 
-    // Trap 31: a broker that has not heard of its partitions yet wipes nothing.
+    // Fact 31: a broker that has not heard of its partitions yet wipes nothing.
     manager.checkpoint_high_watermarks(&HashMap::new());
     assert_eq!(manager.checkpointed_high_watermark(&t3), Some(2));
 }
@@ -334,7 +334,7 @@ fn one_bad_dir_leaves_the_others_working() {
     assert_eq!(manager.live_log_dirs(), [good.path()]);
     assert_eq!(manager.take_failed_dirs(), [bad.path()]);
     assert!(manager.take_failed_dirs().is_empty());
-    // Trap 15: the log may lie in the dir that is offline.
+    // Fact 15: the log may lie in the dir that is offline.
     let partition = TopicPartition::new("t", 0);
     let create = |is_new| manager.get_or_create_log(&partition, None, is_new, LogConfig::default());
     assert!(matches!(create(false), Err(LogError::Storage { .. })));

@@ -9,9 +9,9 @@
 //!   transaction index before the last stable offset is published.
 //! - **Append as follower, replay, segment recovery**: `update` for each batch; nothing is refused.
 //! - **Last stable offset**: the least of high watermark and [`ProducerStateManager::first_unstable_offset`]; tell
-//!   it with [`ProducerStateManager::on_high_watermark_updated`] whenever the high watermark moves (trap 67).
+//!   it with [`ProducerStateManager::on_high_watermark_updated`] whenever the high watermark moves (fact 67).
 //! - **Roll and close**: [`ProducerStateManager::take_snapshot`] and write its bytes under the offset it returns.
-//!   Kafka takes a clean log without any snapshot for one without producers (trap 48).
+//!   Kafka takes a clean log without any snapshot for one without producers (fact 48).
 //! - **Load and truncation to `end`**: delete the snapshots outside (log start offset, `end`]. If
 //!   [`ProducerStateManager::map_end_offset`] is `end` already, that is all. Else
 //!   [`ProducerStateManager::truncate_fully_and_start_at`] the log start offset; then
@@ -21,7 +21,7 @@
 //! - **Every ten minutes**: [`ProducerStateManager::remove_expired`].
 //!
 //! A snapshot holds only the last batch of each producer, so that after a restart the window for duplicates is one
-//! batch wide, exactly as in Kafka (trap 72).
+//! batch wide, exactly as in Kafka (fact 72).
 
 mod entry;
 mod snapshot;

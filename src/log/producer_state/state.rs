@@ -249,7 +249,7 @@ impl ProducerStateManager {
             .min()
     }
 
-    /// Where the first open transaction begins: the cleaner must not go beyond (trap 57).
+    /// Where the first open transaction begins: the cleaner must not go beyond (fact 57).
     pub fn first_undecided_offset(&self) -> Option<Offset> {
         self.ongoing_txns.keys().next().copied()
     }

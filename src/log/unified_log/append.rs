@@ -189,9 +189,9 @@ impl UnifiedLog {
         Ok(info)
     }
 
-    /// Appends the leader's batches as they are; stops before a batch of an epoch later than `epoch` (trap 74).
+    /// Appends the leader's batches as they are; stops before a batch of an epoch later than `epoch` (fact 74).
     /// Takes what may go into one segment; the rest will be fetched again. No size limit and no producer's epoch
-    /// or sequence is enforced (trap 44): the leader has decided.
+    /// or sequence is enforced (fact 44): the leader has decided.
     pub fn append_as_follower(
         &self,
         records: Bytes,

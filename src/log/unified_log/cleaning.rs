@@ -110,7 +110,7 @@ impl UnifiedLog {
     }
 
     /// Puts cleaned segments, ascending, in the place of those they were made of. They are on disk under names with
-    /// `.cleaned`. A crash at any point leaves either all the old ones or all the new ones to the loader (trap 51):
+    /// `.cleaned`. A crash at any point leaves either all the old ones or all the new ones to the loader (fact 51):
     ///
     /// 1. the new files are renamed to `.swap`, last segment first: with one `.cleaned` left, none of them counts;
     /// 2. the old files are renamed to `.deleted`: a `.swap` without `.cleaned` stands for its range of offsets;

@@ -181,7 +181,7 @@ impl UnifiedLog {
     }
 
     /// Writes what a clean stop leaves: everything flushed, a snapshot of the producers at the end of the log,
-    /// indexes cut to what is used (traps 47 and 48). Nothing can be appended afterwards.
+    /// indexes cut to what is used (facts 47 and 48). Nothing can be appended afterwards.
     pub fn close(&self) -> Result<(), LogError> {
         self.flush()?;
         let mut writer = self.writer.lock();

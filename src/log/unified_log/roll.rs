@@ -73,7 +73,7 @@ impl UnifiedLog {
     }
 
     /// Begins a new segment where the records of the active one end. The old one goes to disk in the background, with
-    /// the snapshot of the producers that belongs to the new one; only then does the recovery point move (trap 50).
+    /// the snapshot of the producers that belongs to the new one; only then does the recovery point move (fact 50).
     ///
     /// A follower may be about to append what begins later, as its leader's log was cleaned. Kafka rolls at the first
     /// offset it will append; here the gap comes to lie within the new segment, so that after a crash offsets that are

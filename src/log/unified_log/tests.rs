@@ -99,7 +99,7 @@ fn a_follower_takes_batches_as_they_are() {
     assert_eq!(test.log.end_offset_for_epoch(2), (2, 21));
     assert_eq!(test.read_all(10, FetchIsolation::LogEnd), [20]);
 
-    // Trap 74: a batch of an epoch later than the one fetched with.
+    // Fact 74: a batch of an epoch later than the one fetched with.
     let sent = [leader_batch(21, 1, 2), leader_batch(22, 1, 3)].concat();
     let info = test.log.append_as_follower(Bytes::from(sent), 2).unwrap();
     assert_eq!((info.last_offset, test.log.log_end_offset()), (21, 22));

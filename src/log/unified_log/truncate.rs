@@ -10,7 +10,7 @@ use crate::log::segment::LogSegment;
 
 impl UnifiedLog {
     /// Cuts the log so that `offset` is the next to be written; true if anything was cut. The epochs are cut even
-    /// if no record is (trap 32).
+    /// if no record is (fact 32).
     pub fn truncate_to(&self, offset: Offset) -> Result<bool, LogError> {
         let mut writer = self.writer.lock();
         self.ensure_open(&writer)?;
@@ -43,7 +43,7 @@ impl UnifiedLog {
         Ok(true)
     }
 
-    /// Drops everything; the log goes on at `offset`, which becomes its start and its high watermark (trap 56).
+    /// Drops everything; the log goes on at `offset`, which becomes its start and its high watermark (fact 56).
     pub fn truncate_fully_and_start_at(&self, offset: Offset) -> Result<(), LogError> {
         let mut writer = self.writer.lock();
         self.ensure_open(&writer)?;

@@ -201,7 +201,7 @@ fn odd_headers() {
         request,
         Request::Metadata(MetadataRequest::default().with_topics(None))
     );
-    // ApiVersions responses have header version 0 in every version (trap 69).
+    // ApiVersions responses have header version 0 in every version (fact 69).
     let frame = encode_response(&ApiVersionsResponse::default(), 4, 5).unwrap();
     assert_eq!(&frame[4..10], &[0, 0, 0, 5, 0, 0]);
     let frame = encode_response(&MetadataResponse::default(), 12, 5).unwrap();

@@ -52,7 +52,7 @@ fn divergence(log: &UnifiedLog, copy: &UnifiedLog) -> Option<(LeaderEpoch, Offse
 }
 
 /// Whether the copy has every record. Nobody may append to the log meanwhile. An epoch that has begun without a record
-/// yet is noted in the copy as well (trap 32).
+/// yet is noted in the copy as well (fact 32).
 pub(super) fn is_complete(log: &UnifiedLog, copy: &UnifiedLog) -> Result<bool, ApplyError> {
     let end = log.log_end_offset();
     if copy.log_end_offset() != end || divergence(log, copy).is_some() {

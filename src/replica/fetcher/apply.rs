@@ -29,7 +29,7 @@ pub(in crate::replica) struct Progress {
     pub(in crate::replica) last_fetched_epoch: Option<LeaderEpoch>,
     pub(in crate::replica) high_watermark_moved: bool,
     /// None of the records could be appended: they are of a later leader epoch than the fetch, so the controller
-    /// has something to say that has not come yet (trap 74).
+    /// has something to say that has not come yet (fact 74).
     pub(in crate::replica) is_stuck: bool,
 }
 

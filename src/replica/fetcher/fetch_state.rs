@@ -29,7 +29,7 @@ pub(super) struct PartitionFetchState {
     pub(super) epoch: LeaderEpoch,
     /// Next offset to fetch; the end of the log.
     pub(super) fetch_offset: Offset,
-    /// Latest epoch in the log. It is kept when a response brings no records (trap 36).
+    /// Latest epoch in the log. It is kept when a response brings no records (fact 36).
     pub(super) last_fetched_epoch: Option<LeaderEpoch>,
     pub(super) phase: Phase,
     /// After an error.

@@ -3,7 +3,7 @@
 //!
 //! One task for each pair of leader and fetcher id, with one request in flight. Whatever a response says is
 //! carried out under the partition's lock and only if the partition still follows in the leader epoch for which
-//! it was requested (traps 34 and 73); so nothing has to be waited for when a partition changes its leader.
+//! it was requested (facts 34 and 73); so nothing has to be waited for when a partition changes its leader.
 
 pub(super) mod apply;
 mod fetch_state;

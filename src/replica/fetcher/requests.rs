@@ -1,5 +1,5 @@
 //! The requests of a fetcher as messages. Their versions are fixed by the inter-broker protocol 3.9, not negotiated
-//! (trap 45). Kafka 3.9: `RemoteLeaderEndPoint`.
+//! (fact 45). Kafka 3.9: `RemoteLeaderEndPoint`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

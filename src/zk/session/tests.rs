@@ -58,7 +58,7 @@ async fn a_chroot_is_created_for_brokers_only() {
     assert_eq!(broker.exists("/", false).await, Err(ZkError::ConnectionLoss));
 }
 
-/// Trap 3: the write was applied, its answer was lost, it was sent again, and it stands in its own way.
+/// Fact 3: the write was applied, its answer was lost, it was sent again, and it stands in its own way.
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_sent_again() {
     let Some(real) = Real::for_test("a_write_whose_answer_is_lost_is_sent_again") else {

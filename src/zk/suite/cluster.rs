@@ -65,7 +65,7 @@ async fn every_broker_prepares_the_same_cluster(ensemble: &impl Ensemble) {
     assert_eq!(
         one.exists(paths::PRODUCER_ID_BLOCK, false).await.unwrap(),
         None,
-        "trap 1"
+        "fact 1"
     );
     assert_eq!(cluster::controller(&*one, false).await.unwrap(), None);
     assert_eq!(cluster::controller_epoch(&*one).await.unwrap(), None);

@@ -8,7 +8,7 @@ use super::ZnodeError;
 use super::json::{Object, to_bytes, wrong_type};
 use crate::zk::paths::ConfigEntityType;
 
-/// A notification. Its reader reads the entity's whole znode again and replaces what it knew (trap 10).
+/// A notification. Its reader reads the entity's whole znode again and replaces what it knew (fact 10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigChange {
     /// The entity's path below `/config`, such as `topics/orders` or `users/alice/clients/c`; names are

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::ZnodeError;
 use super::json::{Object, to_bytes, wrong_type};
 
-/// The overrides of one entity: the whole of them, never a difference (trap 10). No znode means no overrides.
+/// The overrides of one entity: the whole of them, never a difference (fact 10). No znode means no overrides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigEntity {
     /// By key.

@@ -15,7 +15,7 @@ pub struct ControllerRegistration {
     /// When it was elected, milliseconds since 1970; -1 if it did not say.
     pub timestamp_ms: i64,
     /// -1 for an ordinary controller. Above 0 a KRaft controller has taken over for a migration, and no broker
-    /// may act as controller or write configurations any more (trap 11).
+    /// may act as controller or write configurations any more (fact 11).
     pub kraft_controller_epoch: i32,
 }
 
@@ -29,7 +29,7 @@ impl ControllerRegistration {
         }
     }
 
-    /// Whether a KRaft controller has taken over (trap 11).
+    /// Whether a KRaft controller has taken over (fact 11).
     pub fn is_kraft(&self) -> bool {
         self.kraft_controller_epoch > 0
     }

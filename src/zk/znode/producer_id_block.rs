@@ -12,7 +12,7 @@ use crate::common::ids::{BrokerId, ProducerId};
 pub const PRODUCER_ID_BLOCK_SIZE: i64 = 1000;
 
 /// A block of producer ids, both ends included. Created together with its first block, never before it, and
-/// replaced by compare-and-set (trap 1).
+/// replaced by compare-and-set (fact 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerIdBlock {
     /// Whom it was given to.

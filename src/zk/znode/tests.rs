@@ -301,7 +301,7 @@ fn blocks_of_producer_ids_follow_each_other() {
     assert_eq!(ProducerIdBlock::next(Some(&last), 1), None);
     assert!(
         ProducerIdBlock::decode(b"").is_err(),
-        "trap 1: no data is no block"
+        "fact 1: no data is no block"
     );
 }
 

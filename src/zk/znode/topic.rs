@@ -11,7 +11,7 @@ use crate::common::ids::{BrokerId, TopicId, uuid_from_base64, uuid_to_base64};
 use crate::common::leader_and_isr::ReplicaAssignment;
 
 /// Id and assignment of one topic. Whoever rewrites a topic's znode must carry over all of it, the id above all
-/// (trap 8).
+/// (fact 8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicAssignment {
     /// `None` for a topic created before Kafka 2.8 that no newer controller has seen yet.
