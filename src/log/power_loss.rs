@@ -2,8 +2,7 @@
 //! it was written may be the old one, and its length the old one too; of a directory any of its latest creations, renames
 //! and removals may not have happened, though none without those before it in the same directory.
 //!
-//! The files are real. Who makes calls on them says so before each; removed files are kept for as long as they may come
-//! back.
+//! The files are real. The test names each call before it is made. Removed files are kept, as they may come back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

@@ -69,7 +69,7 @@ pub(super) fn show(world: &World, index: i32, promises: &mut Promises) -> Result
     Ok(())
 }
 
-/// What every log holds, whoever should have it.
+/// What every log on every broker holds.
 pub(super) fn contents(world: &World) -> Vec<(BrokerId, i32, Vec<u8>)> {
     let of = |&broker: &BrokerId| {
         (0..PARTITIONS).filter_map(move |index| {

@@ -1,5 +1,5 @@
-//! The power fails at every single call of what is done to a log dir as a whole, and of the logs in it: whatever is left,
-//! no log has a hole or has lost its beginning, and nothing is missing that was promised.
+//! The power fails at every single call of what is done to a log dir as a whole, and to the logs in it. In what is left no
+//! log has a hole or has lost its beginning, and nothing is missing that was promised.
 
 use std::path::Path;
 use std::sync::Arc;
