@@ -188,3 +188,12 @@ pub struct BrokerConfig {
     /// The properties that all this was read from, for DescribeConfigs.
     pub originals: Properties,
 }
+
+impl BrokerConfig {
+    /// The listener through which the controller and the brokers talk about the cluster, both ways.
+    pub fn controller_listener(&self) -> &str {
+        self.control_plane_listener_name
+            .as_deref()
+            .unwrap_or(&self.inter_broker_listener_name)
+    }
+}

@@ -103,11 +103,9 @@ impl Controller {
     pub fn start(setup: ControllerSetup) -> ControllerHandle {
         let (config, metrics) = (setup.config.clone(), setup.metrics.clone());
         Self::start_with_channels(setup, |events| {
-            let listener = config.control_plane_listener_name.as_ref();
-            let listener = listener.unwrap_or(&config.inter_broker_listener_name).clone();
             Box::new(ControllerChannelManager::new(
                 config.broker_id,
-                listener,
+                config.controller_listener().to_owned(),
                 Duration::from_millis(config.controller_socket_timeout_ms),
                 Duration::from_millis(config.request_timeout_ms),
                 events,

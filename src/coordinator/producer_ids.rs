@@ -153,12 +153,11 @@ pub struct ControllerBlocks {
 impl ControllerBlocks {
     /// For this broker.
     pub fn new(config: &BrokerConfig, metadata: Arc<MetadataCache>, broker_epoch: BrokerEpochSource) -> Self {
-        let listener = config.control_plane_listener_name.as_ref();
         Self {
             metadata,
             broker_epoch,
             broker_id: config.broker_id,
-            listener: listener.unwrap_or(&config.inter_broker_listener_name).clone(),
+            listener: config.controller_listener().to_owned(),
             request_timeout: Duration::from_millis(config.controller_socket_timeout_ms),
             connection: Mutex::new(None),
         }

@@ -108,8 +108,7 @@ impl ReplicaManager {
         if image.controller_epoch < self.controller_epoch.load(Ordering::Acquire) {
             return None;
         }
-        let listener = self.config.control_plane_listener_name.as_ref();
-        let listener = listener.unwrap_or(&self.config.inter_broker_listener_name);
+        let listener = self.config.controller_listener();
         let controller = image.brokers.get(&image.controller_id?)?;
         Some(BrokerAddress::new(controller.id, controller.endpoint(listener)?))
     }
@@ -285,4 +284,48 @@ fn answers(response: &AlterPartitionResponse) -> Result<Answers, String> {
         }
     }
     Ok(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::clock::ManualClock;
+    use crate::config::{BrokerConfig, Endpoint, LogConfig, SecurityProtocol};
+    use crate::log::LogManager;
+    use crate::log::testing::NOW_MS;
+    use crate::metadata::{BrokerMetadata, MetadataCache};
+    use crate::metrics::Registry;
+
+    #[tokio::test]
+    async fn the_controller_is_asked_through_the_control_planes_listener() {
+        for (control_plane, port) in [(None, 1), (Some("CONTROL"), 2)] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut config = BrokerConfig::for_test(1, folder.path());
+            config.control_plane_listener_name = control_plane.map(str::to_owned);
+            let (config, clock, metrics) = (Arc::new(config), ManualClock::at(NOW_MS), Registry::default());
+            let logs = LogManager::open(&config, &|_| LogConfig::default(), clock.clone(), &metrics).unwrap();
+            let metadata = Arc::new(MetadataCache::default());
+            let endpoint = |listener: &str, port| Endpoint {
+                listener: listener.to_owned(),
+                security_protocol: SecurityProtocol::Plaintext,
+                host: "h".to_owned(),
+                port,
+            };
+            metadata.update(|image| {
+                let endpoints = vec![endpoint("PLAINTEXT", 1), endpoint("CONTROL", 2)];
+                let controller = BrokerMetadata {
+                    id: 7,
+                    endpoints,
+                    rack: None,
+                };
+                image.brokers.insert(7, controller);
+                image.controller_id = Some(7);
+                image.controller_epoch = 1;
+            });
+            let topics = Arc::new(|_: &str| LogConfig::default());
+            let epoch = Arc::new(|| 1);
+            let manager = ReplicaManager::new(config, logs, metadata, clock, topics, epoch, &metrics);
+            assert_eq!(manager.controller().map(|address| address.port), Some(port));
+        }
+    }
 }
