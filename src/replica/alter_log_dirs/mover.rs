@@ -61,6 +61,9 @@ struct Job {
     delayed_until: Option<Instant>,
 }
 
+/// How many bytes may be left to copy while appends wait: what a disk takes in a fraction of a second.
+const LAST_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// What came of one step.
 enum Progress {
     /// There is more to copy.
@@ -250,13 +253,18 @@ impl Work {
         }
     }
 
-    /// A copy that is nearly complete goes to the disk, for soon nothing else has these records. What has come since is
-    /// copied while nobody appends.
+    /// A copy that is nearly complete, or does not gain on the log any more, goes to the disk, for soon nothing else has
+    /// these records. What has come since is copied while appends wait.
     fn step(&self, job: &Job, log: &UnifiedLog, copy: &UnifiedLog) -> Result<Progress, ApplyError> {
         let name = job.partition.topic_partition();
+        let lag = || log.log_end_offset().saturating_sub(copy.log_end_offset());
+        let lag_before = lag();
         let bytes = self.catch_up(log, copy)?;
         self.delayed_delete_records.wake(name);
-        if bytes > self.bytes_max / 2 {
+        let is_near = bytes <= self.bytes_max / 2;
+        // Producers as fast as the copying would keep it from its end for as long as they go on.
+        let is_held_off = lag() >= lag_before && log.size().saturating_sub(copy.size()) <= LAST_BYTES_MAX;
+        if !is_near && !is_held_off {
             return Ok(Progress::Copied);
         }
         if !job.flushed {
@@ -264,7 +272,7 @@ impl Work {
             return Ok(Progress::Flushed);
         }
         let finished = job.partition.maybe_replace_with_future_log(|log, copy| {
-            self.catch_up(log, copy)?;
+            while self.catch_up(log, copy)? > 0 {}
             let is_complete = copy::is_complete(log, copy)?;
             if is_complete {
                 self.log_manager.replace_current_with_future_log(name)?;

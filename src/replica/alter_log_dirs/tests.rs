@@ -88,6 +88,11 @@ impl Dirs {
     }
 }
 
+/// Copies a batch at a time, which takes as long as it takes to write one.
+fn as_fast_as_its_producer(config: &mut BrokerConfig) {
+    config.replica_fetch_max_bytes = 1;
+}
+
 /// Copies a kilobyte, then stands still: this clock does not move.
 fn slow(config: &mut BrokerConfig) {
     config.replica_fetch_max_bytes = 1_000;
@@ -180,8 +185,17 @@ fn bytes(log: &UnifiedLog) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_moves_while_it_is_written_and_read() {
+    moves_while_it_is_written(|_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_moves_while_it_is_written_as_fast_as_it_is_copied() {
+    moves_while_it_is_written(as_fast_as_its_producer).await;
+}
+
+async fn moves_while_it_is_written(adjust: impl FnOnce(&mut BrokerConfig)) {
     let dirs = Dirs::new(2);
-    let broker = dirs.start_leading(|_| {}).await;
+    let broker = dirs.start_leading(adjust).await;
     broker.append(500).await;
     for to in [1, 0, 1] {
         assert_eq!(broker.alter(&dirs.path(to)).await, ErrorCode::None);
