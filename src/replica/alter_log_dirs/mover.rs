@@ -273,6 +273,8 @@ impl Work {
         }
         let finished = job.partition.maybe_replace_with_future_log(|log, copy| {
             while self.catch_up(log, copy)? > 0 {}
+            // Little, since all but the last of it was flushed before.
+            copy.flush()?;
             let is_complete = copy::is_complete(log, copy)?;
             if is_complete {
                 self.log_manager.replace_current_with_future_log(name)?;
