@@ -12,7 +12,7 @@ use crate::common::ids::TopicName;
 use crate::common::topic_name::{self, GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::config::BrokerConfig;
 
-/// What to tell whoever asked for the topic.
+/// What the client that asked for the topic is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AutoCreated {
     /// The topic.
@@ -52,7 +52,7 @@ impl AdminManager {
             .collect();
         for outcome in self.create_topics(&new, Duration::ZERO, false).await {
             let error = match outcome.error.map_or(ErrorCode::None, |e| e.code) {
-                // Nobody has waited for leaders: the topic is there.
+                // The creation did not wait for leaders: the topic exists.
                 ErrorCode::RequestTimedOut | ErrorCode::TopicAlreadyExists => ErrorCode::LeaderNotAvailable,
                 code => code,
             };

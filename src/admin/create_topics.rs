@@ -204,7 +204,7 @@ impl AdminManager {
         Ok(())
     }
 
-    /// The configuration first, so that whoever finds the topic finds its configuration.
+    /// The configuration first, so that a broker that finds the topic finds its configuration.
     async fn write_new_topic(
         &self,
         name: &str,

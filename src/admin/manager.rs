@@ -29,7 +29,7 @@ pub struct AdminManager {
 }
 
 impl AdminManager {
-    /// A manager that sees the cluster through `metadata`. Whoever updates that must call
+    /// A manager that sees the cluster through `metadata`. A caller that updates the cache must call
     /// [`AdminManager::on_metadata_update`] afterwards.
     pub fn new(
         zk: Arc<dyn ZkStore>,

@@ -59,7 +59,7 @@ pub async fn handle(
     DescribeProducersResponse::default().with_topics(topics.collect())
 }
 
-/// Of a replica here, whoever leads: a client that asks a follower wants to compare.
+/// Of a replica on this broker, leader or follower: a client that asks a follower wants to compare.
 fn active_producers(api: &Api, name: &TopicPartition) -> Result<Vec<ActiveProducer>, ErrorCode> {
     let log = api.replicas.partition(name)?.log();
     Ok(log.ok_or(ErrorCode::NotLeaderOrFollower)?.active_producers())

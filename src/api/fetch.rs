@@ -262,7 +262,7 @@ fn refusal(error: ErrorCode) -> FetchPartitionData {
 }
 
 /// What an old client can read. Where that is nothing, for the old formats have no control batches, it reads on: the
-/// client would ask for the same range for ever. (Kafka sends half a message then, at which clients give up.)
+/// client would ask for the same range again and again. (Kafka sends half a message then, at which clients give up.)
 async fn converted(
     replicas: &Arc<ReplicaManager>,
     version: i16,

@@ -90,7 +90,7 @@ pub struct Api {
     pub controller: ControllerHandle,
     /// Topics and configurations.
     pub admin: Arc<AdminManager>,
-    /// zkVersion of `/feature`, -1 while unknown; whoever watches the znode keeps it up to date.
+    /// zkVersion of `/feature`, -1 while unknown; the task that watches the znode keeps it up to date.
     pub features_epoch: watch::Receiver<i64>,
     /// ZooKeeper.
     pub zk: Arc<dyn ZkStore>,

@@ -78,7 +78,7 @@ impl Broker {
     }
 
     /// Returns when the broker can no longer do anything useful: its last log dir has failed. Kafka halts then;
-    /// whoever owns this value should do the same.
+    /// the owner of this value should do the same.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
     }

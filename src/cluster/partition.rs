@@ -93,7 +93,7 @@ impl Partition {
         self.inner.lock().state.assignment().adding.contains(&broker)
     }
 
-    /// The local log, whoever leads.
+    /// The local log, of a leader or a follower.
     pub fn log(&self) -> Option<Arc<UnifiedLog>> {
         self.inner.lock().log.clone()
     }

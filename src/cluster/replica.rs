@@ -11,7 +11,7 @@ pub struct Replica {
     broker_id: BrokerId,
     log_start_offset: Offset,
     log_end_offset: Offset,
-    /// The leader's log end offset at the last fetch, and when that was: whoever reaches that offset with a
+    /// The leader's log end offset at the last fetch, and when that was: a follower that reaches that offset with a
     /// later fetch was abreast of the leader at that time, however fast the log grows.
     last_fetch_leader_log_end_offset: Offset,
     last_fetch_ms: Option<i64>,

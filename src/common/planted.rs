@@ -6,7 +6,7 @@ use std::cell::Cell;
 /// A mistake that somebody could make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// A leader takes for committed what it has itself, whoever else is in the ISR.
+    /// A leader takes its own records for committed, without regard to the rest of the ISR.
     HighWatermarkIgnoresIsr,
     /// A follower of a new leader cuts its log at its own high watermark instead of comparing epochs, as Kafka did
     /// before KIP-101.

@@ -195,7 +195,7 @@ impl BrokerConfig {
     }
 }
 
-/// Whoever sets these counts on being protected by them: a broker that starts without would lie open.
+/// An operator who sets one of these relies on its protection: a broker that starts without it would be open.
 const PROTECTIONS: [&str; 7] = [
     "alter.config.policy.class.name",
     "authorizer.class.name",

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::common::ids::BrokerId;
 use crate::metrics::{MetricName, Registry, Timer};
 
-/// Of all channels. `TotalQueueSize` is shown for ever, the others while there is a channel to their broker.
+/// Of all channels. `TotalQueueSize` is shown always, the others while there is a channel to their broker.
 pub(super) struct ChannelMetrics {
     registry: Registry,
     queues: Arc<Mutex<BTreeMap<BrokerId, Arc<QueueMetrics>>>>,

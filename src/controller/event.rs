@@ -55,7 +55,7 @@ pub enum ControllerEvent {
     Reelect,
     /// A new session stands: register again, then stand for election.
     RegisterBrokerAndReelect,
-    /// The session has expired: whoever we were, we are not the controller.
+    /// The session has expired: this broker is not the controller any more.
     Expire,
     /// `/brokers/ids` has other children.
     BrokerChange,

@@ -109,8 +109,8 @@ impl ControllerHandle {
         *self.status.broker_epoch.borrow()
     }
 
-    /// The registration epoch as it changes with each new session: whoever keeps something in ZooKeeper that went
-    /// with the old one does it again on each change.
+    /// The registration epoch as it changes with each new session: an owner of ephemeral znodes that went
+    /// with the old one creates them again on each change.
     pub fn watch_broker_epoch(&self) -> watch::Receiver<BrokerEpoch> {
         self.status.broker_epoch.subscribe()
     }

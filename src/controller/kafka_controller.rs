@@ -206,7 +206,7 @@ impl Controller {
             E::AllocateProducerIds { broker, epoch, reply } => {
                 self.process_allocate_producer_ids(broker, epoch, reply).await
             }
-            // Whoever asks a broker that is not the controller gets no answer, which says so.
+            // A question to a broker that is not the controller is dropped, which answers NOT_CONTROLLER.
             _ if !self.is_active() => Ok(()),
             E::BrokerChange => self.process_broker_change().await,
             E::BrokerModification(broker) => self.process_broker_modification(broker).await,

@@ -1,4 +1,4 @@
-//! Elections that somebody asks for, and the rebalancing of leaders that nobody has to ask for.
+//! Elections on request, and the periodic rebalancing of leaders.
 //! Kafka 3.9: `KafkaController.onReplicaElection`, `processReplicaLeaderElection`,
 //! `checkAndTriggerAutoLeaderRebalance`.
 

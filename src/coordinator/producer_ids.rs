@@ -1,6 +1,6 @@
 //! Producer ids out of blocks that the controller hands out. Kafka 3.9: `RPCProducerIdManager`.
 //!
-//! Ids are unique in the cluster for ever: the controller counts blocks of 1000 in `/latest_producer_id_block`,
+//! An id is never used twice in a cluster: the controller counts blocks of 1000 in `/latest_producer_id_block`,
 //! each broker counts within its own and forgets the rest of it when it stops. The next block is asked for when
 //! 90 % of the current one are gone. A client that comes while there is none is told to come again, with
 //! COORDINATOR_LOAD_IN_PROGRESS: old clients take anything else for fatal.

@@ -4,7 +4,7 @@
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId};
 
-/// What is said of a log that nobody has looked into.
+/// The state of a log that has not been read yet.
 const UNKNOWN_OFFSET: Offset = -1;
 
 /// Why nothing was appended: the code for the client and what to tell it.

@@ -4,7 +4,7 @@
 //! **Locks.** `writer` is the log's lock: it is held around an append, a roll, a truncation, and over the one
 //! `pwritev` of an append, never over an fsync. `view` holds what readers want to know; it is held for a few
 //! loads and stores, never over I/O, so that a slow write does not keep readers waiting. Order: writer, view,
-//! a segment's. Whoever changes the list of segments or an offset that goes with it holds both.
+//! a segment's. A change of the segment list, or of an offset that goes with it, holds both.
 //!
 //! **Errors.** The first I/O error takes the log dir offline (fact 55); until then nothing has moved: the end of
 //! the log only moves after everything was written.

@@ -2,7 +2,7 @@
 //!
 //! A bucket is as wide as a sixteenth of its smallest value, so a percentile is right within 6 %, and exactly right below
 //! 32. Percentiles tell of the last minutes, as Yammer's do: there are two windows of buckets, the newer one is written,
-//! both are read, and whoever reads them replaces the older one when the newer one is old enough.
+//! both are read, and the reader replaces the older one when the newer one is old enough.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};

@@ -111,7 +111,7 @@ impl Registry {
         self.get_or_insert(name, found, new, Metric::SampledTimes)
     }
 
-    /// Forgets the metric of this name. Whoever still holds it may go on updating it.
+    /// Forgets the metric of this name. Its holders may go on updating it.
     pub fn remove(&self, name: &MetricName) {
         self.metrics.write().remove(name);
     }

@@ -304,7 +304,7 @@ impl Connection {
     }
 }
 
-/// Moves requests out and responses in until one of the two fails; then fails whoever still waits.
+/// Moves requests out and responses in until one of the two fails; then fails the requests that still wait.
 async fn drive(mut stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
     let in_flight = Mutex::new(VecDeque::new());
     let (incoming, outgoing) = stream.split();

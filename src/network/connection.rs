@@ -213,7 +213,7 @@ impl<H: RequestHandler> Connection<H> {
     }
 }
 
-/// Reads until there is one whole frame, then does nothing for ever. Whatever ends the stream meanwhile is met
+/// Reads until there is one whole frame, then waits without end. Whatever ends the stream meanwhile is met
 /// again by the next read.
 async fn read_ahead(
     mut stream: ReadHalf<'_>,

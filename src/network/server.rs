@@ -217,7 +217,7 @@ impl<H: RequestHandler> Acceptor<H> {
                 },
             }
         }
-        // Closed first: whoever is in the backlog is refused rather than left waiting.
+        // Closed first: connections in the backlog are refused instead of left waiting.
         drop(listener);
         while let Some(ended) = self.connections.join_next().await {
             self.log_end(ended);

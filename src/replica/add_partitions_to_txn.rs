@@ -57,7 +57,7 @@ pub struct AddPartitionsToTxnManager {
 struct Inner {
     metadata: Arc<MetadataCache>,
     inter_broker_listener: String,
-    /// While there is no topic of transactions, and nobody has said otherwise.
+    /// While `__transaction_state` does not exist, as far as this broker knows.
     default_partition_count: i32,
     /// How many partitions the coordinators share the ids out to, whatever the topic has got since they started.
     partition_count: OnceLock<i32>,
@@ -84,7 +84,7 @@ struct Question {
 impl Question {
     fn fail(self, code: ErrorCode) {
         let partitions = self.transaction.partitions.into_iter();
-        // Whoever asked may be gone.
+        // The caller may be gone.
         let _ = self.answer.send(partitions.map(|p| (p, code)).collect());
     }
 }
@@ -115,7 +115,7 @@ impl AddPartitionsToTxnManager {
     }
 
     /// Has the coordinators looked for in as many partitions as they use themselves, from now on. Else added partitions of
-    /// their topic would have this broker ask a stranger, and the transaction wait for ever.
+    /// their topic would have this broker ask a stranger, and the transaction wait without end.
     pub fn fix_partition_count(&self, count: i32) {
         self.inner.partition_count.get_or_init(|| count);
     }

@@ -233,7 +233,7 @@ impl ReplicaManager {
                 let failed = data.error == ErrorCode::UnknownServerError;
                 self.topic_metrics.read(&wanted.topic_partition.topic, failed);
             }
-            // Only the first partition that has data may exceed the limits, lest a large batch block its reader.
+            // Only the first partition that has data may exceed the limits, so that a large batch does not block its reader.
             min_one_message &= data.size() == 0;
             budget = budget.saturating_sub(data.size());
             pass.bytes += data.size() as u64;

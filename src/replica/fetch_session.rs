@@ -131,7 +131,7 @@ struct FetchSession {
     last_used_ms: i64,
     /// Expected in the next request.
     epoch: i32,
-    /// In the order in which they are to be read: whoever got data goes to the end.
+    /// In the order in which they are read: a partition that had data goes to the end.
     partitions: BTreeMap<u64, CachedPartition>,
     order: HashMap<SessionKey, u64>,
     next_order: u64,

@@ -31,7 +31,7 @@ impl ReplicaManager {
 }
 
 /// The best replica in the consumer's rack, which `in_rack` knows of brokers that the consumer can reach. The leader,
-/// who comes first, is the best of all; then whoever has most, was abreast last, has the largest id.
+/// who comes first, is the best of all; then the replica with most records, the one that caught up last, the largest id.
 fn select(replicas: &[ReadReplica], in_rack: impl Fn(BrokerId) -> Option<bool>) -> Option<BrokerId> {
     let (leader, followers) = replicas.split_first()?;
     if in_rack(leader.broker_id) == Some(true) {

@@ -1,7 +1,7 @@
 //! How many bytes a second replication may move (KIP-73). Kafka 3.9: `ReplicationQuotaManager`, `SimpleRate`.
 //!
 //! The rate is what was moved within the last windows, by the time since the oldest of them began. A quota only says
-//! whether it is exceeded: whoever moves bytes looks before and tells afterwards, so one response may exceed it.
+//! whether it is exceeded: a sender of bytes asks before and records afterwards, so one response may exceed it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

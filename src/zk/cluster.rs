@@ -51,7 +51,7 @@ pub async fn get_or_create_cluster_id(store: &dyn ZkStore) -> Result<String, ZkE
     }
 }
 
-/// A broker id that nobody has: above `reserved.broker.max.id`, one more with every call. A lost connection may
+/// An unused broker id: above `reserved.broker.max.id`, one more with every call. A lost connection may
 /// skip one.
 pub async fn generate_broker_id(
     store: &dyn ZkStore,

@@ -1,4 +1,4 @@
-//! A store that can be held: whoever uses it stands still, while the rest of the cluster goes on.
+//! A store that can be held: its user stands still, while the rest of the cluster goes on.
 
 use std::sync::Arc;
 

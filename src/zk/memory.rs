@@ -100,7 +100,7 @@ impl MemorySession {
     }
 
     /// Like [`MemorySession::expire`], but the ephemerals stay behind, as they do with ZooKeeper for a while when the
-    /// client finds out before it (and for ever with ZOOKEEPER-2985).
+    /// client finds out before it (and without end with ZOOKEEPER-2985).
     pub fn expire_leaving_ephemerals(&self) {
         let mut state = self.state.lock();
         state.forget_session(self.client);

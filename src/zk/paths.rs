@@ -92,7 +92,7 @@ pub const DELEGATION_TOKEN_CHANGE_PREFIX: &str = "token_change_";
 /// What every broker creates at its start if it is missing, without data.
 ///
 /// Kafka creates `/latest_producer_id_block` too, with null data. This ZooKeeper client can only write empty data,
-/// which a Java controller cannot read, so that znode is left to whoever allocates the first block (fact 1).
+/// which a Java controller cannot read, so that znode is left to the allocation of the first block (fact 1).
 pub const PERSISTENT_PATHS: [&str; 13] = [
     CONSUMERS,
     BROKER_IDS,

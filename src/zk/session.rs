@@ -14,12 +14,12 @@
 //!           ▲      │      or connection lost with more watches than the crate can arm
 //!           │      │                                      │
 //!           │      └─ closed: the session ends at once    ▼
-//!           │                                    ask for the old session ──┐ every second, for ever
+//!           │                                    ask for the old session ──┐ every second
 //!           │  it lives: watches armed again,    │           ▲─────────────┘
 //!           ├── events for changes, send again ──┤
 //!           │                                    │ it does not: SessionExpired, operations fail
 //!           │                                    ▼
-//!           └── SessionEstablished ──── ask for a new session, every second, for ever
+//!           └── SessionEstablished ──── ask for a new session, every second
 //! ```
 //!
 //! Asking for the old session first matters after an outage of the whole ensemble: ZooKeeper keeps all sessions
@@ -68,7 +68,7 @@ pub struct ZkOptions {
     pub connect: String,
     /// After how long without a sign of life ZooKeeper shall end the session; it may settle for another value.
     pub session_timeout: Duration,
-    /// How long to try for the very first connection. Later ones are tried for ever.
+    /// How long to try for the very first connection. Later ones are tried without end.
     pub connection_timeout: Duration,
     /// How many requests are under way at most; the others wait.
     pub max_in_flight: usize,

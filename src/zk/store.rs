@@ -9,7 +9,7 @@
 //! As in Kafka (`KafkaZkClient.retryRequestsUntilConnected`) every such operation is sent again unchanged once the
 //! session has a connection again, inside the store, so callers do not see connection losses. What they may see
 //! instead is **their own write in the way**: a `NodeExists`, `NoNode` or `BadVersion` that the first attempt
-//! caused. Whoever draws conclusions from one of these three must look again before: the controller's election
+//! caused. A caller must read again before it draws a conclusion from one of these three: the controller's election
 //! (fact 2), every conditional write of a partition's state (fact 3), a broker's registration
 //! (`cluster::register_broker` does), a producer id block. A sequential znode may have been created twice, so a
 //! notification must be harmless when it is read twice. Who does not care, such as a recursive creation that takes

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Where Apache Kafka waits for ever for the answers of nobody, and barnabas answers at once.
+/// Where Apache Kafka waits without end for answers that do not come, and barnabas answers at once.
 const UNANSWERED: [&str; 4] = [
     "OffsetFetch 8",
     "OffsetFetch 9",

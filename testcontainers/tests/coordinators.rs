@@ -107,7 +107,7 @@ struct Outcomes {
 }
 
 /// Transactions with a record for each of three partitions, until told to stop. Without offsets: a librdkafka whose group
-/// coordinator leaves the cluster may wait in `send_offsets_to_transaction` for ever (its issues 5456 and 5511).
+/// coordinator leaves the cluster may wait in `send_offsets_to_transaction` without end (its issues 5456 and 5511).
 fn transact(client: &ClientConfig, id: &str, progress: &Progress) -> Result<Outcomes> {
     let mut outcomes = Outcomes::default();
     let mut writer = producer(client, id)?;

@@ -97,7 +97,7 @@ async fn a_server_that_cannot_read_many_znodes_at_once_is_asked_one_by_one() -> 
     cluster.create_topic("afterwards", 1, 1, &[]).await
 }
 
-/// Of the test's own: whoever is joined with a future that drops a ZooKeeper still is woken.
+/// Of the test library: a future that is joined with one that drops a ZooKeeper is still woken.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zookeeper_that_goes_leaves_the_others_awake() -> Result<()> {
     let zookeeper = ZooKeeper::single().await?;

@@ -1,4 +1,4 @@
-//! Transactions: all or nothing, once, whoever dies.
+//! Transactions: all or nothing, once, whichever process dies.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};

@@ -9,7 +9,7 @@ use crate::common::leader_and_isr::LeaderAndIsr;
 use crate::protocol::messages::alter_partition_response::{PartitionData, TopicData};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
-/// What the controller knows, shared by whoever serves AlterPartition.
+/// The controller's knowledge, shared by the tasks that serve AlterPartition.
 #[derive(Default)]
 pub struct ControllerState {
     pub epoch: i32,

@@ -135,7 +135,7 @@ impl Machine {
         self.session
     }
 
-    /// Ends as `Broker::shutdown` does, leadership handed over before by whoever calls this.
+    /// Ends as `Broker::shutdown` does; the caller has handed leadership over before.
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
         self.replicas.shutdown().await;

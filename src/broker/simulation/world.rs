@@ -313,7 +313,7 @@ impl World {
         true
     }
 
-    /// Where everybody is, for whoever has to find out why.
+    /// The state of all brokers, for the message of a failed history.
     pub(super) async fn describe(&self) -> String {
         let mut text = String::new();
         for index in 0..PARTITIONS {

@@ -1,4 +1,4 @@
-//! The walk over the batches of a `.log` that nobody has checked yet. Kafka 3.9: `FileLogInputStream`.
+//! The walk over the batches of an unchecked `.log`. Kafka 3.9: `FileLogInputStream`.
 //!
 //! [`crate::log::file_records`] refuses what a broker must refuse. Here a batch of an unknown format is still taken
 //! for one, because it can be printed and the next one found behind it: the header is read as that of the nearest

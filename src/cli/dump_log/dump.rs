@@ -24,7 +24,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
         Ok(0) => Ok(()),
         Ok(1) => bail!("1 problem in the files"),
         Ok(problems) => bail!("{problems} problems in the files"),
-        // Whoever reads has seen enough.
+        // The reader of the output has closed it.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(error.into()),
     }

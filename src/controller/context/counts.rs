@@ -54,7 +54,7 @@ impl PartitionCounts {
 }
 
 impl ControllerContext {
-    /// How many partitions there are of some kinds. Whoever is to be deleted need not be led by the right one.
+    /// How many partitions there are of some kinds. A partition that is to be deleted need not be led by its preferred leader.
     pub fn partition_counts(&self) -> PartitionCounts {
         #[cfg(test)]
         assert_eq!(self.counts, self.recounted(), "a change was not counted");

@@ -270,7 +270,7 @@ impl History {
         self.states.retain(|p, _| topics.iter().any(|t| **t == *p.topic));
     }
 
-    /// One leader an epoch, whoever is told.
+    /// One leader an epoch, in all requests to all brokers.
     fn check_what_was_sent(&mut self) {
         for sent in self.cluster.take_sent() {
             let ControlRequest::LeaderAndIsr(request) = sent.request else {

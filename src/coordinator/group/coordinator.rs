@@ -432,7 +432,7 @@ fn build(mut batch: BatchBuilder, records: &[(Bytes, Option<Bytes>)], now: Now) 
     batch.build()
 }
 
-/// Waits for the next deadline, for ever.
+/// Waits for one deadline after the other, without end.
 async fn run_timers(coordinator: Weak<GroupCoordinator>) {
     while let Some(this) = coordinator.upgrade() {
         this.tick();

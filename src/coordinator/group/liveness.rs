@@ -209,7 +209,7 @@ impl GroupMetadata {
         }
     }
 
-    /// The group belongs to another coordinator from now on: whoever waits is sent there.
+    /// The group belongs to another coordinator from now on: waiting members are sent there.
     pub fn unload(&mut self, now: Now) {
         self.transition_to(GroupState::Dead, now);
         for id in self.member_ids() {

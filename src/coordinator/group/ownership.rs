@@ -88,7 +88,7 @@ impl GroupCoordinator {
         }
     }
 
-    /// Sends whoever waits in these groups to the next coordinator.
+    /// Sends the waiting members of these groups to the next coordinator.
     pub(super) fn unload(&self, state: PartitionGroups) {
         for group in state.groups.into_values() {
             self.drive(&group, |cell, now| cell.metadata.unload(now));

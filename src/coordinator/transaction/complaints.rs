@@ -1,4 +1,4 @@
-//! When to tell people of something that is tried again for ever: not of every attempt, and not never.
+//! Decides when a failure that is tried again without end is logged: not at every attempt, and not never.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

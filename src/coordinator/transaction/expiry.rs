@@ -1,4 +1,4 @@
-//! Transactional ids that nobody has used for long, and transactions that take too long.
+//! Expires unused transactional ids and aborts transactions that take too long.
 //! Kafka 3.9: `TransactionStateManager` (`removeExpiredTransactionalIds`, `timedOutTransactions`).
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! Kafka 3.9: `TransactionMarkerChannelManager`, `TransactionMarkerRequestCompletionHandler`.
 //!
 //! To each broker at most one request is in flight; what comes meanwhile goes into the next one. Whatever fails is tried
-//! again, for ever, with the leader that the partition has by then, as long as this broker coordinates the transaction.
+//! again without end, to the leader that the partition has by then, as long as this broker coordinates the transaction.
 //! A partition that no metadata tells of was deleted and needs no marker, unless there are no metadata of any topic yet: a
 //! broker that has just started hears what it coordinates before it hears what else there is.
 //!
@@ -70,7 +70,7 @@ struct PendingCompletion {
     result: TransactionResult,
     /// Of the leadership that decided the end (fact 65).
     coordinator_epoch: LeaderEpoch,
-    /// Taken by whoever writes the last marker.
+    /// Taken by the task that writes the last marker.
     completion: Mutex<Option<Transition>>,
     complaints: Complaints,
 }

@@ -71,7 +71,7 @@ pub struct TransactionMetadata {
 }
 
 impl TransactionMetadata {
-    /// One that nobody has used yet; its first producer will have epoch 0.
+    /// An unused id; its first producer gets epoch 0.
     pub fn new(transactional_id: Arc<str>, producer_id: ProducerId, timeout_ms: i32, now_ms: i64) -> Self {
         let producer = ProducerIdAndEpoch {
             id: producer_id,

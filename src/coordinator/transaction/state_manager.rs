@@ -285,7 +285,7 @@ impl TransactionStateManager {
         }
     }
 
-    /// Waits until a transition is replicated, and lets it count. Whoever calls this must not be dropped half-way: the
+    /// Waits until a transition is replicated, and lets it count. The caller must not drop the future half-way: the
     /// transition would keep all others out.
     pub(super) async fn finish(&self, appending: Appending) -> Result<Arc<Transaction>, Unwritten> {
         let Appending {

@@ -295,7 +295,7 @@ impl Cleaner {
         }
         match pass.log.replace_segments(new, group, truncations)? {
             Replacement::Done => {
-                // Whoever still reads the old segments opens their files again.
+                // Readers of the old segments open the files again.
                 group.iter().for_each(|segment| segment.release());
                 Ok(())
             }

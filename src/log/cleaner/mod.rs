@@ -13,7 +13,7 @@
 //!
 //! # What stands in a clean's way
 //!
-//! [`states`] says which partition a thread is at; whoever deletes or moves a log pauses its cleaning and waits
+//! [`states`] says which partition a thread cleans; a caller that deletes or moves a log pauses its cleaning and waits
 //! for the thread, which looks up after every buffer. Truncations wait for nobody: a swap looks under the log's
 //! lock whether the log is still what was read.
 //!

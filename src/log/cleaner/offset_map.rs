@@ -4,7 +4,7 @@
 //! slot, 24 bytes: 16 bytes hash of the key | i64 offset + 1, 0 for an empty slot
 //! ```
 //!
-//! Keys are known by 128 bits of SipHash under a random key of this clean's own: whoever writes records cannot make
+//! Keys are known by 128 bits of SipHash under a random key of this clean's own: a producer cannot make
 //! two keys collide, and so erase a record with another (Kafka's MD5 lets them).
 //!
 //! The memory is mapped when a clean begins and goes back to the system when it is done. Slots are in use from its
@@ -67,7 +67,7 @@ impl OffsetMap {
         let entries_max = (capacity as f64 * load_factor.clamp(0.0, 1.0)) as usize;
         Self {
             capacity,
-            // A table without an empty slot would be searched for ever.
+            // The search in a table without an empty slot would not end.
             entries_max: entries_max.min(capacity.saturating_sub(1)),
             entries: 0,
             memory: None,

@@ -1,7 +1,7 @@
 //! Which partitions a cleaner thread is at, and which it must keep away from. Kafka 3.9: the states and the
 //! condition of `LogCleanerManager`.
 //!
-//! Whoever deletes a log or moves it pauses its cleaning: a clean that is under way is told to abort and waited for,
+//! The deletion and the move of a log pause its cleaning: a clean that is under way is told to abort and waited for,
 //! which takes as long as a buffer, or an fsync, at the most; no other begins until the pause is over. Pauses add up.
 
 use std::collections::HashMap;

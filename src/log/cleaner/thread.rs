@@ -133,7 +133,7 @@ impl LogCleaner {
 
     /// Starts the threads, unless the cleaner is switched off.
     pub fn start(&self) {
-        // Before the configuration is looked at: whoever switches it off then finds the threads.
+        // Before the configuration is read: a caller that switches the cleaner off then finds the threads.
         let mut threads = self.threads.lock();
         let config = self.config.lock().clone();
         if !config.enable {

@@ -259,7 +259,7 @@ fn live(
         }
         before = after;
     }
-    // It knows the disk, which is not to know it for ever.
+    // The log holds the disk; the disk must not hold the log.
     disk.watched.lock().log = None;
     wrecks
 }

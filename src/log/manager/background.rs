@@ -147,7 +147,7 @@ impl LogManager {
         self.checkpoint_log_start_offsets();
     }
 
-    /// Lets go of the dirs as the end of the process does, whoever still holds this value.
+    /// Lets go of the dirs as the end of the process does, even while others hold this value.
     pub fn abandon(&self) {
         for managed in &self.dirs {
             managed.lock.lock().take();

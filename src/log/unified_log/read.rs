@@ -29,7 +29,7 @@ pub struct FetchDataInfo {
     /// Batches from the one with the offset on. The last one may be cut by the size asked for, as Kafka cuts it;
     /// clients ignore an incomplete last batch.
     pub records: Option<FileSlice>,
-    /// Even the first batch was cut: whoever may not send part of a batch sends none.
+    /// Even the first batch was cut: a caller that may not send part of a batch sends none.
     pub first_entry_incomplete: bool,
     /// For [`FetchIsolation::TxnCommitted`]: producer id and first offset of each aborted transaction in range.
     pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,

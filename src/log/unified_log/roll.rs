@@ -128,7 +128,7 @@ impl UnifiedLog {
     /// Where the records of the active segment end: below the end of the log if that was cut to an offset in a gap.
     fn end_of_records(&self, active: &LogSegment, end: Offset) -> Result<Offset, LogError> {
         match active.read_next_offset() {
-            // Whoever reads the records will see.
+            // The records are corrupt: their readers are told, the roll goes on.
             Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(end),
             next => self.context.dir.check(next),
         }

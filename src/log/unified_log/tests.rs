@@ -303,7 +303,7 @@ fn a_log_is_read_and_flushed_while_its_directory_is_renamed() {
         });
         let reading = scope.spawn(move || {
             while !renaming.is_finished() {
-                // Whoever needs the files opens them again.
+                // A reader opens the files again.
                 test.log.release_idle();
                 let read = test.read_all(0, FetchIsolation::HighWatermark);
                 assert!(read.into_iter().eq(0..10));

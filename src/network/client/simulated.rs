@@ -30,7 +30,7 @@ use crate::network::{Reply, RequestContext};
 use crate::protocol::codec;
 use crate::protocol::{Chunk, Request, Response};
 
-/// Whoever is no broker.
+/// A client that is no broker.
 pub const CLIENT: BrokerId = -1;
 
 /// What a broker does with a request.

@@ -100,7 +100,7 @@ impl FetcherThread {
     /// Waits until nobody else works on the logs of these partitions, then begins where they end. What a predecessor
     /// was at when it was told to stop it carries out, and that must not be fetched again.
     async fn succeed(&self) {
-        // Not given up when this fetcher is stopped: whoever succeeds it waits for these too.
+        // Not given up when this fetcher is stopped: its successor waits for these too.
         for predecessor in &self.fetcher.predecessors {
             predecessor.cancelled().await;
         }

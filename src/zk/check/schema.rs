@@ -31,7 +31,7 @@ const VERSIONS: &[(&str, i64)] = &[
     ("topic.json", 3),
 ];
 
-/// Below these nothing may stand that Kafka does not know. Elsewhere old consumers, and whoever else uses the same
+/// Below these nothing may stand that Kafka does not know. Elsewhere old consumers, and other users of the same
 /// ZooKeeper, keep what they like.
 const KAFKAS_OWN: [&str; 6] = [
     paths::BROKERS,
@@ -96,7 +96,7 @@ fn unreadable(entry: &Entry, data: &[u8]) -> Option<String> {
     }
 }
 
-/// Reads the data as whoever uses it would.
+/// Reads the data as its user would.
 fn decode(schema: &str, data: &[u8]) -> Result<(), ZnodeError> {
     match schema {
         "broker_id.json" => BrokerInfo::decode(data).map(drop),

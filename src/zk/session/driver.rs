@@ -75,7 +75,7 @@ impl Connection {
     }
 
     /// Ends the client but not the session. Left to itself the client would go on to look for a server for 7/5 of the
-    /// session timeout, and take the session away from whoever has it then.
+    /// session timeout, and take the session away from its next client.
     async fn abandon(self) {
         if let Some(serving) = self.serving {
             serving.abort();
@@ -251,7 +251,7 @@ impl Driver {
                 Ok(answer)
             }
         };
-        // Whoever does not wait for the answer does not want it.
+        // A caller that no longer waits does not want the answer.
         let _ = operation.reply.send(result);
     }
 
@@ -381,8 +381,8 @@ impl Driver {
     }
 
     /// The watches of the old client are gone with it. Arms them again, however many, and tells of what has changed
-    /// meanwhile: whoever reads again must not do so for thousands of znodes to which nothing has happened. Whether all
-    /// are armed; if not, the connection is lost again.
+    /// meanwhile: readers must not read thousands of unchanged znodes again. Whether all are armed; if not, the connection
+    /// is lost again.
     async fn rearm(&mut self, client: &Client) -> bool {
         // The server may be another one, which must not show us an older tree than we know.
         if let Err(error) = client.sync("/").await {
@@ -402,7 +402,7 @@ impl Driver {
             }
             let (now, watch) = match watched {
                 Ok(watch) => (watch.as_ref().and_then(|watch| watch.changed_in), watch),
-                // Whoever reads it hears why.
+                // The next reader hears why.
                 Err(_) => (Some(-1), None),
             };
             if let Some(kind) = key.1.what_happened(before, now) {

@@ -107,7 +107,7 @@ impl Ensemble for Real {
     }
 
     async fn expire(&self, session: &Arc<ZkSession>) {
-        // Whoever knows id and password of a session can close it, if its owner does not take it back meanwhile.
+        // A client that knows id and password of a session can close it, unless the owner takes it back meanwhile.
         let way = Arc::clone(&self.ways.lock()[&session.session_id()]);
         way.cut().await;
         let servers = self.connect.split('/').next().unwrap();

@@ -10,7 +10,7 @@ use super::json::{Object, to_bytes, wrong_type};
 use crate::common::ids::{BrokerId, TopicId, uuid_from_base64, uuid_to_base64};
 use crate::common::leader_and_isr::ReplicaAssignment;
 
-/// Id and assignment of one topic. Whoever rewrites a topic's znode must carry over all of it, the id above all
+/// Id and assignment of one topic. A writer of a topic's znode must carry over all of it, the id above all
 /// (fact 8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicAssignment {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// A random UUID in its usual form, as in member ids.
 const UUID_LENGTH: usize = 36;
-/// Given out one after the other, to whoever asks first.
+/// Given out one after the other, in the order of the questions.
 const COUNTED_FIELDS: [&str; 1] = ["producer_id: "];
 const HIDDEN_FIELDS: [&str; 1] = ["throttle_time_ms: "];
 const NOISE: [&str; 2] = [", unknown_tagged_fields: {}", "unknown_tagged_fields: {}"];

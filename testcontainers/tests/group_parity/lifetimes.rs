@@ -8,7 +8,7 @@ use barnabas_testcontainers::raw::Bytes as RawBytes;
 use crate::offsets::offset_delete;
 use crate::support::*;
 
-/// Everybody is told to look for the coordinator, which nobody has asked for yet.
+/// Every request is told to look for the coordinator, since none has asked for it yet.
 pub async fn unborn(story: Story) -> Result<()> {
     let id = "g";
     let some: &[(&str, &[i32])] = &[("t", &[0, 1]), ("nowhere", &[0])];

@@ -53,7 +53,7 @@ async fn every_request_in_every_state_is_answered_as_apache_kafka_answers_it() -
         pair.play("coordinators", offsets::coordinators),
     );
     pair.play("nameless", offsets::nameless).await;
-    // Takes every group along that has nothing left, whoever is about to use it.
+    // Removes every empty group, even one that is about to be used.
     pair.play("deleted topics", offsets::deleted_topics).await;
     pair.play("znodes", offsets::znodes).await;
     pair.play("lists", offsets::lists).await;

@@ -16,7 +16,7 @@ use crate::support::*;
 
 /// `transactional.id.expiration.ms`.
 pub const EXPIRATION_MS: i64 = 3_600_000;
-/// The first of the producer ids that nobody has been given.
+/// The first unused producer id.
 const FIRST_PLANTED: i64 = 5_000_000_000;
 const PARTITIONS: i32 = 3;
 /// Epochs at whose end a producer gets another id.

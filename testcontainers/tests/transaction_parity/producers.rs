@@ -317,7 +317,7 @@ pub async fn transactional(story: Story, now_ms: i64) -> Result<()> {
 
 /// Markers as coordinators send them, and as nobody should.
 pub async fn markers_of_all_kinds(story: Story, now_ms: i64) -> Result<()> {
-    // What a transaction that nobody has verified leaves behind.
+    // What an unverified transaction leaves behind.
     let open = async |name: &str, partition: i32| -> Result<Producer> {
         let producer = bring(&story, name, "Empty").await?;
         let add = add(name, 3, producer, &[("p", &[partition])]);

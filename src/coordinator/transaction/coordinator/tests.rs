@@ -301,7 +301,7 @@ async fn partitions_are_not_loaded_any_more_when_there_are_more_of_them_than_at_
     world.coordinator.on_election(PARTITIONS, EPOCH);
     assert_eq!(world.coordinator.partition_for(ID), partition);
     assert_eq!(world.state(), Empty);
-    // Whoever starts now may look for the id elsewhere: nobody may have it twice.
+    // A broker that starts now may look for the id on another coordinator: only one of the two may have it.
     world.coordinator.on_resignation(partition, Some(EPOCH + 1));
     world.coordinator.on_election(partition, EPOCH + 2);
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;

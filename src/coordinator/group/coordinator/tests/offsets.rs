@@ -297,7 +297,7 @@ async fn offsets_of_a_transaction_count_when_its_marker_is_written() {
             (batch.producer_id(), batch.producer_epoch(), batch.base_sequence()),
             (77, 1, -1)
         );
-        // Whoever takes over finds the same in the log.
+        // The next coordinator finds the same in the log.
         let next = World::on(world.log.clone()).await;
         for world in [world, next] {
             assert_eq!(world.fetch(GROUP, 1, true), Err(ErrorCode::UnstableOffsetCommit));
