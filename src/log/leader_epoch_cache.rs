@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -19,6 +20,8 @@ pub struct LeaderEpochCache {
     fs: Fs,
     path: Mutex<PathBuf>,
     entries: Mutex<Vec<EpochEntry>>,
+    /// Whether the file has entries that were dropped in memory.
+    has_stale_file: AtomicBool,
 }
 
 /// Makes room for `entry` at the end and adds it; false if it says nothing new.
@@ -50,6 +53,7 @@ impl LeaderEpochCache {
             fs: fs.clone(),
             path: Mutex::new(path),
             entries: Mutex::new(entries),
+            has_stale_file: AtomicBool::new(false),
         })
     }
 
@@ -57,7 +61,11 @@ impl LeaderEpochCache {
     /// entries can be read and changed meanwhile. Nothing is written for a log whose directory is gone.
     pub fn flush(&self) -> io::Result<()> {
         let path = self.path.lock();
-        let entries = self.entries.lock().clone();
+        let entries = {
+            let entries = self.entries.lock();
+            self.has_stale_file.store(false, Ordering::Relaxed);
+            entries.clone()
+        };
         match leader_epoch::write(&self.fs, &path, &entries) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && !path.parent().is_some_and(Path::exists) => {
                 Ok(())
@@ -74,13 +82,16 @@ impl LeaderEpochCache {
         Ok(())
     }
 
-    /// Records that `epoch` begins at `start_offset`, dropping what contradicts it, in memory only; true if that
-    /// was news, which the caller flushes.
+    /// Records that `epoch` begins at `start_offset`, dropping what contradicts it, in memory only; true if the caller
+    /// has to flush: that was news, or the file still has an epoch that was dropped at or before this offset. Behind
+    /// records of an older epoch such an entry could not be told from a true one after the next start.
     pub fn assign_in_memory(&self, epoch: LeaderEpoch, start_offset: Offset) -> bool {
         if epoch < 0 || start_offset < 0 {
             return false;
         }
-        assign(&mut self.entries.lock(), EpochEntry { epoch, start_offset })
+        let mut entries = self.entries.lock();
+        assign(&mut entries, EpochEntry { epoch, start_offset })
+            || self.has_stale_file.load(Ordering::Relaxed)
     }
 
     /// Records that `epoch` begins at `start_offset`, on disk when it returns (fact 32).
@@ -132,6 +143,7 @@ impl LeaderEpochCache {
         let kept = entries.partition_point(|e| e.start_offset < end_offset);
         let changed = kept < entries.len();
         entries.truncate(kept);
+        self.has_stale_file.fetch_or(changed, Ordering::Relaxed);
         changed
     }
 
@@ -151,7 +163,9 @@ impl LeaderEpochCache {
 
     /// Forgets everything, in memory.
     pub fn clear(&self) {
-        self.entries.lock().clear();
+        let mut entries = self.entries.lock();
+        entries.clear();
+        self.has_stale_file.store(true, Ordering::Relaxed);
     }
 }
 
@@ -194,6 +208,18 @@ mod tests {
             let reloaded = LeaderEpochCache::load(&Fs::default(), dir.path()).unwrap();
             assert_eq!(pairs(&reloaded), expected, "{assigned:?} reloaded");
         }
+    }
+
+    #[test]
+    fn an_epoch_that_was_dropped_in_memory_does_not_come_back_behind_older_records() {
+        let (dir, cache) = cache(&[(0, 0), (1, 3)]);
+        assert!(cache.truncate_from_end(3));
+        // Records of epoch 0 follow at 3, before anything has written the file.
+        assert!(cache.assign_in_memory(0, 3), "the caller has to flush");
+        cache.flush().unwrap();
+        assert!(!cache.assign_in_memory(0, 4), "once");
+        let reloaded = LeaderEpochCache::load(&Fs::default(), dir.path()).unwrap();
+        assert_eq!(pairs(&reloaded), [(0, 0)]);
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl UnifiedLog {
     }
 
     /// Writes the epochs in the background, as Kafka does after loading: many logs are loaded at once, most of them
-    /// had an epoch without records, and dropping that once more does no harm.
+    /// had an epoch without records, and dropping that once more does no harm. An append that comes first writes them.
     fn flush_epochs_later(&self) {
         let me = self.me.clone();
         self.context.scheduler.schedule(0, move || {

@@ -9,8 +9,10 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use super::check;
 use super::load::{Producer, Promises};
@@ -59,6 +61,26 @@ struct History {
     digest: DefaultHasher,
 }
 
+/// Prints what the brokers log, with the simulated time, if `BARNABAS_TEST_LOG` names a level or a filter.
+fn print_what_brokers_log() -> Option<tracing::subscriber::DefaultGuard> {
+    let filter = std::env::var("BARNABAS_TEST_LOG").ok()?;
+    let begin = Instant::now();
+    let printer = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(SimulatedTime(begin))
+        .with_ansi(false);
+    Some(tracing::subscriber::set_default(printer.finish()))
+}
+
+/// Milliseconds since the history began.
+struct SimulatedTime(Instant);
+
+impl FormatTime for SimulatedTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", self.0.elapsed().as_millis())
+    }
+}
+
 /// Runs one history; an error says what is broken and what had happened.
 pub(super) fn run(seed: u64, options: Options) -> Result<Summary, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -71,6 +93,7 @@ pub(super) fn run(seed: u64, options: Options) -> Result<Summary, String> {
     planted::plant(options.mistake);
     seeded::by(Some(seed));
     let result = runtime.block_on(async {
+        let _printed = print_what_brokers_log();
         let log_config = LogConfig {
             min_insync_replicas: 2,
             segment_bytes: 3_000,

@@ -41,7 +41,8 @@ const HISTORIES_TWICE: u64 = 5;
 /// Histories within which a mistake must be found.
 const HISTORIES_TO_A_FIND: u64 = 60;
 
-/// `BARNABAS_TEST_ROUNDS` histories from seed `BARNABAS_TEST_SEED` on, so many of them in an ordinary test run.
+/// `BARNABAS_TEST_ROUNDS` histories from seed `BARNABAS_TEST_SEED` on, so many of them in an ordinary test run. `BARNABAS_TEST_LOG=info`
+/// prints what the brokers log.
 fn seeds(ordinarily: u64) -> Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("BARNABAS_TEST_SEED").unwrap_or(0);

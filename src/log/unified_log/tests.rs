@@ -203,6 +203,21 @@ fn a_truncation_that_cuts_nothing_still_cuts_epochs() {
     assert_eq!(test.reopen(CLEAN).log.latest_epoch(), Some(0));
 }
 
+/// A leader that was killed before it appended, followed in its next life, and was killed again.
+#[test]
+fn an_epoch_without_records_does_not_come_back_behind_older_ones() {
+    let test = TestLog::new(LogConfig::default());
+    test.fill(3, 10);
+    test.log.assign_epoch_start_offset(1, 3).unwrap();
+    let test = test.reopen(UNCLEAN);
+    assert_eq!(test.log.latest_epoch(), Some(0));
+    // The next leader has more records of epoch 0. The second kill comes before anything is done in the background.
+    test.log.append_as_follower(leader_batch(3, 2, 0), 2).unwrap();
+    let test = test.reopen(UNCLEAN);
+    assert_eq!(test.log.log_end_offset(), 5);
+    assert_eq!(test.log.end_offset_for_epoch(0), (0, 5));
+}
+
 #[test]
 fn full_truncation_starts_anew_anywhere() {
     for start in [0, 3, 100] {
