@@ -113,8 +113,10 @@ impl CachedPartition {
             || data.preferred_read_replica.is_some()
             || data.diverging_epoch.is_some();
         self.log_start_offset = data.log_start_offset;
-        // After an error the next answer must be given, whatever it is: the fetcher waits for the all-clear.
-        self.high_watermark = if data.error.is_error() {
+        // After an error the next answer must be given, whatever it is: the fetcher waits for the all-clear. After a
+        // diverging epoch too: a follower takes no high watermark from that answer (fact 34), and would not hear of it
+        // until there are more records, as with Kafka.
+        self.high_watermark = if data.error.is_error() || data.diverging_epoch.is_some() {
             -1
         } else {
             data.high_watermark

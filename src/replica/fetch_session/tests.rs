@@ -116,6 +116,26 @@ fn an_incremental_response_has_only_what_changed() {
     );
 }
 
+/// A follower takes no high watermark from an answer that has it cut its log.
+#[test]
+fn the_high_watermark_is_told_again_after_a_diverging_epoch() {
+    let cache = FetchSessionCache::new(10);
+    let fetcher = fetcher(&cache);
+    let diverging = |_: &FetchPartition| FetchPartitionData {
+        diverging_epoch: Some((2, 4)),
+        ..data(5)
+    };
+    let (id, _) = fetcher
+        .fetch(request(0, 0, vec![wanted(0, 6)]), diverging)
+        .unwrap();
+    let cut = request(id, 1, vec![wanted(0, 5)]);
+    assert_eq!(fetcher.fetch(cut, |_| data(5)), Ok((id, vec![0])));
+    assert_eq!(
+        fetcher.fetch(request(id, 2, vec![]), |_| data(5)),
+        Ok((id, vec![]))
+    );
+}
+
 #[test]
 fn the_offsets_of_the_last_request_are_remembered() {
     let cache = FetchSessionCache::new(10);
