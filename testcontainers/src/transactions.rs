@@ -36,6 +36,20 @@ pub fn producer_with_timeout(
     Ok(producer)
 }
 
+/// Waits until both coordinators are there: what they answer before depends on how fast they are.
+pub async fn wake_coordinators(client: ClientConfig, topic: &'static str) -> Result<()> {
+    tokio::task::spawn_blocking(move || {
+        producer(&client, "first")?;
+        let mut config = client.clone();
+        let consumer: BaseConsumer = config.set("group.id", "first").create()?;
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition(topic, 0);
+        consumer.committed_offsets(partitions, CALL)?;
+        Ok(())
+    })
+    .await?
+}
+
 /// Everything in a topic that a consumer of this isolation sees, up to where it sees an end.
 pub fn read(client: &ClientConfig, topic: &str, isolation: &str) -> Result<Vec<String>> {
     let mut config = client.clone();

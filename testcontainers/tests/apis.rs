@@ -6,8 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use barnabas_testcontainers::tools::{java, run};
 use barnabas_testcontainers::{Cluster, Kind, ZooKeeper, repository, transactions};
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -43,18 +41,7 @@ async fn answers(kind: Kind) -> Result<BTreeMap<String, String>> {
             .with("transaction.state.log.num.partitions", 1)
     })
     .await?;
-    // Both coordinators are there before anything is asked of them.
-    let client = cluster.client();
-    tokio::task::spawn_blocking(move || {
-        transactions::producer(&client, "first")?;
-        let mut config = client.clone();
-        let consumer: BaseConsumer = config.set("group.id", "first").create()?;
-        let mut partitions = TopicPartitionList::new();
-        partitions.add_partition("x", 0);
-        consumer.committed_offsets(partitions, LIMIT)?;
-        anyhow::Ok(())
-    })
-    .await??;
+    transactions::wake_coordinators(cluster.client(), "x").await?;
 
     let driver = repository().join("testcontainers/kafka/Sweep.java");
     let mut command = java(&driver.display().to_string(), "256m", "WARN");

@@ -1,16 +1,10 @@
 //! What the stories share: the clusters' configuration, their topics, and short ways to say things.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use barnabas_testcontainers::parity::Story;
 use barnabas_testcontainers::parity::messages::*;
 use barnabas_testcontainers::{Broker, transactions};
 use kafka_protocol::protocol::StrBytes;
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-
-const LIMIT: Duration = Duration::from_secs(30);
 
 pub fn configure(broker: Broker) -> Broker {
     broker
@@ -59,16 +53,5 @@ pub async fn prepare(story: Story) -> Result<()> {
         .await?;
     cluster.create_topic("__share_group_state", 1, 1, &[]).await?;
     cluster.create_topic("moved", 2, 1, &[]).await?;
-    // What coordinators say before they are there depends on how fast they are.
-    let client = cluster.client();
-    tokio::task::spawn_blocking(move || {
-        transactions::producer(&client, "first")?;
-        let mut config = client.clone();
-        let consumer: BaseConsumer = config.set("group.id", "first").create()?;
-        let mut partitions = TopicPartitionList::new();
-        partitions.add_partition("t", 0);
-        consumer.committed_offsets(partitions, LIMIT)?;
-        anyhow::Ok(())
-    })
-    .await?
+    transactions::wake_coordinators(cluster.client(), "t").await
 }
