@@ -18,7 +18,8 @@ use crate::config::{BrokerConfig, Properties};
 use crate::zk::paths::ConfigEntityType;
 
 const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+/// The type of a broker's configuration in requests.
+pub const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
 
@@ -43,27 +44,20 @@ impl ConfigResource {
     /// The resource to be described, or why it has no configuration here: a broker answers for itself only.
     pub fn to_describe(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
         let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
+        let own = |resource, what, other: Sentence| if_own(resource, name, own_id, what, other);
         match kind {
             BROKER if name.is_empty() => Ok(Self::BrokerDefault),
-            BROKER => match name.parse::<BrokerId>() {
-                Ok(id) if id == own_id => Ok(Self::Broker),
-                Ok(id) => refuse(format!(
-                    "Unexpected broker id, expected {own_id} or empty string, but received {id}"
-                )),
-                Err(_) => refuse(format!("Broker id must be an integer, but it is: {name}")),
-            },
+            BROKER => own(Self::Broker, "Broker", &|id| {
+                format!("Unexpected broker id, expected {own_id} or empty string, but received {id}")
+            }),
             CLIENT_METRICS if name.is_empty() => {
                 refuse("Client metrics subscription name must not be empty".into())
             }
             CLIENT_METRICS => refuse("Config type client-metrics is only supported on KRaft clusters".into()),
             BROKER_LOGGER if name.is_empty() => refuse("Broker id must not be empty".into()),
-            BROKER_LOGGER => match name.parse::<BrokerId>() {
-                Ok(id) if id == own_id => Ok(Self::BrokerLogger),
-                Ok(id) => refuse(format!(
-                    "Unexpected broker id, expected {own_id} but received {id}"
-                )),
-                Err(_) => refuse(format!("Broker id must be an integer, but it is: {name}")),
-            },
+            BROKER_LOGGER => own(Self::BrokerLogger, "Broker", &|id| {
+                format!("Unexpected broker id, expected {own_id} but received {id}")
+            }),
             TOPIC => Ok(Self::Topic(name.to_string())),
             _ => refuse(MALFORMED.into()),
         }
@@ -83,31 +77,45 @@ impl ConfigResource {
     /// The resource to be altered, or why it cannot be altered here.
     pub fn to_alter(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
         let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
+        let own = |resource, what, other: Sentence| if_own(resource, name, own_id, what, other);
         match kind {
             BROKER if name.is_empty() => Ok(Self::BrokerDefault),
-            BROKER => match name.parse::<BrokerId>() {
-                Ok(id) if id == own_id => Ok(Self::Broker),
-                Ok(id) => refuse(format!(
-                    "Unexpected broker id, expected {own_id}, but received {id}"
-                )),
-                Err(_) => refuse(format!("Node id must be an integer, but it is: {name}")),
-            },
+            BROKER => own(Self::Broker, "Node", &|id| {
+                format!("Unexpected broker id, expected {own_id}, but received {id}")
+            }),
             CLIENT_METRICS => refuse(
                 "AlterConfigs is only supported for topics and brokers, but resource type is CLIENT_METRICS"
                     .into(),
             ),
-            BROKER_LOGGER => match name.parse::<BrokerId>() {
-                Ok(id) if id == own_id => Ok(Self::BrokerLogger),
+            BROKER_LOGGER => {
                 // Kafka says that it has received its own id.
-                Ok(id) => refuse(format!(
-                    "Unexpected node id. Expected {own_id}, but received {id}"
-                )),
-                Err(_) => refuse(format!("Node id must be an integer, but it is: {name}")),
-            },
+                own(Self::BrokerLogger, "Node", &|id| {
+                    format!("Unexpected node id. Expected {own_id}, but received {id}")
+                })
+            }
             TOPIC => Ok(Self::Topic(name.to_string())),
             _ => refuse(format!("Unknown resource type {kind}")),
         }
     }
+}
+
+/// What is said of the id of another broker.
+type Sentence<'a> = &'a dyn Fn(BrokerId) -> String;
+
+/// The resource, if the name that goes with it is this broker's id. Kafka's words for an id differ by request.
+fn if_own(
+    resource: ConfigResource,
+    name: &str,
+    own_id: BrokerId,
+    what: &str,
+    other: Sentence,
+) -> Result<ConfigResource, AdminError> {
+    let message = match name.parse::<BrokerId>() {
+        Ok(id) if id == own_id => return Ok(resource),
+        Ok(id) => other(id),
+        Err(_) => format!("{what} id must be an integer, but it is: {name}"),
+    };
+    Err(AdminError::new(ErrorCode::InvalidRequest, message))
 }
 
 /// Where a value comes from; the numbers are those of DescribeConfigs.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::info;
 
+use crate::admin::describe_configs;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId};
 use crate::config::SecurityProtocol;
@@ -26,7 +27,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// Every broker since Apache Kafka 1.1 has it.
 const DESCRIBE_CONFIGS_VERSION: i16 = 1;
-const BROKER_RESOURCE: i8 = 4;
 
 /// Registers the broker. `patience` is how long the session of an earlier life may take to end.
 pub(super) async fn register(
@@ -97,7 +97,7 @@ async fn another_answers(zk: &dyn ZkStore, broker_id: BrokerId) {
 /// Whether the broker at an address describes itself under the id: any other refuses to.
 async fn has_id(address: BrokerAddress) -> bool {
     let resource = DescribeConfigsResource::default()
-        .with_resource_type(BROKER_RESOURCE)
+        .with_resource_type(describe_configs::BROKER)
         .with_resource_name(address.id.to_string().into())
         .with_configuration_keys(Some(vec!["broker.id".into()]));
     let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
