@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Weak};
 
-use super::opening::in_parallel;
 use super::{LogManager, ManagedDir};
 use crate::common::parallel;
 use crate::log::checkpoint::clean_shutdown;
@@ -109,8 +108,8 @@ impl LogManager {
         let mut logs = self.all_logs();
         logs.extend(self.all_future_logs());
         logs.retain(here);
-        let closed: Result<Vec<()>, LogError> =
-            in_parallel(&logs, self.threads_per_dir(), |_, log| log.close());
+        let closed = parallel::map(&logs, self.threads_per_dir(), |log| log.close());
+        let closed: Result<Vec<()>, LogError> = closed.into_iter().collect();
         let checkpointed =
             closed.is_ok() && managed.checkpoint_recovery_points() && managed.checkpoint_log_start_offsets();
         // Last of all, when everything it promises is on disk (fact 47).

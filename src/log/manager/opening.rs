@@ -307,7 +307,8 @@ impl LogManager {
                 loaded,
             )))
         };
-        let logs = in_parallel(&jobs, self.threads_per_dir(), load)?;
+        let loaded = parallel::map_numbered(&jobs, self.threads_per_dir(), load).into_iter();
+        let logs: Vec<Option<Arc<UnifiedLog>>> = loaded.collect::<Result<_, LogError>>()?;
         let mut found = Found {
             deleted,
             ..Found::default()
@@ -389,13 +390,4 @@ fn read_or_nothing(
         }
         result => dir.check(result),
     }
-}
-
-/// Does `work` for each item on `threads` threads, telling it which one it is on; results in the order of the items, or the first error.
-pub(super) fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    threads: usize,
-    work: impl Fn(usize, &T) -> Result<R, LogError> + Sync,
-) -> Result<Vec<R>, LogError> {
-    parallel::map_numbered(items, threads, work).into_iter().collect()
 }
