@@ -154,8 +154,8 @@ impl DynamicConfigs {
         Ok(config)
     }
 
-    /// The file, overlaid by the dynamic settings that are acted on, and those that Kafka does not know. A setting replaces all its synonyms, also
-    /// those that would win over it within one layer.
+    /// The file, overlaid by the dynamic settings that are acted on, and those that Kafka does not know. A setting
+    /// replaces all its synonyms, also those that would win over it within one layer.
     pub(super) fn effective(&self, layers: &BrokerLayers) -> Properties {
         let mut properties = self.started_with.originals.clone();
         for layer in [&layers.default, &layers.broker] {

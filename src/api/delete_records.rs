@@ -21,7 +21,7 @@ pub async fn handle(
     serve(&api.replicas, request).await
 }
 
-/// [`handle`] with no more than it needs.
+/// [`handle`] without an `Api`, of which it uses only what is given here.
 pub async fn serve(replicas: &Arc<ReplicaManager>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let image = replicas.metadata().image();
     let (mut wanted, mut unknown) = (Vec::new(), Vec::new());

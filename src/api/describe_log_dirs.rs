@@ -22,7 +22,7 @@ pub async fn handle(
     serve(&api.replicas, &request)
 }
 
-/// [`handle`] with no more than it needs.
+/// [`handle`] without an `Api`, of which it uses only what is given here.
 pub fn serve(replicas: &ReplicaManager, request: &DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let wanted: Option<HashSet<TopicPartition>> = request.topics.as_ref().map(|topics| {
         let partitions = |topic: &DescribableLogDirTopic| {

@@ -47,7 +47,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: FetchRequest) 
     serve(&api.replicas, context, request).await
 }
 
-/// [`handle`] with no more than it needs.
+/// [`handle`] without an `Api`, of which it uses only what is given here.
 pub async fn serve(
     replicas: &Arc<ReplicaManager>,
     context: &RequestContext,

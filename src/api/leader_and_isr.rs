@@ -61,7 +61,7 @@ async fn read_topic_configs(api: &Api, request: &LeaderAndIsrRequest) {
     configs.load_topics_within(limit, &api.zk, topics, on_late).await;
 }
 
-/// [`handle`] with no more than it needs.
+/// [`handle`] without an `Api`, of which it uses only what is given here.
 pub async fn serve(
     replicas: &Arc<ReplicaManager>,
     version: i16,

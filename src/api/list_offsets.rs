@@ -30,7 +30,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: ListOffsetsReq
     serve(&api.replicas, context.api_version, &request)
 }
 
-/// [`handle`] with no more than it needs.
+/// [`handle`] without an `Api`, of which it uses only what is given here.
 pub fn serve(replicas: &ReplicaManager, version: i16, request: &ListOffsetsRequest) -> ListOffsetsResponse {
     let image = replicas.metadata().image();
     let mut seen = HashSet::new();

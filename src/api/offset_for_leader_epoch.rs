@@ -19,7 +19,7 @@ pub async fn handle(
     serve(&api.replicas, &request)
 }
 
-/// [`handle`] with no more than it needs.
+/// [`handle`] without an `Api`, of which it uses only what is given here.
 pub fn serve(
     replicas: &ReplicaManager,
     request: &OffsetForLeaderEpochRequest,

@@ -19,7 +19,7 @@ pub async fn handle(
     serve(&api.replicas, &request).await
 }
 
-/// [`handle`] with no more than it needs.
+/// [`handle`] without an `Api`, of which it uses only what is given here.
 pub async fn serve(replicas: &Arc<ReplicaManager>, request: &StopReplicaRequest) -> StopReplicaResponse {
     let update = update(request);
     let result = if replicas.is_broker_epoch_stale(request.broker_epoch) {

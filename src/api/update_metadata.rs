@@ -22,7 +22,7 @@ pub async fn handle(
     response
 }
 
-/// [`handle`] with no more than it needs; also the partitions that are gone.
+/// [`handle`] without an `Api`, of which it uses only what is given here; also the partitions that are gone.
 pub async fn serve(
     replicas: &ReplicaManager,
     request: &UpdateMetadataRequest,

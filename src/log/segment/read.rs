@@ -41,7 +41,7 @@ impl LogSegment {
     }
 
     /// A walk over the headers from an index entry on, to byte `end`. An entry that does not lead to a batch it can
-    /// mean is not believed: after a clean stop nobody has looked at the indexes, and records must not be
+    /// mean is not believed: after a clean stop the indexes are not checked, and records must not be
     /// missed, or taken from the middle of a batch, for a flipped bit. The walk begins at the start then.
     pub fn headers_from(&self, entry: OffsetPosition, end: u64) -> io::Result<Headers> {
         if entry.position > 0 {
