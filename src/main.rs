@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use barnabas::cli::Cli;
-use barnabas::common::loggers::Loggers;
+use barnabas::Cli;
+use barnabas::Loggers;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 

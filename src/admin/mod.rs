@@ -19,10 +19,9 @@ pub mod manager;
 pub mod partitions;
 
 pub use alter_configs::{AlterOperation, ConfigAlteration};
-pub use auto_creation::AutoCreated;
 pub use change_listener::{ConfigChangeListener, ConfigListener};
-pub use create_topics::{CreatedTopic, NewTopic};
-pub use describe_configs::{ConfigEntry, ConfigResource, ConfigSource};
+pub use create_topics::NewTopic;
+pub use describe_configs::{ConfigEntry, ConfigResource};
 pub use dynamic_configs::DynamicConfigs;
 pub use error::AdminError;
 pub use manager::AdminManager;

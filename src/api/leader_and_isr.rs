@@ -133,7 +133,6 @@ fn update(request: LeaderAndIsrRequest) -> LeaderAndIsrUpdate {
         partitions.extend(states.map(|state| partition(&topic.topic_name, topic.topic_id, state)));
     }
     LeaderAndIsrUpdate {
-        controller_id: request.controller_id.0,
         controller_epoch: request.controller_epoch,
         partitions,
     }

@@ -63,6 +63,7 @@ impl IsrState {
     }
 
     /// Whether a change is under way.
+    #[cfg(test)]
     pub fn is_inflight(&self) -> bool {
         self.pending().is_some()
     }

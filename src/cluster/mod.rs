@@ -11,9 +11,8 @@ pub mod partition_state;
 pub mod read;
 pub mod replica;
 
-pub use isr_state::{IsrProposal, IsrState};
+pub use isr_state::IsrProposal;
 pub use partition::read_replicas::ReadReplica;
 pub use partition::{Effects, Partition};
-pub use partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
+pub use partition_state::{AlterPartitionOutcome, LeadershipDecision};
 pub use read::{FollowerFetch, ReadInfo, ReadRequest, error_code};
-pub use replica::Replica;

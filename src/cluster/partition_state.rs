@@ -111,11 +111,6 @@ impl PartitionState {
         self.leader_epoch
     }
 
-    /// -1 until the controller told.
-    pub fn partition_epoch(&self) -> PartitionEpoch {
-        self.partition_epoch
-    }
-
     /// The assigned replicas.
     pub fn assignment(&self) -> &ReplicaAssignment {
         &self.assignment

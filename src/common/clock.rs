@@ -1,6 +1,7 @@
 //! The only reader of time. Everything that waits or expires takes a [`Clock`], so that tests own time.
 
 use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
@@ -42,11 +43,13 @@ impl Clock for SystemClock {
 }
 
 /// A clock that moves only when it is told to. For tests.
+#[cfg(test)]
 #[derive(Default)]
 pub struct ManualClock {
     now_ms: AtomicI64,
 }
 
+#[cfg(test)]
 impl ManualClock {
     /// A clock standing at `now_ms` for both kinds of time.
     pub fn at(now_ms: i64) -> Arc<Self> {
@@ -61,6 +64,7 @@ impl ManualClock {
     }
 }
 
+#[cfg(test)]
 impl Clock for ManualClock {
     fn wall_ms(&self) -> i64 {
         self.now_ms.load(Ordering::SeqCst)

@@ -1,7 +1,7 @@
 //! What the cluster knows of one partition: its leader, its in-sync replicas, its assignment.
 //! Kafka 3.9: `LeaderAndIsr`, `LeaderIsrAndControllerEpoch`, `ReplicaAssignment`.
 
-use super::ids::{BrokerId, ControllerEpoch, LeaderEpoch, NO_BROKER, PartitionEpoch};
+use super::ids::{BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch};
 
 /// Whether a leader was elected out of the in-sync replicas (KIP-704).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -28,7 +28,7 @@ impl LeaderRecoveryState {
 /// Leader, epochs and in-sync replicas of one partition, as its state znode has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderAndIsr {
-    /// The leader, or [`NO_BROKER`].
+    /// The leader, or [`NO_BROKER`](super::ids::NO_BROKER).
     pub leader: BrokerId,
     /// Bumped by every election.
     pub leader_epoch: LeaderEpoch,
@@ -68,8 +68,9 @@ impl LeaderAndIsr {
     }
 
     /// Whether some broker leads the partition.
+    #[cfg(test)]
     pub fn has_leader(&self) -> bool {
-        self.leader != NO_BROKER
+        self.leader != super::ids::NO_BROKER
     }
 }
 

@@ -14,9 +14,11 @@ pub mod topic;
 
 pub use broker::{BrokerConfig, Endpoint, RACK_AWARE_REPLICA_SELECTOR, SecurityProtocol};
 pub use current::CurrentConfig;
-pub use error::{ConfigError, Warning};
-pub use properties::{Origin, Properties, Property};
-pub use topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};
+pub use error::ConfigError;
+pub use properties::{Origin, Properties};
+#[cfg(test)]
+pub use topic::CleanupPolicy;
+pub use topic::{CompressionType, LogConfig, TimestampType};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::error::Warning;
 use super::*;
 
 mod values;

@@ -15,7 +15,7 @@ use crate::metadata::BrokerMetadata;
 
 mod counts;
 
-pub use counts::{DeletionCounts, PartitionCounts};
+pub use counts::PartitionCounts;
 
 /// A registered broker, whether it is shutting down or not.
 #[derive(Clone, Debug, PartialEq, Eq)]

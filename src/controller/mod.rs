@@ -43,5 +43,4 @@ mod tests;
 pub use event::{ElectionResults, ElectionType};
 pub use handle::ControllerHandle;
 pub use kafka_controller::{Controller, ControllerSetup, RegisterBroker};
-pub use metrics::ControllerState;
-pub use update_features::{FeatureResults, FeatureUpdate, FeatureUpgrade};
+pub use update_features::{FeatureUpdate, FeatureUpgrade};

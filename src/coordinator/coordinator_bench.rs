@@ -12,18 +12,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use barnabas::common::clock::SystemClock;
-use barnabas::common::error::ErrorCode;
-use barnabas::common::ids::{Offset, TopicPartition};
-use barnabas::config::BrokerConfig;
-use barnabas::coordinator::coordinator_log::{AppendOptions, CoordinatorLog, TransactionalProducer};
-use barnabas::coordinator::group::commit::CommitRequest;
-use barnabas::coordinator::group::{
-    GroupCoordinator, JoinRequest, OffsetAndMetadata, Protocol, SyncRequest, log,
+use barnabas::parts::BrokerConfig;
+use barnabas::parts::CommitRequest;
+use barnabas::parts::ErrorCode;
+use barnabas::parts::Registry;
+use barnabas::parts::SystemClock;
+use barnabas::parts::VerificationGuard;
+use barnabas::parts::{AppendOptions, CoordinatorLog, TransactionalProducer};
+use barnabas::parts::{BatchBuilder, RecordBatches};
+use barnabas::parts::{
+    GroupCoordinator, JoinRequest, OffsetAndMetadata, Protocol, SyncRequest, group_log as log,
 };
-use barnabas::log::VerificationGuard;
-use barnabas::metrics::Registry;
-use barnabas::record::{BatchBuilder, RecordBatches};
+use barnabas::parts::{Offset, TopicPartition};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, ready};

@@ -11,4 +11,4 @@ pub mod producer_ids;
 mod replay;
 pub mod transaction;
 
-pub use coordinator_log::{CoordinatorLog, ReplicatedLog};
+pub use coordinator_log::ReplicatedLog;

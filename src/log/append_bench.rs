@@ -8,12 +8,12 @@
 use std::fs::File;
 use std::io::Write;
 
-use barnabas::common::clock::SystemClock;
-use barnabas::common::ids::TopicPartition;
-use barnabas::config::{BrokerConfig, LogConfig};
-use barnabas::log::{AppendOrigin, LogManager};
-use barnabas::metrics::Registry;
-use barnabas::record::BatchBuilder;
+use barnabas::parts::BatchBuilder;
+use barnabas::parts::Registry;
+use barnabas::parts::SystemClock;
+use barnabas::parts::TopicPartition;
+use barnabas::parts::{AppendOrigin, LogManager};
+use barnabas::parts::{BrokerConfig, LogConfig};
 use bytes::Bytes;
 
 #[path = "../common/bench_process.rs"]

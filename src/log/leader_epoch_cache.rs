@@ -95,6 +95,7 @@ impl LeaderEpochCache {
     }
 
     /// Records that `epoch` begins at `start_offset`, on disk when it returns (fact 32).
+    #[cfg(test)]
     pub fn assign(&self, epoch: LeaderEpoch, start_offset: Offset) -> io::Result<()> {
         match self.assign_in_memory(epoch, start_offset) {
             true => self.flush(),
@@ -108,6 +109,7 @@ impl LeaderEpochCache {
     }
 
     /// All epochs.
+    #[cfg(test)]
     pub fn entries(&self) -> Vec<EpochEntry> {
         self.entries.lock().clone()
     }

@@ -75,13 +75,10 @@ mod power_loss;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use checkpoint::meta_properties::{MetaProperties, MetaPropertiesEnsemble, MetaPropertiesError};
 pub use dir::LogDir;
 pub use error::{AppendError, LogDirsError, LogError};
 pub use file_records::FileSlice;
 pub use manager::LogManager;
 pub use offset_metadata::LogOffsetMetadata;
 pub use producer_state::{Verification, VerificationGuard};
-pub use unified_log::{
-    ActiveProducer, AppendOrigin, FetchDataInfo, FetchIsolation, LogAppendInfo, UnifiedLog,
-};
+pub use unified_log::{ActiveProducer, AppendOrigin, FetchIsolation, LogAppendInfo, UnifiedLog};

@@ -40,7 +40,7 @@ mod truncate;
 pub use append::{AppendOrigin, LogAppendInfo};
 pub use cleaning::{CleaningView, LastRecord, Replacement};
 pub use metrics::LogMetrics;
-pub use read::{FetchDataInfo, FetchIsolation};
+pub use read::FetchIsolation;
 
 /// What all logs of a log dir share.
 pub struct LogContext {

@@ -73,6 +73,7 @@ impl MetadataImage {
     }
 
     /// The topic's id; nil when it has none or does not exist.
+    #[cfg(test)]
     pub fn topic_id(&self, topic: &str) -> TopicId {
         self.topics.get(topic).map_or(TopicId::nil(), |t| t.id)
     }

@@ -16,7 +16,7 @@ mod sampled;
 mod timer;
 
 pub use endpoint::MetricsServer;
-pub use histogram::{Histogram, HistogramSnapshot};
+pub use histogram::Histogram;
 pub use meter::Meter;
 pub use name::MetricName;
 pub use registry::Registry;

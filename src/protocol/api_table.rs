@@ -89,6 +89,7 @@ macro_rules! api_table {
             }
 
             /// Which API it is for.
+            #[cfg(test)]
             pub fn api(&self) -> ApiKey {
                 match self {
                     $(Self::$api(_) => ApiKey::$api,)*

@@ -17,7 +17,7 @@ use bytes::{BufMut, BytesMut};
 use super::codec::EncodeError;
 use super::response::{Chunk, Response};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{BrokerId, LeaderEpoch, NO_BROKER, Offset, ProducerId, TopicId, TopicName};
+use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicName};
 
 /// First version with compact lengths and tagged fields.
 const FIRST_FLEXIBLE: i16 = 12;
@@ -91,6 +91,7 @@ pub struct NodeEndpoint {
 
 impl FetchPartitionResponse {
     /// A partition with nothing but an error.
+    #[cfg(test)]
     pub fn error(index: i32, error: ErrorCode) -> Self {
         Self {
             index,
@@ -101,7 +102,7 @@ impl FetchPartitionResponse {
             diverging_epoch: None,
             current_leader: None,
             aborted_transactions: None,
-            preferred_read_replica: NO_BROKER,
+            preferred_read_replica: crate::common::ids::NO_BROKER,
             records: vec![],
             records_are_null: false,
         }

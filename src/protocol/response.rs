@@ -64,13 +64,9 @@ impl Response {
     }
 
     /// Number of bytes, length prefix included.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.chunks.iter().map(Chunk::len).sum()
-    }
-
-    /// Never: there is always a length prefix.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The pieces in the order in which they are written.

@@ -25,8 +25,6 @@ const THREADS: usize = 16;
 /// A LeaderAndIsr request, whatever its version.
 #[derive(Clone, Debug)]
 pub struct LeaderAndIsrUpdate {
-    /// Who sends it.
-    pub controller_id: BrokerId,
     /// Epoch of the sender.
     pub controller_epoch: ControllerEpoch,
     /// What was decided.

@@ -243,11 +243,13 @@ impl ReplicaManager {
     }
 
     /// How many fetchers each leader has.
+    #[cfg(test)]
     pub fn fetchers_per_leader(&self) -> usize {
         self.fetchers.fetchers_per_leader()
     }
 
     /// Bytes per second that are let through to followers, from leaders, and between log dirs.
+    #[cfg(test)]
     pub fn replication_limits(&self) -> [u64; 3] {
         [
             self.leader_quota.limit(),

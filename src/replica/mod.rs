@@ -28,11 +28,10 @@ mod update_metadata;
 
 pub use append::{AppendEntry, AppendResult};
 pub use delete_records::DeleteRecordsResult;
-pub use describe_log_dirs::{LogDirContents, LogDirDescription, ReplicaInDir};
+pub use describe_log_dirs::{LogDirDescription, ReplicaInDir};
 pub use fetch::{ClientMetadata, FetchParams, FetchPartition, FetchPartitionData};
 pub use hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
 pub use leader_and_isr::{LeaderAndIsrUpdate, PartitionUpdate};
 pub use manager::ReplicaManager;
-pub use metrics::ReplicaMetrics;
 pub use produce::TransactionalOperation;
 pub use stop_replica::{StopPartition, StopReplicaUpdate};

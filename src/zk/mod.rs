@@ -3,7 +3,7 @@
 //!
 //! From the bottom up: [`paths`] and [`znode`] say what stands where and in which form, and talk to nobody.
 //! [`store`] is the trait that everything above is written against; [`session`] implements it on a real ensemble,
-//! [`memory`] for tests. [`recursive`], [`cluster`], [`registration`] and [`dump`] are functions over any store.
+//! `memory`, a double with faults, for tests. [`recursive`], [`cluster`], [`registration`] and [`dump`] are functions over any store.
 //!
 //! What is not here: who is elected, what a controller writes, when a configuration counts. And no ACLs yet: every
 //! znode is open, as Kafka has it without `zookeeper.set.acl`.
@@ -13,11 +13,11 @@ pub mod cluster;
 pub mod dump;
 #[cfg(test)]
 pub mod gate;
+#[cfg(test)]
 pub mod memory;
 pub mod paths;
 pub mod recursive;
 pub mod registration;
-pub mod sanitizer;
 pub mod session;
 pub mod store;
 pub mod znode;
@@ -28,4 +28,4 @@ mod schema;
 mod suite;
 
 pub use session::{ZkOptions, ZkSession};
-pub use store::{CreateMode, MultiError, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};
+pub use store::{CreateMode, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};

@@ -41,15 +41,12 @@ pub const DEFAULT_ENTITY: &str = "<default>";
 
 /// Notifications of changed in-sync replicas by brokers older than 2.7; a controller still consumes them.
 pub const ISR_CHANGE_NOTIFICATION: &str = "/isr_change_notification";
-/// Names of the children of [`ISR_CHANGE_NOTIFICATION`] start with this.
-pub const ISR_CHANGE_PREFIX: &str = "isr_change_";
 /// What to create sequentially for a new notification.
+#[cfg(test)]
 pub const ISR_CHANGE_SEQUENCE: &str = "/isr_change_notification/isr_change_";
 
 /// Notifications of failed log directories.
 pub const LOG_DIR_EVENT_NOTIFICATION: &str = "/log_dir_event_notification";
-/// Names of the children of [`LOG_DIR_EVENT_NOTIFICATION`] start with this.
-pub const LOG_DIR_EVENT_PREFIX: &str = "log_dir_event_";
 /// What to create sequentially for a new notification.
 pub const LOG_DIR_EVENT_SEQUENCE: &str = "/log_dir_event_notification/log_dir_event_";
 
@@ -70,24 +67,24 @@ pub const FEATURE: &str = "/feature";
 pub const MIGRATION: &str = "/migration";
 
 /// ACLs of literal resource names.
+#[cfg(test)]
 pub const ACLS: &str = "/kafka-acl";
 /// ACLs of patterns other than literal.
+#[cfg(test)]
 pub const EXTENDED_ACLS: &str = "/kafka-acl-extended";
 /// Notifications of changed literal ACLs.
+#[cfg(test)]
 pub const ACL_CHANGES: &str = "/kafka-acl-changes";
 /// Notifications of changed ACLs of patterns other than literal.
+#[cfg(test)]
 pub const EXTENDED_ACL_CHANGES: &str = "/kafka-acl-extended-changes";
-/// Names of the children of both kinds of ACL notifications start with this.
-pub const ACL_CHANGE_PREFIX: &str = "acl_changes_";
 
-/// Parent of everything about delegation tokens.
-pub const DELEGATION_TOKEN: &str = "/delegation_token";
 /// Its children are the tokens.
+#[cfg(test)]
 pub const DELEGATION_TOKENS: &str = "/delegation_token/tokens";
 /// Notifications of changed tokens.
+#[cfg(test)]
 pub const DELEGATION_TOKEN_CHANGES: &str = "/delegation_token/token_changes";
-/// Names of the children of [`DELEGATION_TOKEN_CHANGES`] start with this.
-pub const DELEGATION_TOKEN_CHANGE_PREFIX: &str = "token_change_";
 
 /// What every broker creates at its start if it is missing, without data.
 ///
@@ -180,29 +177,14 @@ pub fn config_entity_type(entity_type: ConfigEntityType) -> String {
 }
 
 /// `/config/topics/T` and so on. The name must be sanitized already where Kafka sanitizes it
-/// (users, clients and ips; see [`super::sanitizer`]).
+/// (users, clients and ips: percent-encoded).
 pub fn config_entity(entity_type: ConfigEntityType, name: &str) -> String {
     format!("{CONFIG}/{entity_type}/{name}")
-}
-
-/// `/config/users/U/clients/C`, both names sanitized.
-pub fn config_user_client(user: &str, client: &str) -> String {
-    format!("{CONFIG}/users/{user}/clients/{client}")
 }
 
 /// `/config/changes/config_change_NNNNNNNNNN` from the name of a child.
 pub fn config_change(child: &str) -> String {
     format!("{CONFIG_CHANGES}/{child}")
-}
-
-/// `/isr_change_notification/isr_change_NNNNNNNNNN` from the name of a child.
-pub fn isr_change(child: &str) -> String {
-    format!("{ISR_CHANGE_NOTIFICATION}/{child}")
-}
-
-/// `/log_dir_event_notification/log_dir_event_NNNNNNNNNN` from the name of a child.
-pub fn log_dir_event(child: &str) -> String {
-    format!("{LOG_DIR_EVENT_NOTIFICATION}/{child}")
 }
 
 /// `/admin/delete_topics/T`
@@ -258,18 +240,9 @@ mod tests {
             config_entity(ConfigEntityType::Brokers, DEFAULT_ENTITY),
             "/config/brokers/<default>"
         );
-        assert_eq!(config_user_client("u", "c"), "/config/users/u/clients/c");
         assert_eq!(
             config_change("config_change_0000000001"),
             format!("{CONFIG_CHANGE_SEQUENCE}0000000001")
-        );
-        assert_eq!(
-            isr_change("isr_change_0000000001"),
-            format!("{ISR_CHANGE_SEQUENCE}0000000001")
-        );
-        assert_eq!(
-            log_dir_event("log_dir_event_0000000001"),
-            format!("{LOG_DIR_EVENT_SEQUENCE}0000000001")
         );
         assert_eq!(delete_topic("a"), "/admin/delete_topics/a");
         assert_eq!(consumer_offset("g", "t", 0), "/consumers/g/offsets/t/0");

@@ -1,5 +1,5 @@
-//! Creating a znode with its parents, deleting one with everything below it, walking a tree.
-//! Kafka 3.9: `KafkaZkClient.createRecursive` and `deleteRecursive`.
+//! Creating a znode with its parents, and walking a tree.
+//! Kafka 3.9: `KafkaZkClient.createRecursive`.
 //!
 //! None of it is atomic: others may see, and meddle with, what is half done.
 
@@ -28,25 +28,6 @@ pub fn ensure_path<'a>(store: &'a dyn ZkStore, path: &'a str) -> BoxFuture<'a, R
     async move {
         match create_recursive(store, path, Bytes::new()).await {
             Ok(()) | Err(ZkError::NodeExists(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-    .boxed()
-}
-
-/// Deletes a znode and everything below it; whether there was one. New children that someone creates meanwhile
-/// make it fail with `NotEmpty`.
-pub fn delete_recursive<'a>(store: &'a dyn ZkStore, path: &'a str) -> BoxFuture<'a, Result<bool, ZkError>> {
-    async move {
-        let Some(children) = store.children(path, false).await? else {
-            return Ok(false);
-        };
-        let children: Vec<_> = children.iter().map(|name| paths::child(path, name)).collect();
-        for deleted in join_all(children.iter().map(|child| delete_recursive(store, child))).await {
-            deleted?;
-        }
-        match store.delete(path, None).await {
-            Ok(()) | Err(ZkError::NoNode(_)) => Ok(true),
             Err(error) => Err(error),
         }
     }

@@ -97,12 +97,6 @@ impl Registration {
         info!(%path, broker_epoch = stat.czxid, "registered");
         Ok(stat.czxid)
     }
-
-    /// Replaces what the broker tells about itself, keeping its epoch: other endpoints, other features.
-    pub async fn update(&self, store: &dyn ZkStore, info: &BrokerInfo) -> Result<(), ZkError> {
-        let path = paths::broker_id(self.broker_id);
-        store.set(&path, info.encode(), None).await.map(drop)
-    }
 }
 
 /// Creates an ephemeral znode that is never seen without its data, and whose version, as with Kafka, is 1 (fact 6).

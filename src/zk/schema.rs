@@ -205,17 +205,17 @@ fn every_path_of_the_code_is_in_the_index() {
         (paths::CONTROLLER_EPOCH.to_owned(), Kind::Persistent),
         (paths::CLUSTER_ID.to_owned(), Kind::Persistent),
         (paths::topic_partition_state("t", 0), Kind::Persistent),
-        (paths::config_user_client("u", "c"), Kind::Persistent),
+        ("/config/users/u/clients/c".to_owned(), Kind::Persistent),
         (
             paths::config_change("config_change_0000000001"),
             Kind::PersistentSequential,
         ),
         (
-            paths::isr_change("isr_change_0000000001"),
+            paths::child(paths::ISR_CHANGE_NOTIFICATION, "isr_change_0000000001"),
             Kind::PersistentSequential,
         ),
         (
-            paths::log_dir_event("log_dir_event_0000000001"),
+            paths::child(paths::LOG_DIR_EVENT_NOTIFICATION, "log_dir_event_0000000001"),
             Kind::PersistentSequential,
         ),
         (paths::delete_topic("t"), Kind::Persistent),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use barnabas::record::{
+use barnabas::parts::{
     BatchBuilder, Compression, ControlRecordType, EndTransactionMarker, RecordBatch, RecordBatches,
     RecordReader,
 };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use barnabas::config::definition::{ConfigKey, ConfigType, Rule, broker_keys, topic_keys};
-use barnabas::config::{BrokerConfig, LogConfig, Origin, Properties};
+use barnabas::parts::{BrokerConfig, LogConfig, Origin, Properties};
+use barnabas::parts::{ConfigKey, ConfigType, Rule, broker_keys, topic_keys};
 use barnabas_testcontainers::repository;
 use barnabas_testcontainers::tools::{java, run};
 use serde_json::{Value, json};

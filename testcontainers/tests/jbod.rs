@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use barnabas::record::{RecordBatches, RecordReader};
+use barnabas::parts::{RecordBatches, RecordReader};
 use barnabas_testcontainers::cluster::Cluster;
 use barnabas_testcontainers::load::{Load, assert_nothing_lost, assert_nothing_twice, read_all};
 use barnabas_testcontainers::tools::{DUMP_LOG_SEGMENTS, kafka_tool};

@@ -8,6 +8,7 @@ mod topics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::describe_configs::ConfigSource;
 use super::*;
 use crate::common::clock::ManualClock;
 use crate::common::error::ErrorCode;

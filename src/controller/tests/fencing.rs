@@ -272,7 +272,7 @@ async fn broken_znodes_do_not_keep_a_controller_from_serving_the_others() {
     for path in [
         paths::topic("broken"),
         paths::broker_id(9),
-        paths::isr_change("isr_change_0000000000"),
+        paths::child(paths::ISR_CHANGE_NOTIFICATION, "isr_change_0000000000"),
     ] {
         cluster
             .admin

@@ -34,13 +34,13 @@ mod timers;
 #[cfg(test)]
 mod test_support;
 
-pub use crate::common::topic_name::GROUP_METADATA_TOPIC;
-pub use coordinator::{GroupCoordinator, GroupCoordinatorConfig};
+pub use coordinator::GroupCoordinator;
 pub use effect::{JoinResult, JoinedMember, SyncResult};
 pub use group_metadata::CONSUMER_PROTOCOL_TYPE;
 pub use join::JoinRequest;
 pub use liveness::LeavingMember;
 pub use member::Protocol;
 pub use offsets::OffsetAndMetadata;
+#[cfg(test)]
 pub use state::GroupState;
 pub use sync::SyncRequest;

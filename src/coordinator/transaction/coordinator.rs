@@ -135,6 +135,7 @@ impl TransactionCoordinator {
     }
 
     /// The markers on their way.
+    #[cfg(test)]
     pub fn markers(&self) -> &MarkerChannel {
         &self.markers
     }

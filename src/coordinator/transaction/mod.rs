@@ -26,8 +26,7 @@ mod metrics;
 pub mod state;
 pub mod state_manager;
 
-pub use coordinator::{DescribedTransaction, ListFilter, ListedTransaction, TransactionCoordinator};
-pub use marker_sender::{MarkerSender, NetworkMarkerSender};
+pub use coordinator::{ListFilter, TransactionCoordinator};
+pub use marker_sender::NetworkMarkerSender;
 pub use metadata::{ProducerIdAndEpoch, TransactionResult, TransactionValue};
 pub use state::TransactionState;
-pub use state_manager::{PartitionCountSource, TransactionConfig};

@@ -216,11 +216,6 @@ impl OffsetMap {
         self.entries
     }
 
-    /// Whether there is no key.
-    pub fn is_empty(&self) -> bool {
-        self.entries == 0
-    }
-
     /// How many keys it takes.
     pub fn entries_max(&self) -> usize {
         self.entries_max

@@ -26,11 +26,6 @@ impl<'a> SegmentSource<'a> {
         }
     }
 
-    /// Byte of the next batch.
-    pub fn position(&self) -> u64 {
-        self.position
-    }
-
     /// The next bytes: a whole batch at least, the last one may be cut; nothing at the end. The buffer grows if a
     /// batch does not fit; a length that is not true makes it grow no further than to what is trusted.
     pub fn fill<'b>(&self, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {

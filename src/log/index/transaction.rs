@@ -153,6 +153,7 @@ impl TransactionIndex {
     }
 
     /// All entries.
+    #[cfg(test)]
     pub fn all(&mut self) -> io::Result<Vec<AbortedTxn>> {
         let mut all = Vec::new();
         self.scan(|_, transaction| {
@@ -212,13 +213,9 @@ impl TransactionIndex {
     }
 
     /// Whether there is none.
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.length == 0
-    }
-
-    /// Bytes in use.
-    pub fn size(&self) -> u64 {
-        self.length
     }
 
     /// The open file, for an fsync that must not hold the segment's lock; `None` if there is no file.

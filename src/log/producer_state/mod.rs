@@ -28,7 +28,7 @@ mod snapshot;
 mod state;
 mod verification;
 
-pub use entry::{BatchMetadata, ProducerStateEntry};
-pub use snapshot::{CorruptSnapshot, decode as read_snapshot};
-pub use state::{AppendDecision, CompletedTxn, ProducerBatch, ProducerStateError, ProducerStateManager};
+pub use entry::ProducerStateEntry;
+pub use snapshot::decode as read_snapshot;
+pub use state::{AppendDecision, ProducerBatch, ProducerStateManager};
 pub use verification::{Verification, VerificationGuard};

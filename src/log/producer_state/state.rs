@@ -384,6 +384,7 @@ impl ProducerStateManager {
     }
 
     /// What is known of a producer.
+    #[cfg(test)]
     pub fn last_entry(&self, producer_id: ProducerId) -> Option<&ProducerStateEntry> {
         self.producers.get(&producer_id)
     }

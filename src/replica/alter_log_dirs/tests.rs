@@ -111,7 +111,6 @@ impl Broker {
             is_new: true,
         };
         let update = LeaderAndIsrUpdate {
-            controller_id: 1,
             controller_epoch: 1,
             partitions: vec![PartitionUpdate {
                 topic_partition: name(),

@@ -37,6 +37,7 @@ const REARMED_BYTES: usize = 100 * 1024;
 
 type WatchKey = (String, WatchClass);
 
+/// Owns the connection to the ensemble: opens sessions, pipelines requests, arms watches again.
 pub struct Driver {
     options: ZkOptions,
     connect_string: ConnectString,
@@ -114,6 +115,7 @@ enum Step {
 }
 
 impl Driver {
+    /// A driver that has not connected yet; [`Self::run`] does.
     pub fn new(
         options: ZkOptions,
         connect_string: ConnectString,

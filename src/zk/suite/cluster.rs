@@ -45,9 +45,6 @@ async fn trees_are_created_walked_and_deleted(ensemble: &impl Ensemble) {
         recursive::walk(&*store, "/none").await.unwrap(),
         Vec::<String>::new()
     );
-    assert_eq!(recursive::delete_recursive(&*store, "/a").await, Ok(true));
-    assert_eq!(recursive::delete_recursive(&*store, "/a").await, Ok(false));
-    assert_eq!(store.children("/", false).await.unwrap().unwrap(), ["ab"]);
 }
 
 async fn every_broker_prepares_the_same_cluster(ensemble: &impl Ensemble) {
@@ -104,7 +101,6 @@ async fn a_broker_registers_and_registers_again(ensemble: &impl Ensemble) {
 
     // Twice in one session, as after a lost answer: it is ours, with the same epoch.
     assert_eq!(registration.register(&*store, &info).await, Ok(epoch));
-    registration.update(&*store, &broker_info(9093)).await.unwrap();
     let brokers = cluster::brokers(
         &*store,
         &cluster::broker_ids(&*store, false).await.unwrap(),
@@ -113,7 +109,7 @@ async fn a_broker_registers_and_registers_again(ensemble: &impl Ensemble) {
     .await;
     assert_eq!(
         brokers.unwrap().into_iter().collect::<Vec<_>>(),
-        [(7, (broker_info(9093), epoch))]
+        [(7, (info.clone(), epoch))]
     );
 
     ensemble.expire(&store).await;

@@ -40,6 +40,7 @@ impl BrokerInfo {
     }
 
     /// The endpoint of this listener.
+    #[cfg(test)]
     pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
         self.endpoints
             .iter()

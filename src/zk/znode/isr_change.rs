@@ -1,20 +1,18 @@
 //! `/isr_change_notification/isr_change_N`: partitions whose ISR a broker older than 2.7 has changed, JSON
 //! version 1. Kafka 3.9: `IsrChangeNotificationSequenceZNode`.
 
-use bytes::Bytes;
-use serde_json::json;
-
 use super::ZnodeError;
-use super::json::{Object, to_bytes};
+use super::json::Object;
 use crate::common::ids::TopicPartition;
 
 /// The JSON. barnabas never writes one; its controller reads them.
-pub fn encode(partitions: &[TopicPartition]) -> Bytes {
+#[cfg(test)]
+pub fn encode(partitions: &[TopicPartition]) -> bytes::Bytes {
     let partitions: Vec<_> = partitions
         .iter()
-        .map(|p| json!({"topic": &*p.topic, "partition": p.partition}))
+        .map(|p| serde_json::json!({"topic": &*p.topic, "partition": p.partition}))
         .collect();
-    to_bytes(&json!({"version": 1, "partitions": partitions}))
+    super::json::to_bytes(&serde_json::json!({"version": 1, "partitions": partitions}))
 }
 
 /// The partitions. Kafka takes text that is not JSON for none; so should the caller.

@@ -1,14 +1,13 @@
 //! `/admin/preferred_replica_election`: an election asked for in the old way, JSON version 1.
 //! Kafka 3.9: `PreferredReplicaElectionZNode`.
 
-use bytes::Bytes;
-
 use super::ZnodeError;
 use super::isr_change;
 use crate::common::ids::TopicPartition;
 
 /// The JSON of the partitions, which is that of an ISR change.
-pub fn encode(partitions: &[TopicPartition]) -> Bytes {
+#[cfg(test)]
+pub fn encode(partitions: &[TopicPartition]) -> bytes::Bytes {
     isr_change::encode(partitions)
 }
 

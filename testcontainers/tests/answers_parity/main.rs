@@ -9,7 +9,7 @@ mod support;
 mod topics;
 
 use anyhow::Result;
-use barnabas::common::clock::SystemClock;
+use barnabas::parts::SystemClock;
 use barnabas_testcontainers::parity::{BetterWords, Pair};
 
 /// Each with the reason why it is better.

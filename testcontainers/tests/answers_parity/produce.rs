@@ -2,7 +2,7 @@
 //! codec that does not exist (UNKNOWN_SERVER_ERROR there, UNSUPPORTED_COMPRESSION_TYPE here).
 
 use anyhow::Result;
-use barnabas::record::{BatchBuilder, Compression};
+use barnabas::parts::{BatchBuilder, Compression};
 use barnabas_testcontainers::parity::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use barnabas_testcontainers::parity::{Story, messages::*};
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! ListOffsets, OffsetForLeaderEpoch, DeleteRecords, Fetch and Metadata.
 
 use anyhow::Result;
-use barnabas::common::ids::TopicId;
+use barnabas::parts::TopicId;
 use barnabas_testcontainers::parity::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
 };

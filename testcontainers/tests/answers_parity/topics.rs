@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use barnabas::common::ids::TopicId;
+use barnabas::parts::TopicId;
 use barnabas_testcontainers::parity::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };

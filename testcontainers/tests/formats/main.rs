@@ -4,7 +4,7 @@
 mod messages;
 
 use anyhow::Result;
-use barnabas::record::{BatchBuilder, Compression};
+use barnabas::parts::{BatchBuilder, Compression};
 use barnabas_testcontainers::parity::{Pair, Story, messages::*};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};

@@ -1,7 +1,7 @@
 //! Messages of formats 0 and 1, good ones and others, and what is in any of the three formats.
 
 use anyhow::{Context, Result};
-use barnabas::record::{Compression, RecordBatch, RecordBatches, RecordReader};
+use barnabas::parts::{Compression, RecordBatch, RecordBatches, RecordReader};
 use bytes::Bytes;
 
 const UNPACKED_MAX: usize = 1 << 20;
@@ -277,7 +277,7 @@ fn describe_batch(batch: &RecordBatch<'_>, text: &mut String) -> Result<()> {
 /// The broker's clock is not the same on both sides.
 fn shown_time(batch: &RecordBatch<'_>, timestamp: i64) -> String {
     match batch.timestamp_type() {
-        barnabas::config::TimestampType::LogAppendTime if timestamp > 0 => "now".into(),
+        barnabas::parts::TimestampType::LogAppendTime if timestamp > 0 => "now".into(),
         _ => timestamp.to_string(),
     }
 }

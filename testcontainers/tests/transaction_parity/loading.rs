@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use barnabas::common::coordinator_key::partition_for;
-use barnabas::common::ids::TopicPartition;
-use barnabas::coordinator::transaction::{ProducerIdAndEpoch, TransactionState, TransactionValue, log};
-use barnabas::log::index::AbortedTxn;
-use barnabas::log::producer_state::read_snapshot;
-use barnabas::record::BatchBuilder;
+use barnabas::parts::AbortedTxn;
+use barnabas::parts::BatchBuilder;
+use barnabas::parts::TopicPartition;
+use barnabas::parts::partition_for;
+use barnabas::parts::read_snapshot;
+use barnabas::parts::{ProducerIdAndEpoch, TransactionState, TransactionValue, transaction_log as log};
 use barnabas_testcontainers::parity::{Story, messages::*, stored_records};
 
 use crate::support::*;

@@ -9,7 +9,7 @@ mod states;
 mod support;
 
 use anyhow::Result;
-use barnabas::common::clock::SystemClock;
+use barnabas::parts::SystemClock;
 use barnabas_testcontainers::parity::Pair;
 use barnabas_testcontainers::tools::KafkaTools;
 use tokio::sync::Mutex;

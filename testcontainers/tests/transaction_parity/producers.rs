@@ -1,7 +1,7 @@
 //! What a partition's leader thinks of producers: sequences, epochs, duplicates, markers, batches that no client may send.
 
 use anyhow::Result;
-use barnabas::record::{BatchBuilder, ControlRecordType, EndTransactionMarker};
+use barnabas::parts::{BatchBuilder, ControlRecordType, EndTransactionMarker};
 use barnabas_testcontainers::parity::{Story, messages::*};
 use bytes::Bytes;
 

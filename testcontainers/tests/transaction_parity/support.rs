@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use barnabas::record::BatchBuilder;
+use barnabas::parts::BatchBuilder;
 use barnabas_testcontainers::Broker;
 use barnabas_testcontainers::parity::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
