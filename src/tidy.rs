@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod circles;
+
 /// What each module may import (`crate::NAME`), lowest layer first. Imports go down only.
 const LAYERS: &[(&str, &[&str])] = &[
     ("common", &[]),
@@ -144,6 +146,8 @@ const MAY_USE_KAFKA_PROTOCOL: &[&str] = &["protocol", "record"];
 const FILE_LINES_MAX: usize = 600;
 /// No function may be longer, tests and tables aside.
 const FUNCTION_LINES_MAX: usize = 100;
+/// Circles of imports that are left.
+const CIRCLES_MAX: usize = 15;
 
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -181,23 +185,61 @@ fn production(text: &str) -> &str {
         .map_or(text, |end| &text[..end])
 }
 
-fn is_test_file(path: &Path) -> bool {
-    path.ends_with("tests.rs") || path.components().any(|c| c.as_os_str() == "tests")
+/// The sources without those that are compiled for tests or benches alone: modules declared under `#[cfg(test)]`, and
+/// everything below them. The modules of tests at the ends of files are cut off.
+fn production_sources() -> Vec<(PathBuf, String)> {
+    let sources = sources();
+    let test_modules: Vec<PathBuf> = sources
+        .iter()
+        .flat_map(|(path, text)| test_modules(path, text))
+        .collect();
+    let is_production = |path: &Path| {
+        let module = module_folder(path);
+        !test_modules.iter().any(|test| module.starts_with(test))
+            && !path.to_string_lossy().ends_with("_bench.rs")
+    };
+    sources
+        .into_iter()
+        .filter(|(path, _)| is_production(path))
+        .map(|(path, text)| (path, production(&text).to_owned()))
+        .collect()
+}
+
+/// Where the children of a file's module lie: `a/b` of both `a/b.rs` and `a/b/mod.rs`.
+fn module_folder(path: &Path) -> PathBuf {
+    let path = path.with_extension("");
+    match path
+        .file_name()
+        .is_some_and(|name| name == "mod" || name == "lib")
+    {
+        true => path.parent().expect("below src").to_owned(),
+        false => path,
+    }
+}
+
+/// The modules that a file declares for tests alone.
+fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let declared = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
+    let names = declared.filter_map(|pair| {
+        pair[1]
+            .strip_suffix(';')?
+            .split_once("mod ")
+            .map(|(_, name)| name)
+    });
+    names.map(|name| module_folder(path).join(name)).collect()
 }
 
 #[test]
 fn imports_go_down_only() {
     let layers: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
     let mut violations = Vec::new();
-    for (path, text) in sources() {
+    for (path, text) in production_sources() {
         let module = module(&path);
         let Some(allowed) = layers.get(module.as_str()) else {
             continue;
         };
-        if is_test_file(&path) {
-            continue;
-        }
-        for (number, line) in production(&text).lines().enumerate() {
+        for (number, line) in text.lines().enumerate() {
             if line.trim_start().starts_with("//") {
                 continue;
             }
@@ -222,28 +264,127 @@ fn imports_go_down_only() {
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
 }
 
+/// Files that import each other in a loop cannot be read, moved or tested one without the other.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let sources: Vec<(String, String)> = production_sources()
+        .into_iter()
+        .map(|(path, text)| (path.display().to_string(), text))
+        .collect();
+    let house = circles::Crate::new(sources.iter().map(|(path, text)| (&**path, &**text)));
+    let circles: Vec<String> = house.circles().iter().map(|circle| circle.join(" ")).collect();
+    assert!(
+        circles.len() <= CIRCLES_MAX,
+        "{} circles:\n{}",
+        circles.len(),
+        circles.join("\n")
+    );
+}
+
 #[test]
 fn every_file_says_what_it_owns() {
-    let silent: Vec<_> = sources()
+    let silent: Vec<_> = production_sources()
         .into_iter()
-        .filter(|(path, text)| !text.starts_with("//!") && !path.ends_with("lib.rs") && !is_test_file(path))
+        .filter(|(path, text)| !text.starts_with("//!") && !path.ends_with("lib.rs"))
         .map(|(path, _)| path.display().to_string())
         .collect();
     assert!(silent.is_empty(), "without a header: {}", silent.join(", "));
 }
 
+/// rustc asks for documentation only where a crate shows itself to others, and this one shows almost nothing.
+#[test]
+fn every_public_item_says_what_it_is() {
+    let begins = [
+        "fn", "async fn", "struct", "enum", "trait", "type", "const", "static",
+    ];
+    let mut silent = Vec::new();
+    for (path, text) in production_sources() {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let documented = |mut at: usize| {
+            // Over the attributes, some of which take several lines.
+            while lines[at - 1].ends_with(")]") || lines[at - 1].starts_with("#[") {
+                at = lines[..at]
+                    .iter()
+                    .rposition(|line| line.starts_with("#["))
+                    .expect("an attribute begins");
+            }
+            lines[at - 1].starts_with("///")
+        };
+        for (at, line) in lines.iter().enumerate() {
+            let Some(item) = line.strip_prefix("pub ") else {
+                continue;
+            };
+            if begins
+                .iter()
+                .any(|kind| item.strip_prefix(kind).is_some_and(|rest| rest.starts_with(' ')))
+                && !documented(at)
+            {
+                silent.push(format!("{}:{}: {line}", path.display(), at + 1));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "without documentation:\n{}", silent.join("\n"));
+}
+
+/// A broker is a value: two of them in one process share nothing.
+#[test]
+fn nothing_is_static() {
+    let is_static = |line: &&str| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        line.starts_with("static ") || line.starts_with("thread_local!")
+    };
+    let mut statics = Vec::new();
+    for (path, text) in production_sources() {
+        // The allocator is the process's, not a broker's.
+        if !path.ends_with("main.rs") {
+            statics.extend(
+                text.lines()
+                    .filter(is_static)
+                    .map(|line| format!("{}: {line}", path.display())),
+            );
+        }
+    }
+    assert!(statics.is_empty(), "{}", statics.join("\n"));
+}
+
+/// Time has one reader, `common::clock`. A task's deadlines are those of tokio's timer, which a simulation moves; the
+/// thread that moves replicas between log dirs waits without a runtime.
+#[test]
+fn time_has_one_reader() {
+    let readers: Vec<String> = production_sources()
+        .into_iter()
+        .filter(|(_, text)| {
+            text.lines()
+                .any(|line| line.contains("std::time::") && line.contains("Instant"))
+        })
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert_eq!(readers, ["common/clock.rs", "replica/alter_log_dirs/mover.rs"]);
+}
+
+/// The log blocks: what awaits lies above it.
+#[test]
+fn the_log_is_not_async() {
+    let sources = production_sources();
+    let mut log = sources.iter().filter(|(path, _)| module(path) == "log");
+    let waits = |text: &str| text.contains(".await") || text.contains("async ");
+    let waiting = log.find(|(_, text)| {
+        text.lines()
+            .any(|line| !line.trim_start().starts_with("//") && waits(line))
+    });
+    assert_eq!(waiting.map(|(path, _)| path), None);
+}
+
 #[test]
 fn files_and_functions_stay_small() {
     let mut violations = Vec::new();
-    for (path, text) in sources() {
-        let lines = production(&text).lines().count();
-        if lines > FILE_LINES_MAX && !is_test_file(&path) {
+    for (path, text) in production_sources() {
+        let lines = text.lines().count();
+        if lines > FILE_LINES_MAX {
             violations.push(format!("{}: {lines} lines", path.display()));
         }
-        if is_test_file(&path) {
-            continue;
-        }
-        for (line, name, length) in functions(production(&text)) {
+        for (line, name, length) in functions(&text) {
             if length > FUNCTION_LINES_MAX {
                 violations.push(format!("{}:{line}: {name} has {length} lines", path.display()));
             }
@@ -275,6 +416,51 @@ fn functions(text: &str) -> Vec<(usize, String, usize)> {
         }
     }
     found
+}
+
+/// ARCHITECTURE.md names modules and items as `a::b::c`: the file is there, and the item is defined in it or below.
+#[test]
+fn the_architecture_names_what_exists() {
+    let page = include_str!("ARCHITECTURE.md");
+    let sources = sources();
+    let layers: Vec<&str> = LAYERS.iter().map(|(module, _)| *module).collect();
+    let (mut missing, mut named) = (Vec::new(), 0);
+    for quoted in page.split('`').skip(1).step_by(2) {
+        let path: Vec<&str> = quoted.trim_start_matches("crate::").split("::").collect();
+        let is_path = quoted
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '_' || c == ':');
+        if !is_path || !layers.contains(&path[0]) {
+            continue;
+        }
+        named += 1;
+        let folder: PathBuf = path.iter().collect();
+        let (item, of) = path.split_last().expect("a path has a word");
+        let (of, definition): (PathBuf, _) = (
+            of.iter().collect(),
+            [" fn ", " struct ", " enum ", " trait ", " const "],
+        );
+        let exists = sources.iter().any(|(file, text)| {
+            let module = module_folder(file);
+            let defined = || {
+                definition
+                    .iter()
+                    .any(|kind| text.contains(&format!("{kind}{item}")))
+            };
+            module == folder || (path.len() > 1 && module.starts_with(&of) && defined())
+        });
+        if !exists {
+            missing.push(quoted);
+        }
+    }
+    assert_eq!(missing, Vec::<&str>::new());
+    assert!(named > 30, "the page names modules");
+    for module in layers {
+        assert!(
+            page.contains(&format!("`{module}`")),
+            "the table of layers has no {module}"
+        );
+    }
 }
 
 /// The numbers that a line cites as `fact 7` or `facts 39 and 77`.
