@@ -3,7 +3,8 @@
 //!
 //! From the bottom up: [`paths`] and [`znode`] say what stands where and in which form, and talk to nobody.
 //! [`store`] is the trait that everything above is written against; [`session`] implements it on a real ensemble,
-//! `memory`, a double with faults, for tests. [`recursive`], [`cluster`], [`registration`] and [`dump`] are functions over any store.
+//! `memory` for tests, which a release build does not contain. [`recursive`], [`cluster`], [`registration`] and
+//! [`dump`] are functions over any store.
 //!
 //! What is not here: who is elected, what a controller writes, when a configuration counts. And no ACLs yet: every
 //! znode is open, as Kafka has it without `zookeeper.set.acl`.
