@@ -2,7 +2,6 @@
 //! `KafkaApis.handleAlterReplicaLogDirsRequest`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::{Api, RequestContext};
 use crate::common::ids::{TopicName, TopicPartition};
@@ -11,21 +10,12 @@ use crate::protocol::messages::alter_replica_log_dirs_response::{
     AlterReplicaLogDirPartitionResult, AlterReplicaLogDirTopicResult,
 };
 use crate::protocol::messages::{AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse};
-use crate::replica::ReplicaManager;
 
 /// Serves versions 0 to 2.
 pub async fn handle(
     api: &Api,
     _context: &RequestContext,
     request: AlterReplicaLogDirsRequest,
-) -> AlterReplicaLogDirsResponse {
-    serve(&api.replicas, &request).await
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here.
-pub async fn serve(
-    replicas: &Arc<ReplicaManager>,
-    request: &AlterReplicaLogDirsRequest,
 ) -> AlterReplicaLogDirsResponse {
     let mut wanted = Vec::new();
     for dir in &request.dirs {
@@ -39,7 +29,7 @@ pub async fn serve(
         }
     }
     let mut results: Vec<AlterReplicaLogDirTopicResult> = Vec::new();
-    for (name, error) in replicas.alter_replica_log_dirs(wanted).await {
+    for (name, error) in api.replicas.alter_replica_log_dirs(wanted).await {
         let partition = AlterReplicaLogDirPartitionResult::default()
             .with_partition_index(name.partition)
             .with_error_code(error.code());

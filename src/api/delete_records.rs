@@ -1,6 +1,5 @@
 //! DeleteRecords (21): moves the start of logs forward. Kafka 3.9: `KafkaApis.handleDeleteRecordsRequest`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Api, RequestContext};
@@ -10,7 +9,7 @@ use crate::protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
 };
 use crate::protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
-use crate::replica::{DeleteRecordsResult, ReplicaManager};
+use crate::replica::DeleteRecordsResult;
 
 /// Serves versions 0 to 2.
 pub async fn handle(
@@ -18,11 +17,7 @@ pub async fn handle(
     _context: &RequestContext,
     request: DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
-    serve(&api.replicas, request).await
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here.
-pub async fn serve(replicas: &Arc<ReplicaManager>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let replicas = &api.replicas;
     let image = replicas.metadata().image();
     let (mut wanted, mut unknown) = (Vec::new(), Vec::new());
     for topic in &request.topics {

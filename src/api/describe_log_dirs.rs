@@ -11,7 +11,7 @@ use crate::protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use crate::protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse};
-use crate::replica::{LogDirDescription, ReplicaInDir, ReplicaManager};
+use crate::replica::{LogDirDescription, ReplicaInDir};
 
 /// Serves versions 0 to 4.
 pub async fn handle(
@@ -19,11 +19,6 @@ pub async fn handle(
     _context: &RequestContext,
     request: DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
-    serve(&api.replicas, &request)
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here.
-pub fn serve(replicas: &ReplicaManager, request: &DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let wanted: Option<HashSet<TopicPartition>> = request.topics.as_ref().map(|topics| {
         let partitions = |topic: &DescribableLogDirTopic| {
             let name = TopicName::from(topic.topic.as_str());
@@ -32,7 +27,7 @@ pub fn serve(replicas: &ReplicaManager, request: &DescribeLogDirsRequest) -> Des
         };
         topics.iter().flat_map(partitions).collect()
     });
-    let dirs = replicas.describe_log_dirs(wanted.as_ref());
+    let dirs = api.replicas.describe_log_dirs(wanted.as_ref());
     DescribeLogDirsResponse::default().with_results(dirs.into_iter().map(result).collect())
 }
 

@@ -44,15 +44,7 @@ const READS_FOR_OLD_CLIENTS_MAX: usize = 64;
 
 /// Serves versions 0 to 17.
 pub async fn handle(api: &Api, context: &RequestContext, request: FetchRequest) -> FetchResponse {
-    serve(&api.replicas, context, request).await
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here.
-pub async fn serve(
-    replicas: &Arc<ReplicaManager>,
-    context: &RequestContext,
-    request: FetchRequest,
-) -> FetchResponse {
+    let replicas = &api.replicas;
     if !matches!(request.isolation_level, READ_UNCOMMITTED | READ_COMMITTED) {
         return refuse_all(&request, context.api_version);
     }

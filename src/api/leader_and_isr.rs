@@ -1,7 +1,6 @@
 //! LeaderAndIsr (4): the controller tells who leads what. Kafka 3.9: `KafkaApis.handleLeaderAndIsrRequest`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Api, RequestContext};
@@ -15,7 +14,7 @@ use crate::protocol::messages::leader_and_isr_response::{
     LeaderAndIsrPartitionError, LeaderAndIsrTopicError,
 };
 use crate::protocol::messages::{self, BrokerId, LeaderAndIsrRequest, LeaderAndIsrResponse};
-use crate::replica::{LeaderAndIsrUpdate, PartitionUpdate, ReplicaManager};
+use crate::replica::{LeaderAndIsrUpdate, PartitionUpdate};
 
 /// First version whose response names topics by id.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 5;
@@ -27,7 +26,54 @@ pub async fn handle(
     request: LeaderAndIsrRequest,
 ) -> LeaderAndIsrResponse {
     read_topic_configs(api, &request).await;
-    serve(&api.replicas, context.api_version, request).await
+    let replicas = &api.replicas;
+    let broker_epoch = request.broker_epoch;
+    let update = update(request);
+    let topics: HashMap<_, _> = update
+        .partitions
+        .iter()
+        .map(|p| (p.topic_partition.topic.clone(), p.topic_id.unwrap_or_default()))
+        .collect();
+    let names: Vec<_> = update
+        .partitions
+        .iter()
+        .map(|p| p.topic_partition.clone())
+        .collect();
+    let result = if replicas.is_broker_epoch_stale(broker_epoch) {
+        tracing::info!(
+            broker_epoch,
+            "refusing LeaderAndIsr meant for an earlier life of this broker"
+        );
+        Err(ErrorCode::StaleBrokerEpoch)
+    } else {
+        replicas.become_leader_or_follower(update).await
+    };
+    let (error, codes) = match result {
+        Ok(codes) => (ErrorCode::None, codes),
+        // What is wrong with the whole request is said of each partition too.
+        Err(error) => (error, names.into_iter().map(|name| (name, error)).collect()),
+    };
+    let response = LeaderAndIsrResponse::default().with_error_code(error.code());
+    if context.api_version < FIRST_VERSION_WITH_TOPIC_IDS {
+        let named = codes.into_iter().map(|(name, code)| {
+            partition_error(&name, code).with_topic_name(StrBytes::from_string(name.topic.to_string()).into())
+        });
+        return response.with_partition_errors(named.collect());
+    }
+    let mut by_topic: Vec<LeaderAndIsrTopicError> = Vec::new();
+    for (name, code) in codes {
+        let id = topics.get(&name.topic).copied().unwrap_or_default();
+        let error = partition_error(&name, code);
+        match by_topic.iter_mut().find(|topic| topic.topic_id == id) {
+            Some(topic) => topic.partition_errors.push(error),
+            None => by_topic.push(
+                LeaderAndIsrTopicError::default()
+                    .with_topic_id(id)
+                    .with_partition_errors(vec![error]),
+            ),
+        }
+    }
+    response.with_topics(by_topic)
 }
 
 /// Reads the configurations of topics whose logs may have to be created: no notification tells of a new topic's.
@@ -59,61 +105,6 @@ async fn read_topic_configs(api: &Api, request: &LeaderAndIsrRequest) {
     };
     let configs = api.admin.configs();
     configs.load_topics_within(limit, &api.zk, topics, on_late).await;
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here.
-pub async fn serve(
-    replicas: &Arc<ReplicaManager>,
-    version: i16,
-    request: LeaderAndIsrRequest,
-) -> LeaderAndIsrResponse {
-    let broker_epoch = request.broker_epoch;
-    let update = update(request);
-    let topics: HashMap<_, _> = update
-        .partitions
-        .iter()
-        .map(|p| (p.topic_partition.topic.clone(), p.topic_id.unwrap_or_default()))
-        .collect();
-    let names: Vec<_> = update
-        .partitions
-        .iter()
-        .map(|p| p.topic_partition.clone())
-        .collect();
-    let result = if replicas.is_broker_epoch_stale(broker_epoch) {
-        tracing::info!(
-            broker_epoch,
-            "refusing LeaderAndIsr meant for an earlier life of this broker"
-        );
-        Err(ErrorCode::StaleBrokerEpoch)
-    } else {
-        replicas.become_leader_or_follower(update).await
-    };
-    let (error, codes) = match result {
-        Ok(codes) => (ErrorCode::None, codes),
-        // What is wrong with the whole request is said of each partition too.
-        Err(error) => (error, names.into_iter().map(|name| (name, error)).collect()),
-    };
-    let response = LeaderAndIsrResponse::default().with_error_code(error.code());
-    if version < FIRST_VERSION_WITH_TOPIC_IDS {
-        let named = codes.into_iter().map(|(name, code)| {
-            partition_error(&name, code).with_topic_name(StrBytes::from_string(name.topic.to_string()).into())
-        });
-        return response.with_partition_errors(named.collect());
-    }
-    let mut by_topic: Vec<LeaderAndIsrTopicError> = Vec::new();
-    for (name, code) in codes {
-        let id = topics.get(&name.topic).copied().unwrap_or_default();
-        let error = partition_error(&name, code);
-        match by_topic.iter_mut().find(|topic| topic.topic_id == id) {
-            Some(topic) => topic.partition_errors.push(error),
-            None => by_topic.push(
-                LeaderAndIsrTopicError::default()
-                    .with_topic_id(id)
-                    .with_partition_errors(vec![error]),
-            ),
-        }
-    }
-    response.with_topics(by_topic)
 }
 
 fn partition_error(name: &TopicPartition, code: ErrorCode) -> LeaderAndIsrPartitionError {

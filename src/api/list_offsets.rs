@@ -27,11 +27,8 @@ const DEBUGGING_CONSUMER: i32 = -2;
 
 /// Serves versions 0 to 9.
 pub async fn handle(api: &Api, context: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsResponse {
-    serve(&api.replicas, context.api_version, &request)
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here.
-pub fn serve(replicas: &ReplicaManager, version: i16, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+    let replicas = &api.replicas;
+    let (version, request) = (context.api_version, &request);
     let image = replicas.metadata().image();
     let mut seen = HashSet::new();
     let mut duplicates = HashSet::new();

@@ -97,4 +97,6 @@ pub struct Api {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -8,7 +8,6 @@ use crate::protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
 };
 use crate::protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
-use crate::replica::ReplicaManager;
 
 /// Serves versions 0 to 4.
 pub async fn handle(
@@ -16,14 +15,7 @@ pub async fn handle(
     _context: &RequestContext,
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
-    serve(&api.replicas, &request)
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here.
-pub fn serve(
-    replicas: &ReplicaManager,
-    request: &OffsetForLeaderEpochRequest,
-) -> OffsetForLeaderEpochResponse {
+    let replicas = &api.replicas;
     let image = replicas.metadata().image();
     let topics = request.topics.iter().map(|topic| {
         let name = image.topic_name(&topic.topic);

@@ -42,15 +42,7 @@ pub enum ProduceReply {
 
 /// Serves versions 0 to 11.
 pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest) -> ProduceReply {
-    serve(&api.replicas, context, request).await
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here.
-pub async fn serve(
-    replicas: &ReplicaManager,
-    context: &RequestContext,
-    request: ProduceRequest,
-) -> ProduceReply {
+    let replicas = &api.replicas;
     let acks = request.acks;
     if request.transactional_id.is_none() && has_transactional_records(&request) {
         // A transaction that nobody could be asked about.

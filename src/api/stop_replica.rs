@@ -1,14 +1,12 @@
 //! StopReplica (5): the controller takes replicas from this broker. Kafka 3.9: `KafkaApis.handleStopReplicaRequest`.
 
-use std::sync::Arc;
-
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{NO_LEADER_EPOCH, TopicPartition};
 use crate::protocol::StrBytes;
 use crate::protocol::messages::stop_replica_response::StopReplicaPartitionError;
 use crate::protocol::messages::{StopReplicaRequest, StopReplicaResponse};
-use crate::replica::{ReplicaManager, StopPartition, StopReplicaUpdate};
+use crate::replica::{StopPartition, StopReplicaUpdate};
 
 /// Serves versions 0 to 4.
 pub async fn handle(
@@ -16,12 +14,8 @@ pub async fn handle(
     _context: &RequestContext,
     request: StopReplicaRequest,
 ) -> StopReplicaResponse {
-    serve(&api.replicas, &request).await
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here.
-pub async fn serve(replicas: &Arc<ReplicaManager>, request: &StopReplicaRequest) -> StopReplicaResponse {
-    let update = update(request);
+    let replicas = &api.replicas;
+    let update = update(&request);
     let result = if replicas.is_broker_epoch_stale(request.broker_epoch) {
         tracing::info!(
             broker_epoch = request.broker_epoch,

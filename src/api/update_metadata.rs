@@ -3,9 +3,7 @@
 
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
-use crate::common::ids::TopicPartition;
 use crate::protocol::messages::{UpdateMetadataRequest, UpdateMetadataResponse};
-use crate::replica::ReplicaManager;
 
 /// Serves versions 0 to 8.
 pub async fn handle(
@@ -13,20 +11,7 @@ pub async fn handle(
     _context: &RequestContext,
     request: UpdateMetadataRequest,
 ) -> UpdateMetadataResponse {
-    let (response, gone) = serve(&api.replicas, &request).await;
-    // Topics that somebody waits for may exist now, or be gone.
-    api.admin.on_metadata_update();
-    if !gone.is_empty() {
-        api.groups.on_partitions_deleted(&gone);
-    }
-    response
-}
-
-/// [`handle`] without an `Api`, of which it uses only what is given here; also the partitions that are gone.
-pub async fn serve(
-    replicas: &ReplicaManager,
-    request: &UpdateMetadataRequest,
-) -> (UpdateMetadataResponse, Vec<TopicPartition>) {
+    let replicas = &api.replicas;
     let result = if replicas.is_broker_epoch_stale(request.broker_epoch) {
         tracing::info!(
             broker_epoch = request.broker_epoch,
@@ -34,14 +19,18 @@ pub async fn serve(
         );
         Err(ErrorCode::StaleBrokerEpoch)
     } else {
-        replicas.update_metadata(request).await
+        replicas.update_metadata(&request).await
     };
-    let (error, gone) = match result {
-        Ok(gone) => (ErrorCode::None, gone),
-        Err(error) => (error, Vec::new()),
+    // A request may wait for a topic that exists now or is gone.
+    api.admin.on_metadata_update();
+    let error = match result {
+        Ok(gone) => {
+            if !gone.is_empty() {
+                api.groups.on_partitions_deleted(&gone);
+            }
+            ErrorCode::None
+        }
+        Err(error) => error,
     };
-    (
-        UpdateMetadataResponse::default().with_error_code(error.code()),
-        gone,
-    )
+    UpdateMetadataResponse::default().with_error_code(error.code())
 }

@@ -10,24 +10,22 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use super::controller::ControllerState;
-use crate::api::produce::ProduceReply;
-use crate::api::{
-    delete_records, fetch, leader_and_isr, list_offsets, offset_for_leader_epoch, produce, stop_replica,
-    update_metadata,
-};
+use super::controller::{ControllerState, TOPIC_ID};
+use crate::admin::DynamicConfigs;
+use crate::api::Api;
+use crate::api::testing::ApiParts;
 use crate::common::clock::{Clock, ManualClock};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{BrokerId, Offset, TopicId, TopicPartition};
+use crate::common::ids::{BrokerEpoch, BrokerId, Offset, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
 use crate::config::{BrokerConfig, LogConfig};
+use crate::controller::ControllerHandle;
 use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
 use crate::network::{
     BrokerAddress, NetworkClient, Reply, RequestContext, RequestHandler, RunningServer, SocketServer,
 };
-use crate::protocol::messages::api_versions_response::ApiVersion;
 use crate::protocol::messages::leader_and_isr_request::{LeaderAndIsrPartitionState, LeaderAndIsrTopicState};
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::protocol::messages::stop_replica_request::{StopReplicaPartitionState, StopReplicaTopicState};
@@ -35,85 +33,38 @@ use crate::protocol::messages::update_metadata_request::{
     UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState, UpdateMetadataTopicState,
 };
 use crate::protocol::messages::{
-    ApiVersionsResponse, LeaderAndIsrRequest, LeaderAndIsrResponse, ProduceRequest, ProduceResponse,
-    StopReplicaRequest, UpdateMetadataRequest,
+    LeaderAndIsrRequest, LeaderAndIsrResponse, ProduceRequest, ProduceResponse, StopReplicaRequest,
+    UpdateMetadataRequest,
 };
 use crate::protocol::{Request, Response, StrBytes};
 use crate::record::BatchBuilder;
 use crate::replica::ReplicaManager;
+use crate::zk::memory::MemoryZooKeeper;
 
 pub const TOPIC: &str = "t";
-pub const TOPIC_ID: TopicId = TopicId::from_u128(0x7071);
 /// The broker that plays the controller's part on the wire.
 pub const CONTROLLER: BrokerId = 1;
 const LISTENER: &str = "PLAINTEXT";
 const CONTROL_PLANE: &str = "CONTROLLER";
 const NOBODY_LISTENS: u16 = 1;
-const ALTER_PARTITION: i16 = 56;
+const BROKER_EPOCH: BrokerEpoch = 1;
 
+/// A broker whose controller is the test's.
 struct Handler {
-    replicas: Arc<ReplicaManager>,
+    api: Api,
     controller: Arc<Mutex<ControllerState>>,
 }
 
 impl RequestHandler for Handler {
     async fn handle(&self, context: &RequestContext, correlation_id: i32, request: Request) -> Reply {
-        let version = context.api_version;
-        let response = match request {
-            Request::ApiVersions(_) => {
-                let api = ApiVersion::default()
-                    .with_api_key(ALTER_PARTITION)
-                    .with_max_version(3);
-                Response::of(
-                    &ApiVersionsResponse::default().with_api_keys(vec![api]),
-                    version,
-                    correlation_id,
-                )
+        match request {
+            Request::AlterPartition(r) => {
+                let response = self.controller.lock().alter_partition(r);
+                let response = Response::of(&response, context.api_version, correlation_id);
+                Reply::Send(response.expect("a response can be written"))
             }
-            Request::Produce(r) => match produce::serve(&self.replicas, context, r).await {
-                ProduceReply::Respond(response) => Response::of(&response, version, correlation_id),
-                ProduceReply::Nothing => return Reply::Nothing,
-                ProduceReply::Close => return Reply::Close,
-            },
-            Request::Fetch(r) => fetch::serve(&self.replicas, context, r)
-                .await
-                .into_response(version, correlation_id),
-            Request::ListOffsets(r) => Response::of(
-                &list_offsets::serve(&self.replicas, version, &r),
-                version,
-                correlation_id,
-            ),
-            Request::DeleteRecords(r) => Response::of(
-                &delete_records::serve(&self.replicas, r).await,
-                version,
-                correlation_id,
-            ),
-            Request::OffsetForLeaderEpoch(r) => {
-                let response = offset_for_leader_epoch::serve(&self.replicas, &r);
-                Response::of(&response, version, correlation_id)
-            }
-            Request::LeaderAndIsr(r) => {
-                let response = leader_and_isr::serve(&self.replicas, version, r).await;
-                Response::of(&response, version, correlation_id)
-            }
-            Request::StopReplica(r) => Response::of(
-                &stop_replica::serve(&self.replicas, &r).await,
-                version,
-                correlation_id,
-            ),
-            Request::UpdateMetadata(r) => Response::of(
-                &update_metadata::serve(&self.replicas, &r).await.0,
-                version,
-                correlation_id,
-            ),
-            Request::AlterPartition(r) => Response::of(
-                &self.controller.lock().alter_partition(r),
-                version,
-                correlation_id,
-            ),
-            other => panic!("nobody should ask for {:?}", other.api()),
-        };
-        Reply::Send(response.expect("a response can be written"))
+            other => self.api.handle(context, correlation_id, other).await,
+        }
     }
 }
 
@@ -216,19 +167,31 @@ impl TestCluster {
         let log_manager = log_manager.expect("the log dir opens");
         let server = SocketServer::bind(&config, &metrics).await.expect("a free port");
         let port = server.endpoints().next().expect("a listener").port;
-        let topic_config = self.log_config.clone();
+        let (config, metadata) = (Arc::new(config), Arc::new(MetadataCache::default()));
+        let configs = Arc::new(DynamicConfigs::new(config.clone()));
+        let topic_configs = configs.clone();
         let replicas = ReplicaManager::new(
-            Arc::new(config),
+            config.clone(),
             log_manager.clone(),
-            Arc::new(MetadataCache::default()),
-            clock,
-            Arc::new(move |_: &str| topic_config.clone()),
-            Arc::new(|| 1),
+            metadata.clone(),
+            clock.clone(),
+            Arc::new(move |topic: &str| topic_configs.topic_config(topic)),
+            Arc::new(|| BROKER_EPOCH),
             &metrics,
         );
         replicas.start();
-        let handler = Handler {
+        let parts = ApiParts {
+            config,
+            configs,
+            clock,
+            metadata,
             replicas: replicas.clone(),
+            controller: ControllerHandle::idle(BROKER_EPOCH),
+            zk: MemoryZooKeeper::new(self.clock.clone()).connect(),
+            metrics: metrics.clone(),
+        };
+        let handler = Handler {
+            api: parts.into_api(),
             controller: self.controller.clone(),
         };
         let running = server.start(&Arc::new(handler));
@@ -302,7 +265,7 @@ impl TestCluster {
         let request = UpdateMetadataRequest::default()
             .with_controller_id(CONTROLLER.into())
             .with_controller_epoch(epoch)
-            .with_broker_epoch(1)
+            .with_broker_epoch(BROKER_EPOCH)
             .with_topic_states(vec![topic])
             .with_live_brokers(live.collect());
         for broker in self.brokers.values() {
@@ -386,7 +349,7 @@ impl TestCluster {
         LeaderAndIsrRequest::default()
             .with_controller_id(CONTROLLER.into())
             .with_controller_epoch(controller.epoch)
-            .with_broker_epoch(1)
+            .with_broker_epoch(BROKER_EPOCH)
             .with_topic_states(vec![topic])
     }
 
@@ -401,7 +364,7 @@ impl TestCluster {
         let request = StopReplicaRequest::default()
             .with_controller_id(CONTROLLER.into())
             .with_controller_epoch(self.controller.lock().epoch)
-            .with_broker_epoch(1)
+            .with_broker_epoch(BROKER_EPOCH)
             .with_topic_states(vec![topic]);
         let response = self.brokers[&broker]
             .client()

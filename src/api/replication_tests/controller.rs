@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::cluster::TOPIC_ID;
 use crate::common::error::ErrorCode;
-use crate::common::ids::BrokerId;
+use crate::common::ids::{BrokerId, TopicId};
 use crate::common::leader_and_isr::LeaderAndIsr;
 use crate::protocol::messages::alter_partition_response::{PartitionData, TopicData};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
+
+pub const TOPIC_ID: TopicId = TopicId::from_u128(0x7071);
 
 /// The controller's knowledge, shared by the tasks that serve AlterPartition.
 #[derive(Default)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::cluster::*;
+use super::controller::TOPIC_ID;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicId;
 use crate::protocol::messages::{LeaderAndIsrResponse, UpdateMetadataRequest};

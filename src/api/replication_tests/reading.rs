@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::cluster::*;
+use super::controller::TOPIC_ID;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId};
 use crate::log::AppendOrigin;

@@ -9,11 +9,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::super::startup::register;
-use crate::api::produce::ProduceReply;
-use crate::api::{
-    RequestContext, fetch, leader_and_isr, list_offsets, offset_for_leader_epoch, produce, stop_replica,
-    update_metadata,
-};
+use crate::admin::DynamicConfigs;
+use crate::api::testing::ApiParts;
 use crate::common::clock::SharedClock;
 use crate::common::ids::BrokerId;
 use crate::config::{BrokerConfig, CurrentConfig, Endpoint, LogConfig, SecurityProtocol};
@@ -22,11 +19,8 @@ use crate::log::LogManager;
 use crate::log::simulated_disk::{Mount, SimulatedDisk};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
-use crate::network::Reply;
-use crate::network::client::simulated::{Handler, SimulatedNetwork};
-use crate::protocol::messages::ApiVersionsResponse;
-use crate::protocol::messages::api_versions_response::ApiVersion;
-use crate::protocol::{Request, Response};
+use crate::network::RequestHandler as _;
+use crate::network::client::simulated::SimulatedNetwork;
 use crate::replica::ReplicaManager;
 use crate::zk::gate::GatedStore;
 use crate::zk::memory::{MemorySession, MemoryZooKeeper};
@@ -34,7 +28,6 @@ use crate::zk::registration::Registration;
 use crate::zk::znode::BrokerInfo;
 use crate::zk::{ZkStore, paths};
 
-const ALTER_PARTITION: i16 = 56;
 /// Between two attempts to register while the session of the last life stands.
 const REGISTRATION_RETRY: Duration = Duration::from_millis(250);
 /// Between two rounds of the jobs that threads do in a real broker.
@@ -86,30 +79,45 @@ impl Machine {
             .open_logs(&config, &around.log_config, around.clock.clone())
             .expect("the logs open, whatever happened to them");
         let slot = Arc::new(OnceLock::<ControllerHandle>::new());
-        let topic_config = around.log_config.clone();
+        let (metadata, metrics) = (Arc::new(MetadataCache::default()), Registry::default());
+        let configs = Arc::new(DynamicConfigs::new(config.clone()));
+        let topic_configs = configs.clone();
         let replicas = ReplicaManager::new(
             config.clone(),
             log_manager.clone(),
-            Arc::new(MetadataCache::default()),
+            metadata.clone(),
             around.clock.clone(),
-            Arc::new(move |_: &str| topic_config.clone()),
+            Arc::new(move |topic: &str| topic_configs.topic_config(topic)),
             {
                 let slot = slot.clone();
                 Arc::new(move || slot.get().map_or(-1, ControllerHandle::broker_epoch))
             },
-            &Registry::default(),
+            &metrics,
         );
         replicas.start();
         let session = around.zookeeper.connect();
         let zookeeper_gate = watch::Sender::new(true);
         let zk: Arc<dyn ZkStore> = Arc::new(GatedStore::new(session.clone(), &zookeeper_gate));
         let stop = CancellationToken::new();
-        let controller = controller(&config, zk, &around.clock, &stop).await;
+        let controller = controller(&config, zk.clone(), &around.clock, &stop).await;
         slot.set(controller.clone())
             .unwrap_or_else(|_| unreachable!("set once"));
-        around
-            .network
-            .listen(id, handler(replicas.clone(), controller.clone()));
+        let parts = ApiParts {
+            config,
+            configs,
+            clock: around.clock.clone(),
+            metadata,
+            replicas: replicas.clone(),
+            controller: controller.clone(),
+            zk,
+            metrics,
+        };
+        let api = Arc::new(parts.into_api());
+        let handler = move |context, correlation_id, request| {
+            let api = api.clone();
+            async move { api.handle(&context, correlation_id, request).await }.boxed()
+        };
+        around.network.listen(id, Arc::new(handler));
         let background = run_background_jobs(log_manager.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(background));
         Self {
@@ -193,58 +201,4 @@ async fn controller(
         features_epoch: watch::channel(i64::MAX).1,
         shutdown: stop.child_token(),
     })
-}
-
-fn handler(replicas: Arc<ReplicaManager>, controller: ControllerHandle) -> Handler {
-    Arc::new(move |context, correlation_id, request| {
-        let (replicas, controller) = (replicas.clone(), controller.clone());
-        async move { handle(&replicas, &controller, &context, correlation_id, request).await }.boxed()
-    })
-}
-
-/// The part of `api::dispatch` that a cluster without groups and administrators needs.
-async fn handle(
-    replicas: &Arc<ReplicaManager>,
-    controller: &ControllerHandle,
-    context: &RequestContext,
-    id: i32,
-    request: Request,
-) -> Reply {
-    let version = context.api_version;
-    let response = match request {
-        Request::ApiVersions(_) => {
-            let api = ApiVersion::default()
-                .with_api_key(ALTER_PARTITION)
-                .with_max_version(3);
-            Response::of(
-                &ApiVersionsResponse::default().with_api_keys(vec![api]),
-                version,
-                id,
-            )
-        }
-        Request::Produce(r) => match produce::serve(replicas, context, r).await {
-            ProduceReply::Respond(response) => Response::of(&response, version, id),
-            ProduceReply::Nothing => return Reply::Nothing,
-            ProduceReply::Close => return Reply::Close,
-        },
-        Request::Fetch(r) => fetch::serve(replicas, context, r)
-            .await
-            .into_response(version, id),
-        Request::ListOffsets(r) => Response::of(&list_offsets::serve(replicas, version, &r), version, id),
-        Request::OffsetForLeaderEpoch(r) => {
-            Response::of(&offset_for_leader_epoch::serve(replicas, &r), version, id)
-        }
-        Request::LeaderAndIsr(r) => {
-            Response::of(&leader_and_isr::serve(replicas, version, r).await, version, id)
-        }
-        Request::StopReplica(r) => Response::of(&stop_replica::serve(replicas, &r).await, version, id),
-        Request::UpdateMetadata(r) => {
-            Response::of(&update_metadata::serve(replicas, &r).await.0, version, id)
-        }
-        Request::AlterPartition(r) => {
-            Response::of(&controller.alter_partition(r, version).await, version, id)
-        }
-        other => panic!("nobody should ask for {:?}", other.api()),
-    };
-    Reply::Send(response.expect("a response can be written"))
 }

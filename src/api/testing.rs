@@ -1,0 +1,85 @@
+//! Builds an [`Api`] in tests. The test brings the parts that it looks into; the coordinators are made here and do not
+//! serve: they refuse every request until they are started.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::watch;
+
+use super::Api;
+use crate::admin::{AdminManager, DynamicConfigs};
+use crate::common::clock::SharedClock;
+use crate::common::loggers::Loggers;
+use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
+use crate::config::BrokerConfig;
+use crate::controller::ControllerHandle;
+use crate::coordinator::ReplicatedLog;
+use crate::coordinator::group::GroupCoordinator;
+use crate::coordinator::producer_ids::{ControllerBlocks, ProducerIdManager};
+use crate::coordinator::transaction::{NetworkMarkerSender, TransactionCoordinator};
+use crate::metadata::MetadataCache;
+use crate::metrics::Registry;
+use crate::replica::ReplicaManager;
+use crate::zk::ZkStore;
+
+/// The parts of an [`Api`] that a test brings.
+pub(crate) struct ApiParts {
+    pub(crate) config: Arc<BrokerConfig>,
+    pub(crate) configs: Arc<DynamicConfigs>,
+    pub(crate) clock: SharedClock,
+    /// The cache that `replicas` updates.
+    pub(crate) metadata: Arc<MetadataCache>,
+    pub(crate) replicas: Arc<ReplicaManager>,
+    pub(crate) controller: ControllerHandle,
+    pub(crate) zk: Arc<dyn ZkStore>,
+    pub(crate) metrics: Registry,
+}
+
+impl ApiParts {
+    pub(crate) fn into_api(self) -> Api {
+        let (config, clock, metrics) = (&*self.config, &self.clock, &self.metrics);
+        let log = |topic| Arc::new(ReplicatedLog::new(self.replicas.clone(), topic));
+        let groups = GroupCoordinator::new(
+            config.into(),
+            config.offsets_topic_num_partitions,
+            log(GROUP_METADATA_TOPIC),
+            clock.clone(),
+            metrics,
+        );
+        let controller = self.controller.clone();
+        let broker_epoch = Arc::new(move || controller.broker_epoch());
+        let blocks = ControllerBlocks::new(config, self.metadata.clone(), broker_epoch);
+        let request_timeout = Duration::from_millis(config.request_timeout_ms);
+        let count = config.transaction_state_log_num_partitions;
+        let transactions = TransactionCoordinator::new(
+            config.into(),
+            (count, Box::new(move || async move { Ok(count) }.boxed())),
+            log(TRANSACTION_STATE_TOPIC),
+            clock.clone(),
+            self.metadata.clone(),
+            ProducerIdManager::new(blocks, clock.clone()),
+            Box::new(NetworkMarkerSender::new(config.broker_id, request_timeout)),
+            metrics,
+        );
+        let admin = AdminManager::new(
+            self.zk.clone(),
+            self.metadata.clone(),
+            self.configs,
+            Loggers::default(),
+        );
+        Api {
+            config: self.config,
+            cluster_id: "cluster".into(),
+            clock: self.clock,
+            metadata: self.metadata,
+            replicas: self.replicas,
+            groups,
+            transactions,
+            controller: self.controller,
+            admin: Arc::new(admin),
+            features_epoch: watch::channel(0).1,
+            zk: self.zk,
+        }
+    }
+}
