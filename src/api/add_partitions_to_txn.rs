@@ -7,12 +7,15 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::end_txn::for_version;
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::common::topic_name;
 use crate::coordinator::transaction::ProducerIdAndEpoch;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
@@ -25,6 +28,29 @@ use crate::protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnRes
 const LAST_CLIENT_VERSION: i16 = 3;
 /// First version whose clients know PRODUCER_FENCED.
 const FIRST_VERSION_WITH_PRODUCER_FENCED: i16 = 2;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::AddPartitionsToTxn,
+    0..=5,
+    &[
+        Check::when(
+            When::UpToVersion(LAST_CLIENT_VERSION),
+            &[Right(AclOperation::Write, Resource::TransactionalId)],
+            Refusal::AllEntries(ErrorCode::TransactionalIdAuthorizationFailed),
+        ),
+        Check::when(
+            When::UpToVersion(LAST_CLIENT_VERSION),
+            &[Right(AclOperation::Write, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+        Check::when(
+            When::FromVersion(LAST_CLIENT_VERSION + 1),
+            &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+            Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Answers one request.
 pub async fn handle(

@@ -1,12 +1,25 @@
 //! AllocateProducerIds (67): a broker needs ids for its producers. Kafka 3.9:
 //! `KafkaApis.handleAllocateProducerIdsRequest` (KIP-730).
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::ProducerId;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
 
-/// Serves version 0.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::AllocateProducerIds,
+    0..=0,
+    &[Check::always(
+        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
+
+/// Answers one request.
 pub async fn handle(
     api: &Api,
     _context: &RequestContext,

@@ -3,13 +3,34 @@
 
 use std::collections::HashMap;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
 use crate::admin::{AdminError, AdminManager, ConfigAlteration, ConfigResource};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::BrokerId;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use crate::protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::AlterConfigs,
+    0..=2,
+    &[
+        Check::when(
+            When::TopicConfigs,
+            &[Right(AclOperation::AlterConfigs, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+        Check::when(
+            When::OtherConfigs,
+            &[Right(AclOperation::AlterConfigs, Resource::Cluster)],
+            Refusal::Entry(ErrorCode::ClusterAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Alters topics, this broker and the default of all brokers; on any broker, controller or not.
 pub async fn handle(api: &Api, _: &RequestContext, request: AlterConfigsRequest) -> AlterConfigsResponse {

@@ -1,9 +1,23 @@
 //! AlterPartition (56): a leader wants another ISR. Kafka 3.9: `KafkaApis.handleAlterPartitionRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
+use crate::common::error::ErrorCode;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
-/// Serves versions 0 to 3; every check is the controller's.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::AlterPartition,
+    0..=3,
+    &[Check::always(
+        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
+
+/// Asks the controller module of this broker, which makes every check.
 pub async fn handle(
     api: &Api,
     context: &RequestContext,

@@ -3,15 +3,28 @@
 
 use std::collections::BTreeMap;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
 use crate::controller::reassignment::{ReassignmentResult, TargetReplicas};
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::alter_partition_reassignments_response::{
     ReassignablePartitionResponse, ReassignableTopicResponse,
 };
 use crate::protocol::messages::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::AlterPartitionReassignments,
+    0..=0,
+    &[Check::always(
+        &[Right(AclOperation::Alter, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
 
 /// Answers as soon as the reassignments have begun. A broker that is not the controller says so at the top and
 /// for each partition.

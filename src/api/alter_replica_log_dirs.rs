@@ -3,15 +3,29 @@
 
 use std::path::PathBuf;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
+use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::alter_replica_log_dirs_response::{
     AlterReplicaLogDirPartitionResult, AlterReplicaLogDirTopicResult,
 };
 use crate::protocol::messages::{AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse};
 
-/// Serves versions 0 to 2.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::AlterReplicaLogDirs,
+    0..=2,
+    &[Check::always(
+        &[Right(AclOperation::Alter, Resource::Cluster)],
+        Refusal::AllEntries(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
+
+/// Answers one request.
 pub async fn handle(
     api: &Api,
     _context: &RequestContext,

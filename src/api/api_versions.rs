@@ -3,31 +3,42 @@
 //!
 //! A version that we do not know is answered in version 0, which every client can read (fact 69).
 
+use super::answer::Answer;
+use super::declaration::{ApiState, Declaration};
 use super::{Api, RequestContext};
 use crate::common::error::ErrorCode;
 use crate::protocol::ApiKey;
-use crate::protocol::api_table::ApiState;
 use crate::protocol::messages::api_versions_response::ApiVersion;
 use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
 /// First version in which a client names its software.
 const FIRST_WITH_SOFTWARE: i16 = 3;
 
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::ApiVersions, 0..=4, &[]);
+
 /// Answers one request. The response is to be written in the version that comes with it.
-pub fn handle(
+pub async fn handle(
     api: &Api,
     context: &RequestContext,
-    request: &ApiVersionsRequest,
-) -> (ApiVersionsResponse, i16) {
-    answer(*api.features_epoch.borrow(), context.api_version, request)
+    request: ApiVersionsRequest,
+) -> Answer<ApiVersionsResponse> {
+    let features_epoch = *api.features_epoch.borrow();
+    let (response, version) = respond(api.declarations, features_epoch, context.api_version, &request);
+    Answer::RespondIn(version, response)
 }
 
-fn answer(features_epoch: i64, version: i16, request: &ApiVersionsRequest) -> (ApiVersionsResponse, i16) {
+fn respond(
+    declarations: &[&Declaration],
+    features_epoch: i64,
+    version: i16,
+    request: &ApiVersionsRequest,
+) -> (ApiVersionsResponse, i16) {
     let response = ApiVersionsResponse::default();
-    if !ApiKey::ApiVersions.serves(version) {
+    if !DECLARATION.versions.contains(&version) {
         let response = response
             .with_error_code(ErrorCode::UnsupportedVersion.code())
-            .with_api_keys(vec![versions_of(ApiKey::ApiVersions)]);
+            .with_api_keys(vec![versions_of(&DECLARATION)]);
         return (response, 0);
     }
     let named = [&request.client_software_name, &request.client_software_version];
@@ -37,18 +48,18 @@ fn answer(features_epoch: i64, version: i16, request: &ApiVersionsRequest) -> (A
             version,
         );
     }
-    let built = ApiKey::ALL.iter().filter(|api| api.state() == ApiState::Built);
+    let built = declarations.iter().filter(|api| api.state == ApiState::Built);
     let response = response
-        .with_api_keys(built.map(|&api| versions_of(api)).collect())
+        .with_api_keys(built.map(|api| versions_of(api)).collect())
         .with_finalized_features_epoch(features_epoch);
     (response, version)
 }
 
-fn versions_of(api: ApiKey) -> ApiVersion {
+fn versions_of(api: &Declaration) -> ApiVersion {
     ApiVersion::default()
-        .with_api_key(api.code())
-        .with_min_version(*api.versions().start())
-        .with_max_version(*api.versions().end())
+        .with_api_key(api.key.code())
+        .with_min_version(*api.versions.start())
+        .with_max_version(*api.versions.end())
 }
 
 /// Letters and digits, with dashes and dots between them (KIP-511).
@@ -61,6 +72,7 @@ fn is_software_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::DECLARATIONS;
     use crate::protocol::{StrBytes, codec};
 
     fn request(name: &'static str, version: &'static str) -> ApiVersionsRequest {
@@ -71,15 +83,16 @@ mod tests {
 
     #[test]
     fn what_is_built_is_advertised_in_every_version() {
-        for version in ApiKey::ApiVersions.versions() {
-            let (response, written_in) = answer(5, version, &request("kcat", "1.7.0"));
+        for version in DECLARATION.versions {
+            let (response, written_in) = respond(DECLARATIONS, 5, version, &request("kcat", "1.7.0"));
             assert_eq!((response.error_code, written_in), (0, version));
             for api in &response.api_keys {
                 let key = ApiKey::from_code(api.api_key).unwrap();
-                assert_eq!(key.state(), ApiState::Built, "{key:?}");
-                assert_eq!(api.min_version..=api.max_version, key.versions());
+                let declared = DECLARATIONS.iter().find(|declared| declared.key == key).unwrap();
+                assert_eq!(declared.state, ApiState::Built, "{key:?}");
+                assert_eq!(api.min_version..=api.max_version, declared.versions);
             }
-            let built = ApiKey::ALL.iter().filter(|api| api.state() == ApiState::Built);
+            let built = DECLARATIONS.iter().filter(|api| api.state == ApiState::Built);
             assert_eq!(response.api_keys.len(), built.count());
             let frame = codec::encode_response(&response, version, 1).unwrap();
             let read: ApiVersionsResponse = codec::decode_response(frame.slice(4..), version).unwrap();
@@ -94,10 +107,10 @@ mod tests {
     #[test]
     fn an_unknown_version_is_answered_in_version_0() {
         for version in [-1, 5, i16::MAX] {
-            let (response, written_in) = answer(0, version, &ApiVersionsRequest::default());
+            let (response, written_in) = respond(DECLARATIONS, 0, version, &ApiVersionsRequest::default());
             assert_eq!(written_in, 0);
             assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
-            assert_eq!(response.api_keys, [versions_of(ApiKey::ApiVersions)]);
+            assert_eq!(response.api_keys, [versions_of(&DECLARATION)]);
             // Correlation id, error, one key with its two versions: header version 0, no tagged fields.
             let frame = codec::encode_response(&response, written_in, 9).unwrap();
             assert_eq!(
@@ -109,7 +122,7 @@ mod tests {
 
     #[test]
     fn software_has_a_decent_name() {
-        let error = |name, version| answer(0, 3, &request(name, version)).0.error_code;
+        let error = |name, version| respond(DECLARATIONS, 0, 3, &request(name, version)).0.error_code;
         for (name, version) in [("apache-kafka-java", "3.9.1"), ("a", "1"), ("a..b", "0-")] {
             let expected = if version == "0-" {
                 ErrorCode::InvalidRequest
@@ -122,6 +135,11 @@ mod tests {
             assert_eq!(error(name, "1"), ErrorCode::InvalidRequest.code(), "{name}");
             assert_eq!(error("a", name), ErrorCode::InvalidRequest.code(), "{name}");
         }
-        assert_eq!(answer(0, 2, &ApiVersionsRequest::default()).0.error_code, 0);
+        assert_eq!(
+            respond(DECLARATIONS, 0, 2, &ApiVersionsRequest::default())
+                .0
+                .error_code,
+            0
+        );
     }
 }

@@ -1,8 +1,11 @@
 //! ControlledShutdown (7): a broker wants to leave. Kafka 3.9: `KafkaApis.handleControlledShutdownRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::controlled_shutdown_response::RemainingPartition;
 use crate::protocol::messages::{ControlledShutdownRequest, ControlledShutdownResponse};
@@ -10,7 +13,17 @@ use crate::protocol::messages::{ControlledShutdownRequest, ControlledShutdownRes
 /// Versions before this one do not carry the broker's epoch.
 const FIRST_VERSION_WITH_BROKER_EPOCH: i16 = 2;
 
-/// Serves versions 0 to 3. Success is the error NONE without remaining partitions.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::ControlledShutdown,
+    0..=3,
+    &[Check::always(
+        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
+
+/// Success is the error NONE without remaining partitions.
 pub async fn handle(
     api: &Api,
     context: &RequestContext,

@@ -3,14 +3,27 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
 use crate::admin::{AdminError, AdminManager, NewPartitions};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicName;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use crate::protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::CreatePartitions,
+    0..=3,
+    &[Check::always(
+        &[Right(AclOperation::Alter, Resource::Topic)],
+        Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+    )],
+);
 
 /// Adds partitions, on the active controller only, and waits for their leaders.
 pub async fn handle(

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
 use crate::admin::create_topics::CreateTopicOutcome;
 use crate::admin::{AdminManager, ConfigEntry, NewTopic};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::topic_name::CLUSTER_METADATA_TOPIC;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::create_topics_request::CreatableTopic;
 use crate::protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
@@ -15,6 +18,25 @@ use crate::protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 /// "The broker's default": number of partitions and replication factor may be left open so.
 const UNSET: i16 = -1;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::CreateTopics,
+    0..=7,
+    &[
+        Check::always(
+            &[
+                Right(AclOperation::Create, Resource::Cluster),
+                Right(AclOperation::Create, Resource::Topic),
+            ],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+        Check::always(
+            &[Right(AclOperation::DescribeConfigs, Resource::Topic)],
+            Refusal::Hidden,
+        ),
+    ],
+);
 
 /// Creates topics, on the active controller only, and waits for their leaders.
 pub async fn handle(api: &Api, _: &RequestContext, request: CreateTopicsRequest) -> CreateTopicsResponse {

@@ -2,9 +2,23 @@
 
 use std::collections::HashSet;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
+use crate::common::error::ErrorCode;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::delete_groups_response::DeletableGroupResult;
 use crate::protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse, GroupId};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::DeleteGroups,
+    0..=2,
+    &[Check::always(
+        &[Right(AclOperation::Delete, Resource::Group)],
+        Refusal::Entry(ErrorCode::GroupAuthorizationFailed),
+    )],
+);
 
 /// Answers one request; a group that is named twice is deleted once.
 pub async fn handle(

@@ -2,16 +2,29 @@
 
 use std::time::Duration;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
 };
 use crate::protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 use crate::replica::DeleteRecordsResult;
 
-/// Serves versions 0 to 2.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::DeleteRecords,
+    0..=2,
+    &[Check::always(
+        &[Right(AclOperation::Delete, Resource::Topic)],
+        Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+    )],
+);
+
+/// Answers one request.
 pub async fn handle(
     api: &Api,
     _context: &RequestContext,

@@ -3,15 +3,35 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
 use crate::admin::AdminManager;
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicId, TopicName};
 use crate::metadata::MetadataImage;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::delete_topics_request::DeleteTopicState;
 use crate::protocol::messages::delete_topics_response::DeletableTopicResult;
 use crate::protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::DeleteTopics,
+    0..=6,
+    &[
+        Check::when(
+            When::ById,
+            &[Right(AclOperation::Describe, Resource::Topic)],
+            Refusal::Hidden,
+        ),
+        Check::always(
+            &[Right(AclOperation::Delete, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Deletes topics, on the active controller only, and waits until they are gone.
 pub async fn handle(

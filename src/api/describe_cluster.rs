@@ -2,10 +2,13 @@
 //! `KafkaApis.handleDescribeCluster`, `AuthHelper.computeDescribeClusterResponse`.
 
 use super::authorized_operations::{NOT_ASKED, ON_CLUSTER};
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::NO_BROKER;
 use crate::metadata::MetadataImage;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use crate::protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
 use crate::protocol::wire_text;
@@ -14,6 +17,17 @@ use crate::protocol::wire_text;
 const BROKERS: i8 = 1;
 /// Endpoints that KRaft controllers have.
 const CONTROLLERS: i8 = 2;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::DescribeCluster,
+    0..=1,
+    &[Check::when(
+        When::ClusterOperations,
+        &[Right(AclOperation::Describe, Resource::Cluster)],
+        Refusal::Hidden,
+    )],
+);
 
 /// Answers one request.
 pub async fn handle(

@@ -1,14 +1,36 @@
 //! DescribeConfigs, versions 0-4. Kafka 3.9: `ConfigHelper.handleDescribeConfigsRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
 use crate::admin::{AdminManager, ConfigEntry, ConfigResource};
+use crate::common::acl::AclOperation;
+use crate::common::error::ErrorCode;
 use crate::common::ids::BrokerId;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::describe_configs_request::DescribeConfigsResource;
 use crate::protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::DescribeConfigs,
+    0..=4,
+    &[
+        Check::when(
+            When::TopicConfigs,
+            &[Right(AclOperation::DescribeConfigs, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+        Check::when(
+            When::OtherConfigs,
+            &[Right(AclOperation::DescribeConfigs, Resource::Cluster)],
+            Refusal::Entry(ErrorCode::ClusterAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Describes topics, this broker, the default of all brokers, and what the process logs.
 pub async fn handle(

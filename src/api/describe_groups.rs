@@ -1,11 +1,25 @@
 //! DescribeGroups, versions 0 to 5. Kafka 3.9: `KafkaApis.handleDescribeGroupsRequest`.
 
 use super::authorized_operations::{NOT_ASKED, ON_GROUP};
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
+use crate::common::error::ErrorCode;
 use crate::coordinator::group::member::Member;
 use crate::coordinator::group::requests::GroupDescription;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use crate::protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::DescribeGroups,
+    0..=5,
+    &[Check::always(
+        &[Right(AclOperation::Describe, Resource::Group)],
+        Refusal::Entry(ErrorCode::GroupAuthorizationFailed),
+    )],
+);
 
 /// Answers one request.
 pub async fn handle(

@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use crate::protocol::messages::describe_log_dirs_response::{
@@ -13,7 +16,17 @@ use crate::protocol::messages::describe_log_dirs_response::{
 use crate::protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 use crate::replica::{LogDirDescription, ReplicaInDir};
 
-/// Serves versions 0 to 4.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::DescribeLogDirs,
+    0..=4,
+    &[Check::always(
+        &[Right(AclOperation::Describe, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
+
+/// Answers one request.
 pub async fn handle(
     api: &Api,
     _context: &RequestContext,

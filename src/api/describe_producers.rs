@@ -1,11 +1,14 @@
 //! DescribeProducers, version 0: who writes to a partition, and since when a transaction is open there.
 //! Kafka 3.9: `KafkaApis.handleDescribeProducersRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::common::topic_name;
 use crate::log::ActiveProducer;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,
@@ -18,6 +21,16 @@ use crate::protocol::messages::{
 const UNKNOWN_TOPIC: &str = "This server does not host this topic-partition.";
 /// No transaction is open.
 const NO_OFFSET: i64 = -1;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::DescribeProducers,
+    0..=0,
+    &[Check::always(
+        &[Right(AclOperation::Read, Resource::Topic)],
+        Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+    )],
+);
 
 /// Answers one request.
 pub async fn handle(

@@ -2,15 +2,35 @@
 
 use std::collections::BTreeMap;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
+use crate::common::error::ErrorCode;
 use crate::common::ids::TopicName;
 use crate::coordinator::transaction::TransactionValue;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::describe_transactions_response::{TopicData, TransactionState};
 use crate::protocol::messages::{
     DescribeTransactionsRequest, DescribeTransactionsResponse, ProducerId as WireProducerId,
     TopicName as WireTopicName,
 };
 use crate::protocol::{StrBytes, wire_text};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::DescribeTransactions,
+    0..=0,
+    &[
+        Check::always(
+            &[Right(AclOperation::Describe, Resource::TransactionalId)],
+            Refusal::Entry(ErrorCode::TransactionalIdAuthorizationFailed),
+        ),
+        Check::always(
+            &[Right(AclOperation::Describe, Resource::AnsweredTopic)],
+            Refusal::LeftOut,
+        ),
+    ],
+);
 
 /// Answers one request.
 pub async fn handle(

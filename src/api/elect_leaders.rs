@@ -4,14 +4,27 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
 use crate::controller::{ElectionResults, ElectionType};
 use crate::metadata::MetadataImage;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use crate::protocol::messages::{ElectLeadersRequest, ElectLeadersResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::ElectLeaders,
+    0..=2,
+    &[Check::always(
+        &[Right(AclOperation::Alter, Resource::Cluster)],
+        Refusal::RequestAndEntries(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
 
 /// Asks the controller module of this broker, and waits until this broker has heard of the new leaders.
 pub async fn handle(api: &Api, _: &RequestContext, request: ElectLeadersRequest) -> ElectLeadersResponse {

@@ -1,12 +1,25 @@
 //! EndTxn, versions 0 to 4. Kafka 3.9: `KafkaApis.handleEndTxnRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::coordinator::transaction::{ProducerIdAndEpoch, TransactionResult};
+use crate::protocol::ApiKey;
 use crate::protocol::messages::{EndTxnRequest, EndTxnResponse};
 
 /// First version whose clients know PRODUCER_FENCED.
 const FIRST_VERSION_WITH_PRODUCER_FENCED: i16 = 2;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::EndTxn,
+    0..=4,
+    &[Check::always(
+        &[Right(AclOperation::Write, Resource::TransactionalId)],
+        Refusal::Request(ErrorCode::TransactionalIdAuthorizationFailed),
+    )],
+);
 
 /// Answers one request.
 pub async fn handle(api: &Api, context: &RequestContext, request: EndTxnRequest) -> EndTxnResponse {

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::current_leader::CurrentLeaders;
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{NO_BROKER, Offset, TopicId, TopicName, TopicPartition};
 use crate::config::CompressionType;
 use crate::log::{FetchIsolation, FileSlice};
 use crate::metadata::MetadataImage;
+use crate::protocol::ApiKey;
 use crate::protocol::fetch_response::{
     FetchPartitionResponse, FetchResponse, FetchTopicResponse, NodeEndpoint,
 };
@@ -42,7 +45,25 @@ const FUTURE_LOCAL_REPLICA: i32 = -3;
 /// How far to look for records that an old client can read, in reads.
 const READS_FOR_OLD_CLIENTS_MAX: usize = 64;
 
-/// Serves versions 0 to 17.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::Fetch,
+    0..=17,
+    &[
+        Check::when(
+            When::FromFollower,
+            &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+            Refusal::AllEntries(ErrorCode::TopicAuthorizationFailed),
+        ),
+        Check::when(
+            When::FromConsumer,
+            &[Right(AclOperation::Read, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+    ],
+);
+
+/// Answers one request.
 pub async fn handle(api: &Api, context: &RequestContext, request: FetchRequest) -> FetchResponse {
     let replicas = &api.replicas;
     if !matches!(request.isolation_level, READ_UNCOMMITTED | READ_COMMITTED) {

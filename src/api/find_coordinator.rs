@@ -6,12 +6,15 @@
 
 use tracing::info;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
 use crate::admin::AdminManager;
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::config::Endpoint;
 use crate::metadata::MetadataImage;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::find_coordinator_response::Coordinator;
 use crate::protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
@@ -30,6 +33,29 @@ struct Node {
     id: i32,
     endpoint: Endpoint,
 }
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::FindCoordinator,
+    0..=6,
+    &[
+        Check::when(
+            When::KeyType(GROUP),
+            &[Right(AclOperation::Describe, Resource::Group)],
+            Refusal::Entry(ErrorCode::GroupAuthorizationFailed),
+        ),
+        Check::when(
+            When::KeyType(TRANSACTION),
+            &[Right(AclOperation::Describe, Resource::TransactionalId)],
+            Refusal::Entry(ErrorCode::TransactionalIdAuthorizationFailed),
+        ),
+        Check::when(
+            When::KeyType(SHARE),
+            &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+            Refusal::Entry(ErrorCode::ClusterAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Answers one request.
 pub async fn handle(

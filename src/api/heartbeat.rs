@@ -1,7 +1,21 @@
 //! Heartbeat, versions 0 to 4. Kafka 3.9: `KafkaApis.handleHeartbeatRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
+use crate::common::error::ErrorCode;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::{HeartbeatRequest, HeartbeatResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::Heartbeat,
+    0..=4,
+    &[Check::always(
+        &[Right(AclOperation::Read, Resource::Group)],
+        Refusal::Request(ErrorCode::GroupAuthorizationFailed),
+    )],
+);
 
 /// Answers one request.
 pub async fn handle(api: &Api, _context: &RequestContext, request: HeartbeatRequest) -> HeartbeatResponse {

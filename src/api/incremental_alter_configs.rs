@@ -2,13 +2,34 @@
 //! Kafka 3.9: `KafkaApis.handleIncrementalAlterConfigsRequest`.
 
 use super::alter_configs::{occurrences, occurs_twice, outcome_fields};
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
 use crate::admin::{AdminError, AdminManager, AlterOperation, ConfigAlteration, ConfigResource};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::BrokerId;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::incremental_alter_configs_request::AlterableConfig;
 use crate::protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::IncrementalAlterConfigs,
+    0..=1,
+    &[
+        Check::when(
+            When::TopicConfigs,
+            &[Right(AclOperation::AlterConfigs, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+        Check::when(
+            When::OtherConfigs,
+            &[Right(AclOperation::AlterConfigs, Resource::Cluster)],
+            Refusal::Entry(ErrorCode::ClusterAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Alters topics, this broker and the default of all brokers; on any broker, controller or not.
 pub async fn handle(

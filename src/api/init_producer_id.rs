@@ -3,10 +3,13 @@
 //! Without a transactional id every request gets a new producer id, even one that names the id it had: that is
 //! what an idempotent producer does after it lost track of its sequence.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::end_txn::for_version;
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::coordinator::transaction::ProducerIdAndEpoch;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::{
     InitProducerIdRequest, InitProducerIdResponse, ProducerId as WireProducerId,
 };
@@ -14,6 +17,27 @@ use crate::record::batch::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 
 /// First version whose clients know PRODUCER_FENCED.
 const FIRST_VERSION_WITH_PRODUCER_FENCED: i16 = 4;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::InitProducerId,
+    0..=5,
+    &[
+        Check::when(
+            When::Transactional,
+            &[Right(AclOperation::Write, Resource::TransactionalId)],
+            Refusal::Request(ErrorCode::TransactionalIdAuthorizationFailed),
+        ),
+        Check::when(
+            When::NotTransactional,
+            &[
+                Right(AclOperation::IdempotentWrite, Resource::Cluster),
+                Right(AclOperation::Write, Resource::AnyTopic),
+            ],
+            Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Answers one request.
 pub async fn handle(

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
 use crate::cluster::LeadershipDecision;
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState, ReplicaAssignment};
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::leader_and_isr_request::LeaderAndIsrPartitionState;
 use crate::protocol::messages::leader_and_isr_response::{
@@ -19,7 +22,17 @@ use crate::replica::{LeaderAndIsrUpdate, PartitionUpdate};
 /// First version whose response names topics by id.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 5;
 
-/// Serves versions 0 to 7.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::LeaderAndIsr,
+    0..=7,
+    &[Check::always(
+        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
+
+/// Answers one request.
 pub async fn handle(
     api: &Api,
     context: &RequestContext,

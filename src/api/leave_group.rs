@@ -1,15 +1,28 @@
 //! LeaveGroup, versions 0 to 5. Kafka 3.9: `KafkaApis.handleLeaveGroupRequest`, `LeaveGroupRequest`,
 //! `LeaveGroupResponse`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::coordinator::group::LeavingMember;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::leave_group_request::MemberIdentity;
 use crate::protocol::messages::leave_group_response::MemberResponse;
 use crate::protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
 /// The first version that names several members.
 const FIRST_BATCHED_VERSION: i16 = 3;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::LeaveGroup,
+    0..=5,
+    &[Check::always(
+        &[Right(AclOperation::Read, Resource::Group)],
+        Refusal::Request(ErrorCode::GroupAuthorizationFailed),
+    )],
+);
 
 /// Answers one request.
 pub async fn handle(api: &Api, context: &RequestContext, request: LeaveGroupRequest) -> LeaveGroupResponse {

@@ -1,9 +1,25 @@
 //! ListGroups, versions 0 to 5. Kafka 3.9: `KafkaApis.handleListGroupsRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::coordinator::group::requests::{CLASSIC_GROUP_TYPE, ListedGroup as Listed};
+use crate::protocol::ApiKey;
 use crate::protocol::messages::list_groups_response::ListedGroup;
 use crate::protocol::messages::{ListGroupsRequest, ListGroupsResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::ListGroups,
+    0..=5,
+    &[Check::always(
+        &[
+            Right(AclOperation::Describe, Resource::Cluster),
+            Right(AclOperation::Describe, Resource::AnsweredGroup),
+        ],
+        Refusal::LeftOut,
+    )],
+);
 
 /// Answers one request with the groups of this coordinator; clients ask every broker.
 pub async fn handle(api: &Api, _context: &RequestContext, request: ListGroupsRequest) -> ListGroupsResponse {

@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::log::FetchIsolation;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::list_offsets_request::ListOffsetsPartition;
 use crate::protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
@@ -25,7 +28,17 @@ const CONSUMER: i32 = -1;
 /// May ask followers too.
 const DEBUGGING_CONSUMER: i32 = -2;
 
-/// Serves versions 0 to 9.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::ListOffsets,
+    0..=9,
+    &[Check::always(
+        &[Right(AclOperation::Describe, Resource::Topic)],
+        Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+    )],
+);
+
+/// Answers one request.
 pub async fn handle(api: &Api, context: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let replicas = &api.replicas;
     let (version, request) = (context.api_version, &request);

@@ -3,9 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
+use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
 use crate::common::leader_and_isr::ReplicaAssignment;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::list_partition_reassignments_response::{
     OngoingPartitionReassignment, OngoingTopicReassignment,
@@ -13,6 +17,16 @@ use crate::protocol::messages::list_partition_reassignments_response::{
 use crate::protocol::messages::{
     self, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
 };
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::ListPartitionReassignments,
+    0..=0,
+    &[Check::always(
+        &[Right(AclOperation::Describe, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
 
 /// All partitions if none are named; those that are not being reassigned are left out.
 pub async fn handle(

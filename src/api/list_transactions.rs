@@ -1,12 +1,25 @@
 //! ListTransactions, versions 0 and 1. Kafka 3.9: `KafkaApis.handleListTransactionsRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::coordinator::transaction::{ListFilter, TransactionState};
+use crate::protocol::ApiKey;
 use crate::protocol::messages::list_transactions_response::TransactionState as WireTransactionState;
 use crate::protocol::messages::{
     ListTransactionsRequest, ListTransactionsResponse, ProducerId as WireProducerId,
 };
 use crate::protocol::{StrBytes, wire_text};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::ListTransactions,
+    0..=1,
+    &[Check::always(
+        &[Right(AclOperation::Describe, Resource::AnsweredTransactionalId)],
+        Refusal::LeftOut,
+    )],
+);
 
 /// Answers one request.
 pub async fn handle(

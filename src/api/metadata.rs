@@ -7,11 +7,14 @@
 use std::collections::HashSet;
 
 use super::authorized_operations::{NOT_ASKED, ON_CLUSTER, ON_TOPIC};
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicId, TopicName};
 use crate::common::topic_name;
 use crate::metadata::{MetadataImage, PartitionMetadata};
+use crate::protocol::ApiKey;
 use crate::protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -22,6 +25,36 @@ use crate::protocol::wire_text;
 const FIRST_WITH_TOPIC_IDS: i16 = 12;
 /// First version that tells a leader without an address on the listener from one that is not there.
 const FIRST_WITH_LISTENER_NOT_FOUND: i16 = 6;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::Metadata,
+    0..=12,
+    &[
+        Check::always(
+            &[Right(AclOperation::Describe, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+        Check::when(
+            When::AllTopics,
+            &[Right(AclOperation::Describe, Resource::AnsweredTopic)],
+            Refusal::LeftOut,
+        ),
+        Check::when(
+            When::MissingTopic,
+            &[
+                Right(AclOperation::Create, Resource::Cluster),
+                Right(AclOperation::Create, Resource::Topic),
+            ],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+        Check::when(
+            When::ClusterOperations,
+            &[Right(AclOperation::Describe, Resource::Cluster)],
+            Refusal::Hidden,
+        ),
+    ],
+);
 
 /// Answers one request. Topics that do not exist are created where both sides wish so.
 pub async fn handle(api: &Api, context: &RequestContext, request: MetadataRequest) -> MetadataResponse {

@@ -3,13 +3,16 @@
 //!
 //! Version 0 is that of consumers which kept their offsets in ZooKeeper, and there it puts them (fact 70).
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::partition_codes::{PartitionCodes, last_of_each};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::coordinator::group::OffsetAndMetadata;
 use crate::coordinator::group::commit::CommitRequest;
 use crate::coordinator::group::log::shared_text;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use crate::protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -23,6 +26,22 @@ use crate::zk::{ZkError, ZkStore, paths};
 const DEFAULT_RETENTION: i64 = -1;
 /// "Now", in `commit_timestamp`.
 const DEFAULT_TIMESTAMP: i64 = -1;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::OffsetCommit,
+    0..=9,
+    &[
+        Check::always(
+            &[Right(AclOperation::Read, Resource::Group)],
+            Refusal::AllEntries(ErrorCode::GroupAuthorizationFailed),
+        ),
+        Check::always(
+            &[Right(AclOperation::Read, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Answers one request.
 pub async fn handle(

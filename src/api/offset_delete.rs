@@ -1,13 +1,32 @@
 //! OffsetDelete, version 0. Kafka 3.9: `KafkaApis.handleOffsetDeleteRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::partition_codes::{PartitionCodes, last_of_each};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use crate::protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse, TopicName};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::OffsetDelete,
+    0..=0,
+    &[
+        Check::always(
+            &[Right(AclOperation::Delete, Resource::Group)],
+            Refusal::Request(ErrorCode::GroupAuthorizationFailed),
+        ),
+        Check::always(
+            &[Right(AclOperation::Read, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Answers one request.
 pub async fn handle(

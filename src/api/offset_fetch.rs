@@ -6,13 +6,16 @@
 
 use std::collections::HashMap;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::offset_commit::{consumer_offset_path, zookeeper_error};
 use super::partition_codes::last_of_each;
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::coordinator::group::requests::FetchedOffset;
 use crate::metadata::MetadataImage;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
@@ -27,6 +30,27 @@ const NO_LEADER_EPOCH: i32 = -1;
 
 /// Topics with the partitions asked for; `None` for all that have an offset.
 type Requested = Option<Vec<(TopicName, Vec<i32>)>>;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::OffsetFetch,
+    0..=9,
+    &[
+        Check::always(
+            &[Right(AclOperation::Describe, Resource::Group)],
+            Refusal::Entry(ErrorCode::GroupAuthorizationFailed),
+        ),
+        Check::always(
+            &[Right(AclOperation::Describe, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+        Check::when(
+            When::AllTopics,
+            &[Right(AclOperation::Describe, Resource::AnsweredTopic)],
+            Refusal::LeftOut,
+        ),
+    ],
+);
 
 /// Answers one request.
 pub async fn handle(api: &Api, context: &RequestContext, request: OffsetFetchRequest) -> OffsetFetchResponse {

@@ -1,15 +1,31 @@
 //! OffsetForLeaderEpoch (23): where an epoch ends on the leader, for consumers that check for truncation.
 //! Kafka 3.9: `KafkaApis.handleOffsetForLeaderEpochRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
 };
 use crate::protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
-/// Serves versions 0 to 4.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::OffsetForLeaderEpoch,
+    0..=4,
+    &[Check::always(
+        &[
+            Right(AclOperation::ClusterAction, Resource::Cluster),
+            Right(AclOperation::Describe, Resource::Topic),
+        ],
+        Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+    )],
+);
+
+/// Answers one request.
 pub async fn handle(
     api: &Api,
     _context: &RequestContext,

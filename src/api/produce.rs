@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::answer::Answer;
 use super::current_leader::CurrentLeaders;
+use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::log::AppendError;
 use crate::metadata::MetadataImage;
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::produce_request::TopicProduceData;
 use crate::protocol::messages::produce_response::{
@@ -29,26 +33,32 @@ const FIRST_VERSION_WITH_CURRENT_LEADER: i16 = 10;
 /// First version whose clients know TRANSACTION_ABORTABLE (KIP-890).
 const FIRST_VERSION_WITH_ABORTABLE: i16 = 11;
 
-/// How to go on with the connection.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ProduceReply {
-    /// The client waits for this.
-    Respond(ProduceResponse),
-    /// acks=0 and all went well: the client expects nothing.
-    Nothing,
-    /// acks=0 and something failed: closing the connection is the only way to tell.
-    Close,
-}
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::Produce,
+    0..=11,
+    &[
+        Check::when(
+            When::Transactional,
+            &[Right(AclOperation::Write, Resource::TransactionalId)],
+            Refusal::AllEntries(ErrorCode::TransactionalIdAuthorizationFailed),
+        ),
+        Check::always(
+            &[Right(AclOperation::Write, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+    ],
+);
 
-/// Serves versions 0 to 11.
-pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest) -> ProduceReply {
+/// Answers one request.
+pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest) -> Answer<ProduceResponse> {
     let replicas = &api.replicas;
     let acks = request.acks;
     if request.transactional_id.is_none() && has_transactional_records(&request) {
         // A transaction that nobody could be asked about.
         return match acks {
-            0 => ProduceReply::Close,
-            _ => ProduceReply::Respond(refuse_all(request, ErrorCode::TransactionalIdAuthorizationFailed)),
+            0 => Answer::Close,
+            _ => Answer::Respond(refuse_all(request, ErrorCode::TransactionalIdAuthorizationFailed)),
         };
     }
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
@@ -104,12 +114,12 @@ pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest
             Some((partition, result)) => {
                 let error = result.as_ref().err();
                 tracing::info!(%partition, ?error, "closing a connection that produces with acks=0");
-                ProduceReply::Close
+                Answer::Close
             }
-            None => ProduceReply::Nothing,
+            None => Answer::Nothing,
         };
     }
-    ProduceReply::Respond(response(replicas, context, topics))
+    Answer::Respond(response(replicas, context, topics))
 }
 
 /// As Kafka looks: at the first batch for each partition.

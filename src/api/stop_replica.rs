@@ -1,14 +1,27 @@
 //! StopReplica (5): the controller takes replicas from this broker. Kafka 3.9: `KafkaApis.handleStopReplicaRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{NO_LEADER_EPOCH, TopicPartition};
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::stop_replica_response::StopReplicaPartitionError;
 use crate::protocol::messages::{StopReplicaRequest, StopReplicaResponse};
 use crate::replica::{StopPartition, StopReplicaUpdate};
 
-/// Serves versions 0 to 4.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::StopReplica,
+    0..=4,
+    &[Check::always(
+        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
+
+/// Answers one request.
 pub async fn handle(
     api: &Api,
     _context: &RequestContext,

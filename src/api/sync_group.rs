@@ -2,10 +2,23 @@
 
 use bytes::Bytes;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::coordinator::group::{SyncRequest, SyncResult};
+use crate::protocol::ApiKey;
 use crate::protocol::messages::{SyncGroupRequest, SyncGroupResponse};
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::SyncGroup,
+    0..=5,
+    &[Check::always(
+        &[Right(AclOperation::Read, Resource::Group)],
+        Refusal::Request(ErrorCode::GroupAuthorizationFailed),
+    )],
+);
 
 /// Answers one request; followers wait for their leader.
 pub async fn handle(api: &Api, context: &RequestContext, request: SyncGroupRequest) -> SyncGroupResponse {

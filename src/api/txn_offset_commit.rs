@@ -1,14 +1,17 @@
 //! TxnOffsetCommit, versions 0 to 4: offsets that a group has when, and only if, the transaction is committed.
 //! Kafka 3.9: `KafkaApis.handleTxnOffsetCommitRequest`, `GroupCoordinatorAdapter.commitTransactionalOffsets`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::partition_codes::{PartitionCodes, last_of_each};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::coordinator::coordinator_log::TransactionalProducer;
 use crate::coordinator::group::OffsetAndMetadata;
 use crate::coordinator::group::commit::{CommitRequest, TransactionalCommitRequest};
 use crate::coordinator::group::log::shared_text;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
 use crate::protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
@@ -20,6 +23,26 @@ use crate::replica::TransactionalOperation;
 const FIRST_VERSION_WITH_LOAD_IN_PROGRESS: i16 = 2;
 /// First version whose clients know TRANSACTION_ABORTABLE.
 const FIRST_VERSION_WITH_ABORTABLE: i16 = 4;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::TxnOffsetCommit,
+    0..=4,
+    &[
+        Check::always(
+            &[Right(AclOperation::Write, Resource::TransactionalId)],
+            Refusal::AllEntries(ErrorCode::TransactionalIdAuthorizationFailed),
+        ),
+        Check::always(
+            &[Right(AclOperation::Read, Resource::Group)],
+            Refusal::AllEntries(ErrorCode::GroupAuthorizationFailed),
+        ),
+        Check::always(
+            &[Right(AclOperation::Read, Resource::Topic)],
+            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+        ),
+    ],
+);
 
 /// Answers one request.
 pub async fn handle(

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::controller::{FeatureUpdate, FeatureUpgrade};
+use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::update_features_request::FeatureUpdateKey;
 use crate::protocol::messages::update_features_response::UpdatableFeatureResult;
@@ -13,6 +16,16 @@ use crate::protocol::messages::{UpdateFeaturesRequest, UpdateFeaturesResponse};
 
 /// What Kafka says with NOT_CONTROLLER, the only error that concerns all features.
 const NOT_CONTROLLER: &str = "This is not the correct controller for this cluster.";
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::UpdateFeatures,
+    0..=1,
+    &[Check::always(
+        &[Right(AclOperation::Alter, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
 
 /// Asks the controller module of this broker.
 pub async fn handle(

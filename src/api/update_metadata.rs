@@ -1,11 +1,24 @@
 //! UpdateMetadata (6): the controller tells what the cluster looks like. Kafka 3.9:
 //! `KafkaApis.handleUpdateMetadataRequest`.
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::{UpdateMetadataRequest, UpdateMetadataResponse};
 
-/// Serves versions 0 to 8.
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::UpdateMetadata,
+    0..=8,
+    &[Check::always(
+        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
+
+/// Answers one request.
 pub async fn handle(
     api: &Api,
     _context: &RequestContext,

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
+use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{ProducerId, TopicName, TopicPartition};
 use crate::common::topic_name::GROUP_METADATA_TOPIC;
 use crate::log::AppendOrigin;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::write_txn_markers_request::WritableTxnMarker;
 use crate::protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
@@ -27,6 +30,19 @@ const ALL_IN_SYNC: i16 = -1;
 
 /// What became of a marker in each partition.
 type Codes = BTreeMap<TopicPartition, ErrorCode>;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(
+    ApiKey::WriteTxnMarkers,
+    0..=1,
+    &[Check::always(
+        &[
+            Right(AclOperation::Alter, Resource::Cluster),
+            Right(AclOperation::ClusterAction, Resource::Cluster),
+        ],
+        Refusal::AllEntries(ErrorCode::ClusterAuthorizationFailed),
+    )],
+);
 
 /// Answers one request, when every marker is replicated.
 pub async fn handle(

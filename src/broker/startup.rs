@@ -13,7 +13,7 @@ use super::coordinators::Coordinators;
 use super::listeners::{ConfigHooks, ReplicaHooks};
 use super::{Broker, claim_id, features, host_name, log_dirs};
 use crate::admin::{AdminManager, ConfigChangeListener, DynamicConfigs};
-use crate::api::Api;
+use crate::api::{Api, DECLARATIONS};
 use crate::common::clock::SharedClock;
 use crate::common::ids::BrokerEpoch;
 use crate::common::loggers::Loggers;
@@ -183,6 +183,7 @@ async fn start_on(
         transactions: coordinators.transactions.clone(),
         controller: controller.clone(),
         admin: Arc::new(AdminManager::new(zk.clone(), metadata.clone(), configs, loggers)),
+        declarations: DECLARATIONS,
         features_epoch,
         zk,
     });

@@ -1,5 +1,6 @@
 //! The nouns that every layer shares: identifiers, errors, time. Imports nothing from the crate.
 
+pub mod acl;
 pub mod blocking;
 pub mod clock;
 pub mod coordinator_key;

@@ -142,13 +142,13 @@ pub fn decode_request(mut frame: Bytes) -> Result<(ReceivedHeader, Request), Dec
         return Err(DecodeError::Header(format!("{} bytes are too few", frame.len())));
     };
     let api = ApiKey::from_code(key).ok_or(DecodeError::UnknownApiKey(key))?;
-    let served = api.serves(version);
-    if !served && api != ApiKey::ApiVersions {
+    let is_known = api.decodes(version);
+    if !is_known && api != ApiKey::ApiVersions {
         let api = api.name();
         return Err(DecodeError::UnsupportedVersion { api, version });
     }
     let header: RequestHeader = decode_header(&mut frame, api.request_header_version(version))?;
-    let request = if served {
+    let request = if is_known {
         Request::decode(api, version, frame)?
     } else {
         Request::ApiVersions(ApiVersionsRequest::default())

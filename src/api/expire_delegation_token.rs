@@ -1,0 +1,25 @@
+//! ExpireDelegationToken (40): a token ends earlier. Refused: tokens need a listener with SASL or TLS. Kafka 3.9:
+//! `KafkaApis.handleExpireTokenRequest`.
+
+use super::declaration::Declaration;
+use super::{Api, RequestContext};
+use crate::common::error::ErrorCode;
+use crate::protocol::ApiKey;
+use crate::protocol::messages::{ExpireDelegationTokenRequest, ExpireDelegationTokenResponse};
+
+/// The time of a token that does not exist.
+const NEVER: i64 = -1;
+
+/// What the handler declares.
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::ExpireDelegationToken, 0..=2, &[]);
+
+/// Answers one request.
+pub async fn handle(
+    _: &Api,
+    _: &RequestContext,
+    _: ExpireDelegationTokenRequest,
+) -> ExpireDelegationTokenResponse {
+    ExpireDelegationTokenResponse::default()
+        .with_error_code(ErrorCode::DelegationTokenRequestNotAllowed.code())
+        .with_expiry_timestamp_ms(NEVER)
+}
