@@ -25,7 +25,7 @@ use super::fs::is_refusal;
 use super::loader::{LoadParameters, load};
 use super::names::{PartitionDirKind, partition_dir_with_suffix};
 use super::scheduler::Scheduler;
-use super::unified_log::{LogContext, LogMetrics, UnifiedLog};
+use super::unified_log::{LogContext, LogMetrics, Logs, UnifiedLog};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicId, TopicPartition};
 #[cfg(test)]
@@ -40,8 +40,6 @@ mod future;
 mod loading_progress;
 mod metrics;
 mod opening;
-
-pub(in crate::log) type Logs = HashMap<TopicPartition, Arc<UnifiedLog>>;
 
 /// A log dir with what the manager keeps for it.
 struct ManagedDir {

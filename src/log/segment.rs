@@ -7,7 +7,7 @@ use std::io;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::file_records::FileRecords;
+use super::file_records::{FileRecords, FileSlice};
 use super::fs::corrupt;
 use super::index::{AbortedTxn, OffsetIndex, TimeIndex, TimestampOffset, TransactionIndex};
 use super::offset_metadata::LogOffsetMetadata;
@@ -15,8 +15,6 @@ use crate::common::ids::Offset;
 
 mod files;
 mod read;
-
-pub use read::SegmentRead;
 
 /// Largest distance of an offset from its segment's base: index entries hold it in 31 bits (fact 52).
 pub const OFFSET_SPAN_MAX: i64 = i32::MAX as i64;
@@ -29,6 +27,17 @@ pub struct LogSegment {
     /// Wall clock when this value was made: the age of a segment whose records have no timestamps.
     created_ms: i64,
     state: Mutex<SegmentState>,
+}
+
+/// What a read found in one segment.
+#[derive(Clone, Debug)]
+pub struct SegmentRead {
+    /// Where it begins.
+    pub start: LogOffsetMetadata,
+    /// What was found; `None` if there is nothing below the bound.
+    pub records: Option<FileSlice>,
+    /// The first batch does not fit into what was asked for.
+    pub first_entry_incomplete: bool,
 }
 
 /// What the segment's lock guards.

@@ -9,6 +9,7 @@
 //! **Errors.** The first I/O error takes the log dir offline (fact 55); until then nothing has moved: the end of
 //! the log only moves after everything was written.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
@@ -29,18 +30,23 @@ use crate::config::LogConfig;
 
 mod append;
 mod cleaning;
+mod gauges;
 mod high_watermark;
 mod lookup;
 mod maintenance;
 mod metrics;
 mod read;
+mod results;
 mod roll;
 mod truncate;
 
-pub use append::{AppendOrigin, LogAppendInfo};
-pub use cleaning::{CleaningView, LastRecord, Replacement};
 pub use metrics::LogMetrics;
-pub use read::FetchIsolation;
+pub use results::{ActiveProducer, CleaningView, FetchIsolation, LastRecord, LogAppendInfo, Replacement};
+
+pub use crate::record::validator::AppendOrigin;
+
+/// The logs of a broker by their partitions.
+pub(in crate::log) type Logs = HashMap<TopicPartition, Arc<UnifiedLog>>;
 
 /// What all logs of a log dir share.
 pub struct LogContext {
@@ -55,23 +61,6 @@ pub struct LogContext {
     /// Called when a recovery point may have gone back, or a segment that may have been cleaned was cut: the
     /// checkpoints must not stay ahead.
     pub on_truncated: Box<dyn Fn(&UnifiedLog) + Send + Sync>,
-}
-
-/// A producer that a log knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ActiveProducer {
-    /// Its id.
-    pub producer_id: ProducerId,
-    /// The epoch it last wrote in.
-    pub producer_epoch: i16,
-    /// Sequence number of its last record; -1 for none.
-    pub last_sequence: i32,
-    /// Timestamp of its last batch or marker.
-    pub last_timestamp: i64,
-    /// Epoch of the coordinator that wrote its last marker; -1 for none.
-    pub coordinator_epoch: i32,
-    /// First offset of its open transaction.
-    pub current_txn_first_offset: Option<Offset>,
 }
 
 /// One partition's log. All methods lock inside and are short, but for reading and writing the page cache.

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::histogram::HistogramSnapshot;
+use super::metric::Metric;
 use super::name::MetricName;
-use super::registry::Metric;
 
 /// As Yammer has them, and as the rules spell them.
 const QUANTILES: [(f64, &str); 6] = [

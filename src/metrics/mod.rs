@@ -10,6 +10,7 @@ mod endpoint;
 mod exposition;
 mod histogram;
 mod meter;
+mod metric;
 mod name;
 mod registry;
 mod sampled;

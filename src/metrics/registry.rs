@@ -8,21 +8,11 @@ use parking_lot::RwLock;
 use super::exposition;
 use super::histogram::Histogram;
 use super::meter::Meter;
+use super::metric::Metric;
 use super::name::MetricName;
 use super::sampled::{SampledRate, SampledTimes};
 use super::timer::Timer;
 use crate::common::clock::{SharedClock, SystemClock};
-
-/// One metric.
-#[derive(Clone)]
-pub(super) enum Metric {
-    Gauge(Arc<dyn Fn() -> f64 + Send + Sync>),
-    Meter(Arc<Meter>),
-    Histogram(Arc<Histogram>),
-    Timer(Arc<Timer>),
-    SampledRate(Arc<SampledRate>),
-    SampledTimes(Arc<SampledTimes>),
-}
 
 /// All metrics of one broker; a clone is another handle of the same.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kafka_protocol::messages;
 use kafka_protocol::protocol::{HeaderVersion as _, Message};
 
-use super::codec::{DecodeError, decode_body};
+use super::body::{DecodeError, decode_body};
 
 macro_rules! api_table {
     ($($api:ident($request:ident) = $key:literal;)*) => {

@@ -10,44 +10,15 @@
 //! message are slices of its frame, never copies. Nothing the peer sends makes decoding panic or reserve
 //! memory out of proportion (see `sceptical`).
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request as WireRequest, StrBytes};
 
 use super::api_table::{ApiKey, Request};
+pub use super::body::DecodeError;
+use super::body::{decode_body, short_name};
 use super::frame::LENGTH_BYTES;
 use super::sceptical;
-
-/// Bytes that are not what their header says they are.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// No request header.
-    #[error("unreadable header: {0}")]
-    Header(String),
-    /// A key that no Kafka 3.9 broker with ZooKeeper serves.
-    #[error("unknown api key {0}")]
-    UnknownApiKey(i16),
-    /// A version outside of the range of its API.
-    #[error("version {version} of {api} is not served")]
-    UnsupportedVersion {
-        /// Name of the API.
-        api: &'static str,
-        /// The version asked for.
-        version: i16,
-    },
-    /// The body of a message.
-    #[error("unreadable body of {message} version {version}: {reason}")]
-    Body {
-        /// The message's struct.
-        message: &'static str,
-        /// Its version.
-        version: i16,
-        /// Where it ended to make sense.
-        reason: String,
-    },
-}
 
 /// What precedes the body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,36 +43,6 @@ pub struct EncodeError {
     pub version: i16,
     /// What does not fit.
     pub reason: String,
-}
-
-/// The reason of a [`DecodeError::Body`] that kafka-protocol has panicked over.
-const DECODER_PANICKED: &str = "the decoder panicked";
-
-fn short_name<T>() -> &'static str {
-    let name = std::any::type_name::<T>();
-    name.rsplit("::").next().unwrap_or(name)
-}
-
-/// Decodes one message. What follows it is ignored, as Kafka does: librdkafka up to 2.x sends Metadata 11 and 12
-/// with a field that those versions no longer have.
-pub(super) fn decode_body<T: Decodable>(
-    mut bytes: Bytes,
-    version: i16,
-    flexible: bool,
-) -> Result<T, DecodeError> {
-    let decoded = catch_unwind(AssertUnwindSafe(|| {
-        sceptical::decode::<T>(&mut bytes, version, flexible)
-    }));
-    let reason = match decoded {
-        Ok(Ok(message)) => return Ok(message),
-        Ok(Err(error)) => format!("{error:#}"),
-        Err(_) => DECODER_PANICKED.to_string(),
-    };
-    Err(DecodeError::Body {
-        message: short_name::<T>(),
-        version,
-        reason,
-    })
 }
 
 /// Takes a header off the front of `frame`.

@@ -3,6 +3,7 @@
 //! Kafka 3.9: `ApiKeys`, `RequestHeader`, `AbstractRequest`, `ByteBufferAccessor`.
 
 pub mod api_table;
+mod body;
 pub mod codec;
 pub mod fetch_response;
 pub mod frame;

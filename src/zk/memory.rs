@@ -16,7 +16,6 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use self::tree::{Changed, Tree};
-use super::paths;
 use super::store::{CreateMode, MultiError, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};
 use crate::common::clock::SharedClock;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::dump::read;
+use super::files::read;
 use super::report::{Line, Report, Stop};
 use crate::common::ids::TopicPartition;
 use crate::log::checkpoint::leader_epoch::{self, EpochEntry};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::active::is_last_segment;
 use super::arguments::Arguments;
 use super::batch_scan::BatchScan;
-use super::dump::{base_offset_of, read, sibling};
+use super::files::{base_offset_of, read, sibling};
 use super::report::{Line, Report, Stop};
 use crate::log::names::LOG_SUFFIX;
 

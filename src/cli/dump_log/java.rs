@@ -101,6 +101,14 @@ pub(super) fn in_hash_order<T>(mut elements: Vec<T>, hash: impl Fn(&T) -> i32) -
     elements
 }
 
+/// A number that may be missing, as Java prints it.
+pub(super) fn optional_long(value: Option<i64>) -> String {
+    value.map_or_else(
+        || "OptionalLong.empty".to_owned(),
+        |value| format!("OptionalLong[{value}]"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

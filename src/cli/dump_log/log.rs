@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::active::is_last_segment;
 use super::arguments::Arguments;
 use super::batch_scan::{BatchScan, FoundBatch};
-use super::dump::base_offset_of;
+use super::files::base_offset_of;
 use super::java::increment_sequence;
+use super::java::optional_long;
 use super::record_line::{RecordLine, timestamp_type_name};
 use super::report::{Line, Report, Stop};
 use crate::record::BatchHeader;
@@ -137,14 +138,6 @@ fn last_sequence(header: &BatchHeader) -> i32 {
         NO_SEQUENCE => NO_SEQUENCE,
         base => increment_sequence(base, header.last_offset_delta()),
     }
-}
-
-/// A number that may be missing, as Java prints it.
-pub(super) fn optional_long(value: Option<i64>) -> String {
-    value.map_or_else(
-        || "OptionalLong.empty".to_owned(),
-        |value| format!("OptionalLong[{value}]"),
-    )
 }
 
 /// Dumps a `.log`.

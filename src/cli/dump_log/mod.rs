@@ -20,6 +20,7 @@ mod batch_scan;
 mod checkpoint;
 mod decoders;
 mod dump;
+mod files;
 mod index;
 mod java;
 mod json;

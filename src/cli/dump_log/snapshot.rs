@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::dump::read;
-use super::log::optional_long;
+use super::files::read;
+use super::java::optional_long;
 use super::report::{Line, Report, Stop};
 use crate::common::ids::ProducerId;
 use crate::log::producer_state::{ProducerStateEntry, read_snapshot};

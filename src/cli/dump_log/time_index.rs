@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::active::is_last_segment;
 use super::arguments::Arguments;
 use super::batch_scan::{BatchScan, FoundBatch};
-use super::dump::{base_offset_of, read, sibling};
+use super::files::{base_offset_of, read, sibling};
 use super::index::{Entries, Verdict};
 use super::report::{Line, Report, Stop};
 use crate::log::names::{INDEX_SUFFIX, LOG_SUFFIX};

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::active::is_last_segment;
-use super::dump::{base_offset_of, read};
+use super::files::{base_offset_of, read};
 use super::report::{Line, Report, Stop};
 use crate::log::index::AbortedTxn;
 

@@ -15,16 +15,14 @@ use parking_lot::{Mutex, RwLock};
 use super::checkpoint::CleanerCheckpoint;
 use super::clean::{Cleaner, Watch};
 use super::error::CleanError;
-use super::metrics::uncleanable_partition;
-use super::quarantine::{Quarantine, Quarantined};
+use super::quarantine::{Quarantine, Quarantined, uncleanable_partition};
 use super::selection::LogToClean;
 use super::states::{CleaningStates, Paused};
 use super::stats::{CleanerStats, PreCleanStats};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicPartition};
 use crate::log::dir::LogDir;
-use crate::log::manager::Logs;
-use crate::log::unified_log::UnifiedLog;
+use crate::log::unified_log::{Logs, UnifiedLog};
 use crate::metrics::{MetricName, Registry};
 
 /// A log dir with what the cleaner keeps in it.

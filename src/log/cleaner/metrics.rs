@@ -1,21 +1,13 @@
 //! The cleaner's figures under Kafka's names and with Kafka's meaning. Kafka 3.9: the gauges of `LogCleaner` and
 //! `LogCleanerManager`.
-//!
-//! One is our own: `uncleanable-partition`, a 1 for each partition that could not be cleaned, with topic, partition,
-//! log dir and the reason as tags.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::LogCleaner;
-use super::quarantine::Quarantined;
 use super::stats::{CleanerStats, PreCleanStats};
-use crate::common::ids::TopicPartition;
 use crate::log::LogManager;
 use crate::metrics::{MetricName, Registry};
-
-/// Longest reason that a tag takes; the log has it all.
-const REASON_CHARS_MAX: usize = 300;
 
 /// Registers the gauges; they hold the manager weakly.
 pub(in crate::log) fn register(manager: &Arc<LogManager>, metrics: &Registry) {
@@ -84,16 +76,6 @@ fn per_dir(
         weak.upgrade()
             .map_or(0.0, |manager| value(manager.cleaner(), &path))
     });
-}
-
-/// The name under which a partition in quarantine is shown.
-pub(super) fn uncleanable_partition(partition: &TopicPartition, quarantined: &Quarantined) -> MetricName {
-    let reason: String = quarantined.reason.chars().take(REASON_CHARS_MAX).collect();
-    of_manager("uncleanable-partition")
-        .tag("topic", &partition.topic)
-        .tag("partition", partition.partition)
-        .tag("logDirectory", quarantined.dir.display())
-        .tag("reason", reason)
 }
 
 /// The largest among the threads' last rounds.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::common::ids::TopicPartition;
+use crate::metrics::MetricName;
 
 /// Pause after the first failure; it doubles with each further one.
 const RETRY_MS_MIN: i64 = 60_000;
@@ -85,6 +86,20 @@ impl Quarantine {
     pub fn iter(&self) -> impl Iterator<Item = (&TopicPartition, &Quarantined)> {
         self.partitions.iter()
     }
+}
+
+/// Longest reason that a tag takes; the log has it all.
+const REASON_CHARS_MAX: usize = 300;
+
+/// The name of the gauge of a partition in quarantine, which is 1: `uncleanable-partition`, with topic, partition, log dir
+/// and reason as tags. Kafka has no such gauge.
+pub(super) fn uncleanable_partition(partition: &TopicPartition, quarantined: &Quarantined) -> MetricName {
+    let reason: String = quarantined.reason.chars().take(REASON_CHARS_MAX).collect();
+    MetricName::new("kafka.log", "LogCleanerManager", "uncleanable-partition")
+        .tag("topic", &partition.topic)
+        .tag("partition", partition.partition)
+        .tag("logDirectory", quarantined.dir.display())
+        .tag("reason", reason)
 }
 
 #[cfg(test)]

@@ -2,24 +2,13 @@
 
 use std::io;
 
-use super::LogSegment;
+use super::{LogSegment, SegmentRead};
 use crate::common::ids::Offset;
-use crate::log::file_records::{FileSlice, Headers};
+use crate::log::file_records::Headers;
 use crate::log::fs::corrupt;
 use crate::log::index::{AbortedTxn, OffsetPosition};
 use crate::log::offset_metadata::LogOffsetMetadata;
 use crate::record::BatchHeader;
-
-/// What a read found in one segment.
-#[derive(Clone, Debug)]
-pub struct SegmentRead {
-    /// Where it begins.
-    pub start: LogOffsetMetadata,
-    /// What was found; `None` if there is nothing below the bound.
-    pub records: Option<FileSlice>,
-    /// The first batch does not fit into what was asked for.
-    pub first_entry_incomplete: bool,
-}
 
 impl LogSegment {
     /// The first batch that ends at `offset` or beyond, and the byte it starts at.

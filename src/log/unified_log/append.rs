@@ -6,8 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::MutexGuard;
 
-pub use crate::record::validator::AppendOrigin;
-
+use super::results::LogAppendInfo;
 use super::{UnifiedLog, Writer};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset};
@@ -16,29 +15,8 @@ use crate::log::index::AbortedTxn;
 use crate::log::producer_state::{AppendDecision, ProducerBatch, Verification};
 use crate::log::segment::{LogSegment, OFFSET_SPAN_MAX, SegmentAppend};
 use crate::record::conversion::Conversion;
-use crate::record::validator::{AppendContext, ValidatedRecords, validate_append};
+use crate::record::validator::{AppendContext, AppendOrigin, ValidatedRecords, validate_append};
 use crate::record::{BatchError, BatchHeader, RecordBatches};
-
-/// What an append did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogAppendInfo {
-    /// Offset of the first record; of the earlier append if this is a duplicate; -1 if there was none to append.
-    pub first_offset: Offset,
-    /// Offset of the last record; one less than the first if there was none to append.
-    pub last_offset: Offset,
-    /// Largest timestamp among the records; -1 if none has one.
-    pub max_timestamp: i64,
-    /// The leader's time if `message.timestamp.type` is LogAppendTime, else -1.
-    pub log_append_time: i64,
-    /// Start of the log at the time of the append.
-    pub log_start_offset: Offset,
-    /// An idempotent producer sent this batch before: nothing was appended.
-    pub duplicate: bool,
-    /// Bytes appended.
-    pub size: usize,
-    /// What the append cost beside the writing.
-    pub conversion: Conversion,
-}
 
 /// What a follower was sent, checked.
 struct FollowerRecords<'a> {

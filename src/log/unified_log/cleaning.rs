@@ -10,46 +10,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::UnifiedLog;
+use super::results::{CleaningView, LastRecord, Replacement};
 use crate::common::ids::{Offset, ProducerId};
 use crate::log::dir::LogDir;
 use crate::log::error::LogError;
 use crate::log::index::AbortedTxn;
 use crate::log::names::{CLEANED_SUFFIX, SWAP_SUFFIX};
 use crate::log::segment::LogSegment;
-
-/// A log at one moment.
-#[derive(Clone)]
-pub struct CleaningView {
-    /// All segments; the last one is active.
-    pub segments: Vec<Arc<LogSegment>>,
-    /// First offset that readers may ask for.
-    pub log_start_offset: Offset,
-    /// The next offset to be written.
-    pub log_end_offset: Offset,
-    /// No transaction is open below, and every replica in sync has it.
-    pub last_stable_offset: Offset,
-    /// How often the log had been cut.
-    pub truncations: u64,
-}
-
-/// The last thing a producer wrote: what the log must tell of it for as long as it is active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastRecord {
-    /// Offset of its last record; `None` if only a marker is known.
-    pub last_data_offset: Option<Offset>,
-    /// The epoch it wrote in.
-    pub producer_epoch: i16,
-}
-
-/// What became of a swap.
-pub enum Replacement {
-    /// The new segments are in place.
-    Done,
-    /// The log was cut, closed or shortened since the view was taken. Nothing was changed.
-    Outdated(Vec<LogSegment>),
-    /// The new segments could not be renamed. Nothing was changed in the log.
-    Failed(Vec<LogSegment>, io::Error),
-}
 
 impl UnifiedLog {
     /// One consistent look at what may be cleaned.

@@ -1,27 +1,12 @@
-//! What is to be known about each log, under Kafka's metric names. Kafka 3.9: `UnifiedLog.newMetrics`,
-//! `LogFlushStats`.
+//! Where the logs of a log dir report, and how often their segments are flushed. Kafka 3.9: `LogFlushStats`.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::UnifiedLog;
-use crate::log::names::{PartitionDirKind, parse_partition_dir};
 use crate::metrics::{MetricName, Registry, Timer};
-
-/// What a gauge asks of its log.
-type Figure = fn(&UnifiedLog) -> f64;
-
-/// The gauges of a log.
-const GAUGES: [(&str, Figure); 4] = [
-    ("NumLogSegments", |log| log.number_of_segments() as f64),
-    ("LogStartOffset", |log| log.log_start_offset() as f64),
-    ("LogEndOffset", |log| log.log_end_offset() as f64),
-    ("Size", |log| log.size() as f64),
-];
 
 /// Where the logs of a dir report.
 pub struct LogMetrics {
-    registry: Registry,
+    pub(super) registry: Registry,
     /// How often segments go to disk and how long it takes.
     pub flush: Arc<Timer>,
 }
@@ -33,38 +18,6 @@ impl LogMetrics {
         Self {
             registry: registry.clone(),
             flush: registry.timer(flush),
-        }
-    }
-}
-
-impl UnifiedLog {
-    /// Shows the log that lies in this directory.
-    pub(super) fn register_metrics(&self, path: &Path) {
-        for (name, figure) in GAUGES {
-            let me = self.me.clone();
-            let value = move || me.upgrade().map_or(0.0, |log| figure(&log));
-            self.context
-                .metrics
-                .registry
-                .gauge(self.metric(name, path), value);
-        }
-    }
-
-    /// Shows it no longer.
-    pub(super) fn unregister_metrics(&self, path: &Path) {
-        for (name, _) in GAUGES {
-            self.context.metrics.registry.remove(&self.metric(name, path));
-        }
-    }
-
-    fn metric(&self, name: &str, path: &Path) -> MetricName {
-        let metric = MetricName::new("kafka.log", "Log", name)
-            .tag("topic", &self.partition.topic)
-            .tag("partition", self.partition.partition);
-        let directory = path.file_name().and_then(|name| name.to_str());
-        match directory.and_then(parse_partition_dir) {
-            Some((_, PartitionDirKind::Future)) => metric.tag("is-future", true),
-            _ => metric,
         }
     }
 }

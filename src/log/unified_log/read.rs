@@ -3,48 +3,12 @@
 use std::sync::Arc;
 
 use super::UnifiedLog;
+use super::results::{FetchDataInfo, FetchIsolation};
 use crate::common::ids::{Offset, ProducerId};
 use crate::log::error::LogError;
-use crate::log::file_records::FileSlice;
 use crate::log::index::OffsetPosition;
 use crate::log::offset_metadata::LogOffsetMetadata;
 use crate::log::segment::{LogSegment, SegmentRead};
-
-/// How far a reader may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchIsolation {
-    /// To the end of the log: followers and coordinators.
-    LogEnd,
-    /// To the high watermark: consumers.
-    HighWatermark,
-    /// To the last stable offset: consumers with `read_committed`.
-    TxnCommitted,
-}
-
-/// What a read found.
-#[derive(Clone, Debug)]
-pub struct FetchDataInfo {
-    /// Where the read began.
-    pub fetch_offset: LogOffsetMetadata,
-    /// Batches from the one with the offset on. The last one may be cut by the size asked for, as Kafka cuts it;
-    /// clients ignore an incomplete last batch.
-    pub records: Option<FileSlice>,
-    /// Even the first batch was cut: a caller that may not send part of a batch sends none.
-    pub first_entry_incomplete: bool,
-    /// For [`FetchIsolation::TxnCommitted`]: producer id and first offset of each aborted transaction in range.
-    pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
-}
-
-impl FetchDataInfo {
-    fn empty(fetch_offset: LogOffsetMetadata, isolation: FetchIsolation) -> Self {
-        Self {
-            fetch_offset,
-            records: None,
-            first_entry_incomplete: false,
-            aborted_transactions: (isolation == FetchIsolation::TxnCommitted).then(Vec::new),
-        }
-    }
-}
 
 impl UnifiedLog {
     /// Reads up to `max_bytes` from the batch with `offset` on; at least one whole batch if `min_one_message`.

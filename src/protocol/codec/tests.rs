@@ -3,6 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use super::super::body::DECODER_PANICKED;
 use super::*;
 use crate::protocol::messages::{
     ApiVersionsResponse, ControlledShutdownRequest, MetadataRequest, MetadataResponse, ProduceRequest,

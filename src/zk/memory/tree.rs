@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::paths;
 use crate::common::clock::SharedClock;
+use crate::zk::paths;
 use crate::zk::store::{CreateMode, MultiError, Stat, WatchKind, ZkError, ZkOp, ZkOpResult};
 
 /// A change that may trip a watch.
