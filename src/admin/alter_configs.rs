@@ -186,7 +186,7 @@ impl AdminManager {
                 "Default topic resources are not allowed.",
             ));
         }
-        let known = self.metadata.image().topics.contains_key(topic);
+        let known = self.metadata.snapshot().topics.contains_key(topic);
         if !known || self.zk.exists(&paths::topic(topic), false).await?.is_none() {
             let message = format!("The topic '{topic}' does not exist.");
             return Err(AdminError::new(ErrorCode::UnknownTopicOrPartition, message));

@@ -92,14 +92,14 @@ impl AdminManager {
             .iter()
             .filter_map(|o| Some((o.name.as_str().into(), o.topic.as_ref()?.partitions as usize)))
             .collect();
-        let led = |image: &_, topic: &str| has_leaders(image, topic, created[topic]);
+        let led = |snapshot: &_, topic: &str| has_leaders(snapshot, topic, created[topic]);
         if !timeout.is_zero() {
             let names: Vec<TopicName> = created.keys().cloned().collect();
             self.wait_for(&names, timeout, led).await;
         }
-        let image = self.metadata.image();
+        let snapshot = self.metadata.snapshot();
         for outcome in outcomes.iter_mut().filter(|o| o.topic.is_some()) {
-            if timeout.is_zero() || !led(&image, &outcome.name) {
+            if timeout.is_zero() || !led(&snapshot, &outcome.name) {
                 outcome.error = Some(ErrorCode::RequestTimedOut.into());
             }
         }
@@ -128,7 +128,7 @@ impl AdminManager {
 
     async fn create_topic(&self, topic: &NewTopic, validate_only: bool) -> Result<CreatedTopic, AdminError> {
         let name = topic.name.as_str();
-        if self.metadata.image().topics.contains_key(name) {
+        if self.metadata.snapshot().topics.contains_key(name) {
             return Err(exists(name));
         }
         let overrides = overrides_of(topic)?;

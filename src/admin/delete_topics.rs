@@ -29,12 +29,14 @@ impl AdminManager {
             outcomes.push((topic.clone(), outcome));
         }
         if !timeout.is_zero() {
-            self.wait_for(&asked, timeout, |image, topic| !image.topics.contains_key(topic))
-                .await;
+            self.wait_for(&asked, timeout, |snapshot, topic| {
+                !snapshot.topics.contains_key(topic)
+            })
+            .await;
         }
-        let image = self.metadata.image();
+        let snapshot = self.metadata.snapshot();
         for (topic, outcome) in outcomes.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
-            if timeout.is_zero() || image.topics.contains_key(topic) {
+            if timeout.is_zero() || snapshot.topics.contains_key(topic) {
                 *outcome = Err(ErrorCode::RequestTimedOut.into());
             }
         }

@@ -170,7 +170,7 @@ impl AdminManager {
             ConfigResource::Topic(topic) => {
                 topic_name::validate(topic)
                     .map_err(|why| AdminError::new(ErrorCode::InvalidTopicException, why))?;
-                if !self.metadata.image().topics.contains_key(topic.as_str()) {
+                if !self.metadata.snapshot().topics.contains_key(topic.as_str()) {
                     return Err(ErrorCode::UnknownTopicOrPartition.into());
                 }
                 let overrides = entity_config::read(&*self.zk, ConfigEntityType::Topics, topic).await?;

@@ -11,7 +11,7 @@ use super::assignment::AssignableBroker;
 use super::dynamic_configs::DynamicConfigs;
 use crate::common::ids::{NO_BROKER, TopicName};
 use crate::common::loggers::Loggers;
-use crate::metadata::{MetadataCache, MetadataImage};
+use crate::metadata::{MetadataCache, MetadataSnapshot};
 use crate::purgatory::Purgatory;
 use crate::zk::ZkStore;
 
@@ -62,11 +62,11 @@ impl AdminManager {
         &self,
         topics: &[TopicName],
         timeout: Duration,
-        passes: impl Fn(&MetadataImage, &str) -> bool,
+        passes: impl Fn(&MetadataSnapshot, &str) -> bool,
     ) {
         let try_complete = || {
-            let image = self.metadata.image();
-            topics.iter().all(|topic| passes(&image, topic)).then_some(())
+            let snapshot = self.metadata.snapshot();
+            topics.iter().all(|topic| passes(&snapshot, topic)).then_some(())
         };
         self.waiting
             .wait(topics.iter().cloned(), timeout, try_complete)
@@ -75,21 +75,21 @@ impl AdminManager {
 
     /// The brokers that are alive, by id.
     pub(super) fn assignable_brokers(&self) -> Vec<AssignableBroker> {
-        let image = self.metadata.image();
+        let snapshot = self.metadata.snapshot();
         let broker = |b: &crate::metadata::BrokerMetadata| AssignableBroker {
             id: b.id,
             rack: b.rack.clone(),
         };
-        image.brokers.values().map(broker).collect()
+        snapshot.brokers.values().map(broker).collect()
     }
 }
 
 /// Whether the partitions 0 to `count` - 1 of a topic all have a leader.
-pub(super) fn has_leaders(image: &MetadataImage, topic: &str, count: usize) -> bool {
+pub(super) fn has_leaders(snapshot: &MetadataSnapshot, topic: &str, count: usize) -> bool {
     (0..count).all(|partition| {
         let partition = i32::try_from(partition)
             .ok()
-            .and_then(|p| image.partition(topic, p));
+            .and_then(|p| snapshot.partition(topic, p));
         partition.is_some_and(|p| p.state.leader_and_isr.leader != NO_BROKER)
     })
 }

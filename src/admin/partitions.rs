@@ -51,15 +51,15 @@ impl AdminManager {
             .iter()
             .map(|r| (&*r.topic, r.count.max(0) as usize))
             .collect();
-        let led = |image: &_, topic: &str| has_leaders(image, topic, counts[topic]);
+        let led = |snapshot: &_, topic: &str| has_leaders(snapshot, topic, counts[topic]);
         if !timeout.is_zero() {
             let added = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
             let added: Vec<TopicName> = added.map(|(topic, _)| topic.clone()).collect();
             self.wait_for(&added, timeout, led).await;
         }
-        let image = self.metadata.image();
+        let snapshot = self.metadata.snapshot();
         for (topic, outcome) in outcomes.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
-            if timeout.is_zero() || !led(&image, topic) {
+            if timeout.is_zero() || !led(&snapshot, topic) {
                 *outcome = Err(ErrorCode::RequestTimedOut.into());
             }
         }

@@ -83,12 +83,12 @@ async fn answer(
     transaction: &AddPartitionsToTxnTransaction,
 ) -> Vec<AddPartitionsToTxnTopicResult> {
     let topics = &transaction.topics;
-    let image = api.metadata.image();
+    let snapshot = api.metadata.snapshot();
     let refusal = |p: &TopicPartition| {
         if version <= LAST_CLIENT_VERSION && topic_name::is_internal(&p.topic) {
             // A client's transaction writes to `__consumer_offsets` by AddOffsetsToTxn only.
             Some(ErrorCode::TopicAuthorizationFailed)
-        } else if image.partition(&p.topic, p.partition).is_none() {
+        } else if snapshot.partition(&p.topic, p.partition).is_none() {
             Some(ErrorCode::UnknownTopicOrPartition)
         } else {
             None

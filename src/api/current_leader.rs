@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, LeaderEpoch, TopicPartition};
-use crate::metadata::{BrokerMetadata, MetadataImage};
+use crate::metadata::{BrokerMetadata, MetadataSnapshot};
 use crate::replica::ReplicaManager;
 
 /// Collects what one response has to say about leaders.
 pub struct CurrentLeaders<'a> {
     replicas: &'a ReplicaManager,
-    image: Arc<MetadataImage>,
+    snapshot: Arc<MetadataSnapshot>,
     listener: &'a str,
     nodes: BTreeMap<BrokerId, Node>,
 }
@@ -35,7 +35,7 @@ impl<'a> CurrentLeaders<'a> {
     pub fn new(replicas: &'a ReplicaManager, listener: &'a str) -> Self {
         Self {
             replicas,
-            image: replicas.metadata().image(),
+            snapshot: replicas.metadata().snapshot(),
             listener,
             nodes: BTreeMap::new(),
         }
@@ -59,7 +59,7 @@ impl<'a> CurrentLeaders<'a> {
                 rack: broker.rack.clone(),
             })
         };
-        if let Some(node) = self.image.brokers.get(&leader).and_then(node) {
+        if let Some(node) = self.snapshot.brokers.get(&leader).and_then(node) {
             self.nodes.insert(leader, node);
         }
         Some((leader, epoch))

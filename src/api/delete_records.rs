@@ -31,13 +31,13 @@ pub async fn handle(
     request: DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
     let replicas = &api.replicas;
-    let image = replicas.metadata().image();
+    let snapshot = replicas.metadata().snapshot();
     let (mut wanted, mut unknown) = (Vec::new(), Vec::new());
     for topic in &request.topics {
-        let name = image.topic_name(&topic.name);
+        let name = snapshot.topic_name(&topic.name);
         for partition in &topic.partitions {
             let index = partition.partition_index;
-            match image.partition(&name, index) {
+            match snapshot.partition(&name, index) {
                 Some(_) => wanted.push((TopicPartition::new(name.clone(), index), partition.offset)),
                 None => unknown.push((
                     TopicPartition::new(name.clone(), index),

@@ -9,7 +9,7 @@ use crate::admin::AdminManager;
 use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicId, TopicName};
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::delete_topics_request::DeleteTopicState;
@@ -48,13 +48,13 @@ pub async fn handle(
         true => disabled,
         false => Some(ErrorCode::NotController),
     };
-    respond(&api.admin, &api.metadata.image(), refusal, request).await
+    respond(&api.admin, &api.metadata.snapshot(), refusal, request).await
 }
 
 /// `refusal` is the error for every topic, if there is one.
 async fn respond(
     admin: &AdminManager,
-    image: &MetadataImage,
+    snapshot: &MetadataSnapshot,
     refusal: Option<ErrorCode>,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
@@ -68,7 +68,7 @@ async fn respond(
             .with_topic_id(topic.topic_id);
         let verdict = match refusal {
             Some(refusal) => Err(refusal),
-            None => resolve(image, &topic),
+            None => resolve(snapshot, &topic),
         };
         match verdict {
             Ok(name) => {
@@ -96,17 +96,17 @@ async fn respond(
     DeleteTopicsResponse::default().with_responses(results)
 }
 
-fn resolve(image: &MetadataImage, topic: &DeleteTopicState) -> Result<TopicName, ErrorCode> {
+fn resolve(snapshot: &MetadataSnapshot, topic: &DeleteTopicState) -> Result<TopicName, ErrorCode> {
     let id: TopicId = topic.topic_id;
     match &topic.name {
         Some(_) if !id.is_nil() => Err(ErrorCode::InvalidRequest),
-        Some(name) => match image.topics.get_key_value(&*name.0) {
+        Some(name) => match snapshot.topics.get_key_value(&*name.0) {
             Some((name, _)) => Ok(name.clone()),
             None => Err(ErrorCode::UnknownTopicOrPartition),
         },
         // Kafka looks for the right to delete the topic of no name.
         None if id.is_nil() => Err(ErrorCode::TopicAuthorizationFailed),
-        None => image
+        None => snapshot
             .topic_names
             .get(&id)
             .cloned()
@@ -138,17 +138,17 @@ mod tests {
         let world = World::new().await;
         world.topic_exists("t").await;
         let request = DeleteTopicsRequest::default().with_topic_names(vec![wire("t"), wire("none")]);
-        let image = world.metadata.image();
+        let snapshot = world.metadata.snapshot();
         let refused = respond(
             &world.admin,
-            &image,
+            &snapshot,
             Some(ErrorCode::NotController),
             request.clone(),
         )
         .await;
         assert_eq!(codes(&refused), [ErrorCode::NotController; 2]);
         assert_eq!(world.znode("/admin/delete_topics/t"), None);
-        let response = respond(&world.admin, &image, None, request).await;
+        let response = respond(&world.admin, &snapshot, None, request).await;
         assert_eq!(
             codes(&response),
             [ErrorCode::RequestTimedOut, ErrorCode::UnknownTopicOrPartition]
@@ -163,8 +163,8 @@ mod tests {
     async fn topics_are_deleted_by_id() {
         let world = World::new().await;
         world.topic_exists("t").await;
-        let image = world.metadata.image();
-        let id = image.topic_id("t");
+        let snapshot = world.metadata.snapshot();
+        let id = snapshot.topic_id("t");
         let by_id = |id| DeleteTopicState::default().with_name(None).with_topic_id(id);
         let topics = vec![
             by_id(id),
@@ -173,7 +173,7 @@ mod tests {
             DeleteTopicState::default().with_name(Some(wire("t"))),
         ];
         let request = DeleteTopicsRequest::default().with_topics(topics);
-        let response = respond(&world.admin, &image, None, request).await;
+        let response = respond(&world.admin, &snapshot, None, request).await;
         assert_eq!(
             codes(&response),
             [

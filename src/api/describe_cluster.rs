@@ -7,7 +7,7 @@ use super::{Api, RequestContext};
 use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::NO_BROKER;
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use crate::protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
@@ -35,11 +35,11 @@ pub async fn handle(
     context: &RequestContext,
     request: DescribeClusterRequest,
 ) -> DescribeClusterResponse {
-    describe(&api.metadata.image(), &api.cluster_id, context, &request)
+    describe(&api.metadata.snapshot(), &api.cluster_id, context, &request)
 }
 
 fn describe(
-    image: &MetadataImage,
+    snapshot: &MetadataSnapshot,
     cluster_id: &str,
     context: &RequestContext,
     request: &DescribeClusterRequest,
@@ -47,7 +47,7 @@ fn describe(
     if request.endpoint_type != BROKERS {
         return refuse(request.endpoint_type, context.api_version);
     }
-    let brokers: Vec<_> = image
+    let brokers: Vec<_> = snapshot
         .brokers
         .values()
         .filter_map(|broker| {
@@ -61,7 +61,7 @@ fn describe(
         })
         .collect();
     // A controller that is not among the brokers would only confuse the client.
-    let controller = image
+    let controller = snapshot
         .controller_id
         .filter(|id| brokers.iter().any(|b| b.broker_id == *id));
     let operations = match request.include_cluster_authorized_operations {
@@ -115,10 +115,10 @@ mod tests {
         }
     }
 
-    fn image(controller: i32) -> MetadataImage {
-        let mut image = MetadataImage {
+    fn snapshot(controller: i32) -> MetadataSnapshot {
+        let mut snapshot = MetadataSnapshot {
             controller_id: Some(controller),
-            ..MetadataImage::default()
+            ..MetadataSnapshot::default()
         };
         for (id, listener) in [(1, "L"), (2, "OTHER")] {
             let endpoint = Endpoint {
@@ -132,16 +132,16 @@ mod tests {
                 endpoints: vec![endpoint],
                 rack: Some("r".to_string()),
             };
-            image.brokers.insert(id, broker);
+            snapshot.brokers.insert(id, broker);
         }
-        image
+        snapshot
     }
 
     #[test]
     fn the_brokers_of_the_listener_and_the_controller_among_them() {
         for version in [0, 1] {
             let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
-            let response = describe(&image(1), "cluster", &context(version), &request);
+            let response = describe(&snapshot(1), "cluster", &context(version), &request);
             assert_eq!((response.error_code, response.controller_id.0), (0, 1));
             assert_eq!(
                 (&*response.cluster_id, response.cluster_authorized_operations),
@@ -153,7 +153,7 @@ mod tests {
                 ("host-1", 9092)
             );
             codec::encode_response(&response, version, 1).unwrap();
-            let response = describe(&image(2), "cluster", &context(version), &request);
+            let response = describe(&snapshot(2), "cluster", &context(version), &request);
             assert_eq!(response.controller_id.0, NO_BROKER);
         }
     }
@@ -166,7 +166,7 @@ mod tests {
             (2, 0, ErrorCode::InvalidRequest),
         ] {
             let request = DescribeClusterRequest::default().with_endpoint_type(endpoint_type);
-            let response = describe(&image(1), "cluster", &context(version), &request);
+            let response = describe(&snapshot(1), "cluster", &context(version), &request);
             assert_eq!(response.error_code, error.code());
             codec::encode_response(&response, version, 1).unwrap();
         }

@@ -38,14 +38,14 @@ pub async fn handle(
     _context: &RequestContext,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
-    let image = api.metadata.image();
+    let snapshot = api.metadata.snapshot();
     let topics = request.topics.into_iter().map(|topic| {
         let refused = match topic_name::validate(&topic.name) {
             Err(reason) => Some((
                 ErrorCode::InvalidTopicException,
                 Some(StrBytes::from_string(reason)),
             )),
-            Ok(()) if !image.topics.contains_key(&**topic.name) => {
+            Ok(()) if !snapshot.topics.contains_key(&**topic.name) => {
                 let message = StrBytes::from_static_str(UNKNOWN_TOPIC);
                 Some((ErrorCode::UnknownTopicOrPartition, Some(message)))
             }

@@ -10,7 +10,7 @@ use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
 use crate::controller::{ElectionResults, ElectionType};
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
@@ -34,8 +34,8 @@ pub async fn handle(api: &Api, _: &RequestContext, request: ElectLeadersRequest)
         // What a later version may mean by it is not known here; Kafka does not read on.
         _ => return refuse_all(&request, ErrorCode::UnknownServerError),
     };
-    let image = api.metadata.image();
-    let partitions = wanted_partitions(&image, &request);
+    let snapshot = api.metadata.snapshot();
+    let partitions = wanted_partitions(&snapshot, &request);
     let answer = api
         .controller
         .elect_leaders(Some(partitions.clone()), election)
@@ -48,14 +48,14 @@ pub async fn handle(api: &Api, _: &RequestContext, request: ElectLeadersRequest)
     let topics: Vec<_> = elected(&results).map(|(p, _)| p.topic.clone()).collect();
     let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
     api.admin
-        .wait_for(&topics, timeout, |image, topic| {
-            elected(&results).all(|(p, leader)| &*p.topic != topic || leads(image, p, leader))
+        .wait_for(&topics, timeout, |snapshot, topic| {
+            elected(&results).all(|(p, leader)| &*p.topic != topic || leads(snapshot, p, leader))
         })
         .await;
-    let image = api.metadata.image();
+    let snapshot = api.metadata.snapshot();
     for (partition, result) in &mut results {
         if let Ok(leader) = *result
-            && !leads(&image, partition, leader)
+            && !leads(&snapshot, partition, leader)
         {
             *result = Err((ErrorCode::RequestTimedOut, None));
         }
@@ -85,7 +85,7 @@ fn refuse_all(request: &ElectLeadersRequest, error: ErrorCode) -> ElectLeadersRe
         .with_replica_election_results(topics.collect())
 }
 
-fn wanted_partitions(image: &MetadataImage, request: &ElectLeadersRequest) -> Vec<TopicPartition> {
+fn wanted_partitions(snapshot: &MetadataSnapshot, request: &ElectLeadersRequest) -> Vec<TopicPartition> {
     let Some(topics) = &request.topic_partitions else {
         let of_topic = |(name, topic): (&TopicName, &std::sync::Arc<crate::metadata::TopicMetadata>)| {
             let name = name.clone();
@@ -94,7 +94,7 @@ fn wanted_partitions(image: &MetadataImage, request: &ElectLeadersRequest) -> Ve
                 .into_iter()
                 .map(move |index| TopicPartition::new(name.clone(), index))
         };
-        return image.topics.iter().flat_map(of_topic).collect();
+        return snapshot.topics.iter().flat_map(of_topic).collect();
     };
     let mut partitions = Vec::new();
     for topic in topics {
@@ -115,8 +115,8 @@ fn elected(results: &ElectionResults) -> impl Iterator<Item = (&TopicPartition, 
         .filter_map(|(partition, result)| Some((partition, *result.as_ref().ok()?)))
 }
 
-fn leads(image: &MetadataImage, partition: &TopicPartition, leader: i32) -> bool {
-    let known = image.partition(&partition.topic, partition.partition);
+fn leads(snapshot: &MetadataSnapshot, partition: &TopicPartition, leader: i32) -> bool {
+    let known = snapshot.partition(&partition.topic, partition.partition);
     known.is_some_and(|p| p.state.leader_and_isr.leader == leader)
 }
 

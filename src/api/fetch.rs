@@ -11,7 +11,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{NO_BROKER, Offset, TopicId, TopicName, TopicPartition};
 use crate::config::CompressionType;
 use crate::log::{FetchIsolation, FileSlice};
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 use crate::protocol::ApiKey;
 use crate::protocol::fetch_response::{
     FetchPartitionResponse, FetchResponse, FetchTopicResponse, NodeEndpoint,
@@ -69,18 +69,18 @@ pub async fn handle(api: &Api, context: &RequestContext, request: FetchRequest) 
     if !matches!(request.isolation_level, READ_UNCOMMITTED | READ_COMMITTED) {
         return refuse_all(&request, context.api_version);
     }
-    let image = replicas.metadata().image();
+    let snapshot = replicas.metadata().snapshot();
     let params = params(replicas, context, &request);
-    let session = session_request(context.api_version, &params, request, &image);
+    let session = session_request(context.api_version, &params, request, &snapshot);
     let sessions = replicas.fetch_sessions();
-    let session = match sessions.context(session, &image, replicas.monotonic_ms()) {
+    let session = match sessions.context(session, &snapshot, replicas.monotonic_ms()) {
         Ok(session) => session,
         Err(error) => return FetchResponse::error(error),
     };
     let mut refused = Vec::new();
     let mut wanted = Vec::with_capacity(session.partitions().len());
     for fetch in session.partitions() {
-        match check(replicas, context.api_version, &params, fetch, &image) {
+        match check(replicas, context.api_version, &params, fetch, &snapshot) {
             Ok(()) => wanted.push(fetch.clone()),
             Err(error) => refused.push((fetch.clone(), refusal(error))),
         }
@@ -155,13 +155,13 @@ fn session_request(
     version: i16,
     params: &FetchParams,
     request: FetchRequest,
-    image: &MetadataImage,
+    snapshot: &MetadataSnapshot,
 ) -> SessionRequest {
     let uses_topic_ids = version >= FIRST_VERSION_WITH_TOPIC_IDS;
-    let name = |id: TopicId, name: &str| match image.topic_names.get(&id) {
+    let name = |id: TopicId, name: &str| match snapshot.topic_names.get(&id) {
         Some(name) if uses_topic_ids => name.clone(),
         None if uses_topic_ids => TopicName::from(""),
-        _ => image.topic_name(name),
+        _ => snapshot.topic_name(name),
     };
     let known = |epoch: i32| (epoch >= 0).then_some(epoch);
     let mut partitions = Vec::new();
@@ -202,13 +202,13 @@ fn check(
     version: i16,
     params: &FetchParams,
     fetch: &FetchPartition,
-    image: &MetadataImage,
+    snapshot: &MetadataSnapshot,
 ) -> Result<(), ErrorCode> {
     let name = &fetch.topic_partition;
     if name.topic.is_empty() && version >= FIRST_VERSION_WITH_TOPIC_IDS {
         return Err(ErrorCode::UnknownTopicId);
     }
-    if image.partition(&name.topic, name.partition).is_none() {
+    if snapshot.partition(&name.topic, name.partition).is_none() {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
     if version < FIRST_VERSION_WITH_ZSTD

@@ -13,7 +13,7 @@ use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::config::Endpoint;
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::find_coordinator_response::Coordinator;
@@ -64,18 +64,18 @@ pub async fn handle(
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let (version, key_type) = (context.api_version, request.key_type);
-    let image = api.metadata.image();
+    let snapshot = api.metadata.snapshot();
     if version < FIRST_BATCHED_VERSION {
-        create_missing_topic(&api.admin, &image, key_type).await;
-        return single_response(find(api, context, &image, key_type, &request.key));
+        create_missing_topic(&api.admin, &snapshot, key_type).await;
+        return single_response(find(api, context, &snapshot, key_type, &request.key));
     }
     // Once for all keys, which are of one type.
     if !request.coordinator_keys.is_empty() {
-        create_missing_topic(&api.admin, &image, key_type).await;
+        create_missing_topic(&api.admin, &snapshot, key_type).await;
     }
     let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
     for key in request.coordinator_keys {
-        let found = find(api, context, &image, key_type, &key);
+        let found = find(api, context, &snapshot, key_type, &key);
         let coordinator = coordinator(key, found);
         // Only a request that makes no sense at all is told so in words.
         coordinators.push(match key_type {
@@ -87,13 +87,13 @@ pub async fn handle(
 }
 
 /// Creates the topic that tells who coordinates, if it is not there; the client comes again, and finds it then.
-async fn create_missing_topic(admin: &AdminManager, image: &MetadataImage, key_type: i8) {
+async fn create_missing_topic(admin: &AdminManager, snapshot: &MetadataSnapshot, key_type: i8) {
     let topic = match key_type {
         GROUP => GROUP_METADATA_TOPIC,
         TRANSACTION => TRANSACTION_STATE_TOPIC,
         _ => return,
     };
-    if image.topics.contains_key(topic) {
+    if snapshot.topics.contains_key(topic) {
         return;
     }
     for created in admin.auto_create(&[topic.into()]).await {
@@ -106,7 +106,7 @@ async fn create_missing_topic(admin: &AdminManager, image: &MetadataImage, key_t
 fn find(
     api: &Api,
     context: &RequestContext,
-    image: &MetadataImage,
+    snapshot: &MetadataSnapshot,
     key_type: i8,
     key: &str,
 ) -> Result<Node, ErrorCode> {
@@ -118,12 +118,12 @@ fn find(
         }
         _ => return Err(ErrorCode::InvalidRequest),
     };
-    leader(image, topic, partition, &context.listener).ok_or(ErrorCode::CoordinatorNotAvailable)
+    leader(snapshot, topic, partition, &context.listener).ok_or(ErrorCode::CoordinatorNotAvailable)
 }
 
-fn leader(image: &MetadataImage, topic: &str, partition: i32, listener: &str) -> Option<Node> {
-    let id = image.partition(topic, partition)?.state.leader_and_isr.leader;
-    let endpoint = image.brokers.get(&id)?.endpoint(listener)?.clone();
+fn leader(snapshot: &MetadataSnapshot, topic: &str, partition: i32, listener: &str) -> Option<Node> {
+    let id = snapshot.partition(topic, partition)?.state.leader_and_isr.leader;
+    let endpoint = snapshot.brokers.get(&id)?.endpoint(listener)?.clone();
     Some(Node { id, endpoint })
 }
 

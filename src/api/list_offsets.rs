@@ -42,7 +42,7 @@ pub(super) const DECLARATION: Declaration = Declaration::built(
 pub async fn handle(api: &Api, context: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let replicas = &api.replicas;
     let (version, request) = (context.api_version, &request);
-    let image = replicas.metadata().image();
+    let snapshot = replicas.metadata().snapshot();
     let mut seen = HashSet::new();
     let mut duplicates = HashSet::new();
     for topic in &request.topics {
@@ -54,7 +54,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: ListOffsetsReq
         }
     }
     let topics = request.topics.iter().map(|topic| {
-        let name = image.topic_name(&topic.name);
+        let name = snapshot.topic_name(&topic.name);
         let partitions = topic.partitions.iter().map(|wanted| {
             let response =
                 ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);

@@ -13,7 +13,7 @@ use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicId, TopicName};
 use crate::common::topic_name;
-use crate::metadata::{MetadataImage, PartitionMetadata};
+use crate::metadata::{MetadataSnapshot, PartitionMetadata};
 use crate::protocol::ApiKey;
 use crate::protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -61,9 +61,9 @@ pub async fn handle(api: &Api, context: &RequestContext, request: MetadataReques
     if let Some(refusal) = refuse(&request, context.api_version) {
         return refusal;
     }
-    let image = api.metadata.image();
+    let snapshot = api.metadata.snapshot();
     let answer = Answer {
-        image: &image,
+        snapshot: &snapshot,
         listener: &context.listener,
         version: context.api_version,
         topic_operations: match request.include_topic_authorized_operations {
@@ -85,7 +85,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: MetadataReques
     MetadataResponse::default()
         .with_brokers(answer.brokers())
         .with_cluster_id(Some(wire_text(&api.cluster_id)))
-        .with_controller_id(image.controller_id.unwrap_or(NO_BROKER).into())
+        .with_controller_id(snapshot.controller_id.unwrap_or(NO_BROKER).into())
         .with_topics(topics)
         .with_cluster_authorized_operations(cluster_operations)
 }
@@ -113,9 +113,9 @@ fn why_missing(name: &str) -> ErrorCode {
     }
 }
 
-/// One image of the cluster as one client may see it.
+/// One snapshot of the cluster as one client may see it.
 struct Answer<'a> {
-    image: &'a MetadataImage,
+    snapshot: &'a MetadataSnapshot,
     listener: &'a str,
     version: i16,
     topic_operations: i32,
@@ -123,7 +123,7 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     fn brokers(&self) -> Vec<MetadataResponseBroker> {
-        let brokers = self.image.brokers.values().filter_map(|broker| {
+        let brokers = self.snapshot.brokers.values().filter_map(|broker| {
             let endpoint = broker.endpoint(self.listener)?;
             let broker = MetadataResponseBroker::default()
                 .with_node_id(broker.id.into())
@@ -141,7 +141,7 @@ impl Answer<'_> {
             // Version 0 has no null.
             Some(topics) if !topics.is_empty() || self.version > 0 => topics,
             _ => {
-                let all = self.image.topics.keys().filter_map(|name| self.topic(name));
+                let all = self.snapshot.topics.keys().filter_map(|name| self.topic(name));
                 return (all.collect(), vec![]);
             }
         };
@@ -169,7 +169,7 @@ impl Answer<'_> {
     }
 
     fn topic_by_id(&self, id: TopicId) -> MetadataResponseTopic {
-        let name = self.image.topic_names.get(&id);
+        let name = self.snapshot.topic_names.get(&id);
         name.and_then(|name| self.topic(name)).unwrap_or_else(|| {
             MetadataResponseTopic::default()
                 .with_error_code(ErrorCode::UnknownTopicId.code())
@@ -179,7 +179,7 @@ impl Answer<'_> {
     }
 
     fn topic(&self, name: &str) -> Option<MetadataResponseTopic> {
-        let topic = self.image.topics.get(name)?;
+        let topic = self.snapshot.topics.get(name)?;
         let partitions = topic.partitions.iter();
         let partitions = partitions.map(|(index, partition)| self.partition(*index, partition));
         let partitions = partitions.collect();
@@ -212,7 +212,7 @@ impl Answer<'_> {
                 ErrorCode::None
             };
             (leader, error)
-        } else if self.image.is_alive(leader) && self.version >= FIRST_WITH_LISTENER_NOT_FOUND {
+        } else if self.snapshot.is_alive(leader) && self.version >= FIRST_WITH_LISTENER_NOT_FOUND {
             (NO_BROKER, ErrorCode::ListenerNotFound)
         } else {
             (NO_BROKER, ErrorCode::LeaderNotAvailable)
@@ -236,7 +236,7 @@ impl Answer<'_> {
     }
 
     fn has_address(&self, broker: BrokerId) -> bool {
-        let broker = self.image.brokers.get(&broker);
+        let broker = self.snapshot.brokers.get(&broker);
         broker.is_some_and(|broker| broker.endpoint(self.listener).is_some())
     }
 }

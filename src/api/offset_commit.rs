@@ -49,14 +49,14 @@ pub async fn handle(
     context: &RequestContext,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
-    let image = api.metadata.image();
+    let snapshot = api.metadata.snapshot();
     let mut codes = PartitionCodes::default();
     let asked = request.topics.iter().flat_map(|topic| {
         let key = |index| TopicPartition::new(&**topic.name, index);
         let partitions = topic.partitions.iter();
         partitions.map(move |partition| (key(partition.partition_index), partition))
     });
-    let existing = codes.existing(&image, asked);
+    let existing = codes.existing(&snapshot, asked);
     let committed = if existing.is_empty() {
         Vec::new()
     } else if context.api_version == 0 {

@@ -34,14 +34,14 @@ pub async fn handle(
     _context: &RequestContext,
     request: OffsetDeleteRequest,
 ) -> OffsetDeleteResponse {
-    let image = api.metadata.image();
+    let snapshot = api.metadata.snapshot();
     let mut codes = PartitionCodes::default();
     let asked = request.topics.iter().flat_map(|topic| {
         let key = |index| TopicPartition::new(&**topic.name, index);
         let partitions = topic.partitions.iter();
         partitions.map(move |partition| (key(partition.partition_index), ()))
     });
-    let existing = codes.existing(&image, asked);
+    let existing = codes.existing(&snapshot, asked);
     let existing = last_of_each(existing).into_iter().map(|(key, ())| key);
     match api.groups.delete_offsets(&request.group_id, existing.collect()) {
         Ok(deleted) => codes.extend(deleted),

@@ -14,7 +14,7 @@ use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::coordinator::group::requests::FetchedOffset;
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
@@ -74,7 +74,15 @@ pub async fn handle(api: &Api, context: &RequestContext, request: OffsetFetchReq
             .collect()
     });
     let group = match context.api_version {
-        0 => fetch_from_zookeeper(&*api.zk, &api.metadata.image(), request.group_id, topics.clone()).await,
+        0 => {
+            fetch_from_zookeeper(
+                &*api.zk,
+                &api.metadata.snapshot(),
+                request.group_id,
+                topics.clone(),
+            )
+            .await
+        }
         _ => fetch_group(api, request.group_id, require_stable, topics.clone()),
     };
     single_group_response(group, topics, context.api_version)
@@ -190,14 +198,14 @@ fn single_group_response(
 
 async fn fetch_from_zookeeper(
     zk: &dyn ZkStore,
-    image: &MetadataImage,
+    snapshot: &MetadataSnapshot,
     group_id: GroupId,
     topics: Requested,
 ) -> OffsetFetchResponseGroup {
     let mut results = Vec::new();
     for partition in distinct(&topics.unwrap_or_default()) {
         let index = partition.partition;
-        let answer = match image.partition(&partition.topic, index) {
+        let answer = match snapshot.partition(&partition.topic, index) {
             Some(_) => match consumer_offset_of(zk, &group_id, &partition).await {
                 Ok(Some(offset)) => without_offset(index, ErrorCode::None).with_committed_offset(offset),
                 Ok(None) => without_offset(index, ErrorCode::UnknownTopicOrPartition),

@@ -32,9 +32,9 @@ pub async fn handle(
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let replicas = &api.replicas;
-    let image = replicas.metadata().image();
+    let snapshot = replicas.metadata().snapshot();
     let topics = request.topics.iter().map(|topic| {
-        let name = image.topic_name(&topic.topic);
+        let name = snapshot.topic_name(&topic.topic);
         let partitions = topic.partitions.iter().map(|wanted| {
             let partition = TopicPartition::new(name.clone(), wanted.partition);
             let current = (wanted.current_leader_epoch != -1).then_some(wanted.current_leader_epoch);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 
 /// Codes under their topics. Each topic occurs once, wherever in the request its partitions were.
 #[derive(Debug, Default)]
@@ -28,12 +28,12 @@ impl PartitionCodes {
     /// Gives those of the partitions back that exist; the others get UNKNOWN_TOPIC_OR_PARTITION.
     pub(super) fn existing<V>(
         &mut self,
-        image: &MetadataImage,
+        snapshot: &MetadataSnapshot,
         asked: impl IntoIterator<Item = (TopicPartition, V)>,
     ) -> Vec<(TopicPartition, V)> {
         let mut existing = Vec::new();
         for (key, value) in asked {
-            match image.partition(&key.topic, key.partition) {
+            match snapshot.partition(&key.topic, key.partition) {
                 Some(_) => existing.push((key, value)),
                 None => self.push(key, ErrorCode::UnknownTopicOrPartition),
             }

@@ -12,7 +12,7 @@ use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::log::AppendError;
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::produce_request::TopicProduceData;
@@ -62,7 +62,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest
         };
     }
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let image = replicas.metadata().image();
+    let snapshot = replicas.metadata().snapshot();
     let mut topics = Vec::with_capacity(request.topic_data.len());
     let mut entries = Vec::new();
     // What is not refused here is appended; the slots tell where its result belongs.
@@ -71,12 +71,12 @@ pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest
         name, partition_data, ..
     } in request.topic_data
     {
-        let topic = image.topic_name(&name);
+        let topic = snapshot.topic_name(&name);
         let mut results: Vec<(TopicPartition, AppendResult)> = Vec::with_capacity(partition_data.len());
         for data in partition_data {
             let partition = TopicPartition::new(topic.clone(), data.index);
             let records = data.records.unwrap_or_default();
-            let refusal = match check(&image, context.api_version, &partition, &records) {
+            let refusal = match check(&snapshot, context.api_version, &partition, &records) {
                 Err(refusal) => refusal,
                 Ok(()) => {
                     slots.push((topics.len(), results.len()));
@@ -156,12 +156,15 @@ fn refused(code: ErrorCode, message: &str) -> AppendError {
 
 /// What can be told before anything is appended.
 fn check(
-    image: &MetadataImage,
+    snapshot: &MetadataSnapshot,
     version: i16,
     partition: &TopicPartition,
     records: &Bytes,
 ) -> Result<(), AppendError> {
-    if image.partition(&partition.topic, partition.partition).is_none() {
+    if snapshot
+        .partition(&partition.topic, partition.partition)
+        .is_none()
+    {
         // Kafka says no more than the code.
         return Err(refused(ErrorCode::UnknownTopicOrPartition, ""));
     }

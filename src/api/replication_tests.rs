@@ -4,7 +4,7 @@ mod cluster;
 mod controller;
 mod deleting;
 mod failover;
-mod figures;
+mod metrics;
 mod orders;
 mod readers;
 mod reading;

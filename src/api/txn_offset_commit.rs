@@ -51,7 +51,7 @@ pub async fn handle(
     request: TxnOffsetCommitRequest,
 ) -> TxnOffsetCommitResponse {
     let version = context.api_version;
-    let image = api.metadata.image();
+    let snapshot = api.metadata.snapshot();
     let now_ms = api.clock.wall_ms();
     let mut codes = PartitionCodes::default();
     let asked = request.topics.iter().flat_map(|topic| {
@@ -64,7 +64,7 @@ pub async fn handle(
             )
         })
     });
-    let offsets = codes.existing(&image, asked);
+    let offsets = codes.existing(&snapshot, asked);
     if !offsets.is_empty() {
         codes.extend(commit(api, version, &request, last_of_each(offsets)).await);
     }

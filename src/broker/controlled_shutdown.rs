@@ -9,7 +9,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::BrokerId;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
-use crate::metadata::{MetadataCache, MetadataImage};
+use crate::metadata::{MetadataCache, MetadataSnapshot};
 use crate::network::{BrokerAddress, NetworkClient};
 use crate::protocol::messages::controlled_shutdown_response::RemainingPartition;
 use crate::protocol::messages::{BrokerId as WireBrokerId, ControlledShutdownRequest};
@@ -61,7 +61,7 @@ async fn try_repeatedly(config: &BrokerConfig, metadata: &MetadataCache, control
                 info!(broker, "controlled shutdown succeeded");
                 return;
             }
-            Ok(remaining) if !is_any_movable(&metadata.image(), broker, &remaining) => {
+            Ok(remaining) if !is_any_movable(&metadata.snapshot(), broker, &remaining) => {
                 warn!(
                     broker,
                     partitions = remaining.len(),
@@ -80,7 +80,7 @@ async fn try_repeatedly(config: &BrokerConfig, metadata: &MetadataCache, control
 }
 
 /// Whether one of the partitions has a replica on another live broker, which may come into the ISR in a while.
-fn is_any_movable(image: &MetadataImage, broker: BrokerId, partitions: &[RemainingPartition]) -> bool {
+fn is_any_movable(image: &MetadataSnapshot, broker: BrokerId, partitions: &[RemainingPartition]) -> bool {
     partitions.iter().any(|remaining| {
         let known = image.partition(&remaining.topic_name, remaining.partition_index);
         // One that this broker has not heard of may have any replicas.
@@ -97,7 +97,7 @@ async fn ask(
     metadata: &MetadataCache,
     controller: &ControllerHandle,
 ) -> Result<Vec<RemainingPartition>, String> {
-    let image = metadata.image();
+    let image = metadata.snapshot();
     let peer = image
         .controller_id
         .and_then(|id| image.brokers.get(&id))
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn only_another_live_replica_is_worth_waiting_for() {
-        let mut image = MetadataImage::default();
+        let mut image = MetadataSnapshot::default();
         for (index, replicas) in [vec![1, 2], vec![1, 3], vec![1]].into_iter().enumerate() {
             let partition = PartitionMetadata {
                 state: LeaderIsrAndControllerEpoch {

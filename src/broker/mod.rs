@@ -98,7 +98,14 @@ impl Broker {
     /// Where other brokers stay, one after the other hands its partitions over.
     pub async fn shutdown_all(brokers: Vec<Self>) {
         let own: BTreeSet<BrokerId> = brokers.iter().map(Self::id).collect();
-        let stays = |broker: &Self| broker.metadata.image().brokers.keys().any(|id| !own.contains(id));
+        let stays = |broker: &Self| {
+            broker
+                .metadata
+                .snapshot()
+                .brokers
+                .keys()
+                .any(|id| !own.contains(id))
+        };
         if brokers.iter().any(stays) {
             for broker in brokers {
                 broker.shutdown().await;

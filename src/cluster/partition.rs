@@ -20,7 +20,7 @@ use crate::log::{
     AppendError, AppendOrigin, FetchIsolation, LogAppendInfo, LogError, LogOffsetMetadata, UnifiedLog,
     Verification, VerificationGuard,
 };
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 
 /// What the caller has to do once the partition's lock is released.
 #[must_use]
@@ -129,7 +129,7 @@ impl Partition {
         decision: &LeadershipDecision,
         log: Arc<UnifiedLog>,
         now_ms: i64,
-        image: &MetadataImage,
+        snapshot: &MetadataSnapshot,
     ) -> Result<Option<Effects>, LogError> {
         let mut inner = self.inner.lock();
         if inner.state.is_outdated(decision) {
@@ -142,7 +142,7 @@ impl Partition {
         }
         inner.log = Some(log);
         inner.state.become_leader(decision, log_end_offset, now_ms);
-        let high_watermark_advanced = inner.advance_high_watermark(now_ms, image);
+        let high_watermark_advanced = inner.advance_high_watermark(now_ms, snapshot);
         Ok(Some(Effects {
             high_watermark_advanced,
             ..Effects::default()
@@ -169,7 +169,7 @@ impl Partition {
         verification: &Verification,
         required_acks: i16,
         now_ms: i64,
-        image: &MetadataImage,
+        snapshot: &MetadataSnapshot,
     ) -> Result<(LogAppendInfo, LeaderEpoch, Effects), AppendError> {
         let inner = self.inner.lock();
         let log = inner
@@ -185,7 +185,7 @@ impl Partition {
         let info = log.append_verified_as_leader(records, epoch, origin, verification)?;
         let effects = Effects {
             log_end_advanced: !info.duplicate,
-            high_watermark_advanced: inner.advance_high_watermark(now_ms, image),
+            high_watermark_advanced: inner.advance_high_watermark(now_ms, snapshot),
             ..Effects::default()
         };
         Ok((info, epoch, effects))
@@ -232,7 +232,7 @@ impl Partition {
         request: &ReadRequest,
         note_follower: bool,
         now_ms: i64,
-        image: &MetadataImage,
+        snapshot: &MetadataSnapshot,
     ) -> Result<(ReadInfo, Effects), ErrorCode> {
         let mut inner = self.inner.lock();
         let log = inner.readable_log(request)?.clone();
@@ -265,7 +265,8 @@ impl Partition {
         info.aborted_transactions = data.aborted_transactions;
         let mut effects = Effects::default();
         if note_follower && let Some(follower) = request.follower {
-            effects = inner.on_follower_fetch(follower, request.fetch_offset, log_end_offset, now_ms, image);
+            effects =
+                inner.on_follower_fetch(follower, request.fetch_offset, log_end_offset, now_ms, snapshot);
             info.high_watermark = log.high_watermark();
             info.last_stable_offset = log.last_stable_offset();
         }
@@ -345,7 +346,7 @@ impl Partition {
     pub fn delete_records(
         &self,
         offset: Offset,
-        image: &MetadataImage,
+        snapshot: &MetadataSnapshot,
     ) -> Result<(Offset, Offset), ErrorCode> {
         const HIGH_WATERMARK: Offset = -1;
         let inner = self.inner.lock();
@@ -362,12 +363,12 @@ impl Partition {
         }
         log.maybe_increment_log_start_offset(offset)
             .map_err(|error| error_code(&error))?;
-        Ok((offset, inner.low_watermark(image)?))
+        Ok((offset, inner.low_watermark(snapshot)?))
     }
 
     /// The smallest log start offset of all live replicas, the copy in another log dir included.
-    pub fn low_watermark(&self, image: &MetadataImage) -> Result<Offset, ErrorCode> {
-        self.inner.lock().low_watermark(image)
+    pub fn low_watermark(&self, snapshot: &MetadataSnapshot) -> Result<Offset, ErrorCode> {
+        self.inner.lock().low_watermark(snapshot)
     }
 
     /// Asks for a smaller ISR if followers have fallen behind.
@@ -383,13 +384,13 @@ impl Partition {
         proposal: &IsrProposal,
         answer: Result<LeaderAndIsr, ErrorCode>,
         now_ms: i64,
-        image: &MetadataImage,
+        snapshot: &MetadataSnapshot,
     ) -> (AlterPartitionOutcome, Effects) {
         let mut inner = self.inner.lock();
         let outcome = inner.state.on_alter_partition(proposal, answer);
         let mut effects = Effects::default();
         if outcome == AlterPartitionOutcome::Committed {
-            effects.high_watermark_advanced = inner.advance_high_watermark(now_ms, image);
+            effects.high_watermark_advanced = inner.advance_high_watermark(now_ms, snapshot);
         }
         drop(inner);
         (outcome, effects)
@@ -442,7 +443,7 @@ impl Inner {
         fetch_offset: Offset,
         log_end_offset: Offset,
         now_ms: i64,
-        image: &MetadataImage,
+        snapshot: &MetadataSnapshot,
     ) -> Effects {
         let log_start_moved = self.state.on_follower_fetch(
             follower.broker_id,
@@ -456,10 +457,10 @@ impl Inner {
         };
         let alter_partition = self
             .state
-            .maybe_expand_isr(follower.broker_id, high_watermark, &|id| image.is_alive(id));
+            .maybe_expand_isr(follower.broker_id, high_watermark, &|id| snapshot.is_alive(id));
         // Even if this follower is where it was: another may have ceased to count, being dead or late.
         let high_watermark_advanced =
-            high_watermark < log_end_offset && self.advance_high_watermark(now_ms, image);
+            high_watermark < log_end_offset && self.advance_high_watermark(now_ms, snapshot);
         Effects {
             log_end_advanced: false,
             high_watermark_advanced,
@@ -468,15 +469,15 @@ impl Inner {
         }
     }
 
-    fn low_watermark(&self, image: &MetadataImage) -> Result<Offset, ErrorCode> {
+    fn low_watermark(&self, snapshot: &MetadataSnapshot) -> Result<Offset, ErrorCode> {
         let own = self.leader_log()?.log_start_offset();
         let copy = self.future_log.as_ref().map(|log| log.log_start_offset());
-        let low_watermark = self.state.low_watermark(own, &|id| image.is_alive(id));
+        let low_watermark = self.state.low_watermark(own, &|id| snapshot.is_alive(id));
         Ok(copy.map_or(low_watermark, |start| start.min(low_watermark)))
     }
 
     /// True if the high watermark moved.
-    fn advance_high_watermark(&self, now_ms: i64, image: &MetadataImage) -> bool {
+    fn advance_high_watermark(&self, now_ms: i64, snapshot: &MetadataSnapshot) -> bool {
         let Ok(log) = self.leader_log() else {
             return false;
         };
@@ -484,7 +485,7 @@ impl Inner {
             log.log_end_offset(),
             now_ms,
             log.config().min_insync_replicas,
-            &|id| image.is_alive(id),
+            &|id| snapshot.is_alive(id),
         );
         candidate.is_some_and(|to| log.maybe_increment_high_watermark(to))
     }

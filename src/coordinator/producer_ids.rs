@@ -164,7 +164,7 @@ impl ControllerBlocks {
     }
 
     fn controller(&self) -> Option<BrokerAddress> {
-        let image = self.metadata.image();
+        let image = self.metadata.snapshot();
         let controller = image.brokers.get(&image.controller_id?)?;
         let endpoint = controller.endpoint(&self.listener)?;
         Some(BrokerAddress {

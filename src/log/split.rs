@@ -24,7 +24,7 @@ pub(super) fn split_overflowed(fs: &Fs, dir: &Path, segment: &LogSegment) -> io:
     let mut part = create(segment.base_offset())?;
     let mut batches = segment.records().batches(0, segment.size())?;
     let mut copied = 0;
-    // An error is met again, and judged, when the parts are recovered.
+    // The recovery of the parts meets the error again and deals with it.
     while let Ok(Some(batch)) = batches.next_batch() {
         let base_offset = bases.last().copied().unwrap_or_default();
         if batch.last_offset() - base_offset > OFFSET_SPAN_MAX {

@@ -1,6 +1,6 @@
-//! The metadata cache: an immutable image of the cluster, replaced whole by each UpdateMetadata.
+//! The metadata cache: an immutable snapshot of the cluster, replaced whole by each UpdateMetadata.
 //!
-//! Readers take the image once per request and see one consistent state. Nothing is ever read from ZooKeeper
+//! Readers take the snapshot once per request and see one consistent state. Nothing is ever read from ZooKeeper
 //! here: the controller is the only source (fact 71).
 
 use std::collections::{BTreeMap, HashMap};
@@ -53,7 +53,7 @@ pub struct TopicMetadata {
 
 /// The cluster at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct MetadataImage {
+pub struct MetadataSnapshot {
     /// Epoch of the controller that sent the last update.
     pub controller_epoch: ControllerEpoch,
     /// The controller that sent the last update.
@@ -66,7 +66,7 @@ pub struct MetadataImage {
     pub topic_names: HashMap<TopicId, TopicName>,
 }
 
-impl MetadataImage {
+impl MetadataSnapshot {
     /// One partition, if the controller ever told of it.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<&PartitionMetadata> {
         self.topics.get(topic)?.partitions.get(&partition)
@@ -78,7 +78,7 @@ impl MetadataImage {
         self.topics.get(topic).map_or(TopicId::nil(), |t| t.id)
     }
 
-    /// A topic's name, shared with the image if the topic is in it.
+    /// A topic's name, shared with the snapshot if the topic is in it.
     pub fn topic_name(&self, topic: &str) -> TopicName {
         let known = self.topics.get_key_value(topic).map(|(name, _)| name.clone());
         known.unwrap_or_else(|| TopicName::from(topic))
@@ -124,25 +124,25 @@ impl MetadataImage {
     }
 }
 
-/// The current [`MetadataImage`].
+/// The current [`MetadataSnapshot`].
 #[derive(Default)]
 pub struct MetadataCache {
-    image: ArcSwap<MetadataImage>,
+    snapshot: ArcSwap<MetadataSnapshot>,
     writer: Mutex<()>,
 }
 
 impl MetadataCache {
     /// The cluster as it is known now.
-    pub fn image(&self) -> Arc<MetadataImage> {
-        self.image.load_full()
+    pub fn snapshot(&self) -> Arc<MetadataSnapshot> {
+        self.snapshot.load_full()
     }
 
-    /// Replaces the image by a changed copy of itself. Topics that do not change are shared, not copied.
-    pub fn update(&self, change: impl FnOnce(&mut MetadataImage)) {
+    /// Replaces the snapshot by a changed copy of itself. Topics that do not change are shared, not copied.
+    pub fn update(&self, change: impl FnOnce(&mut MetadataSnapshot)) {
         let _writer = self.writer.lock();
-        let mut image = MetadataImage::clone(&self.image.load());
-        change(&mut image);
-        self.image.store(Arc::new(image));
+        let mut snapshot = MetadataSnapshot::clone(&self.snapshot.load());
+        change(&mut snapshot);
+        self.snapshot.store(Arc::new(snapshot));
     }
 }
 
@@ -167,24 +167,24 @@ mod tests {
     fn an_image_once_taken_does_not_change() {
         let cache = MetadataCache::default();
         let (id, p0) = (TopicId::from_u128(7), TopicPartition::new("t", 0));
-        let before = cache.image();
-        cache.update(|image| image.upsert_partition(&p0, id, partition_led_by(1)));
+        let before = cache.snapshot();
+        cache.update(|snapshot| snapshot.upsert_partition(&p0, id, partition_led_by(1)));
         assert!(before.partition("t", 0).is_none());
-        assert_eq!(cache.image().partition("t", 0), Some(&partition_led_by(1)));
-        assert_eq!(cache.image().topic_names.get(&id).map(|n| &**n), Some("t"));
+        assert_eq!(cache.snapshot().partition("t", 0), Some(&partition_led_by(1)));
+        assert_eq!(cache.snapshot().topic_names.get(&id).map(|n| &**n), Some("t"));
     }
 
     #[test]
     fn a_topic_goes_with_its_last_partition() {
         let cache = MetadataCache::default();
         let (p0, p1) = (TopicPartition::new("t", 0), TopicPartition::new("t", 1));
-        cache.update(|image| {
-            image.upsert_partition(&p0, TopicId::from_u128(7), partition_led_by(1));
-            image.upsert_partition(&p1, TopicId::from_u128(7), partition_led_by(2));
-            image.remove_partition(&p0);
+        cache.update(|snapshot| {
+            snapshot.upsert_partition(&p0, TopicId::from_u128(7), partition_led_by(1));
+            snapshot.upsert_partition(&p1, TopicId::from_u128(7), partition_led_by(2));
+            snapshot.remove_partition(&p0);
         });
-        assert!(cache.image().topics.contains_key("t"));
-        cache.update(|image| image.remove_partition(&p1));
-        assert!(cache.image().topics.is_empty() && cache.image().topic_names.is_empty());
+        assert!(cache.snapshot().topics.contains_key("t"));
+        cache.update(|snapshot| snapshot.remove_partition(&p1));
+        assert!(cache.snapshot().topics.is_empty() && cache.snapshot().topic_names.is_empty());
     }
 }

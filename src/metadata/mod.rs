@@ -3,4 +3,4 @@
 pub mod cache;
 pub mod update;
 
-pub use cache::{BrokerMetadata, MetadataCache, MetadataImage, PartitionMetadata, TopicMetadata};
+pub use cache::{BrokerMetadata, MetadataCache, MetadataSnapshot, PartitionMetadata, TopicMetadata};

@@ -1,10 +1,10 @@
-//! UpdateMetadata as a change of the image. Kafka 3.9: `ZkMetadataCache.updateMetadata`.
+//! UpdateMetadata as a change of the snapshot. Kafka 3.9: `ZkMetadataCache.updateMetadata`.
 //!
 //! Brokers are replaced whole, partitions one by one, without comparing epochs: the controller sends in order.
 
 use std::sync::Arc;
 
-use super::cache::{BrokerMetadata, MetadataImage, PartitionMetadata};
+use super::cache::{BrokerMetadata, MetadataSnapshot, PartitionMetadata};
 use crate::common::ids::{LEADER_DURING_DELETE, TopicId, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch, LeaderRecoveryState};
 use crate::config::{Endpoint, SecurityProtocol};
@@ -13,11 +13,11 @@ use crate::protocol::messages::update_metadata_request::{
     UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState,
 };
 
-/// Changes the image; returns the partitions that are gone.
-pub fn apply(image: &mut MetadataImage, request: &UpdateMetadataRequest) -> Vec<TopicPartition> {
-    image.controller_id = (request.controller_id.0 >= 0).then_some(request.controller_id.0);
-    image.controller_epoch = request.controller_epoch;
-    image.brokers = request
+/// Changes the snapshot; returns the partitions that are gone.
+pub fn apply(snapshot: &mut MetadataSnapshot, request: &UpdateMetadataRequest) -> Vec<TopicPartition> {
+    snapshot.controller_id = (request.controller_id.0 >= 0).then_some(request.controller_id.0);
+    snapshot.controller_epoch = request.controller_epoch;
+    snapshot.brokers = request
         .live_brokers
         .iter()
         .map(broker)
@@ -26,38 +26,38 @@ pub fn apply(image: &mut MetadataImage, request: &UpdateMetadataRequest) -> Vec<
     let mut gone = Vec::new();
     // Before version 5 each partition names its topic, and there are no topic ids.
     for state in &request.ungrouped_partition_states {
-        put(image, &state.topic_name, TopicId::nil(), state, &mut gone);
+        put(snapshot, &state.topic_name, TopicId::nil(), state, &mut gone);
     }
     for topic in &request.topic_states {
         for state in &topic.partition_states {
-            put(image, &topic.topic_name, topic.topic_id, state, &mut gone);
+            put(snapshot, &topic.topic_name, topic.topic_id, state, &mut gone);
         }
     }
     gone
 }
 
 fn put(
-    image: &mut MetadataImage,
+    snapshot: &mut MetadataSnapshot,
     topic: &str,
     topic_id: TopicId,
     state: &UpdateMetadataPartitionState,
     gone: &mut Vec<TopicPartition>,
 ) {
-    let known = image
+    let known = snapshot
         .topics
         .get_key_value(topic)
         .map(|(name, topic)| (name.clone(), topic.id));
     let (name, known_id) = known.unwrap_or_else(|| (Arc::from(topic), TopicId::nil()));
     let partition = TopicPartition::new(name, state.partition_index);
     if state.leader.0 == LEADER_DURING_DELETE {
-        image.remove_partition(&partition);
+        snapshot.remove_partition(&partition);
         gone.push(partition);
         return;
     }
     // A topic that comes back under another id, or without one, must not be found by the old one.
     if !known_id.is_nil() && known_id != topic_id {
-        image.topic_names.remove(&known_id);
-        if let Some(topic) = image.topics.get_mut(topic) {
+        snapshot.topic_names.remove(&known_id);
+        if let Some(topic) = snapshot.topics.get_mut(topic) {
             Arc::make_mut(topic).id = TopicId::nil();
         }
     }
@@ -76,7 +76,7 @@ fn put(
         replicas: ids(&state.replicas),
         offline_replicas: ids(&state.offline_replicas),
     };
-    image.upsert_partition(&partition, topic_id, metadata);
+    snapshot.upsert_partition(&partition, topic_id, metadata);
 }
 
 fn broker(broker: &UpdateMetadataBroker) -> BrokerMetadata {
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn brokers_are_replaced_whole_and_partitions_one_by_one() {
-        let mut image = MetadataImage::default();
+        let mut snapshot = MetadataSnapshot::default();
         let broker = UpdateMetadataBroker::default()
             .with_id(1.into())
             .with_endpoints(vec![
@@ -167,30 +167,33 @@ mod tests {
             ]);
         assert!(
             apply(
-                &mut image,
+                &mut snapshot,
                 &request(7, vec![state(0, 1), state(1, 2)]).with_live_brokers(vec![broker])
             )
             .is_empty()
         );
-        assert_eq!((image.controller_id, image.controller_epoch), (Some(2), 5));
-        assert_eq!(image.brokers[&1].endpoints.len(), 2);
-        assert_eq!(image.brokers[&1].endpoint("SASL_SSL").map(|e| e.port), Some(9093));
-        assert!(apply(&mut image, &request(7, vec![state(1, 3)])).is_empty());
-        assert!(image.brokers.is_empty());
-        let leader = |p| image.partition("t", p).map(|p| p.state.leader_and_isr.leader);
+        assert_eq!((snapshot.controller_id, snapshot.controller_epoch), (Some(2), 5));
+        assert_eq!(snapshot.brokers[&1].endpoints.len(), 2);
+        assert_eq!(
+            snapshot.brokers[&1].endpoint("SASL_SSL").map(|e| e.port),
+            Some(9093)
+        );
+        assert!(apply(&mut snapshot, &request(7, vec![state(1, 3)])).is_empty());
+        assert!(snapshot.brokers.is_empty());
+        let leader = |p| snapshot.partition("t", p).map(|p| p.state.leader_and_isr.leader);
         assert_eq!((leader(0), leader(1)), (Some(1), Some(3)));
     }
 
     #[test]
     fn a_deleted_partition_is_reported_and_an_old_topic_id_forgotten() {
-        let mut image = MetadataImage::default();
-        apply(&mut image, &request(7, vec![state(0, 1)]));
-        apply(&mut image, &request(8, vec![state(0, 1)]));
-        assert_eq!(image.topic_id("t"), TopicId::from_u128(8));
-        assert!(!image.topic_names.contains_key(&TopicId::from_u128(7)));
-        let gone = apply(&mut image, &request(8, vec![state(0, LEADER_DURING_DELETE)]));
+        let mut snapshot = MetadataSnapshot::default();
+        apply(&mut snapshot, &request(7, vec![state(0, 1)]));
+        apply(&mut snapshot, &request(8, vec![state(0, 1)]));
+        assert_eq!(snapshot.topic_id("t"), TopicId::from_u128(8));
+        assert!(!snapshot.topic_names.contains_key(&TopicId::from_u128(7)));
+        let gone = apply(&mut snapshot, &request(8, vec![state(0, LEADER_DURING_DELETE)]));
         assert_eq!(gone, [TopicPartition::new("t", 0)]);
-        assert!(image.topics.is_empty() && image.topic_names.is_empty());
+        assert!(snapshot.topics.is_empty() && snapshot.topic_names.is_empty());
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl AddPartitionsToTxnManager {
 
 impl Inner {
     fn coordinator_of(&self, transactional_id: &str) -> Option<BrokerAddress> {
-        let image = self.metadata.image();
+        let image = self.metadata.snapshot();
         let topic = image.topics.get(TRANSACTION_STATE_TOPIC);
         let counted = topic.map(|topic| topic.partitions.len() as i32);
         let count = self.partition_count.get().copied().or(counted);

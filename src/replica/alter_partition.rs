@@ -104,7 +104,7 @@ impl ReplicaManager {
 
     /// The controller, unless LeaderAndIsr has already come from a later one than UpdateMetadata names (fact 76).
     fn controller(&self) -> Option<BrokerAddress> {
-        let image = self.metadata.image();
+        let image = self.metadata.snapshot();
         if image.controller_epoch < self.controller_epoch.load(Ordering::Acquire) {
             return None;
         }
@@ -154,7 +154,7 @@ impl ReplicaManager {
     }
 
     fn apply_answers(&self, batch: &[Proposed], answers: &Answers) -> bool {
-        let image = self.metadata.image();
+        let image = self.metadata.snapshot();
         let mut all_settled = true;
         for proposed in batch {
             let name = proposed.partition.topic_partition();

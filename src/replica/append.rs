@@ -12,7 +12,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::common::topic_name;
 use crate::log::{AppendError, AppendOrigin, LogAppendInfo, Verification, VerificationGuard};
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 
 /// What became of one partition's records.
 pub type AppendResult = Result<LogAppendInfo, AppendError>;
@@ -97,7 +97,7 @@ impl ReplicaManager {
                 .map(|entry| (entry.into().partition, Err(error.clone())))
                 .collect();
         }
-        let image = self.metadata.image();
+        let image = self.metadata.snapshot();
         let mut awaited = Vec::new();
         let mut results = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -132,7 +132,7 @@ impl ReplicaManager {
         entry: AppendEntry,
         origin: AppendOrigin,
         required_acks: i16,
-        image: &MetadataImage,
+        image: &MetadataSnapshot,
     ) -> Result<(LogAppendInfo, LeaderEpoch, Arc<Partition>), AppendError> {
         let partition = self
             .partition(&entry.partition)

@@ -89,7 +89,7 @@ impl ReplicaManager {
             return Err(ErrorCode::InvalidTopicException);
         }
         self.partition(name)?
-            .delete_records(offset, &self.metadata.image())
+            .delete_records(offset, &self.metadata.snapshot())
     }
 
     async fn await_low_watermarks(
@@ -100,7 +100,7 @@ impl ReplicaManager {
     ) {
         let keys: Vec<_> = awaited.iter().map(|a| a.partition.clone()).collect();
         let settle = || {
-            let image = self.metadata.image();
+            let image = self.metadata.snapshot();
             awaited.retain(|a| {
                 let partition = self.partition(&a.partition);
                 let result = match partition.and_then(|partition| partition.low_watermark(&image)) {

@@ -8,7 +8,7 @@ use crate::cluster::{FollowerFetch, Partition, ReadInfo, ReadRequest};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 use crate::log::{FetchIsolation, FileSlice, LogOffsetMetadata};
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 
 /// What holds for all partitions of one fetch.
 #[derive(Clone, Debug)]
@@ -193,7 +193,7 @@ impl ReplicaManager {
         partitions: &'a [FetchPartition],
         note_follower: bool,
     ) -> Pass<'a> {
-        let image = self.metadata.image();
+        let image = self.metadata.snapshot();
         let mut pass = Pass {
             data: Vec::with_capacity(partitions.len()),
             positions: Vec::with_capacity(partitions.len()),
@@ -250,7 +250,7 @@ impl ReplicaManager {
         wanted: &FetchPartition,
         request: &ReadRequest,
         note_follower: bool,
-        image: &MetadataImage,
+        image: &MetadataSnapshot,
     ) -> Result<ReadInfo, ErrorCode> {
         let partition = self.partition(&wanted.topic_partition)?;
         let (mut info, effects) = partition.read(request, note_follower, self.clock.monotonic_ms(), image)?;

@@ -14,7 +14,7 @@ use rand::Rng as _;
 use super::fetch::{FetchPartition, FetchPartitionData};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId, TopicName};
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 
 /// "No session".
 pub const INVALID_SESSION_ID: i32 = 0;
@@ -262,7 +262,7 @@ impl FetchSessionCache {
     pub fn context(
         &self,
         request: SessionRequest,
-        image: &MetadataImage,
+        image: &MetadataSnapshot,
         now_ms: i64,
     ) -> Result<FetchContext, ErrorCode> {
         let mut sessions = self.sessions.lock();
@@ -368,7 +368,7 @@ impl FetchSessionCache {
 
 impl FetchSession {
     /// All partitions; topic ids that were unknown when they were named may be known by now.
-    fn resolve(&mut self, image: &MetadataImage) -> Vec<FetchPartition> {
+    fn resolve(&mut self, image: &MetadataSnapshot) -> Vec<FetchPartition> {
         for cached in self.partitions.values_mut() {
             let name = &mut cached.fetch.topic_partition.topic;
             if name.is_empty()

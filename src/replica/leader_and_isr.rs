@@ -195,7 +195,7 @@ impl ReplicaManager {
     ) -> Result<Option<LeaderEpoch>, ErrorCode> {
         let name = &update.topic_partition;
         let partition = self.host(name);
-        let image = self.metadata.image();
+        let image = self.metadata.snapshot();
         let led = partition.become_leader(&update.decision, log, self.clock.monotonic_ms(), &image);
         let effects = led.map_err(|error| self.failed(name, &error))?;
         Ok(effects.map(|effects| {
@@ -280,7 +280,7 @@ impl ReplicaManager {
 
     /// The address of a live broker on the inter-broker listener.
     pub(super) fn address_of(&self, broker: BrokerId) -> Option<BrokerAddress> {
-        let image = self.metadata.image();
+        let image = self.metadata.snapshot();
         let endpoint = image
             .brokers
             .get(&broker)?

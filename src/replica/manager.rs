@@ -291,7 +291,7 @@ impl ReplicaManager {
             None => {
                 let known = self
                     .metadata
-                    .image()
+                    .snapshot()
                     .partition(&partition.topic, partition.partition)
                     .is_some();
                 Err(if known {
@@ -314,7 +314,7 @@ impl ReplicaManager {
             Some(HostedPartition::Online(partition)) => partition.leader_and_epoch(),
             _ => match self
                 .metadata
-                .image()
+                .snapshot()
                 .partition(&partition.topic, partition.partition)
             {
                 Some(known) => (

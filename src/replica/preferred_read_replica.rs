@@ -6,7 +6,7 @@ use super::manager::ReplicaManager;
 use crate::cluster::ReadReplica;
 use crate::common::ids::BrokerId;
 use crate::config::RACK_AWARE_REPLICA_SELECTOR;
-use crate::metadata::MetadataImage;
+use crate::metadata::MetadataSnapshot;
 
 impl ReplicaManager {
     /// The follower that a consumer should read from; `None` for the leader, which is this broker.
@@ -14,7 +14,7 @@ impl ReplicaManager {
         &self,
         params: &FetchParams,
         wanted: &FetchPartition,
-        image: &MetadataImage,
+        image: &MetadataSnapshot,
     ) -> Option<BrokerId> {
         if self.config.replica_selector_class.as_deref() != Some(RACK_AWARE_REPLICA_SELECTOR) {
             return None;

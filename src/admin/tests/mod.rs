@@ -58,14 +58,14 @@ impl World {
             .await
             .unwrap();
         let metadata = Arc::new(MetadataCache::default());
-        metadata.update(|image| {
+        metadata.update(|snapshot| {
             for id in 1..=3 {
                 let broker = BrokerMetadata {
                     id,
                     endpoints: vec![],
                     rack: None,
                 };
-                image.brokers.insert(id, broker);
+                snapshot.brokers.insert(id, broker);
             }
         });
         let configs = Arc::new(DynamicConfigs::new(Arc::new(config)));
@@ -88,7 +88,7 @@ impl World {
     /// What the controller does with a new topic: every partition gets a leader, and brokers are told.
     pub(crate) async fn lead(&self, topic: &str) {
         let znode = self.topic(topic).await;
-        self.metadata.update(|image| {
+        self.metadata.update(|snapshot| {
             for (&partition, assignment) in &znode.partitions {
                 let replicas = assignment.replicas.clone();
                 let state = PartitionMetadata {
@@ -100,7 +100,7 @@ impl World {
                     offline_replicas: vec![],
                 };
                 let id = znode.topic_id.unwrap_or_default();
-                image.upsert_partition(&TopicPartition::new(topic, partition), id, state);
+                snapshot.upsert_partition(&TopicPartition::new(topic, partition), id, state);
             }
         });
         self.admin.on_metadata_update();
@@ -108,10 +108,10 @@ impl World {
 
     /// What the controller does with a deleted topic.
     pub(crate) fn forget(&self, topic: &str) {
-        self.metadata.update(|image| {
-            let partitions: Vec<i32> = image.topics[topic].partitions.keys().copied().collect();
+        self.metadata.update(|snapshot| {
+            let partitions: Vec<i32> = snapshot.topics[topic].partitions.keys().copied().collect();
             for partition in partitions {
-                image.remove_partition(&TopicPartition::new(topic, partition));
+                snapshot.remove_partition(&TopicPartition::new(topic, partition));
             }
         });
         self.admin.on_metadata_update();

@@ -442,7 +442,9 @@ async fn internal_topics_have_kafkas_settings() {
         r#"{"version":1,"config":{"cleanup.policy":"compact","compression.type":"uncompressed","min.insync.replicas":"2","segment.bytes":"104857600","unclean.leader.election.enable":"false"}}"#
     );
     assert_eq!(world.topic("__consumer_offsets").await.partitions.len(), 50);
-    world.metadata.update(|image| drop(image.brokers.remove(&3)));
+    world
+        .metadata
+        .update(|snapshot| drop(snapshot.brokers.remove(&3)));
     world
         .session
         .delete("/brokers/topics/__consumer_offsets", None)

@@ -42,31 +42,31 @@ fn partition(leader: BrokerId, isr: &[BrokerId], offline: &[BrokerId]) -> Partit
 const ID: TopicId = TopicId::from_u128(77);
 
 /// Broker 3 is down; broker 2 has no address on EXTERNAL.
-fn cluster() -> MetadataImage {
-    let mut image = MetadataImage {
+fn cluster() -> MetadataSnapshot {
+    let mut snapshot = MetadataSnapshot {
         controller_id: Some(2),
-        ..MetadataImage::default()
+        ..MetadataSnapshot::default()
     };
-    image
+    snapshot
         .brokers
         .insert(1, broker(1, &["INTERNAL", "EXTERNAL"], Some("a")));
-    image.brokers.insert(2, broker(2, &["INTERNAL"], None));
+    snapshot.brokers.insert(2, broker(2, &["INTERNAL"], None));
     for (index, state) in [
         (0, partition(1, &[1], &[3])),
         (1, partition(2, &[2, 1], &[])),
         (2, partition(3, &[3], &[3])),
         (3, partition(NO_BROKER, &[3], &[3])),
     ] {
-        image.upsert_partition(&TopicPartition::new("t", index), ID, state);
+        snapshot.upsert_partition(&TopicPartition::new("t", index), ID, state);
     }
     let offsets = TopicPartition::new("__consumer_offsets", 0);
-    image.upsert_partition(&offsets, TopicId::nil(), partition(1, &[1], &[]));
-    image
+    snapshot.upsert_partition(&offsets, TopicId::nil(), partition(1, &[1], &[]));
+    snapshot
 }
 
-fn answer<'a>(image: &'a MetadataImage, listener: &'a str, version: i16) -> Answer<'a> {
+fn answer<'a>(snapshot: &'a MetadataSnapshot, listener: &'a str, version: i16) -> Answer<'a> {
     Answer {
-        image,
+        snapshot,
         listener,
         version,
         topic_operations: NOT_ASKED,
@@ -86,12 +86,12 @@ fn names_of(topics: &[MetadataResponseTopic]) -> Vec<&str> {
 
 #[test]
 fn brokers_are_where_the_listener_says() {
-    let image = cluster();
-    let inside = answer(&image, "INTERNAL", 12).brokers();
+    let snapshot = cluster();
+    let inside = answer(&snapshot, "INTERNAL", 12).brokers();
     let hosts: Vec<&str> = inside.iter().map(|b| b.host.as_str()).collect();
     assert_eq!(hosts, ["internal-1", "internal-2"]);
     assert_eq!(inside[0].rack.as_deref(), Some("a"));
-    let outside = answer(&image, "EXTERNAL", 12).brokers();
+    let outside = answer(&snapshot, "EXTERNAL", 12).brokers();
     assert_eq!(outside.len(), 1);
     assert_eq!(
         (outside[0].node_id.0, outside[0].host.as_str()),
@@ -102,9 +102,9 @@ fn brokers_are_where_the_listener_says() {
 #[test]
 fn leaders_are_those_that_the_client_can_reach() {
     use ErrorCode::*;
-    let image = cluster();
+    let snapshot = cluster();
     let errors_of = |listener, version| {
-        let topic = answer(&image, listener, version).topic("t").unwrap();
+        let topic = answer(&snapshot, listener, version).topic("t").unwrap();
         let of = |p: &MetadataResponsePartition| (p.leader_id.0, ErrorCode::from_code(p.error_code));
         topic.partitions.iter().map(of).collect::<Vec<_>>()
     };
@@ -125,8 +125,8 @@ fn leaders_are_those_that_the_client_can_reach() {
 
 #[test]
 fn partitions_say_all_there_is_to_say() {
-    let image = cluster();
-    let topic = answer(&image, "INTERNAL", 12).topic("t").unwrap();
+    let snapshot = cluster();
+    let topic = answer(&snapshot, "INTERNAL", 12).topic("t").unwrap();
     assert_eq!((topic.topic_id, topic.is_internal), (ID, false));
     let first = &topic.partitions[0];
     assert_eq!((first.partition_index, first.leader_epoch), (0, 5));
@@ -135,10 +135,10 @@ fn partitions_say_all_there_is_to_say() {
         (&first.isr_nodes, &first.offline_replicas),
         (&wire_ids(&[1]), &wire_ids(&[3]))
     );
-    let first = &answer(&image, "INTERNAL", 0).topic("t").unwrap().partitions[0];
+    let first = &answer(&snapshot, "INTERNAL", 0).topic("t").unwrap().partitions[0];
     assert_eq!(first.replica_nodes, wire_ids(&[1, 2]));
     assert!(
-        answer(&image, "INTERNAL", 12)
+        answer(&snapshot, "INTERNAL", 12)
             .topic("__consumer_offsets")
             .unwrap()
             .is_internal
@@ -147,8 +147,8 @@ fn partitions_say_all_there_is_to_say() {
 
 #[test]
 fn topics_are_asked_for_in_many_ways() {
-    let image = cluster();
-    let ask = |version, request: &MetadataRequest| answer(&image, "INTERNAL", version).topics(request);
+    let snapshot = cluster();
+    let ask = |version, request: &MetadataRequest| answer(&snapshot, "INTERNAL", version).topics(request);
     let all = ["__consumer_offsets", "t"];
     let null = MetadataRequest::default().with_topics(None);
     assert_eq!(names_of(&ask(12, &null).0), all);
@@ -188,9 +188,9 @@ fn ids_before_their_time_are_refused() {
 
 #[test]
 fn every_version_can_be_written() {
-    let image = cluster();
+    let snapshot = cluster();
     for version in ApiKey::Metadata.versions() {
-        let answer = answer(&image, "EXTERNAL", version);
+        let answer = answer(&snapshot, "EXTERNAL", version);
         let mut topics = answer.topics(&MetadataRequest::default().with_topics(None)).0;
         topics.push(answer.named("new", ErrorCode::LeaderNotAvailable));
         let response = MetadataResponse::default()

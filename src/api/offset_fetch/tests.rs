@@ -109,7 +109,7 @@ async fn version_0_reads_offsets_from_zookeeper() {
     put("/consumers/g/offsets/t/0", "42").await;
     put("/consumers/g/offsets/t/1", "no number").await;
     put("/consumers/g/offsets/t/3", "7").await;
-    let mut image = MetadataImage::default();
+    let mut snapshot = MetadataSnapshot::default();
     for partition in 0..3 {
         let state = LeaderIsrAndControllerEpoch {
             leader_and_isr: LeaderAndIsr::initial(1, vec![1]),
@@ -120,10 +120,10 @@ async fn version_0_reads_offsets_from_zookeeper() {
             replicas: vec![1],
             offline_replicas: vec![],
         };
-        image.upsert_partition(&TopicPartition::new("t", partition), TopicId::nil(), metadata);
+        snapshot.upsert_partition(&TopicPartition::new("t", partition), TopicId::nil(), metadata);
     }
     let requested: Requested = Some(vec![(TopicName("t".into()), vec![0, 1, 2, 3])]);
-    let group = fetch_from_zookeeper(&*zk, &image, GroupId("g".into()), requested.clone()).await;
+    let group = fetch_from_zookeeper(&*zk, &snapshot, GroupId("g".into()), requested.clone()).await;
     let response = single_group_response(group, requested, 0);
     let found: Vec<_> = flat(&response)
         .into_iter()

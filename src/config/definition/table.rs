@@ -2,7 +2,7 @@
 
 use super::ConfigKey;
 
-const ROOMS: &[&[ConfigKey]] = &[
+const KEY_TABLES: &[&[ConfigKey]] = &[
     super::broker_coordinator::KEYS,
     super::broker_kraft::KEYS,
     super::broker_log::KEYS,
@@ -15,9 +15,9 @@ const ROOMS: &[&[ConfigKey]] = &[
     super::broker_zookeeper::KEYS,
 ];
 
-/// Every key of `server.properties`, ordered by room.
+/// Every key of `server.properties`, table by table.
 pub fn broker_keys() -> impl Iterator<Item = &'static ConfigKey> {
-    ROOMS.iter().flat_map(|room| room.iter())
+    KEY_TABLES.iter().flat_map(|keys| keys.iter())
 }
 
 /// The key of `server.properties` with this name.

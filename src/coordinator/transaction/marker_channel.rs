@@ -147,7 +147,7 @@ impl MarkerChannel {
 
     /// Hands markers to the queues of their partitions' leaders.
     fn enqueue(self: &Arc<Self>, pending: &Arc<PendingCompletion>, partitions: Vec<TopicPartition>) {
-        let image = self.metadata.image();
+        let image = self.metadata.snapshot();
         let listener = &self.states.config.inter_broker_listener;
         let mut destinations: BTreeMap<BrokerId, (BrokerAddress, Vec<TopicPartition>)> = BTreeMap::new();
         let (mut leaderless, mut deleted) = (Vec::new(), Vec::new());

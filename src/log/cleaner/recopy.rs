@@ -88,8 +88,8 @@ pub struct Recopy<'a> {
     pub stats: &'a mut CleanerStats,
 }
 
-/// What was found out about the records of a batch.
-struct Sifted {
+/// What the filter found in the records of a batch.
+struct FilterResult {
     read: i32,
     retained: i32,
     max_timestamp: i64,
@@ -146,29 +146,33 @@ impl Recopy<'_> {
         discards_records: bool,
         spent_marker: bool,
     ) -> Result<Fate<'_>, CleanError> {
-        let sifted = self.sift(batch, discards_records)?;
-        self.stats.messages_read += sifted.read as u64;
-        self.stats.messages_written += sifted.retained as u64;
-        if sifted.retained == 0 {
+        let result = self.filter_records(batch, discards_records)?;
+        self.stats.messages_read += result.read as u64;
+        self.stats.messages_written += result.retained as u64;
+        if result.retained == 0 {
             self.verify(batch)?;
             return Ok(match retention {
                 BatchRetention::RetainEmpty => Fate::Rewritten(batch.emptied(), &[]),
                 _ => Fate::Dropped,
             });
         }
-        let needs_horizon = (sifted.has_tombstone || spent_marker) && batch.delete_horizon_ms().is_none();
-        if sifted.retained == sifted.read && !needs_horizon {
+        let needs_horizon = (result.has_tombstone || spent_marker) && batch.delete_horizon_ms().is_none();
+        if result.retained == result.read && !needs_horizon {
             return Ok(Fate::Verbatim);
         }
         self.verify(batch)?;
         let horizon = needs_horizon.then(|| self.horizon.for_new_tombstones());
-        let (header, records) = self.rebuild(batch, &sifted, horizon)?;
+        let (header, records) = self.rebuild(batch, &result, horizon)?;
         Ok(Fate::Rewritten(header, records))
     }
 
     /// Looks at the records. Those that stay are copied, as whole ranges, to the scratch; unless all do and none
     /// is a tombstone.
-    fn sift(&mut self, batch: &RecordBatch<'_>, discards_records: bool) -> Result<Sifted, CleanError> {
+    fn filter_records(
+        &mut self,
+        batch: &RecordBatch<'_>,
+        discards_records: bool,
+    ) -> Result<FilterResult, CleanError> {
         let Scratch {
             unpacked,
             survivors,
@@ -180,7 +184,7 @@ impl Recopy<'_> {
         let count = batch.count().unwrap_or(0);
         let mut ahead = RawRecords::new(count, records);
         let retains_tombstones = self.horizon.retains_tombstones(batch);
-        let mut sifted = Sifted {
+        let mut result = FilterResult {
             read: 0,
             retained: 0,
             max_timestamp: i64::MIN,
@@ -198,7 +202,7 @@ impl Recopy<'_> {
             }
             let record = record?;
             let key = hashes[i % KEYS_AT_A_TIME];
-            sifted.read += 1;
+            result.read += 1;
             let offset = batch.base_offset() + i64::from(record.offset_delta);
             let retained = !discards_records
                 && (batch.is_control_batch()
@@ -213,27 +217,27 @@ impl Recopy<'_> {
             let start = position;
             position += record.bytes.len();
             if retained {
-                sifted.retained += 1;
-                sifted.has_tombstone |= !record.has_value;
+                result.retained += 1;
+                result.has_tombstone |= !record.has_value;
                 let timestamp = batch.base_timestamp().wrapping_add(record.timestamp_delta);
-                sifted.max_timestamp = sifted.max_timestamp.max(timestamp);
+                result.max_timestamp = result.max_timestamp.max(timestamp);
             } else {
                 survivors.extend_from_slice(&records[run..start]);
                 run = position;
             }
         }
-        let may_stay_verbatim = run == 0 && !sifted.has_tombstone && !batch.is_control_batch();
+        let may_stay_verbatim = run == 0 && !result.has_tombstone && !batch.is_control_batch();
         if !may_stay_verbatim {
             survivors.extend_from_slice(&records[run..]);
         }
-        Ok(sifted)
+        Ok(result)
     }
 
     /// The batch with the survivors, packed as it was.
     fn rebuild(
         &mut self,
         batch: &RecordBatch<'_>,
-        sifted: &Sifted,
+        result: &FilterResult,
         horizon: Option<i64>,
     ) -> Result<(BatchHeader, &[u8]), CleanError> {
         let Scratch {
@@ -246,7 +250,7 @@ impl Recopy<'_> {
             // Deltas count from the base timestamp, whose place the horizon takes.
             unpacked.clear();
             let moved_by = batch.base_timestamp().wrapping_sub(horizon);
-            for record in RawRecords::new(sifted.retained, survivors) {
+            for record in RawRecords::new(result.retained, survivors) {
                 let record = record?;
                 let delta = match batch.timestamp_type() {
                     TimestampType::CreateTime => record.timestamp_delta.wrapping_add(moved_by),
@@ -269,8 +273,8 @@ impl Recopy<'_> {
         };
         let header = batch.with_survivors(&Survivors {
             records,
-            count: sifted.retained,
-            max_timestamp: sifted.max_timestamp,
+            count: result.retained,
+            max_timestamp: result.max_timestamp,
             delete_horizon_ms: horizon,
         });
         Ok((header, records))

@@ -15,41 +15,41 @@ use super::throttler::Throttler;
 use crate::common::clock::SharedClock;
 
 #[derive(Default)]
-struct Signal {
+struct SignalState {
     stopped: bool,
-    /// There may be something to do.
+    /// A log may have to be cleaned.
     awake: bool,
 }
 
-/// Ends a thread, or its sleep.
+/// Tells a thread to end, or to end its sleep.
 #[derive(Default)]
-struct Bell {
-    signal: Mutex<Signal>,
-    rung: Condvar,
+struct ThreadSignal {
+    state: Mutex<SignalState>,
+    changed: Condvar,
 }
 
-impl Bell {
+impl ThreadSignal {
     fn stop(&self) {
-        self.signal.lock().stopped = true;
-        self.rung.notify_all();
+        self.state.lock().stopped = true;
+        self.changed.notify_all();
     }
 
     fn wake(&self) {
-        self.signal.lock().awake = true;
-        self.rung.notify_all();
+        self.state.lock().awake = true;
+        self.changed.notify_all();
     }
 
     fn is_stopped(&self) -> bool {
-        self.signal.lock().stopped
+        self.state.lock().stopped
     }
 
-    /// Sleeps until the time is over or somebody rings.
+    /// Sleeps until the time is over, or until the thread is woken or stopped.
     fn sleep(&self, time: Duration) {
-        let mut signal = self.signal.lock();
-        if !signal.stopped && !signal.awake {
-            self.rung.wait_for(&mut signal, time);
+        let mut state = self.state.lock();
+        if !state.stopped && !state.awake {
+            self.changed.wait_for(&mut state, time);
         }
-        signal.awake = false;
+        state.awake = false;
     }
 }
 
@@ -61,7 +61,7 @@ struct LastRound {
 }
 
 struct CleanerThread {
-    bell: Arc<Bell>,
+    signal: Arc<ThreadSignal>,
     last: Arc<Mutex<LastRound>>,
     handle: JoinHandle<()>,
 }
@@ -76,12 +76,12 @@ struct Shared {
 /// One thread as its cleans see it.
 struct ThisThread<'a> {
     shared: &'a Shared,
-    bell: &'a Bell,
+    signal: &'a ThreadSignal,
 }
 
 impl Worker for ThisThread<'_> {
     fn is_stopped(&self) -> bool {
-        self.bell.is_stopped()
+        self.signal.is_stopped()
     }
 
     fn throttle(&self, bytes: usize) -> i64 {
@@ -151,7 +151,7 @@ impl LogCleaner {
     /// Ends the threads, and with them what they are at; returns when they are gone.
     pub fn stop(&self) {
         let threads = std::mem::take(&mut *self.threads.lock());
-        threads.iter().for_each(|thread| thread.bell.stop());
+        threads.iter().for_each(|thread| thread.signal.stop());
         for thread in threads {
             if thread.handle.join().is_err() {
                 tracing::error!("a cleaner thread panicked");
@@ -194,7 +194,7 @@ impl LogCleaner {
 
     /// Has sleeping threads look whether there is something to do.
     pub fn wake(&self) {
-        self.threads.lock().iter().for_each(|thread| thread.bell.wake());
+        self.threads.lock().iter().for_each(|thread| thread.signal.wake());
     }
 
     /// What each thread counted in its last clean, and when it last chose a log.
@@ -218,27 +218,27 @@ impl LogCleaner {
 }
 
 fn spawn(id: usize, shared: &Arc<Shared>, config: &CleanerConfig) -> std::io::Result<CleanerThread> {
-    let (bell, last): (Arc<Bell>, Arc<Mutex<LastRound>>) = Default::default();
+    let (signal, last): (Arc<ThreadSignal>, Arc<Mutex<LastRound>>) = Default::default();
     let backoff = Duration::from_millis(config.backoff_ms);
     let mut cleaner = Cleaner::new(config, Arc::clone(&shared.clock));
-    let (shared, thread_bell, thread_last) = (Arc::clone(shared), Arc::clone(&bell), Arc::clone(&last));
+    let (shared, thread_signal, thread_last) = (Arc::clone(shared), Arc::clone(&signal), Arc::clone(&last));
     let handle = std::thread::Builder::new()
         .name(format!("log-cleaner-{id}"))
         .spawn(move || {
             let worker = ThisThread {
                 shared: &shared,
-                bell: &thread_bell,
+                signal: &thread_signal,
             };
-            while !thread_bell.is_stopped() {
+            while !thread_signal.is_stopped() {
                 let round = shared.manager.clean_once(&mut cleaner, id, &worker);
                 let mut last = thread_last.lock();
                 last.stats = round.stats.unwrap_or_else(|| last.stats.clone());
                 last.pre_clean = round.pre_clean.unwrap_or(last.pre_clean);
                 drop(last);
                 if !round.cleaned {
-                    thread_bell.sleep(backoff);
+                    thread_signal.sleep(backoff);
                 }
             }
         })?;
-    Ok(CleanerThread { bell, last, handle })
+    Ok(CleanerThread { signal, last, handle })
 }

@@ -65,7 +65,7 @@ impl Fetcher<'_> {
     ) -> Result<(i32, Vec<i32>), ErrorCode> {
         let context = self
             .cache
-            .context(request, &MetadataImage::default(), self.now_ms)?;
+            .context(request, &MetadataSnapshot::default(), self.now_ms)?;
         let results: Vec<_> = context
             .partitions()
             .iter()
@@ -146,7 +146,7 @@ fn the_offsets_of_the_last_request_are_remembered() {
     let context = cache
         .context(
             request(id, 1, vec![wanted(1, 40)]),
-            &MetadataImage::default(),
+            &MetadataSnapshot::default(),
             1_000,
         )
         .unwrap();
@@ -173,7 +173,7 @@ fn who_got_data_goes_to_the_end() {
         Ok((id, vec![0]))
     );
     let context = cache
-        .context(request(id, 2, vec![]), &MetadataImage::default(), 1_000)
+        .context(request(id, 2, vec![]), &MetadataSnapshot::default(), 1_000)
         .unwrap();
     let order: Vec<_> = context
         .partitions()
@@ -222,7 +222,7 @@ fn two_requests_with_the_same_epoch_do_not_both_succeed() {
     let (id, _) = fetcher
         .fetch(request(0, 0, vec![wanted(0, 0)]), |_| data(0))
         .unwrap();
-    let image = MetadataImage::default();
+    let image = MetadataSnapshot::default();
     let first = cache.context(request(id, 1, vec![]), &image, 1_000).unwrap();
     let second = cache.context(request(id, 2, vec![]), &image, 1_000).unwrap();
     assert_eq!(
@@ -266,7 +266,7 @@ fn a_topic_id_that_becomes_known_is_resolved() {
     unknown.topic_partition = TopicPartition::new("", 0);
     let unresolved = |_: &FetchPartition| FetchPartitionData::error(ErrorCode::UnknownTopicId);
     let (id, _) = fetcher.fetch(request(0, 0, vec![unknown]), unresolved).unwrap();
-    let mut image = MetadataImage::default();
+    let mut image = MetadataSnapshot::default();
     image.topic_names.insert(ID, "t".into());
     let context = cache.context(request(id, 1, vec![]), &image, 1_000).unwrap();
     assert_eq!(
@@ -375,7 +375,7 @@ fn the_last_mention_of_a_partition_counts() {
     let cache = FetchSessionCache::new(0);
     let partitions = vec![wanted(0, 1), wanted(1, 2), wanted(0, 3)];
     let context = cache
-        .context(request(0, 0, partitions), &MetadataImage::default(), 0)
+        .context(request(0, 0, partitions), &MetadataSnapshot::default(), 0)
         .unwrap();
     let offsets: Vec<_> = context.partitions().iter().map(|p| p.fetch_offset).collect();
     assert_eq!(offsets, [3, 2]);
