@@ -14,23 +14,22 @@ use crate::protocol::StrBytes;
 use crate::protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use crate::protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
+/// The checks of both ways to alter configurations.
+pub(super) const CHECKS: &[Check] = &[
+    Check::when(
+        When::TopicConfigs,
+        &[Right(AclOperation::AlterConfigs, Resource::Topic)],
+        Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
+    ),
+    Check::when(
+        When::OtherConfigs,
+        &[Right(AclOperation::AlterConfigs, Resource::Cluster)],
+        Refusal::Entry(ErrorCode::ClusterAuthorizationFailed),
+    ),
+];
+
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::AlterConfigs,
-    0..=2,
-    &[
-        Check::when(
-            When::TopicConfigs,
-            &[Right(AclOperation::AlterConfigs, Resource::Topic)],
-            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
-        ),
-        Check::when(
-            When::OtherConfigs,
-            &[Right(AclOperation::AlterConfigs, Resource::Cluster)],
-            Refusal::Entry(ErrorCode::ClusterAuthorizationFailed),
-        ),
-    ],
-);
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::AlterConfigs, 0..=2, CHECKS);
 
 /// Alters topics, this broker and the default of all brokers; on any broker, controller or not.
 pub async fn handle(api: &Api, _: &RequestContext, request: AlterConfigsRequest) -> AlterConfigsResponse {
@@ -42,60 +41,84 @@ async fn respond(
     own_id: BrokerId,
     request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
-    let times = occurrences(
-        request
-            .resources
-            .iter()
-            .map(|r| (r.resource_type, r.resource_name.clone())),
-    );
-    let mut responses = Vec::with_capacity(request.resources.len());
-    for resource in request.resources {
-        let (kind, name) = (resource.resource_type, resource.resource_name);
+    let wanted = request.resources.into_iter().map(|resource| {
         let settings = resource.configs.into_iter();
         let settings = settings.map(|c| (c.name.to_string(), c.value.map(|v| v.to_string())));
         let alteration = ConfigAlteration::Replace(settings.collect());
-        let outcome = match ConfigResource::to_replace(kind, &name, own_id) {
-            _ if times[&(kind, name.clone())] > 1 => Err(occurs_twice()),
-            Ok(resource) => {
-                admin
-                    .alter_configs(&resource, &alteration, request.validate_only)
-                    .await
+        WantedAlteration {
+            resource: ConfigResource::to_replace(resource.resource_type, &resource.resource_name, own_id),
+            alteration: Ok(alteration),
+            kind: resource.resource_type,
+            name: resource.resource_name,
+        }
+    });
+    let outcomes = alter_each(admin, wanted.collect(), request.validate_only).await;
+    let responses = outcomes.into_iter().map(|outcome| {
+        AlterConfigsResourceResponse::default()
+            .with_resource_type(outcome.kind)
+            .with_resource_name(outcome.name)
+            .with_error_code(outcome.code)
+            .with_error_message(outcome.message)
+    });
+    AlterConfigsResponse::default().with_responses(responses.collect())
+}
+
+/// What a request wants of one resource.
+pub(super) struct WantedAlteration {
+    pub(super) kind: i8,
+    pub(super) name: StrBytes,
+    pub(super) resource: Result<ConfigResource, AdminError>,
+    pub(super) alteration: Result<ConfigAlteration, AdminError>,
+}
+
+/// What is answered about one resource.
+pub(super) struct AlterationOutcome {
+    pub(super) kind: i8,
+    pub(super) name: StrBytes,
+    pub(super) code: i16,
+    pub(super) message: Option<StrBytes>,
+}
+
+/// Alters each resource by itself. One that occurs more than once in the request is refused each time.
+pub(super) async fn alter_each(
+    admin: &AdminManager,
+    wanted: Vec<WantedAlteration>,
+    validate_only: bool,
+) -> Vec<AlterationOutcome> {
+    let mut times: HashMap<(i8, StrBytes), usize> = HashMap::new();
+    for WantedAlteration { kind, name, .. } in &wanted {
+        *times.entry((*kind, name.clone())).or_default() += 1;
+    }
+    let mut outcomes = Vec::with_capacity(wanted.len());
+    for WantedAlteration {
+        kind,
+        name,
+        resource,
+        alteration,
+    } in wanted
+    {
+        let outcome = match (resource, alteration) {
+            _ if times[&(kind, name.clone())] > 1 => Err(AdminError::new(
+                ErrorCode::InvalidRequest,
+                "Each resource must appear at most once.",
+            )),
+            (Ok(resource), Ok(alteration)) => {
+                admin.alter_configs(&resource, &alteration, validate_only).await
             }
-            Err(error) => Err(error),
+            (Err(error), _) | (_, Err(error)) => Err(error),
         };
-        let (code, message) = outcome_fields(outcome);
-        let response = AlterConfigsResourceResponse::default()
-            .with_resource_type(kind)
-            .with_resource_name(name)
-            .with_error_code(code)
-            .with_error_message(message);
-        responses.push(response);
+        let (code, message) = match outcome {
+            Ok(()) => (ErrorCode::None, None),
+            Err(error) => (error.code, error.message.map(StrBytes::from_string)),
+        };
+        outcomes.push(AlterationOutcome {
+            kind,
+            name,
+            code: code.code(),
+            message,
+        });
     }
-    AlterConfigsResponse::default().with_responses(responses)
-}
-
-/// How often each resource occurs in a request.
-pub(super) fn occurrences(resources: impl Iterator<Item = (i8, StrBytes)>) -> HashMap<(i8, StrBytes), usize> {
-    let mut times = HashMap::new();
-    for resource in resources {
-        *times.entry(resource).or_default() += 1;
-    }
-    times
-}
-
-pub(super) fn occurs_twice() -> AdminError {
-    AdminError::new(
-        ErrorCode::InvalidRequest,
-        "Each resource must appear at most once.",
-    )
-}
-
-/// Code and message of a response.
-pub(super) fn outcome_fields(outcome: Result<(), AdminError>) -> (i16, Option<StrBytes>) {
-    match outcome {
-        Ok(()) => (ErrorCode::None.code(), None),
-        Err(error) => (error.code.code(), error.message.map(StrBytes::from_string)),
-    }
+    outcomes
 }
 
 #[cfg(test)]

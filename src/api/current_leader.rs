@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, LeaderEpoch, TopicPartition};
 use crate::metadata::{BrokerMetadata, MetadataSnapshot};
+use crate::protocol::fetch_response::NodeEndpoint;
 use crate::replica::ReplicaManager;
 
 /// Collects what one response has to say about leaders.
@@ -14,20 +15,7 @@ pub struct CurrentLeaders<'a> {
     replicas: &'a ReplicaManager,
     snapshot: Arc<MetadataSnapshot>,
     listener: &'a str,
-    nodes: BTreeMap<BrokerId, Node>,
-}
-
-/// A leader's address on the listener that the client used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
-    /// Its id.
-    pub id: BrokerId,
-    /// Its advertised host.
-    pub host: String,
-    /// Its advertised port.
-    pub port: u16,
-    /// Its rack.
-    pub rack: Option<String>,
+    nodes: BTreeMap<BrokerId, NodeEndpoint>,
 }
 
 impl<'a> CurrentLeaders<'a> {
@@ -52,7 +40,7 @@ impl<'a> CurrentLeaders<'a> {
         let (leader, epoch) = self.replicas.current_leader(partition);
         let node = |broker: &BrokerMetadata| {
             let endpoint = broker.endpoint(self.listener)?;
-            Some(Node {
+            Some(NodeEndpoint {
                 id: leader,
                 host: endpoint.host.clone(),
                 port: endpoint.port,
@@ -66,7 +54,7 @@ impl<'a> CurrentLeaders<'a> {
     }
 
     /// The addresses of all leaders that were named.
-    pub fn into_nodes(self) -> impl Iterator<Item = Node> {
+    pub fn into_nodes(self) -> impl Iterator<Item = NodeEndpoint> {
         self.nodes.into_values()
     }
 }

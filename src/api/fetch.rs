@@ -6,22 +6,22 @@ use std::time::Duration;
 use super::current_leader::CurrentLeaders;
 use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
+use crate::cluster::FetchPartitionData;
 use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
+use crate::common::file_range::FileRange;
 use crate::common::ids::{NO_BROKER, Offset, TopicId, TopicName, TopicPartition};
 use crate::config::CompressionType;
-use crate::log::{FetchIsolation, FileSlice};
+use crate::log::FetchIsolation;
 use crate::metadata::MetadataSnapshot;
 use crate::protocol::ApiKey;
-use crate::protocol::fetch_response::{
-    FetchPartitionResponse, FetchResponse, FetchTopicResponse, NodeEndpoint,
-};
+use crate::protocol::Chunk;
+use crate::protocol::fetch_response::{FetchPartitionResponse, FetchResponse, FetchTopicResponse};
 use crate::protocol::messages::FetchRequest;
-use crate::protocol::{Chunk, FileRange};
 use crate::record::RecordBatches;
 use crate::record::conversion::{Conversion, down_convert};
 use crate::replica::fetch_session::{ForgottenPartition, SessionRequest};
-use crate::replica::{ClientMetadata, FetchParams, FetchPartition, FetchPartitionData, ReplicaManager};
+use crate::replica::{ClientMetadata, FetchParams, FetchPartition, ReplicaManager};
 
 /// Up to this version the limits hold even for the first batch.
 const LAST_VERSION_WITH_HARD_LIMIT: i16 = 2;
@@ -92,8 +92,8 @@ pub async fn handle(api: &Api, context: &RequestContext, request: FetchRequest) 
             let mut results: Vec<_> = results.into_iter().map(Some).collect();
             let selected = chosen.selected.into_iter();
             let selected = selected.filter_map(|index| results[index].take()).collect();
-            let records = records_of(replicas, context.api_version, &params, selected).await;
-            response(replicas, context, chosen.session_id, records)
+            let partitions = partition_responses(replicas, context.api_version, &params, selected).await;
+            response(replicas, context, chosen.session_id, partitions)
         }
         Err(error) => FetchResponse::error(error),
     }
@@ -229,25 +229,22 @@ fn check(
     Ok(())
 }
 
-/// The records as they are to be sent: ranges of files, or for old clients messages of an old format in memory.
-async fn records_of(
+/// The answers about partitions, with the records as they are to be sent: ranges of files, or for old clients messages of
+/// an old format in memory.
+async fn partition_responses(
     replicas: &Arc<ReplicaManager>,
     version: i16,
     params: &FetchParams,
     results: Vec<(FetchPartition, FetchPartitionData)>,
-) -> Vec<(FetchPartition, FetchPartitionData, Vec<Chunk>)> {
+) -> Vec<(FetchPartition, FetchPartitionResponse)> {
     let mut conversion = Conversion::default();
-    let mut chunked = Vec::with_capacity(results.len());
+    let mut responses = Vec::with_capacity(results.len());
     for (fetch, mut data) in results {
         let chunks = match data.records.take() {
             None => Ok(Vec::new()),
-            Some(slice) if version > LAST_VERSION_BEFORE_FORMAT_2 => Ok(vec![Chunk::File(FileRange {
-                file: slice.file,
-                position: slice.position,
-                length: slice.length,
-            })]),
-            Some(slice) => {
-                let converted = converted(replicas, version, params, &fetch, slice).await;
+            Some(records) if version > LAST_VERSION_BEFORE_FORMAT_2 => Ok(vec![Chunk::File(records)]),
+            Some(records) => {
+                let converted = converted(replicas, version, params, &fetch, records).await;
                 converted.map(|(bytes, of_partition)| {
                     replicas
                         .topic_metrics()
@@ -257,13 +254,19 @@ async fn records_of(
                 })
             }
         };
-        chunked.push(match chunks {
-            Ok(chunks) => (fetch, data, chunks),
-            Err(error) => (fetch, refusal(error), Vec::new()),
-        });
+        let (data, records) = match chunks {
+            Ok(chunks) => (data, chunks),
+            Err(error) => (refusal(error), Vec::new()),
+        };
+        let partition = fetch.topic_partition.partition;
+        let response = FetchPartitionResponse {
+            records,
+            ..partition_response(partition, version, data)
+        };
+        responses.push((fetch, response));
     }
     replicas.topic_metrics().fetch_conversions.record(&conversion);
-    chunked
+    responses
 }
 
 /// What was not read at all says so with an empty list; a read that failed has none.
@@ -281,7 +284,7 @@ async fn converted(
     version: i16,
     params: &FetchParams,
     fetch: &FetchPartition,
-    slice: FileSlice,
+    records: FileRange,
 ) -> Result<(Vec<u8>, Conversion), ErrorCode> {
     let begun_ms = replicas.monotonic_ms();
     let limit = replicas.config().socket_request_max_bytes;
@@ -290,11 +293,11 @@ async fn converted(
         ..params.clone()
     };
     let mut fetch = fetch.clone();
-    let mut next = Some(slice);
+    let mut next = Some(records);
     for _ in 0..READS_FOR_OLD_CLIENTS_MAX {
-        let Some(slice) = next.take() else { break };
+        let Some(records) = next.take() else { break };
         let offset = fetch.fetch_offset;
-        let work = tokio::task::spawn_blocking(move || down_converted(&slice, version, offset, limit));
+        let work = tokio::task::spawn_blocking(move || down_converted(&records, version, offset, limit));
         let (bytes, end, mut conversion) = work.await.unwrap_or_else(|failure| {
             tracing::error!(%failure, "records were not converted for an old client");
             Err(ErrorCode::UnknownServerError)
@@ -315,12 +318,12 @@ async fn converted(
 
 /// Messages of the format of `version`, and the offset behind the last batch that was looked at.
 fn down_converted(
-    slice: &FileSlice,
+    range: &FileRange,
     version: i16,
     first_offset: Offset,
     limit: usize,
 ) -> Result<(Vec<u8>, Offset, Conversion), ErrorCode> {
-    let records = slice.read().map_err(|error| {
+    let records = range.read().map_err(|error| {
         tracing::error!(%error, "records cannot be read for conversion");
         ErrorCode::UnknownServerError
     })?;
@@ -336,19 +339,16 @@ fn response(
     replicas: &ReplicaManager,
     context: &RequestContext,
     session_id: i32,
-    results: Vec<(FetchPartition, FetchPartitionData, Vec<Chunk>)>,
+    partitions: Vec<(FetchPartition, FetchPartitionResponse)>,
 ) -> FetchResponse {
     let version = context.api_version;
     let mut leaders = CurrentLeaders::new(replicas, &context.listener);
     let mut topics: Vec<FetchTopicResponse> = Vec::new();
-    for (fetch, data, records) in results {
+    for (fetch, mut partition) in partitions {
         let name = &fetch.topic_partition;
-        let current_leader = (version >= FIRST_VERSION_WITH_CURRENT_LEADER)
-            .then(|| leaders.hint(data.error, name))
-            .flatten();
-        let mut partition = partition_response(name.partition, version, data);
-        partition.current_leader = current_leader;
-        partition.records = records;
+        if version >= FIRST_VERSION_WITH_CURRENT_LEADER {
+            partition.current_leader = leaders.hint(partition.error, name);
+        }
         match topics.last_mut() {
             Some(topic) if topic.name == name.topic && topic.id == fetch.topic_id => {
                 topic.partitions.push(partition);
@@ -360,18 +360,12 @@ fn response(
             }),
         }
     }
-    let nodes = leaders.into_nodes().map(|node| NodeEndpoint {
-        id: node.id,
-        host: node.host,
-        port: node.port,
-        rack: node.rack,
-    });
     FetchResponse {
         throttle_time_ms: 0,
         error: ErrorCode::None,
         session_id,
         topics,
-        node_endpoints: nodes.collect(),
+        node_endpoints: leaders.into_nodes().collect(),
     }
 }
 

@@ -1,11 +1,10 @@
 //! IncrementalAlterConfigs, versions 0-1: settings changed key by key (KIP-339).
 //! Kafka 3.9: `KafkaApis.handleIncrementalAlterConfigsRequest`.
 
-use super::alter_configs::{occurrences, occurs_twice, outcome_fields};
-use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
+use super::alter_configs::{CHECKS, WantedAlteration, alter_each};
+use super::declaration::Declaration;
 use super::{Api, RequestContext};
 use crate::admin::{AdminError, AdminManager, AlterOperation, ConfigAlteration, ConfigResource};
-use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::BrokerId;
 use crate::protocol::ApiKey;
@@ -14,22 +13,8 @@ use crate::protocol::messages::incremental_alter_configs_response::AlterConfigsR
 use crate::protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::IncrementalAlterConfigs,
-    0..=1,
-    &[
-        Check::when(
-            When::TopicConfigs,
-            &[Right(AclOperation::AlterConfigs, Resource::Topic)],
-            Refusal::Entry(ErrorCode::TopicAuthorizationFailed),
-        ),
-        Check::when(
-            When::OtherConfigs,
-            &[Right(AclOperation::AlterConfigs, Resource::Cluster)],
-            Refusal::Entry(ErrorCode::ClusterAuthorizationFailed),
-        ),
-    ],
-);
+pub(super) const DECLARATION: Declaration =
+    Declaration::built(ApiKey::IncrementalAlterConfigs, 0..=1, CHECKS);
 
 /// Alters topics, this broker and the default of all brokers; on any broker, controller or not.
 pub async fn handle(
@@ -45,36 +30,21 @@ async fn respond(
     own_id: BrokerId,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
-    let times = occurrences(
-        request
-            .resources
-            .iter()
-            .map(|r| (r.resource_type, r.resource_name.clone())),
-    );
-    let mut responses = Vec::with_capacity(request.resources.len());
-    for resource in request.resources {
-        let (kind, name) = (resource.resource_type, resource.resource_name);
-        let outcome = match (
-            ConfigResource::to_alter(kind, &name, own_id),
-            alteration(resource.configs),
-        ) {
-            _ if times[&(kind, name.clone())] > 1 => Err(occurs_twice()),
-            (Ok(resource), Ok(alteration)) => {
-                admin
-                    .alter_configs(&resource, &alteration, request.validate_only)
-                    .await
-            }
-            (Err(error), _) | (_, Err(error)) => Err(error),
-        };
-        let (code, message) = outcome_fields(outcome);
-        let response = AlterConfigsResourceResponse::default()
-            .with_resource_type(kind)
-            .with_resource_name(name)
-            .with_error_code(code)
-            .with_error_message(message);
-        responses.push(response);
-    }
-    IncrementalAlterConfigsResponse::default().with_responses(responses)
+    let wanted = request.resources.into_iter().map(|resource| WantedAlteration {
+        resource: ConfigResource::to_alter(resource.resource_type, &resource.resource_name, own_id),
+        alteration: alteration(resource.configs),
+        kind: resource.resource_type,
+        name: resource.resource_name,
+    });
+    let outcomes = alter_each(admin, wanted.collect(), request.validate_only).await;
+    let responses = outcomes.into_iter().map(|outcome| {
+        AlterConfigsResourceResponse::default()
+            .with_resource_type(outcome.kind)
+            .with_resource_name(outcome.name)
+            .with_error_code(outcome.code)
+            .with_error_message(outcome.message)
+    });
+    IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
 }
 
 fn alteration(configs: Vec<AlterableConfig>) -> Result<ConfigAlteration, AdminError> {

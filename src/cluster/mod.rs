@@ -15,4 +15,4 @@ pub use isr_state::IsrProposal;
 pub use partition::read_replicas::ReadReplica;
 pub use partition::{Effects, Partition};
 pub use partition_state::{AlterPartitionOutcome, LeadershipDecision};
-pub use read::{FollowerFetch, ReadInfo, ReadRequest, error_code};
+pub use read::{FetchPartitionData, FollowerFetch, ReadRequest, error_code};

@@ -12,7 +12,7 @@ pub mod read_replicas;
 
 use super::isr_state::IsrProposal;
 use super::partition_state::{AlterPartitionOutcome, LeadershipDecision, PartitionState};
-use super::read::{FollowerFetch, ReadInfo, ReadRequest, diverging_epoch, error_code};
+use super::read::{FetchPartitionData, FollowerFetch, ReadRequest, diverging_epoch, error_code};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
@@ -233,25 +233,19 @@ impl Partition {
         note_follower: bool,
         now_ms: i64,
         snapshot: &MetadataSnapshot,
-    ) -> Result<(ReadInfo, Effects), ErrorCode> {
+    ) -> Result<(FetchPartitionData, Effects), ErrorCode> {
         let mut inner = self.inner.lock();
         let log = inner.readable_log(request)?.clone();
-        let mut info = ReadInfo {
-            fetch_offset: None,
-            records: None,
-            first_entry_incomplete: false,
-            aborted_transactions: None,
+        let mut data = FetchPartitionData {
             diverging_epoch: diverging_epoch(&log, request)?,
-            high_watermark: log.high_watermark(),
-            last_stable_offset: log.last_stable_offset(),
-            log_start_offset: log.log_start_offset(),
+            ..FetchPartitionData::of_log(&log)
         };
-        if info.diverging_epoch.is_some() {
+        if data.diverging_epoch.is_some() {
             // The follower's state stays as it is until it has truncated (fact 34).
-            return Ok((info, Effects::default()));
+            return Ok((data, Effects::default()));
         }
         let log_end_offset = log.log_end_offset();
-        let data = log
+        let read = log
             .read(
                 request.fetch_offset,
                 request.max_bytes,
@@ -259,18 +253,18 @@ impl Partition {
                 request.min_one_message,
             )
             .map_err(|e| error_code(&e))?;
-        info.fetch_offset = Some(data.fetch_offset);
-        info.records = data.records;
-        info.first_entry_incomplete = data.first_entry_incomplete;
-        info.aborted_transactions = data.aborted_transactions;
+        data.fetch_offset = Some(read.fetch_offset);
+        data.records = read.records;
+        data.first_entry_incomplete = read.first_entry_incomplete;
+        data.aborted_transactions = read.aborted_transactions;
         let mut effects = Effects::default();
         if note_follower && let Some(follower) = request.follower {
             effects =
                 inner.on_follower_fetch(follower, request.fetch_offset, log_end_offset, now_ms, snapshot);
-            info.high_watermark = log.high_watermark();
-            info.last_stable_offset = log.last_stable_offset();
+            data.high_watermark = log.high_watermark();
+            data.last_stable_offset = log.last_stable_offset();
         }
-        Ok((info, effects))
+        Ok((data, effects))
     }
 
     /// How many bytes a waiting fetch would get now, counted from `from`, where it last looked. `None`: it has to

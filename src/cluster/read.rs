@@ -1,9 +1,10 @@
 //! What a fetch asks of one partition and what it gets. Kafka 3.9: `FetchParams`, `FetchRequest.PartitionData`,
-//! `LogReadInfo`.
+//! `FetchPartitionData`.
 
 use crate::common::error::ErrorCode;
+use crate::common::file_range::FileRange;
 use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId};
-use crate::log::{FetchIsolation, FileSlice, LogError, LogOffsetMetadata, UnifiedLog};
+use crate::log::{FetchIsolation, LogError, LogOffsetMetadata, UnifiedLog};
 
 /// The follower's side of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,25 +38,62 @@ pub struct ReadRequest {
     pub follower: Option<FollowerFetch>,
 }
 
-/// What a read found.
+/// What a fetch gets of one partition. Offsets are -1 where an error hides them.
 #[derive(Clone, Debug)]
-pub struct ReadInfo {
-    /// Where the reading began; `None` if the logs diverge.
+pub struct FetchPartitionData {
+    /// Where the reading began; `None` if nothing was read.
     pub fetch_offset: Option<LogOffsetMetadata>,
+    /// [`ErrorCode::None`] if all is well.
+    pub error: ErrorCode,
+    /// High watermark.
+    pub high_watermark: Offset,
+    /// Last stable offset.
+    pub last_stable_offset: Offset,
+    /// Log start offset.
+    pub log_start_offset: Offset,
+    /// The follower must truncate first.
+    pub diverging_epoch: Option<(LeaderEpoch, Offset)>,
     /// Bytes of the log.
-    pub records: Option<FileSlice>,
+    pub records: Option<FileRange>,
     /// Not even the first batch fits into the bytes allowed.
     pub first_entry_incomplete: bool,
-    /// For `read_committed`: producer id and first offset.
+    /// For `read_committed`.
     pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
-    /// Largest epoch not after the reader's last, and its end: the reader must truncate, there are no records.
-    pub diverging_epoch: Option<(LeaderEpoch, Offset)>,
-    /// Of this replica.
-    pub high_watermark: Offset,
-    /// Of this replica.
-    pub last_stable_offset: Offset,
-    /// Of this replica.
-    pub log_start_offset: Offset,
+    /// Where the consumer should rather read (KIP-392).
+    pub preferred_read_replica: Option<BrokerId>,
+}
+
+impl FetchPartitionData {
+    /// Nothing is read yet, or nothing at all; these are the replica's offsets.
+    pub(super) fn of_log(log: &UnifiedLog) -> Self {
+        Self {
+            high_watermark: log.high_watermark(),
+            last_stable_offset: log.last_stable_offset(),
+            log_start_offset: log.log_start_offset(),
+            ..Self::error(ErrorCode::None)
+        }
+    }
+
+    /// No data, for this reason.
+    pub fn error(error: ErrorCode) -> Self {
+        Self {
+            fetch_offset: None,
+            error,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            diverging_epoch: None,
+            records: None,
+            first_entry_incomplete: false,
+            aborted_transactions: None,
+            preferred_read_replica: None,
+        }
+    }
+
+    /// Bytes of records.
+    pub fn size(&self) -> usize {
+        self.records.as_ref().map_or(0, |slice| slice.length)
+    }
 }
 
 /// The code that a client or peer is told for a failed read, truncation or creation.

@@ -5,6 +5,7 @@ pub mod blocking;
 pub mod clock;
 pub mod coordinator_key;
 pub mod error;
+pub mod file_range;
 pub mod ids;
 pub mod leader_and_isr;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::fs::{Fs, corrupt};
+use crate::common::file_range::FileRange;
 use crate::record::batch::RECORD_BATCH_OVERHEAD;
 use crate::record::{BatchHeader, RecordBatch};
 
@@ -17,27 +18,6 @@ use crate::record::{BatchHeader, RecordBatch};
 const HEADER_CHUNK: usize = 4096;
 /// Bytes read at a time when whole batches are wanted.
 const BATCH_CHUNK: usize = 512 * 1024;
-
-/// Bytes of a segment, to be sent from the file without passing through memory.
-#[derive(Clone, Debug)]
-pub struct FileSlice {
-    /// The `.log` file; stays readable after the segment is deleted.
-    pub file: Arc<File>,
-    /// First byte.
-    pub position: u64,
-    /// Number of bytes.
-    pub length: usize,
-}
-
-impl FileSlice {
-    /// The bytes themselves; fewer if the log was truncated meanwhile.
-    pub fn read(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; self.length];
-        let read = Fs::default().read_at(&self.file, Path::new("segment"), &mut bytes, self.position)?;
-        bytes.truncate(read);
-        Ok(bytes)
-    }
-}
 
 /// A `.log` file. Its handle is opened when needed and can be let go of.
 pub struct FileRecords {
@@ -150,8 +130,8 @@ impl FileRecords {
     }
 
     /// A range of the file.
-    pub fn slice(&self, position: u64, length: usize) -> io::Result<FileSlice> {
-        Ok(FileSlice {
+    pub fn slice(&self, position: u64, length: usize) -> io::Result<FileRange> {
+        Ok(FileRange {
             file: self.file()?.0,
             position,
             length,

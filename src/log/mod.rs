@@ -47,6 +47,7 @@ pub mod cleaner;
 pub mod dir;
 pub mod dir_lock;
 pub mod error;
+pub mod fetch_data;
 pub mod file_records;
 pub mod fs;
 pub mod index;
@@ -77,7 +78,6 @@ pub(crate) mod testing;
 
 pub use dir::LogDir;
 pub use error::{AppendError, LogDirsError, LogError};
-pub use file_records::FileSlice;
 pub use manager::LogManager;
 pub use offset_metadata::LogOffsetMetadata;
 pub use producer_state::{Verification, VerificationGuard};

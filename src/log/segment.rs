@@ -7,7 +7,7 @@ use std::io;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::file_records::{FileRecords, FileSlice};
+use super::file_records::FileRecords;
 use super::fs::corrupt;
 use super::index::{AbortedTxn, OffsetIndex, TimeIndex, TimestampOffset, TransactionIndex};
 use super::offset_metadata::LogOffsetMetadata;
@@ -27,17 +27,6 @@ pub struct LogSegment {
     /// Wall clock when this value was made: the age of a segment whose records have no timestamps.
     created_ms: i64,
     state: Mutex<SegmentState>,
-}
-
-/// What a read found in one segment.
-#[derive(Clone, Debug)]
-pub struct SegmentRead {
-    /// Where it begins.
-    pub start: LogOffsetMetadata,
-    /// What was found; `None` if there is nothing below the bound.
-    pub records: Option<FileSlice>,
-    /// The first batch does not fit into what was asked for.
-    pub first_entry_incomplete: bool,
 }
 
 /// What the segment's lock guards.

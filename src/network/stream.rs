@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
+use crate::common::file_range::FileRange;
+use crate::protocol::Chunk;
 use crate::protocol::frame::FrameBuffer;
-use crate::protocol::{Chunk, FileRange};
 
 /// The most that one call sends out of a file, so that a large response does not keep other tasks waiting.
 const SENDFILE_BYTES: usize = 1 << 20;

@@ -11,7 +11,7 @@ pub mod response;
 mod sceptical;
 
 pub use api_table::{ApiKey, Request};
-pub use response::{Chunk, FileRange, Response};
+pub use response::{Chunk, Response};
 
 /// Kafka's requests and responses, one struct each.
 pub use kafka_protocol::messages;

@@ -1,23 +1,10 @@
 //! A response as the pieces that a connection writes one after the other. Kafka 3.9: `Send`, `RecordsSend`.
 
-use std::fs::File;
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::WireResponse;
 use super::codec::{self, EncodeError};
-
-/// Bytes of a file, to be sent without passing through memory.
-#[derive(Clone, Debug)]
-pub struct FileRange {
-    /// Open for reading; stays readable when it is deleted.
-    pub file: Arc<File>,
-    /// First byte.
-    pub position: u64,
-    /// Number of bytes.
-    pub length: usize,
-}
+use crate::common::file_range::FileRange;
 
 /// A piece of a response.
 #[derive(Clone, Debug)]

@@ -1,13 +1,13 @@
 //! Reading for consumers and followers, and waiting until there is enough to return.
-//! Kafka 3.9: `ReplicaManager.fetchMessages`, `FetchParams`, `FetchPartitionData`.
+//! Kafka 3.9: `ReplicaManager.fetchMessages`, `FetchParams`.
 
 use std::time::Duration;
 
 use super::manager::{DelayedFetchKey, ReplicaManager};
-use crate::cluster::{FollowerFetch, Partition, ReadInfo, ReadRequest};
+use crate::cluster::{FetchPartitionData, FollowerFetch, Partition, ReadRequest};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
-use crate::log::{FetchIsolation, FileSlice, LogOffsetMetadata};
+use crate::common::ids::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::log::{FetchIsolation, LogOffsetMetadata};
 use crate::metadata::MetadataSnapshot;
 
 /// What holds for all partitions of one fetch.
@@ -64,63 +64,6 @@ pub struct FetchPartition {
     pub current_leader_epoch: Option<LeaderEpoch>,
     /// Epoch of the last record the reader has.
     pub last_fetched_epoch: Option<LeaderEpoch>,
-}
-
-/// What a fetch gets of one partition. Offsets are -1 where an error hides them.
-#[derive(Clone, Debug)]
-pub struct FetchPartitionData {
-    /// [`ErrorCode::None`] if all is well.
-    pub error: ErrorCode,
-    /// High watermark.
-    pub high_watermark: Offset,
-    /// Last stable offset.
-    pub last_stable_offset: Offset,
-    /// Log start offset.
-    pub log_start_offset: Offset,
-    /// The follower must truncate first.
-    pub diverging_epoch: Option<(LeaderEpoch, Offset)>,
-    /// Bytes of the log.
-    pub records: Option<FileSlice>,
-    /// For `read_committed`.
-    pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
-    /// Where the consumer should rather read (KIP-392).
-    pub preferred_read_replica: Option<BrokerId>,
-}
-
-impl FetchPartitionData {
-    /// No data, for this reason.
-    pub fn error(error: ErrorCode) -> Self {
-        Self {
-            error,
-            high_watermark: -1,
-            last_stable_offset: -1,
-            log_start_offset: -1,
-            diverging_epoch: None,
-            records: None,
-            aborted_transactions: None,
-            preferred_read_replica: None,
-        }
-    }
-
-    /// How many bytes of records are in it.
-    pub fn size(&self) -> usize {
-        self.records.as_ref().map_or(0, |slice| slice.length)
-    }
-}
-
-impl From<ReadInfo> for FetchPartitionData {
-    fn from(info: ReadInfo) -> Self {
-        Self {
-            error: ErrorCode::None,
-            high_watermark: info.high_watermark,
-            last_stable_offset: info.last_stable_offset,
-            log_start_offset: info.log_start_offset,
-            diverging_epoch: info.diverging_epoch,
-            records: info.records,
-            aborted_transactions: info.aborted_transactions,
-            preferred_read_replica: None,
-        }
-    }
 }
 
 /// One partition after the first reading: where to go on counting while the fetch waits.
@@ -214,18 +157,16 @@ impl ReplicaManager {
                 None => self.read_partition(wanted, &request, note_follower, &image),
             };
             let data = match read {
-                Ok(mut info) => {
+                Ok(mut data) => {
                     // Half a batch tells a client of version 2 and older to ask for more; newer ones need no telling.
-                    if info.first_entry_incomplete && !params.hard_max_bytes_limit {
-                        info.records = None;
+                    if data.first_entry_incomplete && !params.hard_max_bytes_limit {
+                        data.records = None;
                     }
-                    if let Some(from) = info.fetch_offset {
+                    if let Some(from) = data.fetch_offset {
                         pass.positions.push(Position { wanted, from });
                     }
-                    FetchPartitionData {
-                        preferred_read_replica,
-                        ..FetchPartitionData::from(info)
-                    }
+                    data.preferred_read_replica = preferred_read_replica;
+                    data
                 }
                 Err(code) => FetchPartitionData::error(code),
             };
@@ -251,16 +192,16 @@ impl ReplicaManager {
         request: &ReadRequest,
         note_follower: bool,
         image: &MetadataSnapshot,
-    ) -> Result<ReadInfo, ErrorCode> {
+    ) -> Result<FetchPartitionData, ErrorCode> {
         let partition = self.partition(&wanted.topic_partition)?;
-        let (mut info, effects) = partition.read(request, note_follower, self.clock.monotonic_ms(), image)?;
+        let (mut data, effects) = partition.read(request, note_follower, self.clock.monotonic_ms(), image)?;
         self.apply(&partition, effects);
         if let Some(follower) = request.follower
             && self.should_leader_throttle(&partition, follower.broker_id)
         {
-            info.records = None;
+            data.records = None;
         }
-        Ok(info)
+        Ok(data)
     }
 
     /// Whether a waiting fetch has to be answered: there is enough, or something changed that it must be told.

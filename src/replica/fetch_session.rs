@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 #[cfg(test)]
 use rand::Rng as _;
 
-use super::fetch::{FetchPartition, FetchPartitionData};
+use super::fetch::FetchPartition;
+use crate::cluster::FetchPartitionData;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId, TopicName};
 use crate::metadata::MetadataSnapshot;

@@ -29,7 +29,7 @@ mod update_metadata;
 pub use append::{AppendEntry, AppendResult};
 pub use delete_records::DeleteRecordsResult;
 pub use describe_log_dirs::{LogDirDescription, ReplicaInDir};
-pub use fetch::{ClientMetadata, FetchParams, FetchPartition, FetchPartitionData};
+pub use fetch::{ClientMetadata, FetchParams, FetchPartition};
 pub use hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
 pub use leader_and_isr::{LeaderAndIsrUpdate, PartitionUpdate};
 pub use manager::ReplicaManager;

@@ -4,8 +4,9 @@
 //! A leader gives a throttled follower nothing while the quota is exceeded, unless that follower is in sync: it would
 //! fall out of the ISR for nothing. What in-sync followers get counts all the same.
 
-use super::fetch::{FetchParams, FetchPartition, FetchPartitionData};
+use super::fetch::{FetchParams, FetchPartition};
 use super::manager::ReplicaManager;
+use crate::cluster::FetchPartitionData;
 use crate::cluster::Partition;
 use crate::common::ids::{BrokerId, TopicPartition};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use super::fetch::{FetchParams, FetchPartition, FetchPartitionData};
+use super::fetch::{FetchParams, FetchPartition};
+use crate::cluster::FetchPartitionData;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
 use crate::log::{AppendError, LogAppendInfo};

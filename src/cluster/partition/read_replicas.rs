@@ -2,7 +2,7 @@
 //! `Partition.fetchOffsetSnapshot`.
 
 use super::Partition;
-use crate::cluster::read::ReadInfo;
+use crate::cluster::read::FetchPartitionData;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, LeaderEpoch, Offset};
 
@@ -41,18 +41,12 @@ impl Partition {
     }
 
     /// The offsets of a read that reads nothing, as its reader is sent elsewhere.
-    pub fn offset_snapshot(&self, current_leader_epoch: Option<LeaderEpoch>) -> Result<ReadInfo, ErrorCode> {
+    pub fn offset_snapshot(
+        &self,
+        current_leader_epoch: Option<LeaderEpoch>,
+    ) -> Result<FetchPartitionData, ErrorCode> {
         let inner = self.inner.lock();
         let log = inner.local_log(current_leader_epoch, false)?;
-        Ok(ReadInfo {
-            fetch_offset: None,
-            records: None,
-            first_entry_incomplete: false,
-            aborted_transactions: None,
-            diverging_epoch: None,
-            high_watermark: log.high_watermark(),
-            last_stable_offset: log.last_stable_offset(),
-            log_start_offset: log.log_start_offset(),
-        })
+        Ok(FetchPartitionData::of_log(log))
     }
 }

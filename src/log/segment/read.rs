@@ -2,8 +2,9 @@
 
 use std::io;
 
-use super::{LogSegment, SegmentRead};
+use super::LogSegment;
 use crate::common::ids::Offset;
+use crate::log::fetch_data::FetchDataInfo;
 use crate::log::file_records::Headers;
 use crate::log::fs::corrupt;
 use crate::log::index::{AbortedTxn, OffsetPosition};
@@ -60,7 +61,7 @@ impl LogSegment {
         size_max: usize,
         position_max: u64,
         min_one_message: bool,
-    ) -> io::Result<Option<SegmentRead>> {
+    ) -> io::Result<Option<FetchDataInfo>> {
         let Some((position, header)) = self.translate_offset(offset)? else {
             return Ok(None);
         };
@@ -79,10 +80,11 @@ impl LogSegment {
             0 => None,
             _ => Some(self.records.slice(position, length)?),
         };
-        Ok(Some(SegmentRead {
-            start,
+        Ok(Some(FetchDataInfo {
+            fetch_offset: start,
             records,
             first_entry_incomplete: allowed < first,
+            aborted_transactions: None,
         }))
     }
 

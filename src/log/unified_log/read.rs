@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::UnifiedLog;
-use super::results::{FetchDataInfo, FetchIsolation};
+use super::results::FetchIsolation;
 use crate::common::ids::{Offset, ProducerId};
 use crate::log::error::LogError;
+use crate::log::fetch_data::FetchDataInfo;
 use crate::log::index::OffsetPosition;
 use crate::log::offset_metadata::LogOffsetMetadata;
-use crate::log::segment::{LogSegment, SegmentRead};
+use crate::log::segment::LogSegment;
 
 impl UnifiedLog {
     /// Reads up to `max_bytes` from the batch with `offset` on; at least one whole batch if `min_one_message`.
@@ -20,6 +21,7 @@ impl UnifiedLog {
         isolation: FetchIsolation,
         min_one_message: bool,
     ) -> Result<FetchDataInfo, LogError> {
+        let committed_only = isolation == FetchIsolation::TxnCommitted;
         self.context.dir.ensure_online()?;
         let (start, end, segment) = {
             let view = self.view.lock();
@@ -43,7 +45,7 @@ impl UnifiedLog {
                 true => bound,
                 false => self.locate(offset)?,
             };
-            return Ok(FetchDataInfo::empty(at, isolation));
+            return Ok(FetchDataInfo::empty(at, committed_only));
         }
         let mut segment = segment;
         while let Some(current) = segment {
@@ -55,35 +57,19 @@ impl UnifiedLog {
                 false => current.size(),
             };
             let read = current.read(offset, max_bytes, position_max, min_one_message);
-            if let Some(read) = self.context.dir.check_read(read)? {
-                return self.fetched(offset, isolation, &current, read);
+            if let Some(mut data) = self.context.dir.check_read(read)? {
+                if committed_only {
+                    data.aborted_transactions = Some(self.aborted_transactions(offset, &current, &data)?);
+                }
+                return Ok(data);
             }
             // The cleaner may have removed the end of this segment: the next one has the next record.
             segment = self.view.lock().segments.higher(current.base_offset()).cloned();
         }
         Ok(FetchDataInfo::empty(
             LogOffsetMetadata { offset, ..bound },
-            isolation,
+            committed_only,
         ))
-    }
-
-    fn fetched(
-        &self,
-        offset: Offset,
-        isolation: FetchIsolation,
-        segment: &Arc<LogSegment>,
-        read: SegmentRead,
-    ) -> Result<FetchDataInfo, LogError> {
-        let aborted_transactions = match isolation {
-            FetchIsolation::TxnCommitted => Some(self.aborted_transactions(offset, segment, &read)?),
-            _ => None,
-        };
-        Ok(FetchDataInfo {
-            fetch_offset: read.start,
-            records: read.records,
-            first_entry_incomplete: read.first_entry_incomplete,
-            aborted_transactions,
-        })
     }
 
     /// The aborted transactions with records in what was read.
@@ -91,12 +77,12 @@ impl UnifiedLog {
         &self,
         offset: Offset,
         segment: &Arc<LogSegment>,
-        read: &SegmentRead,
+        read: &FetchDataInfo,
     ) -> Result<Vec<(ProducerId, Offset)>, LogError> {
         let size = read.records.as_ref().map_or(0, |slice| slice.length as u64);
         let start = OffsetPosition {
             offset,
-            position: read.start.position,
+            position: read.fetch_offset.position,
         };
         let check = |result| self.context.dir.check_read(result);
         let upper_bound = match self

@@ -1,12 +1,10 @@
-//! What a log tells of an append, a read, its producers and a clean, and how far a reader may see. Kafka 3.9:
-//! `LogAppendInfo`, `FetchDataInfo`, `FetchIsolation`, `LastRecord`.
+//! What a log tells of an append, its producers and a clean, and how far a reader may see. Kafka 3.9:
+//! `LogAppendInfo`, `FetchIsolation`, `LastRecord`.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::common::ids::{Offset, ProducerId};
-use crate::log::file_records::FileSlice;
-use crate::log::offset_metadata::LogOffsetMetadata;
 use crate::log::segment::LogSegment;
 use crate::record::conversion::Conversion;
 
@@ -40,31 +38,6 @@ pub enum FetchIsolation {
     HighWatermark,
     /// To the last stable offset: consumers with `read_committed`.
     TxnCommitted,
-}
-
-/// What a read found.
-#[derive(Clone, Debug)]
-pub struct FetchDataInfo {
-    /// Where the read began.
-    pub fetch_offset: LogOffsetMetadata,
-    /// Batches from the one with the offset on. The last one may be cut by the size asked for, as Kafka cuts it;
-    /// clients ignore an incomplete last batch.
-    pub records: Option<FileSlice>,
-    /// Even the first batch was cut: a caller that may not send part of a batch sends none.
-    pub first_entry_incomplete: bool,
-    /// For [`FetchIsolation::TxnCommitted`]: producer id and first offset of each aborted transaction in range.
-    pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
-}
-
-impl FetchDataInfo {
-    pub(super) fn empty(fetch_offset: LogOffsetMetadata, isolation: FetchIsolation) -> Self {
-        Self {
-            fetch_offset,
-            records: None,
-            first_entry_incomplete: false,
-            aborted_transactions: (isolation == FetchIsolation::TxnCommitted).then(Vec::new),
-        }
-    }
 }
 
 /// A producer that a log knows.

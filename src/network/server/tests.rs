@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::common::error::ErrorCode;
+use crate::common::file_range::FileRange;
 use crate::common::ids::TopicId;
 use crate::common::limit::Limit;
 use crate::network::Reply;
@@ -19,7 +20,7 @@ use crate::protocol::codec;
 use crate::protocol::fetch_response::{FetchPartitionResponse, FetchResponse, FetchTopicResponse};
 use crate::protocol::messages::metadata_request::MetadataRequestTopic;
 use crate::protocol::messages::{self, MetadataRequest, MetadataResponse};
-use crate::protocol::{Chunk, FileRange, Request, Response, StrBytes, WireRequest};
+use crate::protocol::{Chunk, Request, Response, StrBytes, WireRequest};
 
 /// Does what the first topic's name says, then answers with that name as cluster id.
 #[derive(Default)]

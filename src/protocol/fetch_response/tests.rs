@@ -10,8 +10,8 @@ use kafka_protocol::messages::fetch_response as generated;
 use kafka_protocol::protocol::StrBytes;
 
 use super::*;
+use crate::common::file_range::FileRange;
 use crate::protocol::codec;
-use crate::protocol::response::FileRange;
 
 fn contents(response: Response) -> Vec<u8> {
     let mut all = vec![];

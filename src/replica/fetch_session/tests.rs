@@ -40,7 +40,7 @@ fn data(high_watermark: Offset) -> FetchPartitionData {
 
 fn records(high_watermark: Offset) -> FetchPartitionData {
     let file = std::fs::File::open("/dev/null").expect("there is a null device");
-    let records = crate::log::FileSlice {
+    let records = crate::common::file_range::FileRange {
         file: Arc::new(file),
         position: 0,
         length: 10,
