@@ -12,7 +12,7 @@ use crate::protocol::{ApiKey, Request};
 macro_rules! handlers {
     ($($api:ident => $handler:ident;)*) => {
         /// What each handler declares, in the order of the keys.
-        pub static DECLARATIONS: &[&Declaration] = &[$(&$handler::DECLARATION,)*];
+        pub const DECLARATIONS: &[&Declaration] = &[$(&$handler::DECLARATION,)*];
 
         $(const _: () = $handler::DECLARATION.verify(ApiKey::$api);)*
 

@@ -432,7 +432,7 @@ impl<'a> RecordBatch<'a> {
             .map(|bytes| Self { header, bytes }))
     }
 
-    /// [`BatchHeader::parse`], for those who read only the headers of a file.
+    /// `BatchHeader::parse`, for those who read only the headers of a file.
     pub fn parse_header(bytes: &[u8]) -> Result<Option<BatchHeader>, BatchError> {
         BatchHeader::parse(bytes)
     }

@@ -42,7 +42,7 @@ pub struct TransactionValue {
     pub partitions: BTreeSet<TopicPartition>,
     /// Milliseconds since 1970.
     pub last_update_ms: i64,
-    /// Milliseconds since 1970, or [`NO_TIMESTAMP`].
+    /// Milliseconds since 1970, or `NO_TIMESTAMP`.
     pub start_ms: i64,
 }
 

@@ -5,7 +5,7 @@
 //!
 //! - **Append as leader**: [`ProducerBatch::read`] of the validated batch; [`ProducerStateManager::validate_append`]:
 //!   an error is the client's, [`AppendDecision::Duplicate`] answers with the earlier offsets and appends nothing;
-//!   after the bytes are written [`ProducerStateManager::update`]. A [`CompletedTxn`] that was aborted goes to the
+//!   after the bytes are written [`ProducerStateManager::update`]. A [`CompletedTxn`](state::CompletedTxn) that was aborted goes to the
 //!   transaction index before the last stable offset is published.
 //! - **Append as follower, replay, segment recovery**: `update` for each batch; nothing is refused.
 //! - **Last stable offset**: the least of high watermark and [`ProducerStateManager::first_unstable_offset`]; tell
