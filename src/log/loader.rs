@@ -3,7 +3,7 @@
 //!
 //! The order of the steps matters (fact 51); each is a function below, in that order:
 //!
-//! 1. leftovers of deletion, cleaning and swapping are removed or put in place ([`tidy_files`]);
+//! 1. leftovers of deletion, cleaning and swapping are removed or put in place ([`tidy_files`](leftovers::tidy_files));
 //! 2. segments are opened in the order of their names; those with missing or impossible indexes are rebuilt, and
 //!    one whose offsets do not fit its indexes is split, after which everything begins again ([`split`](super::split));
 //! 3. after an unclean stop everything from the recovery point on is read and checked; at the first batch that
@@ -18,14 +18,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use super::checkpoint::partition_metadata;
-use super::fs::{Fs, is_refusal};
+use super::fs::Fs;
 use super::leader_epoch_cache::LeaderEpochCache;
 use super::names::{
-    CLEANED_SUFFIX, DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, SWAP_SUFFIX, TIME_INDEX_SUFFIX,
-    TXN_INDEX_SUFFIX, parse_segment_file, segment_file,
+    INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, parse_segment_file, segment_file,
 };
 use super::producer_log::ProducerLog;
-use super::producer_state::ProducerBatch;
+use super::producer_replay::replay_producers;
 use super::recovery::{Recovered, recover_segment};
 use super::segment::{LogSegment, OFFSET_SPAN_MAX};
 use super::segments::Segments;
@@ -33,6 +32,10 @@ use super::split::split_overflowed;
 use super::unified_log::LoadedLog;
 use crate::common::ids::Offset;
 use crate::config::LogConfig;
+
+mod leftovers;
+
+use leftovers::tidy_files;
 
 /// What the loader is told.
 pub struct LoadParameters<'a> {
@@ -109,86 +112,6 @@ fn load_once(parameters: &LoadParameters<'_>) -> Result<LoadedLog, Interruption>
     }
     let end_if_any = loader.drop_all_if_before_start()?;
     Ok(loader.finish(end_if_any)?)
-}
-
-/// Step 1: removes and renames leftovers; the names that are there afterwards.
-fn tidy_files(fs: &Fs, dir: &Path) -> io::Result<Vec<String>> {
-    let names = fs.list_files(dir)?;
-    let (mut swaps, mut cleaned) = (Vec::new(), Vec::new());
-    let mut changed = false;
-    for name in &names {
-        let offset = parse_segment_file(name).map(|(offset, _)| offset);
-        if name.ends_with(DELETED_SUFFIX) {
-            match fs.remove_if_exists(&dir.join(name)) {
-                Err(error) if is_refusal(&error) => {
-                    tracing::warn!(%error, "leaving a file that was to be deleted");
-                }
-                removed => changed |= removed?,
-            }
-        } else if let (true, Some(offset)) = (name.ends_with(CLEANED_SUFFIX), offset) {
-            cleaned.push((offset, name));
-        } else if let (true, Some(offset)) = (name.ends_with(SWAP_SUFFIX), offset) {
-            swaps.push((offset, name));
-        }
-    }
-    // A swap file at or beyond a cleaned one is part of a split that was not completed.
-    let cleaned_min = cleaned
-        .iter()
-        .map(|(offset, _)| *offset)
-        .min()
-        .unwrap_or(Offset::MAX);
-    let (incomplete, valid): (Vec<_>, Vec<_>) =
-        swaps.into_iter().partition(|(offset, _)| *offset >= cleaned_min);
-    for (_, name) in incomplete.iter().chain(&cleaned) {
-        changed |= fs.remove_if_exists(&dir.join(name))?;
-    }
-    if !valid.is_empty() {
-        put_swaps_in_place(fs, dir, &names, &valid)?;
-        changed = true;
-    }
-    match changed {
-        true => fs.list_files(dir),
-        false => Ok(names),
-    }
-}
-
-/// Cleaned segments that were complete replace the ones they were made of.
-fn put_swaps_in_place(fs: &Fs, dir: &Path, names: &[String], swaps: &[(Offset, &String)]) -> io::Result<()> {
-    let (mut from, mut to) = (Offset::MAX, Offset::MIN);
-    for (base_offset, name) in swaps {
-        let path = dir.join(name);
-        if !name.ends_with(&format!("{LOG_SUFFIX}{SWAP_SUFFIX}")) {
-            continue;
-        }
-        let size = fs.length(&path)?.unwrap_or(0);
-        let next = next_offset_of_file(fs, &path, *base_offset, size)?;
-        tracing::info!(path = %path.display(), next, "completing the swap of a cleaned segment");
-        from = from.min(*base_offset);
-        to = to.max(next);
-    }
-    for name in names {
-        let replaced = parse_segment_file(name).is_some_and(|(offset, _)| (from..to).contains(&offset));
-        if replaced && !name.ends_with(SWAP_SUFFIX) {
-            tracing::info!(file = %name, dir = %dir.display(), "removing a file that a cleaned segment replaces");
-            fs.remove_if_exists(&dir.join(name))?;
-        }
-    }
-    for (_, name) in swaps {
-        let place = name.strip_suffix(SWAP_SUFFIX).unwrap_or(name);
-        fs.rename(&dir.join(name), &dir.join(place))?;
-    }
-    fs.sync_dir(dir)
-}
-
-/// The offset behind the last whole batch of a `.log` under any name.
-fn next_offset_of_file(fs: &Fs, path: &Path, base_offset: Offset, size: u64) -> io::Result<Offset> {
-    let records = super::file_records::FileRecords::open(fs, path, size);
-    let mut headers = records.headers(0, size)?;
-    let mut next = base_offset;
-    while let Some((_, header)) = headers.next_header()? {
-        next = header.next_offset();
-    }
-    Ok(next)
 }
 
 impl Loader<'_> {
@@ -480,84 +403,6 @@ impl Loader<'_> {
             end,
         })
     }
-}
-
-/// Makes the producers' state that of the log up to `end`: from the newest snapshot, by reading the log from there
-/// on, and taking snapshots at the last two segments' bases and at the end, so that the next time is short. They
-/// are not fsynced: a torn one is noticed and an older one does as well.
-pub(super) fn replay_producers(
-    producers: &mut ProducerLog,
-    segments: &Segments,
-    log_start_offset: Offset,
-    end: Offset,
-    had_clean_shutdown: bool,
-    now_ms: i64,
-) -> io::Result<()> {
-    let last_two: Vec<_> = segments.iter().rev().take(2).map(|s| s.base_offset()).collect();
-    if had_clean_shutdown && producers.has_no_snapshot() {
-        // A clean stop leaves a snapshot unless there never was anything to note: upgraded logs, empty logs.
-        for offset in last_two.iter().rev().copied().chain([end]) {
-            producers.state.advance_map_end_offset(offset);
-            producers.take_snapshot()?;
-        }
-        return Ok(());
-    }
-    producers.truncate_and_reload(log_start_offset, end, now_ms)?;
-    if producers.state.map_end_offset() < end {
-        for segment in segments.from_floor(producers.state.map_end_offset()) {
-            if segment.base_offset() >= end {
-                break;
-            }
-            let from = producers.state.map_end_offset().max(segment.base_offset());
-            producers.state.advance_map_end_offset(from);
-            if last_two.contains(&segment.base_offset()) {
-                producers.take_snapshot()?;
-            }
-            replay_segment(producers, &segment, from.max(log_start_offset), end)?;
-        }
-    }
-    producers.state.advance_map_end_offset(end);
-    producers.take_snapshot().map(drop)
-}
-
-/// Notes the batches of [`from`, `end`). Reads headers; of control batches the marker too.
-fn replay_segment(
-    producers: &mut ProducerLog,
-    segment: &LogSegment,
-    from: Offset,
-    end: Offset,
-) -> io::Result<()> {
-    let Some((position, _)) = segment.translate_offset(from)? else {
-        return Ok(());
-    };
-    let mut headers = segment.records().headers(position, segment.size())?;
-    while let Some((position, header)) = headers.next_header()? {
-        if header.base_offset() >= end {
-            break;
-        }
-        if !header.has_producer_id() {
-            continue;
-        }
-        let batch = match header.is_control_batch() {
-            false => ProducerBatch::read(&header, &[]),
-            true => {
-                let batch_end = position + header.size_in_bytes() as u64;
-                let mut batches = segment.records().batches(position, batch_end)?;
-                match batches.next_batch()? {
-                    Some(batch) => ProducerBatch::read(&batch, batch.records()),
-                    None => continue,
-                }
-            }
-        };
-        match batch {
-            Ok(batch) => drop(producers.state.update(&batch)),
-            Err(error) => {
-                let path = segment.records().path();
-                tracing::warn!(path = %path.display(), position, %error, "skipping an unreadable marker");
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

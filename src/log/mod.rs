@@ -57,6 +57,7 @@ pub mod manager;
 pub mod names;
 pub mod offset_metadata;
 pub mod producer_log;
+mod producer_replay;
 pub mod producer_state;
 pub mod recovery;
 pub mod scheduler;

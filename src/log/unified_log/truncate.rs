@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{UnifiedLog, Writer};
 use crate::common::ids::Offset;
 use crate::log::error::LogError;
-use crate::log::loader::replay_producers;
+use crate::log::producer_replay::replay_producers;
 use crate::log::segment::LogSegment;
 
 impl UnifiedLog {
