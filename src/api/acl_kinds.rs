@@ -1,5 +1,5 @@
-//! What the three requests about ACLs have in common: the kinds that they name, and their refusal without an authorizer.
-//! Kafka 3.9: `AclApis`.
+//! What the three requests about ACLs share: the check of the kinds that they name, and the refusal without an
+//! authorizer. Kafka 3.9: `AclApis`.
 
 /// The message of a refused creation or deletion.
 pub const NO_AUTHORIZER: &str = "No Authorizer is configured.";

@@ -1,4 +1,4 @@
-//! AddOffsetsToTxn, versions 0 to 4: the group's partition of `__consumer_offsets` becomes part of the transaction.
+//! AddOffsetsToTxn (25): adds a group's partition of `__consumer_offsets` to a transaction.
 //! Kafka 3.9: `KafkaApis.handleAddOffsetsToTxnRequest`.
 
 use std::collections::BTreeSet;

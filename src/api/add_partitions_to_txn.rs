@@ -1,7 +1,8 @@
-//! AddPartitionsToTxn, versions 0 to 5. Kafka 3.9: `KafkaApis.handleAddPartitionsToTxnRequest`.
+//! AddPartitionsToTxn (24): adds partitions to a transaction, or verifies that they are in it.
+//! Kafka 3.9: `KafkaApis.handleAddPartitionsToTxnRequest`.
 //!
-//! Clients send one transaction, in the versions up to 3. From version 4 on the request comes from brokers, with many
-//! transactions, most of which they only want verified (KIP-890).
+//! A client sends one transaction, in versions up to 3. From version 4 on brokers send the request, with many
+//! transactions, and mostly to verify them only (KIP-890).
 
 use std::collections::BTreeSet;
 
@@ -86,7 +87,7 @@ async fn answer(
     let snapshot = api.metadata.snapshot();
     let refusal = |p: &TopicPartition| {
         if version <= LAST_CLIENT_VERSION && topic_name::is_internal(&p.topic) {
-            // A client's transaction writes to `__consumer_offsets` by AddOffsetsToTxn only.
+            // A client adds partitions of `__consumer_offsets` by AddOffsetsToTxn only.
             Some(ErrorCode::TopicAuthorizationFailed)
         } else if snapshot.partition(&p.topic, p.partition).is_none() {
             Some(ErrorCode::UnknownTopicOrPartition)
@@ -96,7 +97,7 @@ async fn answer(
     };
     let requested: BTreeSet<_> = partitions(topics).collect();
     if requested.iter().any(|partition| refusal(partition).is_some()) {
-        // One partition that cannot be added keeps out the others.
+        // If one partition cannot be added, none is.
         return results(topics, |partition| {
             refusal(partition).unwrap_or(ErrorCode::OperationNotAttempted)
         });

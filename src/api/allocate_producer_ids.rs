@@ -1,5 +1,5 @@
-//! AllocateProducerIds (67): a broker needs ids for its producers. Kafka 3.9:
-//! `KafkaApis.handleAllocateProducerIdsRequest` (KIP-730).
+//! AllocateProducerIds (67): gives a broker a block of producer ids (KIP-730).
+//! Kafka 3.9: `KafkaApis.handleAllocateProducerIdsRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};

@@ -1,4 +1,4 @@
-//! AlterConfigs, versions 0-2: a resource's settings replaced as a whole. Deprecated, but old tools use it.
+//! AlterConfigs (33): replaces all settings of a resource. Deprecated, but old tools use it.
 //! Kafka 3.9: `KafkaApis.handleAlterConfigsRequest`.
 
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! AlterPartition (56): a leader wants another ISR. Kafka 3.9: `KafkaApis.handleAlterPartitionRequest`.
+//! AlterPartition (56): a leader asks the controller for another ISR. Kafka 3.9:
+//! `KafkaApis.handleAlterPartitionRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};

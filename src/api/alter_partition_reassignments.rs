@@ -1,4 +1,4 @@
-//! AlterPartitionReassignments (45), version 0: moves partitions to other brokers or stops doing so (KIP-455).
+//! AlterPartitionReassignments (45): moves partitions to other brokers, or cancels such a move (KIP-455).
 //! Kafka 3.9: `KafkaApis.handleAlterPartitionReassignmentsRequest`.
 
 use std::collections::BTreeMap;
@@ -26,8 +26,8 @@ pub(super) const DECLARATION: Declaration = Declaration::built(
     )],
 );
 
-/// Answers as soon as the reassignments have begun. A broker that is not the controller says so at the top and
-/// for each partition.
+/// Answers as soon as the reassignments have begun. A broker that is not the controller answers with the
+/// error once and for each partition.
 pub async fn handle(
     api: &Api,
     _: &RequestContext,
@@ -44,7 +44,7 @@ pub async fn handle(
     }
 }
 
-/// What is asked for each partition; the last mention counts.
+/// The wanted replicas of each partition. The last entry of a partition counts.
 fn targets(request: &AlterPartitionReassignmentsRequest) -> BTreeMap<TopicPartition, TargetReplicas> {
     let mut targets = BTreeMap::new();
     for topic in &request.topics {

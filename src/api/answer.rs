@@ -1,5 +1,5 @@
-//! What a handler answers, and how it becomes a reply. Most answer with a response alone, which is written in the
-//! version of the request.
+//! The answer of a handler, and how it becomes a reply. Most handlers answer with a response alone, which is written in
+//! the version of the request.
 
 use crate::network::{Reply, RequestContext};
 use crate::protocol::codec::EncodeError;

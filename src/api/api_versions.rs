@@ -1,7 +1,7 @@
-//! ApiVersions (18), versions 0 to 4: what this broker can be asked. Kafka 3.9:
-//! `KafkaApis.handleApiVersionsRequest`, `SimpleApiVersionManager`.
+//! ApiVersions (18): the APIs and versions that this broker serves. Kafka 3.9: `KafkaApis.handleApiVersionsRequest`,
+//! `SimpleApiVersionManager`.
 //!
-//! A version that we do not know is answered in version 0, which every client can read (fact 69).
+//! A request of an unknown version is answered in version 0, which every client can read (fact 69).
 
 use super::answer::Answer;
 use super::declaration::{ApiState, Declaration};
@@ -17,7 +17,7 @@ const FIRST_WITH_SOFTWARE: i16 = 3;
 /// What the handler declares.
 pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::ApiVersions, 0..=4, &[]);
 
-/// Answers one request. The response is to be written in the version that comes with it.
+/// Answers one request. The version beside the response is the one to write it in.
 pub async fn handle(
     api: &Api,
     context: &RequestContext,

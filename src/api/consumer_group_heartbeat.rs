@@ -1,5 +1,5 @@
-//! ConsumerGroupHeartbeat (68): a member of a group of the consumer protocol (KIP-848), which needs a KRaft cluster. Kafka 3.9:
-//! `KafkaApis.handleConsumerGroupHeartbeat`.
+//! ConsumerGroupHeartbeat (68): keeps a member in a group of the consumer protocol (KIP-848). It needs a KRaft cluster.
+//! Kafka 3.9: `KafkaApis.handleConsumerGroupHeartbeat`.
 
 use super::declaration::Declaration;
 use super::{Api, RequestContext};

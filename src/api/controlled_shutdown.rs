@@ -1,4 +1,5 @@
-//! ControlledShutdown (7): a broker wants to leave. Kafka 3.9: `KafkaApis.handleControlledShutdownRequest`.
+//! ControlledShutdown (7): moves the leaders off a broker that is about to stop.
+//! Kafka 3.9: `KafkaApis.handleControlledShutdownRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};

@@ -1,5 +1,5 @@
-//! CreateDelegationToken (38): a token to log in with. Refused: tokens need a listener with SASL or TLS. Kafka 3.9:
-//! `KafkaApis.handleCreateTokenRequest`.
+//! CreateDelegationToken (38): creates a token to log in with. It needs a listener with SASL or TLS, and is refused.
+//! Kafka 3.9: `KafkaApis.handleCreateTokenRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};

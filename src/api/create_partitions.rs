@@ -1,4 +1,4 @@
-//! CreatePartitions, versions 0-3. Kafka 3.9: `KafkaApis.handleCreatePartitionsRequest`.
+//! CreatePartitions (37): adds partitions to topics. Kafka 3.9: `KafkaApis.handleCreatePartitionsRequest`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -48,7 +48,7 @@ async fn respond(
     for topic in request.topics {
         let name: TopicName = topic.name.0.as_str().into();
         match times.insert(topic.name.0.clone(), 0).unwrap_or(0) {
-            // Its first mention has been answered, for both.
+            // The first entry of the topic has the answer for both.
             0 => {}
             _ if !is_controller => results.push(result(name, Err(ErrorCode::NotController.into()))),
             1 => wanted.push(new_partitions(topic)),

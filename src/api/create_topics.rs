@@ -1,4 +1,4 @@
-//! CreateTopics, versions 0-7. Kafka 3.9: `KafkaApis.handleCreateTopicsRequest`.
+//! CreateTopics (19): creates topics. Kafka 3.9: `KafkaApis.handleCreateTopicsRequest`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::protocol::messages::create_topics_request::CreatableTopic;
 use crate::protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use crate::protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
-/// "The broker's default": number of partitions and replication factor may be left open so.
+/// Stands for the broker's default, as the number of partitions and as the replication factor.
 const UNSET: i16 = -1;
 
 /// What the handler declares.
@@ -108,7 +108,7 @@ fn result(name: StrBytes, code: ErrorCode, message: Option<StrBytes>) -> Creatab
         .with_configs(Some(vec![]))
 }
 
-/// A topic whose creation ended in an error shows no details, but its id if it was created all the same.
+/// The answer about a topic. After an error it has no details, except the id of a topic that was created nevertheless.
 fn outcome_result(outcome: CreateTopicOutcome) -> CreatableTopicResult {
     let name = StrBytes::from_string(outcome.name);
     let (code, message) = match outcome.error {

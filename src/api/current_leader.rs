@@ -1,5 +1,5 @@
-//! "Not I, ask broker N, it is there": the current leader and its address in the answers of Produce (version 10)
-//! and Fetch (version 16), so that a client needs no Metadata request (KIP-951).
+//! The current leader and its address beside an error of leadership, in the answers of Produce (version 10) and Fetch
+//! (version 16): a client then needs no Metadata request (KIP-951).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::metadata::{BrokerMetadata, MetadataSnapshot};
 use crate::protocol::fetch_response::NodeEndpoint;
 use crate::replica::ReplicaManager;
 
-/// Collects what one response has to say about leaders.
+/// Collects the leaders that one response names.
 pub struct CurrentLeaders<'a> {
     replicas: &'a ReplicaManager,
     snapshot: Arc<MetadataSnapshot>,
@@ -19,7 +19,7 @@ pub struct CurrentLeaders<'a> {
 }
 
 impl<'a> CurrentLeaders<'a> {
-    /// Nothing said yet. `listener` is the one through which the client came.
+    /// No leader yet. `listener` is the one that the client is connected to.
     pub fn new(replicas: &'a ReplicaManager, listener: &'a str) -> Self {
         Self {
             replicas,
@@ -29,7 +29,7 @@ impl<'a> CurrentLeaders<'a> {
         }
     }
 
-    /// Leader and epoch to put beside an error; `None` if the error is not about leadership.
+    /// The leader and its epoch to put beside an error; `None` if the error is not about leadership.
     pub fn hint(&mut self, error: ErrorCode, partition: &TopicPartition) -> Option<(BrokerId, LeaderEpoch)> {
         if !matches!(
             error,

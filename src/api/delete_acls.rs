@@ -1,5 +1,5 @@
-//! DeleteAcls (31): removes the rules of authorization that match filters. Without an authorizer each filter is refused.
-//! Kafka 3.9: `AclApis.handleDeleteAcls`.
+//! DeleteAcls (31): removes the rules of authorization that match filters. Without an authorizer each filter is
+//! refused. Kafka 3.9: `AclApis.handleDeleteAcls`.
 
 use super::acl_kinds::{NO_AUTHORIZER, has_unknown};
 use super::answer::Answer;

@@ -1,4 +1,4 @@
-//! DeleteGroups, versions 0 to 2. Kafka 3.9: `KafkaApis.handleDeleteGroupsRequest`.
+//! DeleteGroups (42): deletes groups without members. Kafka 3.9: `KafkaApis.handleDeleteGroupsRequest`.
 
 use std::collections::HashSet;
 

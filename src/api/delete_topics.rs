@@ -1,4 +1,5 @@
-//! DeleteTopics, versions 0-6: by name, from version 6 on also by id. Kafka 3.9: `KafkaApis.handleDeleteTopicsRequest`.
+//! DeleteTopics (20): deletes topics by name, from version 6 on also by id. Kafka 3.9:
+//! `KafkaApis.handleDeleteTopicsRequest`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -104,7 +105,7 @@ fn resolve(snapshot: &MetadataSnapshot, topic: &DeleteTopicState) -> Result<Topi
             Some((name, _)) => Ok(name.clone()),
             None => Err(ErrorCode::UnknownTopicOrPartition),
         },
-        // Kafka looks for the right to delete the topic of no name.
+        // Kafka checks the right to delete a topic with an empty name.
         None if id.is_nil() => Err(ErrorCode::TopicAuthorizationFailed),
         None => snapshot
             .topic_names

@@ -1,5 +1,5 @@
-//! DescribeCluster (60), versions 0 and 1: the brokers and the controller. Kafka 3.9:
-//! `KafkaApis.handleDescribeCluster`, `AuthHelper.computeDescribeClusterResponse`.
+//! DescribeCluster (60): the brokers and the controller. Kafka 3.9: `KafkaApis.handleDescribeCluster`,
+//! `AuthHelper.computeDescribeClusterResponse`.
 
 use super::authorized_operations::{NOT_ASKED, ON_CLUSTER};
 use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
@@ -13,9 +13,9 @@ use crate::protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use crate::protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
 use crate::protocol::wire_text;
 
-/// The only endpoints that a cluster with ZooKeeper has (KIP-919).
+/// Endpoints of brokers, the only ones in a cluster with ZooKeeper (KIP-919).
 const BROKERS: i8 = 1;
-/// Endpoints that KRaft controllers have.
+/// Endpoints of KRaft controllers.
 const CONTROLLERS: i8 = 2;
 
 /// What the handler declares.
@@ -60,7 +60,7 @@ fn describe(
             Some(broker)
         })
         .collect();
-    // A controller that is not among the brokers would only confuse the client.
+    // The client could not reach a controller that is not among the brokers.
     let controller = snapshot
         .controller_id
         .filter(|id| brokers.iter().any(|b| b.broker_id == *id));
@@ -76,7 +76,7 @@ fn describe(
         .with_cluster_authorized_operations(operations)
 }
 
-/// Version 0 knows neither of the two errors.
+/// Version 0 has neither of the two errors.
 fn refuse(endpoint_type: i8, version: i16) -> DescribeClusterResponse {
     let (error, message) = match endpoint_type {
         CONTROLLERS => (

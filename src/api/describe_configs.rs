@@ -1,4 +1,4 @@
-//! DescribeConfigs, versions 0-4. Kafka 3.9: `ConfigHelper.handleDescribeConfigsRequest`.
+//! DescribeConfigs (32): the settings of topics and brokers. Kafka 3.9: `ConfigHelper.handleDescribeConfigsRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::{Api, RequestContext};
@@ -32,7 +32,7 @@ pub(super) const DECLARATION: Declaration = Declaration::built(
     ],
 );
 
-/// Describes topics, this broker, the default of all brokers, and what the process logs.
+/// Describes topics, this broker, the default of all brokers, and the log levels of the process.
 pub async fn handle(
     api: &Api,
     _: &RequestContext,
@@ -71,7 +71,7 @@ async fn respond(
     DescribeConfigsResponse::default().with_results(results)
 }
 
-/// No list of keys, and an empty one, ask for all.
+/// A request without a list of keys, or with an empty one, asks for all keys.
 fn is_wanted(resource: &DescribeConfigsResource, entry: &ConfigEntry) -> bool {
     match resource.configuration_keys.as_deref() {
         None | Some([]) => true,
@@ -79,7 +79,7 @@ fn is_wanted(resource: &DescribeConfigsResource, entry: &ConfigEntry) -> bool {
     }
 }
 
-/// Version 0 has a flag for what later versions tell by the source, which Kafka leaves false.
+/// Version 0 has a flag where later versions have the source. Kafka leaves the flag false.
 fn config(entry: ConfigEntry, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
     let documentation = entry.documentation.filter(|_| request.include_documentation);
     let synonyms = entry

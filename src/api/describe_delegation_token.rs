@@ -1,4 +1,4 @@
-//! DescribeDelegationToken (41): the tokens that there are. Refused: tokens need a listener with SASL or TLS. Kafka 3.9:
+//! DescribeDelegationToken (41): the tokens. It needs a listener with SASL or TLS, and is refused. Kafka 3.9:
 //! `KafkaApis.handleDescribeTokensRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};

@@ -1,4 +1,4 @@
-//! DescribeGroups, versions 0 to 5. Kafka 3.9: `KafkaApis.handleDescribeGroupsRequest`.
+//! DescribeGroups (15): the state and the members of groups. Kafka 3.9: `KafkaApis.handleDescribeGroupsRequest`.
 
 use super::authorized_operations::{NOT_ASKED, ON_GROUP};
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};

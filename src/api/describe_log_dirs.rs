@@ -1,4 +1,5 @@
-//! DescribeLogDirs (35): what lies in the log dirs of this broker. Kafka 3.9: `KafkaApis.handleDescribeLogDirsRequest`.
+//! DescribeLogDirs (35): the log dirs of this broker and the replicas in them. Kafka 3.9:
+//! `KafkaApis.handleDescribeLogDirsRequest`.
 
 use std::collections::HashSet;
 
@@ -57,7 +58,7 @@ fn result(dir: LogDirDescription) -> DescribeLogDirsResult {
     }
 }
 
-/// The replicas come by name, those of a topic one behind the other.
+/// The replicas are sorted by name, so that those of a topic are neighbours.
 fn topics(replicas: &[ReplicaInDir]) -> Vec<DescribeLogDirsTopic> {
     let of_topics = replicas.chunk_by(|a, b| a.topic_partition.topic == b.topic_partition.topic);
     let topic = |replicas: &[ReplicaInDir]| {

@@ -1,4 +1,4 @@
-//! DescribeProducers, version 0: who writes to a partition, and since when a transaction is open there.
+//! DescribeProducers (61): the producers of a partition and their open transactions.
 //! Kafka 3.9: `KafkaApis.handleDescribeProducersRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
@@ -17,7 +17,7 @@ use crate::protocol::messages::{
     DescribeProducersRequest, DescribeProducersResponse, ProducerId as WireProducerId,
 };
 
-/// Kafka's own words for an unknown topic, the only one of these errors that it explains.
+/// Kafka's message for an unknown topic, the only one of these errors with a message.
 const UNKNOWN_TOPIC: &str = "This server does not host this topic-partition.";
 /// No transaction is open.
 const NO_OFFSET: i64 = -1;
@@ -72,7 +72,7 @@ pub async fn handle(
     DescribeProducersResponse::default().with_topics(topics.collect())
 }
 
-/// Of a replica on this broker, leader or follower: a client that asks a follower wants to compare.
+/// The producers of a replica on this broker, leader or follower: a client asks a follower to compare the two.
 fn active_producers(api: &Api, name: &TopicPartition) -> Result<Vec<ActiveProducer>, ErrorCode> {
     let log = api.replicas.partition(name)?.log();
     Ok(log.ok_or(ErrorCode::NotLeaderOrFollower)?.active_producers())

@@ -1,4 +1,4 @@
-//! DescribeTransactions, version 0. Kafka 3.9: `KafkaApis.handleDescribeTransactionsRequest`.
+//! DescribeTransactions (65): the state of transactions. Kafka 3.9: `KafkaApis.handleDescribeTransactionsRequest`.
 
 use std::collections::BTreeMap;
 

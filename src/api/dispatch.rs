@@ -1,4 +1,4 @@
-//! From a request to the handler of its API and back to a reply, and the table of what the handlers declare.
+//! Picks the handler of a request and makes a reply of its answer; makes one table of what the handlers declare.
 //! Kafka 3.9: `KafkaApis.handle`.
 
 use super::answer::IntoReply;
@@ -7,8 +7,8 @@ use super::*;
 use crate::network::{Reply, RequestHandler};
 use crate::protocol::{ApiKey, Request};
 
-/// Makes the table and the match from rows of an API and the file of its handler. An API without a row, a handler without
-/// a declaration or one with the declaration of another does not compile.
+/// Makes the table and the match from rows of an API and the file of its handler. An API without a row, a handler
+/// without a declaration or one with the declaration of another does not compile.
 macro_rules! handlers {
     ($($api:ident => $handler:ident;)*) => {
         /// What each handler declares, in the order of the keys.

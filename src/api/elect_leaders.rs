@@ -1,4 +1,4 @@
-//! ElectLeaders (43), versions 0-2: another leader on request, the preferred one or any (KIP-183, KIP-460).
+//! ElectLeaders (43): elects the preferred leader of a partition, or any leader (KIP-183, KIP-460).
 //! Kafka 3.9: `KafkaApis.handleElectLeaders`, `DelayedElectLeader`.
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ pub async fn handle(api: &Api, _: &RequestContext, request: ElectLeadersRequest)
     let election = match request.election_type {
         0 => ElectionType::Preferred,
         1 => ElectionType::Unclean,
-        // What a later version may mean by it is not known here; Kafka does not read on.
+        // Kafka refuses the whole request when it does not know the type of election.
         _ => return refuse_all(&request, ErrorCode::UnknownServerError),
     };
     let snapshot = api.metadata.snapshot();
@@ -61,7 +61,7 @@ pub async fn handle(api: &Api, _: &RequestContext, request: ElectLeadersRequest)
         }
     }
     if request.topic_partitions.is_none() {
-        // Who names no partitions is not told of those that are as they should be.
+        // A request for all partitions gets no entry for those that need no election.
         results.retain(|_, result| !matches!(result, Err((ErrorCode::ElectionNotNeeded, _))));
     }
     ElectLeadersResponse::default().with_replica_election_results(by_topic(results))

@@ -1,4 +1,4 @@
-//! EndTxn, versions 0 to 4. Kafka 3.9: `KafkaApis.handleEndTxnRequest`.
+//! EndTxn (26): commits or aborts a transaction. Kafka 3.9: `KafkaApis.handleEndTxnRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
@@ -40,7 +40,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: EndTxnRequest)
     EndTxnResponse::default().with_error_code(code.code())
 }
 
-/// PRODUCER_FENCED in the words of clients that are older than it.
+/// PRODUCER_FENCED becomes INVALID_PRODUCER_EPOCH for clients that do not know it.
 pub(super) fn for_version(code: ErrorCode, version: i16, first_with_producer_fenced: i16) -> ErrorCode {
     match code {
         ErrorCode::ProducerFenced if version < first_with_producer_fenced => ErrorCode::InvalidProducerEpoch,

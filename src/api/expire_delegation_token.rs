@@ -1,4 +1,4 @@
-//! ExpireDelegationToken (40): a token ends earlier. Refused: tokens need a listener with SASL or TLS. Kafka 3.9:
+//! ExpireDelegationToken (40): ends a token earlier. It needs a listener with SASL or TLS, and is refused. Kafka 3.9:
 //! `KafkaApis.handleExpireTokenRequest`.
 
 use super::declaration::Declaration;

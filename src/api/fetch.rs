@@ -23,9 +23,9 @@ use crate::record::conversion::{Conversion, down_convert};
 use crate::replica::fetch_session::{ForgottenPartition, SessionRequest};
 use crate::replica::{ClientMetadata, FetchParams, FetchPartition, ReplicaManager};
 
-/// Up to this version the limits hold even for the first batch.
+/// Up to this version the limits on bytes hold for the first batch too.
 const LAST_VERSION_WITH_HARD_LIMIT: i16 = 2;
-/// Up to this version the client reads format 1 at most, and must be given that.
+/// Up to this version the client reads format 1 at most, and newer records are converted.
 const LAST_VERSION_BEFORE_FORMAT_2: i16 = 3;
 /// Up to this version the client reads format 0 only.
 const LAST_VERSION_OF_FORMAT_0: i16 = 1;
@@ -40,9 +40,9 @@ const FIRST_VERSION_WITH_REPLICA_STATE: i16 = 15;
 const FIRST_VERSION_WITH_CURRENT_LEADER: i16 = 16;
 const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
-/// Kafka fetches with it from its own broker, to move a replica to another log dir.
+/// The replica id with which a broker of Kafka fetches from itself, to move a replica to another log dir.
 const FUTURE_LOCAL_REPLICA: i32 = -3;
-/// How far to look for records that an old client can read, in reads.
+/// How many reads may look for records that an old client can read.
 const READS_FOR_OLD_CLIENTS_MAX: usize = 64;
 
 /// What the handler declares.
@@ -99,7 +99,8 @@ pub async fn handle(api: &Api, context: &RequestContext, request: FetchRequest) 
     }
 }
 
-/// A request that makes no sense. The error stands beside each partition too, as long as those have names.
+/// The answer to a request with an unknown isolation level. The error stands beside each partition too, in versions
+/// that name topics.
 fn refuse_all(request: &FetchRequest, version: i16) -> FetchResponse {
     let error = ErrorCode::UnknownServerError;
     let topics = request.topics.iter().map(|topic| FetchTopicResponse {
@@ -128,7 +129,7 @@ fn params(replicas: &ReplicaManager, context: &RequestContext, request: &FetchRe
         _ => request.replica_id.0,
     };
     let is_from_follower = replica_id >= 0;
-    // Kafka's own tools may look with other negative ids (-2): they are consumers too, but for replicas in other log dirs.
+    // Kafka's own tools fetch with other negative ids, such as -2. They are consumers too.
     let is_from_consumer = replica_id < 0 && replica_id != FUTURE_LOCAL_REPLICA;
     let max_bytes = usize::try_from(request.max_bytes.min(replicas.config().fetch_max_bytes)).unwrap_or(0);
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
@@ -196,7 +197,7 @@ fn session_request(
     }
 }
 
-/// What can be told without reading.
+/// Checks a partition before its log is read.
 fn check(
     replicas: &ReplicaManager,
     version: i16,
@@ -229,8 +230,8 @@ fn check(
     Ok(())
 }
 
-/// The answers about partitions, with the records as they are to be sent: ranges of files, or for old clients messages of
-/// an old format in memory.
+/// Makes the responses about partitions. Their records are ranges of files; for an old client they are converted, in
+/// memory.
 async fn partition_responses(
     replicas: &Arc<ReplicaManager>,
     version: i16,
@@ -269,7 +270,7 @@ async fn partition_responses(
     responses
 }
 
-/// What was not read at all says so with an empty list; a read that failed has none.
+/// A partition that was not read has an empty list of aborted transactions, one whose read failed has none.
 fn refusal(error: ErrorCode) -> FetchPartitionData {
     FetchPartitionData {
         aborted_transactions: Some(Vec::new()),
@@ -277,8 +278,9 @@ fn refusal(error: ErrorCode) -> FetchPartitionData {
     }
 }
 
-/// What an old client can read. Where that is nothing, for the old formats have no control batches, it reads on: the
-/// client would ask for the same range again and again. (Kafka sends half a message then, at which clients give up.)
+/// Converts records for an old client. The old formats have no control batches, so nothing may be left; then the broker
+/// reads on, because the client would ask for the same range again and again. (Kafka sends half a message then, and
+/// clients give up.)
 async fn converted(
     replicas: &Arc<ReplicaManager>,
     version: i16,
@@ -316,7 +318,7 @@ async fn converted(
     Ok((Vec::new(), Conversion::default()))
 }
 
-/// Messages of the format of `version`, and the offset behind the last batch that was looked at.
+/// Messages in the format of `version`, and the offset after the last batch that was converted.
 fn down_converted(
     range: &FileRange,
     version: i16,

@@ -1,8 +1,7 @@
-//! FindCoordinator, versions 0 to 6: which broker to ask about a group or a transactional id.
+//! FindCoordinator (10): the broker that coordinates a group or a transactional id.
 //! Kafka 3.9: `KafkaApis.getCoordinator`.
 //!
-//! The coordinator is the leader of the id's partition of an internal topic, which is created when it is first asked
-//! for.
+//! The coordinator is the leader of the id's partition of an internal topic. The first request creates the topic.
 
 use tracing::info;
 
@@ -19,16 +18,16 @@ use crate::protocol::StrBytes;
 use crate::protocol::messages::find_coordinator_response::Coordinator;
 use crate::protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 
-/// The first version that asks for several ids.
+/// First version with several ids.
 const FIRST_BATCHED_VERSION: i16 = 4;
-/// The first version that knows share groups.
+/// First version with share groups.
 const FIRST_VERSION_WITH_SHARE_GROUPS: i16 = 6;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
-/// A broker and where it listens for this client.
+/// A broker and its endpoint for this client.
 struct Node {
     id: i32,
     endpoint: Endpoint,
@@ -69,7 +68,7 @@ pub async fn handle(
         create_missing_topic(&api.admin, &snapshot, key_type).await;
         return single_response(find(api, context, &snapshot, key_type, &request.key));
     }
-    // Once for all keys, which are of one type.
+    // All keys are of one type, so once is enough.
     if !request.coordinator_keys.is_empty() {
         create_missing_topic(&api.admin, &snapshot, key_type).await;
     }
@@ -77,7 +76,7 @@ pub async fn handle(
     for key in request.coordinator_keys {
         let found = find(api, context, &snapshot, key_type, &key);
         let coordinator = coordinator(key, found);
-        // Only a request that makes no sense at all is told so in words.
+        // Only an invalid request gets a message.
         coordinators.push(match key_type {
             GROUP | TRANSACTION | SHARE => coordinator,
             _ => coordinator.with_error_message(Some(message(ErrorCode::InvalidRequest).into())),
@@ -86,7 +85,7 @@ pub async fn handle(
     FindCoordinatorResponse::default().with_coordinators(coordinators)
 }
 
-/// Creates the topic that tells who coordinates, if it is not there; the client comes again, and finds it then.
+/// Creates the internal topic if it does not exist. The client retries and finds it then.
 async fn create_missing_topic(admin: &AdminManager, snapshot: &MetadataSnapshot, key_type: i8) {
     let topic = match key_type {
         GROUP => GROUP_METADATA_TOPIC,
@@ -127,7 +126,7 @@ fn leader(snapshot: &MetadataSnapshot, topic: &str, partition: i32, listener: &s
     Some(Node { id, endpoint })
 }
 
-/// What Kafka says beside a code.
+/// Kafka's message for a code.
 fn message(error: ErrorCode) -> &'static str {
     match error {
         ErrorCode::None => "NONE",
@@ -139,7 +138,7 @@ fn message(error: ErrorCode) -> &'static str {
     }
 }
 
-/// The layout before version 4: one coordinator at the top.
+/// The layout before version 4: one coordinator in the response itself.
 fn single_response(found: Result<Node, ErrorCode>) -> FindCoordinatorResponse {
     let code = found.as_ref().err().copied().unwrap_or(ErrorCode::None);
     let (id, host, port) = address(found);
@@ -163,7 +162,7 @@ fn coordinator(key: StrBytes, found: Result<Node, ErrorCode>) -> Coordinator {
         .with_port(port)
 }
 
-/// Java's `Node.noNode()` where there is none.
+/// The fields of `Node.noNode()` where there is no coordinator.
 fn address(found: Result<Node, ErrorCode>) -> (BrokerId, StrBytes, i32) {
     match found {
         Ok(node) => (

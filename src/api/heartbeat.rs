@@ -1,4 +1,4 @@
-//! Heartbeat, versions 0 to 4. Kafka 3.9: `KafkaApis.handleHeartbeatRequest`.
+//! Heartbeat (12): keeps a member in its group. Kafka 3.9: `KafkaApis.handleHeartbeatRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};

@@ -1,4 +1,4 @@
-//! IncrementalAlterConfigs, versions 0-1: settings changed key by key (KIP-339).
+//! IncrementalAlterConfigs (44): changes settings key by key (KIP-339).
 //! Kafka 3.9: `KafkaApis.handleIncrementalAlterConfigsRequest`.
 
 use super::alter_configs::{CHECKS, WantedAlteration, alter_each};

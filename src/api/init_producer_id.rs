@@ -1,7 +1,7 @@
-//! InitProducerId, versions 0 to 5. Kafka 3.9: `KafkaApis.handleInitProducerIdRequest`.
+//! InitProducerId (22): gives a producer its id and epoch. Kafka 3.9: `KafkaApis.handleInitProducerIdRequest`.
 //!
-//! Without a transactional id every request gets a new producer id, even one that names the id it had: that is
-//! what an idempotent producer does after it lost track of its sequence.
+//! Without a transactional id every request gets a new producer id, even if it names the id that the producer had: an
+//! idempotent producer asks so when it has lost its sequence.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right, When};
 use super::end_txn::for_version;
@@ -56,17 +56,17 @@ pub async fn handle(
     match initialized {
         Ok(producer) => response(producer, ErrorCode::None),
         Err(error) => {
-            let nobody = ProducerIdAndEpoch {
+            let none = ProducerIdAndEpoch {
                 id: NO_PRODUCER_ID,
                 epoch: NO_PRODUCER_EPOCH,
             };
             let error = for_version(error, context.api_version, FIRST_VERSION_WITH_PRODUCER_FENCED);
-            response(nobody, error)
+            response(none, error)
         }
     }
 }
 
-/// What a producer that begins anew has had: both or nothing.
+/// The id and epoch that the producer had before. A request has both or neither.
 fn expected(request: &InitProducerIdRequest) -> Result<Option<ProducerIdAndEpoch>, ErrorCode> {
     let (id, epoch) = (request.producer_id.0, request.producer_epoch);
     match (id != NO_PRODUCER_ID, epoch != NO_PRODUCER_EPOCH) {

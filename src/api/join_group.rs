@@ -1,4 +1,5 @@
-//! JoinGroup, versions 0 to 9. Kafka 3.9: `KafkaApis.handleJoinGroupRequest`, `GroupCoordinatorAdapter.joinGroup`.
+//! JoinGroup (11): takes a member into the next generation of a group. Kafka 3.9:
+//! `KafkaApis.handleJoinGroupRequest`, `GroupCoordinatorAdapter.joinGroup`.
 
 use std::net::IpAddr;
 
@@ -24,7 +25,7 @@ pub(super) const DECLARATION: Declaration = Declaration::built(
     )],
 );
 
-/// Answers one request; that may take as long as the group's rebalance.
+/// Answers one request. The answer may wait until the group's rebalance ends.
 pub async fn handle(api: &Api, context: &RequestContext, request: JoinGroupRequest) -> JoinGroupResponse {
     let version = context.api_version;
     let group_id = request.group_id.to_string();
@@ -35,7 +36,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: JoinGroupReque
     response(result, version)
 }
 
-/// Texts and metadata are copied: a group must not keep whole request frames in memory.
+/// Texts and metadata are copied, because a group must not keep whole request frames in memory.
 fn join_request(context: &RequestContext, request: JoinGroupRequest) -> JoinRequest {
     let version = context.api_version;
     let protocols = request.protocols.iter().map(|protocol| Protocol {
@@ -49,7 +50,7 @@ fn join_request(context: &RequestContext, request: JoinGroupRequest) -> JoinRequ
         supports_skipping_assignment: version >= 9,
         client_id: context.client_id.as_str().into(),
         client_host: java_address(context.peer.ip()).into(),
-        // Version 0 knows one time-out only.
+        // Version 0 has one timeout only.
         rebalance_timeout_ms: match version {
             0 => request.session_timeout_ms,
             _ => request.rebalance_timeout_ms,
@@ -80,7 +81,7 @@ fn response(result: JoinResult, version: i16) -> JoinGroupResponse {
             .with_group_instance_id(member.group_instance_id.map(|id| id.to_string().into()))
             .with_metadata(member.metadata)
     };
-    // The protocol's name is nullable from version 7 on, and empty where it has to be there.
+    // The protocol's name is nullable from version 7 on; before, no protocol is an empty name.
     let protocol_name = match (result.protocol_name, version) {
         (None, ..7) => Some("".into()),
         (name, _) => name.filter(|name| version < 7 || !name.is_empty()),

@@ -15,15 +15,15 @@ use crate::metadata::MetadataCache;
 use crate::replica::ReplicaManager;
 use crate::zk::ZkStore;
 
-/// What the handlers work with.
+/// The parts of the broker that the handlers work with.
 pub struct Api {
     /// This broker's configuration; `broker_id` is the resolved one.
     pub config: Arc<BrokerConfig>,
     /// `/cluster/id`.
     pub cluster_id: String,
-    /// Time.
+    /// The clock of the broker.
     pub clock: SharedClock,
-    /// The cluster as the controller told it.
+    /// What the controller has told of the cluster.
     pub metadata: Arc<MetadataCache>,
     /// Partitions on this broker.
     pub replicas: Arc<ReplicaManager>,
@@ -33,12 +33,12 @@ pub struct Api {
     pub transactions: Arc<TransactionCoordinator>,
     /// The controller module of this broker, active or not.
     pub controller: ControllerHandle,
-    /// Topics and configurations.
+    /// Changes topics and configurations.
     pub admin: Arc<AdminManager>,
     /// What each handler declares: [`DECLARATIONS`](super::DECLARATIONS), from which ApiVersions is answered.
     pub declarations: &'static [&'static Declaration],
     /// zkVersion of `/feature`, -1 while unknown; the task that watches the znode keeps it up to date.
     pub features_epoch: watch::Receiver<i64>,
-    /// ZooKeeper.
+    /// The ZooKeeper session.
     pub zk: Arc<dyn ZkStore>,
 }

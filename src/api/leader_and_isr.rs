@@ -1,4 +1,5 @@
-//! LeaderAndIsr (4): the controller tells who leads what. Kafka 3.9: `KafkaApis.handleLeaderAndIsrRequest`.
+//! LeaderAndIsr (4): the controller makes replicas of this broker leaders and followers. Kafka 3.9:
+//! `KafkaApis.handleLeaderAndIsrRequest`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -63,7 +64,7 @@ pub async fn handle(
     };
     let (error, codes) = match result {
         Ok(codes) => (ErrorCode::None, codes),
-        // What is wrong with the whole request is said of each partition too.
+        // An error of the whole request stands beside each partition too.
         Err(error) => (error, names.into_iter().map(|name| (name, error)).collect()),
     };
     let response = LeaderAndIsrResponse::default().with_error_code(error.code());
@@ -89,7 +90,7 @@ pub async fn handle(
     response.with_topics(by_topic)
 }
 
-/// Reads the configurations of topics whose logs may have to be created: no notification tells of a new topic's.
+/// Reads the configurations of topics whose logs may have to be created: there is no notification for a new topic.
 async fn read_topic_configs(api: &Api, request: &LeaderAndIsrRequest) {
     let grouped = request.topic_states.iter().flat_map(|topic| {
         let states = topic.partition_states.iter();
@@ -108,7 +109,7 @@ async fn read_topic_configs(api: &Api, request: &LeaderAndIsrRequest) {
         .collect();
     topics.sort_unstable();
     topics.dedup();
-    // The controller must hear of us before it gives the connection up.
+    // The controller must get the answer before it closes the connection.
     let limit = Duration::from_millis(api.config.controller_socket_timeout_ms) / 2;
     let replicas = api.replicas.clone();
     let on_late = move |changed: Vec<TopicName>| {

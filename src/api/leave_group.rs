@@ -1,5 +1,5 @@
-//! LeaveGroup, versions 0 to 5. Kafka 3.9: `KafkaApis.handleLeaveGroupRequest`, `LeaveGroupRequest`,
-//! `LeaveGroupResponse`.
+//! LeaveGroup (13): removes members from a group. Kafka 3.9: `KafkaApis.handleLeaveGroupRequest`,
+//! `LeaveGroupRequest`, `LeaveGroupResponse`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
@@ -11,7 +11,7 @@ use crate::protocol::messages::leave_group_request::MemberIdentity;
 use crate::protocol::messages::leave_group_response::MemberResponse;
 use crate::protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
-/// The first version that names several members.
+/// First version with several members.
 const FIRST_BATCHED_VERSION: i16 = 3;
 
 /// What the handler declares.

@@ -1,4 +1,4 @@
-//! ListGroups, versions 0 to 5. Kafka 3.9: `KafkaApis.handleListGroupsRequest`.
+//! ListGroups (16): the groups that this broker coordinates. Kafka 3.9: `KafkaApis.handleListGroupsRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
@@ -21,7 +21,7 @@ pub(super) const DECLARATION: Declaration = Declaration::built(
     )],
 );
 
-/// Answers one request with the groups of this coordinator; clients ask every broker.
+/// Answers one request with the groups of this broker. A client asks every broker.
 pub async fn handle(api: &Api, _context: &RequestContext, request: ListGroupsRequest) -> ListGroupsResponse {
     let states: Vec<_> = request
         .states_filter

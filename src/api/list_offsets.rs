@@ -1,4 +1,4 @@
-//! ListOffsets (2): offsets by time. Kafka 3.9: `KafkaApis.handleListOffsetRequest`.
+//! ListOffsets (2): the offset of a partition at a time. Kafka 3.9: `KafkaApis.handleListOffsetRequest`.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ const LAST_VERSION_WITHOUT_OFFSET_NOT_AVAILABLE: i16 = 4;
 const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
 const CONSUMER: i32 = -1;
-/// May ask followers too.
+/// The replica id of a consumer that reads from followers too.
 const DEBUGGING_CONSUMER: i32 = -2;
 
 /// What the handler declares.
@@ -94,7 +94,7 @@ fn query(request: &ListOffsetsRequest, wanted: &ListOffsetsPartition) -> OffsetQ
     }
 }
 
-/// Negative timestamps are names, of which each version knows more than the one before.
+/// Whether the version has a timestamp. Negative timestamps have meanings, and each version has more of them.
 fn knows_timestamp(version: i16, timestamp: i64) -> bool {
     match timestamp {
         0.. | LATEST_TIMESTAMP | EARLIEST_TIMESTAMP => true,
@@ -137,7 +137,7 @@ fn by_timestamp(
     }
 }
 
-/// Version 0 has neither timestamps nor one offset, but a list of segment starts.
+/// Version 0 answers with a list of segments' base offsets instead of a timestamp and an offset.
 fn legacy(
     replicas: &ReplicaManager,
     request: &ListOffsetsRequest,

@@ -1,4 +1,4 @@
-//! ListPartitionReassignments (46), version 0: what is on the move (KIP-455).
+//! ListPartitionReassignments (46): the partitions that are being moved (KIP-455).
 //! Kafka 3.9: `KafkaApis.handleListPartitionReassignmentsRequest`.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub(super) const DECLARATION: Declaration = Declaration::built(
     )],
 );
 
-/// All partitions if none are named; those that are not being reassigned are left out.
+/// Answers one request: for all partitions if it names none. Partitions that are not being reassigned are left out.
 pub async fn handle(
     api: &Api,
     _: &RequestContext,

@@ -1,4 +1,5 @@
-//! ListTransactions, versions 0 and 1. Kafka 3.9: `KafkaApis.handleListTransactionsRequest`.
+//! ListTransactions (66): the transactions that this broker coordinates.
+//! Kafka 3.9: `KafkaApis.handleListTransactionsRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
@@ -32,7 +33,7 @@ pub async fn handle(
     for name in request.state_filters {
         match TransactionState::from_name(&name) {
             Some(state) => states.push(state),
-            // Named once, however often it was asked for.
+            // An unknown state is listed once even if the request repeats it.
             None if unknown.contains(&name) => {}
             None => unknown.push(name),
         }

@@ -1,8 +1,8 @@
-//! Metadata (3), versions 0 to 12: the brokers, and topics with their leaders, out of what the controller told
-//! (fact 71). Kafka 3.9: `KafkaApis.handleTopicMetadataRequest`, `ZkMetadataCache.getTopicMetadata`.
+//! Metadata (3): the brokers, and topics with their leaders, from the cache that the controller fills (fact 71).
+//! Kafka 3.9: `KafkaApis.handleTopicMetadataRequest`, `ZkMetadataCache.getTopicMetadata`.
 //!
-//! All addresses are those of the listener that the request came through. A client is told what it can work
-//! with: a leader without an address there is no leader, and version 0 sees only replicas with one.
+//! All addresses are those of the listener that the client is connected to. A leader without an address on that
+//! listener is no leader for the client, and version 0 leaves out replicas without one.
 
 use std::collections::HashSet;
 
@@ -21,9 +21,9 @@ use crate::protocol::messages::metadata_response::{
 use crate::protocol::messages::{self, MetadataRequest, MetadataResponse};
 use crate::protocol::wire_text;
 
-/// First version in which a topic may be asked for by its id.
+/// First version in which a request may name a topic by its id.
 const FIRST_WITH_TOPIC_IDS: i16 = 12;
-/// First version that tells a leader without an address on the listener from one that is not there.
+/// First version with an error of its own for a leader without an address on the listener.
 const FIRST_WITH_LISTENER_NOT_FOUND: i16 = 6;
 
 /// What the handler declares.
@@ -56,7 +56,7 @@ pub(super) const DECLARATION: Declaration = Declaration::built(
     ],
 );
 
-/// Answers one request. Topics that do not exist are created where both sides wish so.
+/// Answers one request. Topics that do not exist are created if the request and the configuration allow it.
 pub async fn handle(api: &Api, context: &RequestContext, request: MetadataRequest) -> MetadataResponse {
     if let Some(refusal) = refuse(&request, context.api_version) {
         return refusal;
@@ -105,7 +105,7 @@ fn refuse(request: &MetadataRequest, version: i16) -> Option<MetadataResponse> {
     Some(MetadataResponse::default().with_topics(refused.collect()))
 }
 
-/// Why a topic that is not created on demand is not there.
+/// The error of a topic that does not exist and is not created.
 fn why_missing(name: &str) -> ErrorCode {
     match topic_name::validate(name) {
         Ok(()) => ErrorCode::UnknownTopicOrPartition,
@@ -113,7 +113,7 @@ fn why_missing(name: &str) -> ErrorCode {
     }
 }
 
-/// One snapshot of the cluster as one client may see it.
+/// The cluster at one moment, as one client sees it.
 struct Answer<'a> {
     snapshot: &'a MetadataSnapshot,
     listener: &'a str,
@@ -135,10 +135,10 @@ impl Answer<'_> {
         brokers.collect()
     }
 
-    /// What is known of the topics that are asked for, and the names of those that do not exist.
+    /// The topics of the request, and the names of those that do not exist.
     fn topics(&self, request: &MetadataRequest) -> (Vec<MetadataResponseTopic>, Vec<TopicName>) {
         let asked = match &request.topics {
-            // Version 0 has no null.
+            // Version 0 has no null list.
             Some(topics) if !topics.is_empty() || self.version > 0 => topics,
             _ => {
                 let all = self.snapshot.topics.keys().filter_map(|name| self.topic(name));
@@ -227,7 +227,7 @@ impl Answer<'_> {
             .with_offline_replicas(wire_ids(&partition.offline_replicas))
     }
 
-    /// Version 0 is not told of replicas it could not reach.
+    /// Version 0 leaves out replicas that the client cannot reach.
     fn visible(&self, brokers: &[BrokerId]) -> Vec<messages::BrokerId> {
         let visible = brokers
             .iter()

@@ -1,5 +1,5 @@
-//! The request handlers, one file for each Kafka API. Each declares its API, versions and authorization beside its code,
-//! and `dispatch` makes one table of them. Kafka 3.9: `KafkaApis`.
+//! The request handlers, one file for each Kafka API. Each declares its API, versions and authorization beside its
+//! code, and `dispatch` makes one table of them. Kafka 3.9: `KafkaApis`.
 
 mod acl_kinds;
 mod add_offsets_to_txn;

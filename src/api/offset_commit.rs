@@ -1,7 +1,7 @@
-//! OffsetCommit, versions 0 to 9. Kafka 3.9: `KafkaApis.handleOffsetCommitRequest`,
+//! OffsetCommit (8): stores the offsets of a group. Kafka 3.9: `KafkaApis.handleOffsetCommitRequest`,
 //! `GroupCoordinatorAdapter.commitOffsets`, `KafkaZkClient.setOrCreateConsumerOffset`.
 //!
-//! Version 0 is that of consumers which kept their offsets in ZooKeeper, and there it puts them (fact 70).
+//! Version 0 stores offsets in ZooKeeper, for old consumers (fact 70).
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::partition_codes::{PartitionCodes, last_of_each};
@@ -22,9 +22,9 @@ use crate::zk::recursive::create_recursive;
 use crate::zk::znode::consumer_offset;
 use crate::zk::{ZkError, ZkStore, paths};
 
-/// "As the broker is configured", in `retention_time_ms`.
+/// Stands for the broker's setting in `retention_time_ms`.
 const DEFAULT_RETENTION: i64 = -1;
-/// "Now", in `commit_timestamp`.
+/// Stands for the time of the request in `commit_timestamp`.
 const DEFAULT_TIMESTAMP: i64 = -1;
 
 /// What the handler declares.
@@ -150,7 +150,7 @@ async fn commit_to_zookeeper(
     codes
 }
 
-/// What a version 0 client is told; the APIs of that time had no better code.
+/// The code for a client of version 0, which had no better one.
 pub(super) fn zookeeper_error(group_id: &str, error: &ZkError) -> ErrorCode {
     tracing::warn!(group = group_id, %error, "cannot reach an offset in ZooKeeper");
     ErrorCode::UnknownServerError
@@ -170,13 +170,13 @@ async fn set_consumer_offset(
         Err(error) => return Err(error),
     }
     match create_recursive(zk, &path, data.clone()).await {
-        // Somebody else was quicker, perhaps with another offset: the later commit counts.
+        // Another commit has created the znode meanwhile; the later commit counts.
         Err(ZkError::NodeExists(_)) => zk.set(&path, data, None).await.map(drop),
         created => created,
     }
 }
 
-/// The offset's path. Any text may be a group's id, but not every one may be part of a path.
+/// The path of the offset's znode; an error for a group id that cannot be part of a path.
 pub(super) fn consumer_offset_path(group_id: &str, partition: &TopicPartition) -> Result<String, ZkError> {
     let is_legal = |segment: &str| {
         !matches!(segment, "" | "." | "..") && !segment.chars().any(|c| c.is_control() || c == '\u{fffe}')

@@ -1,4 +1,4 @@
-//! OffsetDelete, version 0. Kafka 3.9: `KafkaApis.handleOffsetDeleteRequest`.
+//! OffsetDelete (47): deletes offsets of a group. Kafka 3.9: `KafkaApis.handleOffsetDeleteRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::partition_codes::{PartitionCodes, last_of_each};

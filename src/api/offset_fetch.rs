@@ -1,8 +1,8 @@
-//! OffsetFetch, versions 0 to 9. Kafka 3.9: `KafkaApis.handleOffsetFetchRequest`, `OffsetFetchResponse`,
-//! `KafkaZkClient.getConsumerOffset`.
+//! OffsetFetch (9): the stored offsets of groups. Kafka 3.9: `KafkaApis.handleOffsetFetchRequest`,
+//! `OffsetFetchResponse`, `KafkaZkClient.getConsumerOffset`.
 //!
-//! Version 0 reads from ZooKeeper (fact 70). Versions 1 to 7 ask for one group and answer its topics at the top;
-//! from version 8 on there are several groups. Version 1 has no error at the top, so each partition repeats it.
+//! Version 0 reads from ZooKeeper (fact 70). Versions 1 to 7 have one group, whose topics are in the response itself;
+//! from version 8 on there are several groups. Version 1 has no error of the group, so each partition repeats it.
 
 use std::collections::HashMap;
 
@@ -24,11 +24,11 @@ use crate::protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse
 use crate::zk::ZkStore;
 use crate::zk::znode::consumer_offset;
 
-/// The offset of a partition for which there is none.
+/// The offset of a partition without a stored offset.
 const INVALID_OFFSET: i64 = -1;
 const NO_LEADER_EPOCH: i32 = -1;
 
-/// Topics with the partitions asked for; `None` for all that have an offset.
+/// The topics and partitions of the request; `None` for all that have an offset.
 type Requested = Option<Vec<(TopicName, Vec<i32>)>>;
 
 /// What the handler declares.
@@ -108,7 +108,7 @@ fn fetch_group(
     }
 }
 
-/// Topics in the order in which they first occur.
+/// The topics in the order in which they first occur.
 fn by_topic(
     offsets: impl IntoIterator<Item = (TopicPartition, OffsetFetchResponsePartitions)>,
 ) -> Vec<OffsetFetchResponseTopics> {
@@ -125,7 +125,7 @@ fn by_topic(
     topics
 }
 
-/// The partitions asked for, each once.
+/// The partitions of the request, each once.
 fn distinct(topics: &[(TopicName, Vec<i32>)]) -> Vec<TopicPartition> {
     let partitions = topics.iter().flat_map(|(topic, indexes)| {
         let partition = |&index| (TopicPartition::new(&***topic, index), ());
@@ -156,7 +156,7 @@ fn without_offset(index: i32, error: ErrorCode) -> OffsetFetchResponsePartitions
         .with_error_code(error.code())
 }
 
-/// The layout before version 8.
+/// The layout before version 8: one group.
 fn single_group_response(
     group: OffsetFetchResponseGroup,
     requested: Requested,

@@ -1,5 +1,5 @@
-//! Codes of partitions, as OffsetCommit, TxnOffsetCommit and OffsetDelete answer them. Kafka 3.9: the builders of
-//! their responses, and the maps in which `GroupCoordinatorAdapter` keeps the partitions of a request.
+//! The error codes of partitions, grouped by topic, in the answers of OffsetCommit, TxnOffsetCommit and OffsetDelete.
+//! Kafka 3.9: the builders of their responses, and the maps in which `GroupCoordinatorAdapter` keeps partitions.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
 use crate::metadata::MetadataSnapshot;
 
-/// Codes under their topics. Each topic occurs once, wherever in the request its partitions were.
+/// Codes of partitions by topic. Each topic occurs once, even if the request repeats it.
 #[derive(Debug, Default)]
 pub(super) struct PartitionCodes {
     topics: Vec<(TopicName, Vec<(i32, ErrorCode)>)>,
@@ -25,7 +25,7 @@ impl PartitionCodes {
         self.topics[index].1.push((partition, code));
     }
 
-    /// Gives those of the partitions back that exist; the others get UNKNOWN_TOPIC_OR_PARTITION.
+    /// Returns the partitions that exist; the others get UNKNOWN_TOPIC_OR_PARTITION.
     pub(super) fn existing<V>(
         &mut self,
         snapshot: &MetadataSnapshot,
@@ -55,7 +55,7 @@ impl Extend<(TopicPartition, ErrorCode)> for PartitionCodes {
     }
 }
 
-/// Each partition once: what a request says of it last counts.
+/// Each partition once, with its last entry in the request.
 pub(super) fn last_of_each<V>(
     entries: impl IntoIterator<Item = (TopicPartition, V)>,
 ) -> Vec<(TopicPartition, V)> {

@@ -24,9 +24,9 @@ use crate::record::conversion::Conversion;
 use crate::record::{RecordBatches, validate_produce_version};
 use crate::replica::{AppendEntry, AppendResult, ReplicaManager, TransactionalOperation};
 
-/// The client id of Kafka's tool for repairing internal topics: the only one that may write to them.
+/// The client id of Kafka's tool that repairs internal topics; no other client may write to them.
 const ADMIN_CLIENT_ID: &str = "__admin_client";
-/// First version that names the records at fault (KIP-467).
+/// First version that names the invalid records (KIP-467).
 const FIRST_VERSION_WITH_RECORD_ERRORS: i16 = 8;
 /// First version that names the current leader (KIP-951).
 const FIRST_VERSION_WITH_CURRENT_LEADER: i16 = 10;
@@ -55,7 +55,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest
     let replicas = &api.replicas;
     let acks = request.acks;
     if request.transactional_id.is_none() && has_transactional_records(&request) {
-        // A transaction that nobody could be asked about.
+        // Without the id no coordinator can verify the transaction.
         return match acks {
             0 => Answer::Close,
             _ => Answer::Respond(refuse_all(request, ErrorCode::TransactionalIdAuthorizationFailed)),
@@ -65,7 +65,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest
     let snapshot = replicas.metadata().snapshot();
     let mut topics = Vec::with_capacity(request.topic_data.len());
     let mut entries = Vec::new();
-    // What is not refused here is appended; the slots tell where its result belongs.
+    // A partition that is not refused here is appended to; its slot is the place of its result.
     let mut slots = Vec::new();
     for TopicProduceData {
         name, partition_data, ..
@@ -122,7 +122,7 @@ pub async fn handle(api: &Api, context: &RequestContext, request: ProduceRequest
     Answer::Respond(response(replicas, context, topics))
 }
 
-/// As Kafka looks: at the first batch for each partition.
+/// Looks at the first batch of each partition only, as Kafka does.
 fn has_transactional_records(request: &ProduceRequest) -> bool {
     let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
     let mut records = partitions.filter_map(|partition| partition.records.as_ref());
@@ -154,7 +154,7 @@ fn refused(code: ErrorCode, message: &str) -> AppendError {
     AppendError::new(code, message)
 }
 
-/// What can be told before anything is appended.
+/// Checks a partition and its records before the append.
 fn check(
     snapshot: &MetadataSnapshot,
     version: i16,
@@ -165,7 +165,7 @@ fn check(
         .partition(&partition.topic, partition.partition)
         .is_none()
     {
-        // Kafka says no more than the code.
+        // Kafka sends no message with this code.
         return Err(refused(ErrorCode::UnknownTopicOrPartition, ""));
     }
     validate_produce_version(version, records).map_err(|invalid| AppendError {

@@ -1,4 +1,4 @@
-//! RenewDelegationToken (39): a token lives longer. Refused: tokens need a listener with SASL or TLS. Kafka 3.9:
+//! RenewDelegationToken (39): prolongs a token. It needs a listener with SASL or TLS, and is refused. Kafka 3.9:
 //! `KafkaApis.handleRenewTokenRequest`.
 
 use super::declaration::Declaration;

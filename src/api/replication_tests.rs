@@ -1,4 +1,4 @@
-//! Leaders and followers over real sockets: what is acknowledged stays, whatever becomes of the brokers.
+//! Leaders and followers over real sockets: acknowledged records survive, whatever happens to the brokers.
 
 mod cluster;
 mod controller;

@@ -1,4 +1,4 @@
-//! SaslAuthenticate (36): the bytes of a SASL mechanism. No listener has SASL, and an established connection refuses them.
+//! SaslAuthenticate (36): the bytes of a SASL mechanism. No listener has SASL, so the request is refused.
 //! Kafka 3.9: `KafkaApis.handleSaslAuthenticateRequest`.
 
 use super::declaration::Declaration;

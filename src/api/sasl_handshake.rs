@@ -1,4 +1,4 @@
-//! SaslHandshake (17): a client chooses a SASL mechanism. No listener has SASL, and an established connection refuses it.
+//! SaslHandshake (17): chooses a SASL mechanism. No listener has SASL, so the request is refused.
 //! Kafka 3.9: `KafkaApis.handleSaslHandshakeRequest`.
 
 use super::declaration::Declaration;

@@ -1,4 +1,5 @@
-//! StopReplica (5): the controller takes replicas from this broker. Kafka 3.9: `KafkaApis.handleStopReplicaRequest`.
+//! StopReplica (5): the controller stops or deletes replicas of this broker. Kafka 3.9:
+//! `KafkaApis.handleStopReplicaRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
@@ -40,7 +41,7 @@ pub async fn handle(
     };
     let (error, codes) = match result {
         Ok(codes) => (ErrorCode::None, codes),
-        // Who is refused as a whole hears of no partition.
+        // A request that is refused as a whole gets no entries.
         Err(error) => (error, Vec::new()),
     };
     let partitions = codes.into_iter().map(|(name, code)| {
@@ -54,8 +55,8 @@ pub async fn handle(
         .with_partition_errors(partitions.collect())
 }
 
-/// Three ways to say the same: version 0 names partitions one by one, 1 and 2 by topic, 3 and later each with its
-/// leader epoch and with its own word on deletion.
+/// The partitions of the request. Version 0 lists them one by one, versions 1 and 2 by topic, later versions each with
+/// its leader epoch and its own flag for deletion.
 fn update(request: &StopReplicaRequest) -> StopReplicaUpdate {
     let stop = |topic: &str, partition, leader_epoch, delete| StopPartition {
         topic_partition: TopicPartition::new(topic, partition),

@@ -1,4 +1,5 @@
-//! SyncGroup, versions 0 to 5. Kafka 3.9: `KafkaApis.handleSyncGroupRequest`, `GroupCoordinatorAdapter.syncGroup`.
+//! SyncGroup (14): hands each member its part of the group's assignment. Kafka 3.9:
+//! `KafkaApis.handleSyncGroupRequest`, `GroupCoordinatorAdapter.syncGroup`.
 
 use bytes::Bytes;
 
@@ -20,9 +21,9 @@ pub(super) const DECLARATION: Declaration = Declaration::built(
     )],
 );
 
-/// Answers one request; followers wait for their leader.
+/// Answers one request. The members wait until their leader has sent the assignment.
 pub async fn handle(api: &Api, context: &RequestContext, request: SyncGroupRequest) -> SyncGroupResponse {
-    // From version 5 on a client must name the protocol it believes in.
+    // From version 5 on a client must name the protocol.
     let names_protocol = request.protocol_type.is_some() && request.protocol_name.is_some();
     if context.api_version >= 5 && !names_protocol {
         return response(SyncResult::error(ErrorCode::InconsistentGroupProtocol));

@@ -1,4 +1,4 @@
-//! TxnOffsetCommit, versions 0 to 4: offsets that a group has when, and only if, the transaction is committed.
+//! TxnOffsetCommit (28): stores offsets of a group that count when the transaction is committed.
 //! Kafka 3.9: `KafkaApis.handleTxnOffsetCommitRequest`, `GroupCoordinatorAdapter.commitTransactionalOffsets`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
@@ -19,7 +19,7 @@ use crate::protocol::messages::txn_offset_commit_response::{
 use crate::protocol::messages::{TopicName, TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use crate::replica::TransactionalOperation;
 
-/// First version whose clients can take COORDINATOR_LOAD_IN_PROGRESS (KAFKA-7296).
+/// First version whose clients retry after COORDINATOR_LOAD_IN_PROGRESS (KAFKA-7296).
 const FIRST_VERSION_WITH_LOAD_IN_PROGRESS: i16 = 2;
 /// First version whose clients know TRANSACTION_ABORTABLE.
 const FIRST_VERSION_WITH_ABORTABLE: i16 = 4;

@@ -1,5 +1,4 @@
-//! UpdateFeatures (57), versions 0-1: the levels of finalized features (KIP-584). Kafka 3.9:
-//! `KafkaApis.handleUpdateFeatures`.
+//! UpdateFeatures (57): sets the levels of finalized features (KIP-584). Kafka 3.9: `KafkaApis.handleUpdateFeatures`.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::protocol::messages::update_features_request::FeatureUpdateKey;
 use crate::protocol::messages::update_features_response::UpdatableFeatureResult;
 use crate::protocol::messages::{UpdateFeaturesRequest, UpdateFeaturesResponse};
 
-/// What Kafka says with NOT_CONTROLLER, the only error that concerns all features.
+/// Kafka's message with NOT_CONTROLLER, the only error of the whole request.
 const NOT_CONTROLLER: &str = "This is not the correct controller for this cluster.";
 
 /// What the handler declares.
@@ -60,7 +59,7 @@ pub async fn handle(
         .with_results(results.into_iter().map(result).collect())
 }
 
-/// Version 0 knows up and down only.
+/// The kind of update. Version 0 has upgrades and downgrades only.
 fn upgrade(version: i16, key: &FeatureUpdateKey) -> FeatureUpgrade {
     match (version, key.upgrade_type) {
         (0, _) if key.allow_downgrade => FeatureUpgrade::SafeDowngrade,

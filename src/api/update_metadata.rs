@@ -1,4 +1,4 @@
-//! UpdateMetadata (6): the controller tells what the cluster looks like. Kafka 3.9:
+//! UpdateMetadata (6): the controller replaces what this broker knows of the cluster. Kafka 3.9:
 //! `KafkaApis.handleUpdateMetadataRequest`.
 
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};

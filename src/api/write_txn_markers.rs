@@ -1,5 +1,5 @@
-//! WriteTxnMarkers, versions 0 and 1: a transaction has ended, says its coordinator, or an operator of one that hangs.
-//! Kafka 3.9: `KafkaApis.handleWriteTxnMarkersRequest`.
+//! WriteTxnMarkers (27): ends a transaction in the partitions of this broker. The request comes from the coordinator,
+//! or from an operator who ends a transaction that hangs. Kafka 3.9: `KafkaApis.handleWriteTxnMarkersRequest`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,10 +25,10 @@ use crate::protocol::wire_text;
 use crate::record::{BatchBuilder, ControlRecordType, EndTransactionMarker};
 use crate::replica::AppendEntry;
 
-/// A marker counts when all replicas in sync have it (fact 67).
+/// All replicas in sync must have a marker before it counts (fact 67).
 const ALL_IN_SYNC: i16 = -1;
 
-/// What became of a marker in each partition.
+/// The result of a marker in each partition.
 type Codes = BTreeMap<TopicPartition, ErrorCode>;
 
 /// What the handler declares.
@@ -50,12 +50,12 @@ pub async fn handle(
     _context: &RequestContext,
     request: WriteTxnMarkersRequest,
 ) -> WriteTxnMarkersResponse {
-    // All are begun before the first is waited for.
+    // All markers are begun before the first one is waited for.
     let written = request.markers.into_iter().map(|marker| write(api, marker));
     response(join_all(written).await)
 }
 
-/// Writes one producer's marker; a code for each partition.
+/// Writes the marker of one producer. Returns a code for each partition.
 async fn write(api: &Api, marker: WritableTxnMarker) -> (ProducerId, Codes) {
     let (producer, epoch) = (marker.producer_id.0, marker.producer_epoch);
     let end = EndTransactionMarker {
@@ -72,7 +72,7 @@ async fn write(api: &Api, marker: WritableTxnMarker) -> (ProducerId, Codes) {
         let name = TopicName::from(&**topic.name);
         for &partition in &topic.partition_indexes {
             let partition = TopicPartition::new(name.clone(), partition);
-            // What is not on this broker: the sender looks for the leader again.
+            // The partition is not on this broker: the sender looks for the leader again.
             let is_first = codes
                 .insert(partition.clone(), ErrorCode::UnknownTopicOrPartition)
                 .is_none();
@@ -86,7 +86,7 @@ async fn write(api: &Api, marker: WritableTxnMarker) -> (ProducerId, Codes) {
         .replicas
         .append_records(timeout, ALL_IN_SYNC, AppendOrigin::Coordinator, true, entries)
         .await;
-    // What the transaction committed in groups counts as soon as its marker does (fact 68).
+    // Offsets that the transaction has committed count as soon as its marker does (fact 68).
     let offsets: Vec<_> = written
         .iter()
         .filter(|(partition, result)| &*partition.topic == GROUP_METADATA_TOPIC && result.is_ok())
@@ -104,11 +104,11 @@ async fn write(api: &Api, marker: WritableTxnMarker) -> (ProducerId, Codes) {
     (producer, codes)
 }
 
-/// One result for each producer, even one with several markers: coordinators look for the result of a producer, and those
-/// of Apache Kafka would overlook the partitions of all but one.
+/// One result for each producer, even one with several markers: Apache Kafka's coordinators look up one result by
+/// producer and would overlook the others.
 fn response(written: Vec<(ProducerId, Codes)>) -> WriteTxnMarkersResponse {
     let mut producers: BTreeMap<ProducerId, Codes> = BTreeMap::new();
-    // Of a marker for no partition there is nothing to say.
+    // A marker without partitions has no result.
     for (producer, codes) in written.into_iter().filter(|(_, codes)| !codes.is_empty()) {
         producers.entry(producer).or_default().extend(codes);
     }

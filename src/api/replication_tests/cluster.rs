@@ -1,5 +1,5 @@
-//! Brokers without ZooKeeper: real logs in temporary dirs, real sockets on the loopback interface, and a controller
-//! that is one value in the test. What is under test is everything from the Fetch handler down.
+//! Brokers in one process: real logs in temporary dirs, real sockets on the loopback interface, ZooKeeper in memory,
+//! and a controller that is one value in the test. Under test is everything from the handlers down.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub const TOPIC: &str = "t";
 pub const CONTROLLER: BrokerId = 1;
 const LISTENER: &str = "PLAINTEXT";
 const CONTROL_PLANE: &str = "CONTROLLER";
-const NOBODY_LISTENS: u16 = 1;
+const UNUSED_PORT: u16 = 1;
 const BROKER_EPOCH: BrokerEpoch = 1;
 
 /// A broker whose controller is the test's.
@@ -99,7 +99,7 @@ pub struct TestCluster {
     pub controller: Arc<Mutex<ControllerState>>,
     pub brokers: BTreeMap<BrokerId, TestBroker>,
     pub log_config: LogConfig,
-    /// Broker 1 listens for the others' questions to the controller only, on a listener of its own.
+    /// Broker 1 has one listener, which serves the other brokers' requests to the controller only.
     pub has_control_plane: bool,
     dirs: BTreeMap<BrokerId, TempDir>,
 }
@@ -117,7 +117,7 @@ pub fn batch(values: &[&str]) -> Bytes {
     batch.build()
 }
 
-/// Waits until something holds; which it must within ten seconds.
+/// Waits until something holds. It must hold within ten seconds.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..2_000 {
         if holds() {
@@ -154,7 +154,7 @@ impl TestCluster {
         cluster
     }
 
-    /// Starts a broker in the dir that is its own. The others are not told.
+    /// Starts a broker on its own dir. The others are not told.
     pub async fn start_broker(&mut self, id: BrokerId) {
         let mut config = BrokerConfig::for_test(id, self.dirs[&id].path());
         config.replica_fetch_backoff_ms = 50;
@@ -224,7 +224,7 @@ impl TestCluster {
         self.dirs[&broker].path().join(format!("{TOPIC}-{partition}"))
     }
 
-    /// Every broker learns of all that run, and of every partition.
+    /// Tells every broker of all running brokers and of every partition.
     pub async fn update_metadata(&self) {
         let live = self.brokers.values().map(|broker| {
             let at = |listener, port: u16| {
@@ -234,8 +234,8 @@ impl TestCluster {
                     .with_listener(StrBytes::from_static_str(listener))
             };
             let endpoints = match self.has_control_plane && broker.id == CONTROLLER {
-                true => vec![at(LISTENER, NOBODY_LISTENS), at(CONTROL_PLANE, broker.port)],
-                false => vec![at(LISTENER, broker.port), at(CONTROL_PLANE, NOBODY_LISTENS)],
+                true => vec![at(LISTENER, UNUSED_PORT), at(CONTROL_PLANE, broker.port)],
+                false => vec![at(LISTENER, broker.port), at(CONTROL_PLANE, UNUSED_PORT)],
             };
             UpdateMetadataBroker::default()
                 .with_id(broker.id.into())
@@ -274,7 +274,7 @@ impl TestCluster {
         }
     }
 
-    /// Creates a partition on all brokers, with everybody in the ISR.
+    /// Creates a partition on all brokers, with every broker in the ISR.
     pub async fn create_partition(&self, partition: i32, leader: BrokerId) {
         {
             let mut controller = self.controller.lock();
@@ -288,7 +288,7 @@ impl TestCluster {
         self.tell(partition, true).await;
     }
 
-    /// Elects a leader; the ISR becomes `isr`. Nobody is told.
+    /// Elects a leader; the ISR becomes `isr`. The brokers are not told.
     pub fn elect_silently(&self, partition: i32, leader: BrokerId, isr: &[BrokerId]) {
         let mut controller = self.controller.lock();
         let state = controller
@@ -395,7 +395,7 @@ impl TestCluster {
             .expect("an answer")
     }
 
-    /// Produces, which must succeed; the base offset.
+    /// Produces, which must succeed. Returns the base offset.
     pub async fn produce_ok(&self, broker: BrokerId, partition: i32, acks: i16, values: &[&str]) -> Offset {
         let response = self.produce(broker, partition, acks, values).await;
         let partition = &response.responses[0].partition_responses[0];

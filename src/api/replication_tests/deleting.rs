@@ -1,4 +1,4 @@
-//! DeleteRecords: the start of the log on the leader, on its followers, and when that is told.
+//! DeleteRecords: the start of the log on the leader and on its followers, and when the request is answered.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn records_are_gone_once_no_replica_has_them() {
         (4, ErrorCode::None)
     );
 
-    // A follower that lives but does not fetch: done here, and that is all that is known.
+    // A follower is alive but does not fetch: the leader is done, and knows no more.
     cluster.produce_ok(1, 0, -1, &["e"]).await;
     cluster.until_equal(0).await;
     cluster.brokers[&2].replicas.shutdown().await;
@@ -74,7 +74,7 @@ async fn records_are_gone_once_no_replica_has_them() {
         (4, ErrorCode::RequestTimedOut)
     );
     assert_eq!(cluster.brokers[&1].log(0).log_start_offset(), 5);
-    // One that is known to be dead does not count, as soon as that is known.
+    // A dead follower does not count as soon as the leader knows that it is dead.
     let waiting = delete(cluster.brokers[&1].client(), TOPIC, 5, wait);
     tokio::pin!(waiting);
     tokio::select! {

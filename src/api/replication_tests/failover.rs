@@ -1,4 +1,4 @@
-//! Leaders that go, followers that return.
+//! Leaders that stop, and followers that come back.
 
 use super::cluster::*;
 use crate::common::error::ErrorCode;
@@ -8,7 +8,7 @@ async fn a_leader_that_returns_with_a_longer_log_cuts_it_to_that_of_the_new_one(
     let mut cluster = TestCluster::start(3).await;
     cluster.create_partition(0, 1).await;
     cluster.produce_ok(1, 0, -1, &["a"]).await;
-    // Broker 1 goes on alone: what it appends now is acknowledged to nobody who asked for more than acks=1.
+    // Broker 1 goes on alone: what it appends now is acknowledged only to clients with acks=1.
     for id in [2, 3] {
         cluster.stop_broker(id).await;
     }

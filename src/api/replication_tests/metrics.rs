@@ -1,4 +1,4 @@
-//! What the metrics of replication say, under Kafka's names.
+//! The metrics of replication under Kafka's names.
 
 use super::cluster::{TestCluster, batch, eventually};
 use crate::common::clock::Clock;
@@ -45,7 +45,7 @@ async fn fetchers_vain_waits_and_refused_bytes_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn producers_and_transactions_that_nobody_ends_are_counted() {
+async fn producers_and_transactions_without_an_end_are_counted() {
     let cluster = TestCluster::start(1).await;
     cluster.create_partition(0, 1).await;
     let broker = &cluster.brokers[&1];

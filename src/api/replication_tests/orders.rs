@@ -1,4 +1,4 @@
-//! The controller's orders: which are obeyed, which refused.
+//! The controller's requests: which are carried out, and which are refused.
 
 use std::path::PathBuf;
 use std::sync::Arc;

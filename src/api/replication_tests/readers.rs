@@ -1,5 +1,5 @@
-//! Readers of other kinds: Kafka's own tools with their negative ids, old ones for whom records are converted, and replicas
-//! that a reassignment is adding; and what of them is counted.
+//! Other readers: Kafka's own tools with their negative ids, old clients for whom records are converted, and replicas
+//! that a reassignment adds; and the metrics of all of them.
 
 use super::cluster::*;
 use crate::common::error::ErrorCode;

@@ -1,4 +1,4 @@
-//! Fetch, ListOffsets and OffsetForLeaderEpoch as clients and lying followers use them.
+//! Fetch, ListOffsets and OffsetForLeaderEpoch of clients, and of followers that send wrong offsets.
 
 use std::time::{Duration, Instant};
 
@@ -391,8 +391,8 @@ async fn a_new_leader_says_that_it_does_not_know_the_latest_offset_yet() {
     cluster.shutdown().await;
 }
 
-/// A record of a transaction, and the marker that ends it: appended to the log only, so that it becomes visible with what
-/// is produced next.
+/// A record of a transaction, and the marker that ends it: appended to the log only, so that it becomes visible with
+/// what is produced next.
 fn append_to_transaction(broker: &TestBroker, sequence: Option<i32>) {
     let records = match sequence {
         Some(sequence) => {

@@ -1,4 +1,4 @@
-//! Throttled replicas (KIP-73), and old consumers before what they cannot read.
+//! Throttled replicas (KIP-73), and old consumers that meet records which they cannot read.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Produce: acks, the minimal ISR, and who may write where.
+//! Produce: acks, the minimal ISR, and the right to write.
 
 use std::time::Duration;
 
