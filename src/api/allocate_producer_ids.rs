@@ -1,23 +1,16 @@
 //! AllocateProducerIds (67): gives a broker a block of producer ids (KIP-730).
 //! Kafka 3.9: `KafkaApis.handleAllocateProducerIdsRequest`.
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::declaration::{Declaration, FROM_BROKERS};
 use super::{Api, RequestContext};
-use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::ProducerId;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::AllocateProducerIds,
-    0..=0,
-    &[Check::always(
-        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
-        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration =
+    Declaration::built(ApiKey::AllocateProducerIds, 0..=0, FROM_BROKERS);
 
 /// Answers one request.
 pub async fn handle(

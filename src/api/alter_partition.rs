@@ -1,22 +1,13 @@
 //! AlterPartition (56): a leader asks the controller for another ISR. Kafka 3.9:
 //! `KafkaApis.handleAlterPartitionRequest`.
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::declaration::{Declaration, FROM_BROKERS};
 use super::{Api, RequestContext};
-use crate::common::acl::AclOperation;
-use crate::common::error::ErrorCode;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::AlterPartition,
-    0..=3,
-    &[Check::always(
-        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
-        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::AlterPartition, 0..=3, FROM_BROKERS);
 
 /// Asks the controller module of this broker, which makes every check.
 pub async fn handle(

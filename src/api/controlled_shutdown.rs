@@ -1,9 +1,8 @@
 //! ControlledShutdown (7): moves the leaders off a broker that is about to stop.
 //! Kafka 3.9: `KafkaApis.handleControlledShutdownRequest`.
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::declaration::{Declaration, FROM_BROKERS};
 use super::{Api, RequestContext};
-use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 use crate::protocol::ApiKey;
@@ -15,14 +14,8 @@ use crate::protocol::messages::{ControlledShutdownRequest, ControlledShutdownRes
 const FIRST_VERSION_WITH_BROKER_EPOCH: i16 = 2;
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::ControlledShutdown,
-    0..=3,
-    &[Check::always(
-        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
-        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration =
+    Declaration::built(ApiKey::ControlledShutdown, 0..=3, FROM_BROKERS);
 
 /// Success is the error NONE without remaining partitions.
 pub async fn handle(

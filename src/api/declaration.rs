@@ -45,6 +45,18 @@ pub struct Check {
     pub refusal: Refusal,
 }
 
+/// The check of requests that only brokers send to each other.
+pub const FROM_BROKERS: &[Check] = &[Check::always(
+    &[Right(AclOperation::ClusterAction, Resource::Cluster)],
+    Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
+)];
+
+/// The check of a member's requests to its group.
+pub const FROM_MEMBERS: &[Check] = &[Check::always(
+    &[Right(AclOperation::Read, Resource::Group)],
+    Refusal::Request(ErrorCode::GroupAuthorizationFailed),
+)];
+
 /// An operation on resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Right(pub AclOperation, pub Resource);

@@ -1,12 +1,9 @@
 //! DescribeTransactions (65): the state of transactions. Kafka 3.9: `KafkaApis.handleDescribeTransactionsRequest`.
 
-use std::collections::BTreeMap;
-
 use super::declaration::{Check, Declaration, Refusal, Resource, Right};
 use super::{Api, RequestContext};
 use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
-use crate::common::ids::TopicName;
 use crate::coordinator::transaction::TransactionValue;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::describe_transactions_response::{TopicData, TransactionState};
@@ -49,14 +46,7 @@ pub async fn handle(
 }
 
 fn transaction_state(value: &TransactionValue) -> TransactionState {
-    let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
-    for partition in &value.partitions {
-        topics
-            .entry(&partition.topic)
-            .or_default()
-            .push(partition.partition);
-    }
-    let topics = topics.into_iter().map(|(name, partitions)| {
+    let topics = value.partitions_by_topic().into_iter().map(|(name, partitions)| {
         TopicData::default()
             .with_topic(WireTopicName(wire_text(name)))
             .with_partitions(partitions)

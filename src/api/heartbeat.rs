@@ -1,21 +1,12 @@
 //! Heartbeat (12): keeps a member in its group. Kafka 3.9: `KafkaApis.handleHeartbeatRequest`.
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::declaration::{Declaration, FROM_MEMBERS};
 use super::{Api, RequestContext};
-use crate::common::acl::AclOperation;
-use crate::common::error::ErrorCode;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::{HeartbeatRequest, HeartbeatResponse};
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::Heartbeat,
-    0..=4,
-    &[Check::always(
-        &[Right(AclOperation::Read, Resource::Group)],
-        Refusal::Request(ErrorCode::GroupAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::Heartbeat, 0..=4, FROM_MEMBERS);
 
 /// Answers one request.
 pub async fn handle(api: &Api, _context: &RequestContext, request: HeartbeatRequest) -> HeartbeatResponse {

@@ -6,24 +6,15 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::declaration::{Declaration, FROM_MEMBERS};
 use super::{Api, RequestContext};
-use crate::common::acl::AclOperation;
-use crate::common::error::ErrorCode;
 use crate::coordinator::group::{JoinRequest, JoinResult, JoinedMember, Protocol};
 use crate::protocol::ApiKey;
 use crate::protocol::messages::join_group_response::JoinGroupResponseMember;
 use crate::protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::JoinGroup,
-    0..=9,
-    &[Check::always(
-        &[Right(AclOperation::Read, Resource::Group)],
-        Refusal::Request(ErrorCode::GroupAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::JoinGroup, 0..=9, FROM_MEMBERS);
 
 /// Answers one request. The answer may wait until the group's rebalance ends.
 pub async fn handle(api: &Api, context: &RequestContext, request: JoinGroupRequest) -> JoinGroupResponse {

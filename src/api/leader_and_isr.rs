@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::broker_epoch::check_broker_epoch;
+use super::declaration::{Declaration, FROM_BROKERS};
 use super::{Api, RequestContext};
 use crate::cluster::LeadershipDecision;
-use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState, ReplicaAssignment};
@@ -24,14 +24,7 @@ use crate::replica::{LeaderAndIsrUpdate, PartitionUpdate};
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 5;
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::LeaderAndIsr,
-    0..=7,
-    &[Check::always(
-        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
-        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::LeaderAndIsr, 0..=7, FROM_BROKERS);
 
 /// Answers one request.
 pub async fn handle(
@@ -53,14 +46,9 @@ pub async fn handle(
         .iter()
         .map(|p| p.topic_partition.clone())
         .collect();
-    let result = if replicas.is_broker_epoch_stale(broker_epoch) {
-        tracing::info!(
-            broker_epoch,
-            "refusing LeaderAndIsr meant for an earlier life of this broker"
-        );
-        Err(ErrorCode::StaleBrokerEpoch)
-    } else {
-        replicas.become_leader_or_follower(update).await
+    let result = match check_broker_epoch(replicas, ApiKey::LeaderAndIsr, broker_epoch) {
+        Ok(()) => replicas.become_leader_or_follower(update).await,
+        Err(error) => Err(error),
     };
     let (error, codes) = match result {
         Ok(codes) => (ErrorCode::None, codes),

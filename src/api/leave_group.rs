@@ -1,9 +1,8 @@
 //! LeaveGroup (13): removes members from a group. Kafka 3.9: `KafkaApis.handleLeaveGroupRequest`,
 //! `LeaveGroupRequest`, `LeaveGroupResponse`.
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::declaration::{Declaration, FROM_MEMBERS};
 use super::{Api, RequestContext};
-use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::coordinator::group::LeavingMember;
 use crate::protocol::ApiKey;
@@ -15,14 +14,7 @@ use crate::protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 const FIRST_BATCHED_VERSION: i16 = 3;
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::LeaveGroup,
-    0..=5,
-    &[Check::always(
-        &[Right(AclOperation::Read, Resource::Group)],
-        Refusal::Request(ErrorCode::GroupAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::LeaveGroup, 0..=5, FROM_MEMBERS);
 
 /// Answers one request.
 pub async fn handle(api: &Api, context: &RequestContext, request: LeaveGroupRequest) -> LeaveGroupResponse {

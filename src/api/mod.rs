@@ -14,6 +14,7 @@ mod alter_user_scram_credentials;
 mod answer;
 mod api_versions;
 mod authorized_operations;
+mod broker_epoch;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod controlled_shutdown;

@@ -1,9 +1,9 @@
 //! StopReplica (5): the controller stops or deletes replicas of this broker. Kafka 3.9:
 //! `KafkaApis.handleStopReplicaRequest`.
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::broker_epoch::check_broker_epoch;
+use super::declaration::{Declaration, FROM_BROKERS};
 use super::{Api, RequestContext};
-use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{NO_LEADER_EPOCH, TopicPartition};
 use crate::protocol::ApiKey;
@@ -13,14 +13,7 @@ use crate::protocol::messages::{StopReplicaRequest, StopReplicaResponse};
 use crate::replica::{StopPartition, StopReplicaUpdate};
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::StopReplica,
-    0..=4,
-    &[Check::always(
-        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
-        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::StopReplica, 0..=4, FROM_BROKERS);
 
 /// Answers one request.
 pub async fn handle(
@@ -30,14 +23,9 @@ pub async fn handle(
 ) -> StopReplicaResponse {
     let replicas = &api.replicas;
     let update = update(&request);
-    let result = if replicas.is_broker_epoch_stale(request.broker_epoch) {
-        tracing::info!(
-            broker_epoch = request.broker_epoch,
-            "refusing StopReplica meant for an earlier life of this broker"
-        );
-        Err(ErrorCode::StaleBrokerEpoch)
-    } else {
-        replicas.stop_replicas(update).await
+    let result = match check_broker_epoch(replicas, ApiKey::StopReplica, request.broker_epoch) {
+        Ok(()) => replicas.stop_replicas(update).await,
+        Err(error) => Err(error),
     };
     let (error, codes) = match result {
         Ok(codes) => (ErrorCode::None, codes),

@@ -3,23 +3,15 @@
 
 use bytes::Bytes;
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::declaration::{Declaration, FROM_MEMBERS};
 use super::{Api, RequestContext};
-use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::coordinator::group::{SyncRequest, SyncResult};
 use crate::protocol::ApiKey;
 use crate::protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::SyncGroup,
-    0..=5,
-    &[Check::always(
-        &[Right(AclOperation::Read, Resource::Group)],
-        Refusal::Request(ErrorCode::GroupAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::SyncGroup, 0..=5, FROM_MEMBERS);
 
 /// Answers one request. The members wait until their leader has sent the assignment.
 pub async fn handle(api: &Api, context: &RequestContext, request: SyncGroupRequest) -> SyncGroupResponse {

@@ -1,22 +1,15 @@
 //! UpdateMetadata (6): the controller replaces what this broker knows of the cluster. Kafka 3.9:
 //! `KafkaApis.handleUpdateMetadataRequest`.
 
-use super::declaration::{Check, Declaration, Refusal, Resource, Right};
+use super::broker_epoch::check_broker_epoch;
+use super::declaration::{Declaration, FROM_BROKERS};
 use super::{Api, RequestContext};
-use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::{UpdateMetadataRequest, UpdateMetadataResponse};
 
 /// What the handler declares.
-pub(super) const DECLARATION: Declaration = Declaration::built(
-    ApiKey::UpdateMetadata,
-    0..=8,
-    &[Check::always(
-        &[Right(AclOperation::ClusterAction, Resource::Cluster)],
-        Refusal::Request(ErrorCode::ClusterAuthorizationFailed),
-    )],
-);
+pub(super) const DECLARATION: Declaration = Declaration::built(ApiKey::UpdateMetadata, 0..=8, FROM_BROKERS);
 
 /// Answers one request.
 pub async fn handle(
@@ -25,14 +18,9 @@ pub async fn handle(
     request: UpdateMetadataRequest,
 ) -> UpdateMetadataResponse {
     let replicas = &api.replicas;
-    let result = if replicas.is_broker_epoch_stale(request.broker_epoch) {
-        tracing::info!(
-            broker_epoch = request.broker_epoch,
-            "refusing UpdateMetadata meant for an earlier life of this broker"
-        );
-        Err(ErrorCode::StaleBrokerEpoch)
-    } else {
-        replicas.update_metadata(&request).await
+    let result = match check_broker_epoch(replicas, ApiKey::UpdateMetadata, request.broker_epoch) {
+        Ok(()) => replicas.update_metadata(&request).await,
+        Err(error) => Err(error),
     };
     // A request may wait for a topic that exists now or is gone.
     api.admin.on_metadata_update();

@@ -11,7 +11,7 @@
 //! Version 1 is for clusters whose feature `transaction.version` is above 0, which with ZooKeeper it never is: such
 //! values are read, not written. A record without value is a tombstone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -53,13 +53,7 @@ pub fn value(value: &TransactionValue) -> Result<Bytes, LogFormatError> {
     if value.state == TransactionState::Empty {
         out.put_i32(-1);
     } else {
-        let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
-        for partition in &value.partitions {
-            topics
-                .entry(&partition.topic)
-                .or_default()
-                .push(partition.partition);
-        }
+        let topics = value.partitions_by_topic();
         out.put_i32(topics.len() as i32);
         for (topic, partitions) in topics {
             put_string(&mut out, topic)?;

@@ -4,12 +4,12 @@
 //! An event that is let in gives a [`Transition`]. Nothing else is let in until that is in the log with all in-sync
 //! replicas and [`complete`](TransactionMetadata::complete) has applied it, or the append has failed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::state::TransactionState::{self, *};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{ProducerId, TopicPartition};
+use crate::common::ids::{ProducerId, TopicName, TopicPartition};
 use crate::record::batch::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 
 /// "Not begun yet", as a transaction's start.
@@ -44,6 +44,20 @@ pub struct TransactionValue {
     pub last_update_ms: i64,
     /// Milliseconds since 1970, or `NO_TIMESTAMP`.
     pub start_ms: i64,
+}
+
+impl TransactionValue {
+    /// The numbers of the partitions by topic, in order.
+    pub fn partitions_by_topic(&self) -> BTreeMap<&TopicName, Vec<i32>> {
+        let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
+        for partition in &self.partitions {
+            topics
+                .entry(&partition.topic)
+                .or_default()
+                .push(partition.partition);
+        }
+        topics
+    }
 }
 
 /// What a transactional id becomes once it is in the log.
