@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::properties::Origin;
+use super::origin::Origin;
 
 /// A configuration that cannot be worked with. Callers show it; none of them looks inside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@ pub mod definition;
 pub mod error;
 mod listeners;
 mod loading;
+mod origin;
 pub mod properties;
 pub mod providers;
 mod reader;
@@ -15,7 +16,8 @@ pub mod topic;
 pub use broker::{BrokerConfig, Endpoint, RACK_AWARE_REPLICA_SELECTOR, SecurityProtocol};
 pub use current::CurrentConfig;
 pub use error::ConfigError;
-pub use properties::{Origin, Properties};
+pub use origin::Origin;
+pub use properties::Properties;
 #[cfg(test)]
 pub use topic::CleanupPolicy;
 pub use topic::{CompressionType, LogConfig, TimestampType};

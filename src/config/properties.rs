@@ -17,36 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::ConfigError;
-
-/// Where a value was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A line of a file.
-    File {
-        /// The file's name as it was given.
-        path: Arc<str>,
-        /// Number of the line on which the entry begins, from 1.
-        line: usize,
-    },
-    /// `--override` on the command line.
-    CommandLine,
-    /// `/config/brokers/…` in ZooKeeper.
-    Dynamic,
-    /// The program itself, such as `barnabas cluster` or a test.
-    Program,
-}
-
-/// `server.properties:12`, as messages begin.
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, line } => write!(f, "{path}:{line}"),
-            Self::CommandLine => f.write_str("--override"),
-            Self::Dynamic => f.write_str("dynamic configuration"),
-            Self::Program => f.write_str("built-in configuration"),
-        }
-    }
-}
+use super::origin::Origin;
 
 /// A value and where it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use regex::Regex;
 use tracing::warn;
 
 use super::error::ConfigError;
-use super::properties::{Origin, Properties, Property};
+use super::origin::Origin;
+use super::properties::{Properties, Property};
 
 const PROVIDERS: &str = "config.providers";
 

@@ -31,7 +31,9 @@
 
 mod connect_string;
 mod driver;
+mod options;
 mod request;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -45,61 +47,18 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use zookeeper_client::SessionInfo;
 
 use self::connect_string::ConnectString;
 use self::driver::Driver;
+#[cfg(test)]
+pub use self::options::MAX_IN_FLIGHT;
+pub use self::options::ZkOptions;
 use self::request::{Answer, Operation, Request};
-use super::store::{CreateMode, MultiError, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};
-use crate::config::BrokerConfig;
-
-/// How many requests are under way at most, unless told otherwise. Kafka's default of
-/// `zookeeper.max.in.flight.requests`, 10, keeps a controller of many partitions waiting for round trips; 1000 is
-/// also where ZooKeeper's own limit of outstanding requests lies.
-pub const MAX_IN_FLIGHT: usize = 1000;
+use self::shared::Shared;
+use super::store::{CreateMode, MultiError, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
 
 /// How many znodes one request reads: a round trip through ZooKeeper's threads takes longer than many of them.
 const READS_AT_ONCE: usize = 100;
-
-/// How to reach ZooKeeper.
-#[derive(Clone, Debug)]
-pub struct ZkOptions {
-    /// `host:port,…/chroot`, as in `zookeeper.connect`.
-    pub connect: String,
-    /// After how long without a sign of life ZooKeeper shall end the session; it may settle for another value.
-    pub session_timeout: Duration,
-    /// How long to try for the very first connection. Later ones are tried without end.
-    pub connection_timeout: Duration,
-    /// How many requests are under way at most; the others wait.
-    pub max_in_flight: usize,
-    /// Whether to create the chroot if it is missing. A broker does, a tool that looks around does not.
-    pub create_chroot: bool,
-}
-
-impl ZkOptions {
-    /// What a broker is configured with. `zookeeper.max.in.flight.requests` can raise [`MAX_IN_FLIGHT`], not lower
-    /// it: nobody asked for the default that it would have to be told apart from.
-    pub fn from_config(config: &BrokerConfig) -> Self {
-        Self {
-            connect: config.zookeeper_connect.clone(),
-            session_timeout: Duration::from_millis(config.zookeeper_session_timeout_ms),
-            connection_timeout: Duration::from_millis(config.zookeeper_connection_timeout_ms),
-            max_in_flight: config.zookeeper_max_in_flight_requests.unwrap_or(MAX_IN_FLIGHT),
-            create_chroot: true,
-        }
-    }
-
-    /// What a command line tool needs, with Kafka's default timeouts.
-    pub fn for_tool(connect: &str) -> Self {
-        Self {
-            connect: connect.to_owned(),
-            session_timeout: Duration::from_secs(18),
-            connection_timeout: Duration::from_secs(18),
-            max_in_flight: MAX_IN_FLIGHT,
-            create_chroot: false,
-        }
-    }
-}
 
 /// A session with a real ensemble. Dropping it ends the session like [`ZkSession::close`], without waiting.
 pub struct ZkSession {
@@ -108,23 +67,6 @@ pub struct ZkSession {
     closing: CancellationToken,
     session_timeout: Duration,
     driver: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What the callers' side and the driver have in common.
-struct Shared {
-    session: Mutex<SessionInfo>,
-    /// Whether there is a connection, as far as is known.
-    connected: watch::Sender<bool>,
-    subscribers: Mutex<Vec<mpsc::UnboundedSender<WatchEvent>>>,
-}
-
-impl Shared {
-    fn publish(&self, path: String, kind: WatchKind) {
-        let event = WatchEvent { path, kind };
-        self.subscribers
-            .lock()
-            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
-    }
 }
 
 impl ZkSession {
@@ -181,7 +123,7 @@ impl ZkSession {
 
     /// Id and password of the session, with which a test can end it behind the driver's back.
     #[cfg(test)]
-    pub(super) fn session_info(&self) -> SessionInfo {
+    pub(super) fn session_info(&self) -> zookeeper_client::SessionInfo {
         self.shared.session.lock().clone()
     }
 

@@ -1,5 +1,5 @@
 //! Every configuration key of Apache Kafka 3.9: name, type, default, rule, whether it may change while the broker
-//! runs, and what barnabas makes of it. One table for each room. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
+//! runs, and what barnabas makes of it. One table for each subject. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
 //!
 //! The tables are held against a recording of what a real broker answers to DescribeConfigs (`tests.rs`).
 

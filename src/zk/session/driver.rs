@@ -18,8 +18,9 @@ use zookeeper_client as zk;
 use zookeeper_client::{Client, EventType, SessionInfo, SessionState, WatchedEvent};
 
 use super::connect_string::ConnectString;
+use super::options::ZkOptions;
 use super::request::{Operation, Outcome, Request, Watch, WatchClass, is_lost};
-use super::{Shared, ZkOptions};
+use super::shared::Shared;
 use crate::zk::store::{MultiError, WatchKind, ZkError};
 
 /// Between two tries for a connection: each tries every server once.

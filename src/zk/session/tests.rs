@@ -7,6 +7,7 @@ use futures::future::join_all;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::zk::WatchKind;
 use crate::zk::suite::proxy::{Proxy, Way};
 use crate::zk::suite::{Real, next};
 

@@ -1,5 +1,5 @@
-//! What each key means, in one sentence: DescribeConfigs answers it, and it is the reference of configurations. One table
-//! for each room, beside the table of its keys.
+//! The meaning of each key, in one sentence: DescribeConfigs answers it, and it is the reference of configurations. Each
+//! table of keys has one table of sentences.
 
 mod coordinator;
 mod kraft;
@@ -28,7 +28,7 @@ const OF_BROKERS: &[&[(&str, &str)]] = &[
 
 /// What a broker's key means.
 pub fn of_broker_key(name: &str) -> Option<&'static str> {
-    let all = OF_BROKERS.iter().flat_map(|room| room.iter());
+    let all = OF_BROKERS.iter().flat_map(|sentences| sentences.iter());
     find(all, name)
 }
 
@@ -81,7 +81,7 @@ mod tests {
         for key in topic_keys() {
             assert_one_sentence(key.name, of_topic_key(key.name));
         }
-        let sentences = OF_BROKERS.iter().map(|room| room.len()).sum::<usize>();
+        let sentences = OF_BROKERS.iter().map(|sentences| sentences.len()).sum::<usize>();
         // Those that exist in ZooKeeper only are in no table of files.
         assert_eq!(sentences, broker_keys().count() + 3);
         assert_eq!(topic::SENTENCES.len(), topic_keys().len());

@@ -1,0 +1,49 @@
+//! How to reach ZooKeeper. Kafka 3.9: the settings `zookeeper.*`.
+
+use std::time::Duration;
+
+use crate::config::BrokerConfig;
+
+/// How many requests are under way at most, unless told otherwise. Kafka's default of
+/// `zookeeper.max.in.flight.requests`, 10, keeps a controller of many partitions waiting for round trips; 1000 is
+/// also where ZooKeeper's own limit of outstanding requests lies.
+pub const MAX_IN_FLIGHT: usize = 1000;
+
+/// How to reach ZooKeeper.
+#[derive(Clone, Debug)]
+pub struct ZkOptions {
+    /// `host:port,…/chroot`, as in `zookeeper.connect`.
+    pub connect: String,
+    /// After how long without a sign of life ZooKeeper is to end the session; it may choose another value.
+    pub session_timeout: Duration,
+    /// How long to try for the very first connection. Later ones are tried without end.
+    pub connection_timeout: Duration,
+    /// How many requests are under way at most; the others wait.
+    pub max_in_flight: usize,
+    /// Whether to create the chroot if it is missing. A broker does, a tool that looks around does not.
+    pub create_chroot: bool,
+}
+
+impl ZkOptions {
+    /// The options in a broker's configuration. [`MAX_IN_FLIGHT`] holds unless `zookeeper.max.in.flight.requests` is set.
+    pub fn from_config(config: &BrokerConfig) -> Self {
+        Self {
+            connect: config.zookeeper_connect.clone(),
+            session_timeout: Duration::from_millis(config.zookeeper_session_timeout_ms),
+            connection_timeout: Duration::from_millis(config.zookeeper_connection_timeout_ms),
+            max_in_flight: config.zookeeper_max_in_flight_requests.unwrap_or(MAX_IN_FLIGHT),
+            create_chroot: true,
+        }
+    }
+
+    /// The options of a command line tool, with Kafka's default timeouts.
+    pub fn for_tool(connect: &str) -> Self {
+        Self {
+            connect: connect.to_owned(),
+            session_timeout: Duration::from_secs(18),
+            connection_timeout: Duration::from_secs(18),
+            max_in_flight: MAX_IN_FLIGHT,
+            create_chroot: false,
+        }
+    }
+}
