@@ -46,13 +46,13 @@ async fn scrape(address: &str) -> Result<String> {
     }
 }
 
-/// The cleaner's figures, then a line for each partition that it cannot clean.
+/// The cleaner's metrics, then a line for each partition that it cannot clean.
 fn report(metrics: &str) -> String {
     let of_cleaner = metrics.lines().filter(|line| line.starts_with(FAMILIES));
-    let (uncleanable, figures): (Vec<_>, Vec<_>) = of_cleaner.partition(|line| line.starts_with(UNCLEANABLE));
+    let (uncleanable, samples): (Vec<_>, Vec<_>) = of_cleaner.partition(|line| line.starts_with(UNCLEANABLE));
     let mut report = String::new();
-    for figure in figures {
-        let (name, value) = figure.rsplit_once(' ').unwrap_or((figure, ""));
+    for sample in samples {
+        let (name, value) = sample.rsplit_once(' ').unwrap_or((sample, ""));
         let name = name.trim_start_matches(FAMILIES).trim_start_matches("manager");
         report += &format!("{:60} {value}\n", name.trim_start_matches('_'));
     }

@@ -56,7 +56,7 @@ pub struct LogContext {
     pub clock: SharedClock,
     /// Where fsync after a roll and the removal of files are done.
     pub scheduler: Arc<Scheduler>,
-    /// Where figures about the logs go.
+    /// Where the logs report.
     pub metrics: LogMetrics,
     /// Called when a recovery point may have gone back, or a segment that may have been cleaned was cut: the
     /// checkpoints must not stay ahead.

@@ -116,10 +116,10 @@ async fn conversions_are_counted_in_both_directions() {
             shown(broker, &line(&format!("{{topic=\"{TOPIC}\"}}"))),
         ]
     };
-    let of_requests = |api: &str, figure: &str| {
+    let of_requests = |api: &str, metric: &str| {
         shown(
             broker,
-            &format!("kafka_network_requestmetrics_{figure}{{request=\"{api}\"}}"),
+            &format!("kafka_network_requestmetrics_{metric}{{request=\"{api}\"}}"),
         )
     };
     cluster.produce_ok(1, 0, 1, &["a", "b", "c"]).await;

@@ -1,4 +1,4 @@
-//! The cleaner's figures under Kafka's names and with Kafka's meaning. Kafka 3.9: the gauges of `LogCleaner` and
+//! The cleaner's metrics under Kafka's names and with Kafka's meaning. Kafka 3.9: the gauges of `LogCleaner` and
 //! `LogCleanerManager`.
 
 use std::path::Path;
