@@ -8,7 +8,7 @@ use super::{Api, RequestContext};
 use crate::common::acl::AclOperation;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};
-use crate::controller::reassignment::{ReassignmentResult, TargetReplicas};
+use crate::controller::{ReassignmentResult, TargetReplicas};
 use crate::protocol::ApiKey;
 use crate::protocol::StrBytes;
 use crate::protocol::messages::alter_partition_reassignments_response::{

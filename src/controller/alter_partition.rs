@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use tracing::{debug, info};
 
+use super::error::ControllerError;
 use super::event::Reply;
-use super::kafka_controller::{Controller, ControllerError};
+use super::kafka_controller::Controller;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState};

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use tracing::{debug, info};
 
 use super::context::{LiveBroker, PartitionAndReplica};
-use super::kafka_controller::{Controller, ControllerError};
-use super::partition_state_machine::PartitionState;
-use super::replica_state_machine::ReplicaState;
+use super::error::ControllerError;
+use super::kafka_controller::Controller;
+use super::partition_state::PartitionState;
+use super::replica_state::ReplicaState;
 use crate::common::ids::BrokerId;
 
 impl Controller {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{debug, info, warn};
 
-use super::channel_manager::ControlRequest;
 use super::context::{ControllerContext, LiveBroker};
+use super::control_request::ControlRequest;
 use crate::common::ids::{BrokerId, LEADER_DURING_DELETE, TopicName, TopicPartition};
 use crate::protocol::StrBytes;
 use crate::protocol::messages::leader_and_isr_request::{

@@ -11,14 +11,13 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::channel_metrics::{ChannelMetrics, QueueMetrics};
+use super::control_request::{ControlRequest, deleted_partitions};
 use super::event::ControllerEvent;
-use super::event_manager::EventQueue;
-use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, TopicName, TopicPartition};
+use super::event_queue::EventQueue;
+use crate::common::ids::BrokerId;
 use crate::metadata::BrokerMetadata;
 use crate::metrics::Registry;
 use crate::network::{BrokerAddress, NetworkClient, NetworkError};
-use crate::protocol::messages::stop_replica_request::StopReplicaTopicState;
-use crate::protocol::messages::{LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest};
 
 /// Versions of inter-broker protocol 3.9-IV0; sent without asking the peer (fact 45).
 const LEADER_AND_ISR_VERSION: i16 = 7;
@@ -27,44 +26,6 @@ const STOP_REPLICA_VERSION: i16 = 4;
 
 /// Pause before a request is sent again that was not answered.
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
-
-/// What a controller tells a broker.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "each is named as in Kafka's protocol guide")]
-pub enum ControlRequest {
-    LeaderAndIsr(LeaderAndIsrRequest),
-    UpdateMetadata(UpdateMetadataRequest),
-    StopReplica(StopReplicaRequest),
-}
-
-impl ControlRequest {
-    /// Its name in Kafka's protocol guide.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::LeaderAndIsr(_) => "LeaderAndIsr",
-            Self::UpdateMetadata(_) => "UpdateMetadata",
-            Self::StopReplica(_) => "StopReplica",
-        }
-    }
-
-    /// The epoch of the broker it is meant for.
-    pub fn broker_epoch(&self) -> BrokerEpoch {
-        match self {
-            Self::LeaderAndIsr(r) => r.broker_epoch,
-            Self::UpdateMetadata(r) => r.broker_epoch,
-            Self::StopReplica(r) => r.broker_epoch,
-        }
-    }
-
-    /// The epoch of the controller that sends it.
-    pub fn controller_epoch(&self) -> ControllerEpoch {
-        match self {
-            Self::LeaderAndIsr(r) => r.controller_epoch,
-            Self::UpdateMetadata(r) => r.controller_epoch,
-            Self::StopReplica(r) => r.controller_epoch,
-        }
-    }
-}
 
 /// The controller's way to the brokers. Never waits: answers come back as events.
 pub trait BrokerChannels: Send + Sync + 'static {
@@ -239,16 +200,4 @@ async fn send_once(
             })
         }
     })
-}
-
-/// The partitions that a StopReplica asks to delete.
-pub fn deleted_partitions(request: &StopReplicaRequest) -> Vec<TopicPartition> {
-    let of_topic = |topic: &StopReplicaTopicState| {
-        let name = TopicName::from(topic.topic_name.as_str());
-        let deleted = topic.partition_states.iter().filter(|p| p.delete_partition);
-        deleted
-            .map(|p| TopicPartition::new(name.clone(), p.partition_index))
-            .collect::<Vec<_>>()
-    };
-    request.topic_states.iter().flat_map(of_topic).collect()
 }

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::partition_state_machine::PartitionState;
-use super::replica_state_machine::ReplicaState;
+use super::partition_state::PartitionState;
+use super::replica_state::ReplicaState;
 use crate::common::ids::{
     BrokerEpoch, BrokerId, ControllerEpoch, LEADER_EPOCH_DURING_DELETE, LeaderEpoch, NO_LEADER_EPOCH,
     TopicId, TopicName, TopicPartition,
@@ -15,7 +15,7 @@ use crate::metadata::BrokerMetadata;
 
 mod counts;
 
-pub use counts::PartitionCounts;
+use counts::PartitionCounts;
 
 /// A registered broker, whether it is shutting down or not.
 #[derive(Clone, Debug, PartialEq, Eq)]

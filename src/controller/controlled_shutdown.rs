@@ -5,9 +5,10 @@ use tracing::info;
 use super::broker_request_batch::BrokerRequestBatch;
 use super::context::PartitionAndReplica;
 use super::election::ElectionStrategy;
+use super::error::ControllerError;
 use super::event::Reply;
-use super::kafka_controller::{Controller, ControllerError};
-use super::replica_state_machine::ReplicaState;
+use super::kafka_controller::Controller;
+use super::replica_state::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
 

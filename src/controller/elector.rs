@@ -4,7 +4,8 @@
 use tracing::{debug, error, info, warn};
 
 use super::context::ControllerContext;
-use super::kafka_controller::{Controller, ControllerError};
+use super::error::ControllerError;
+use super::kafka_controller::Controller;
 use crate::common::ids::ControllerEpoch;
 use crate::zk::znode::{ControllerRegistration, controller_epoch};
 use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, cluster, paths};

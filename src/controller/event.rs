@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::metrics::ControllerState;
-use super::reassignment::{ListReassignmentsResult, ReassignmentResult, TargetReplicas};
-use super::update_features::{FeatureResults, FeatureUpdate};
+use super::admin_request::{
+    ElectionResults, ElectionType, FeatureResults, FeatureUpdate, ListReassignmentsResult,
+    ReassignmentResult, TargetReplicas,
+};
+use super::controller_state::ControllerState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, ProducerId, TopicName, TopicPartition};
 use crate::protocol::messages::{
@@ -20,29 +22,6 @@ use crate::protocol::messages::{
 
 /// Where the answer to an event goes.
 pub type Reply<T> = oneshot::Sender<T>;
-
-/// Who asks for an election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElectionTrigger {
-    /// The automatic rebalancing of leaders.
-    Auto,
-    /// `/admin/preferred_replica_election`.
-    Znode,
-    /// An ElectLeaders request.
-    AdminClient,
-}
-
-/// The kind of election that an ElectLeaders request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElectionType {
-    /// Let the first replica lead, if it is in sync.
-    Preferred,
-    /// Let anybody lead who is online, if nobody leads.
-    Unclean,
-}
-
-/// What came of an election that was asked for, by partition: the new leader or why there is none.
-pub type ElectionResults = BTreeMap<TopicPartition, Result<BrokerId, (ErrorCode, Option<String>)>>;
 
 /// Every trigger of the controller.
 #[derive(Debug)]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use super::kafka_controller::{Controller, ControllerError};
-use super::replica_state_machine::ReplicaState;
+use super::error::ControllerError;
+use super::kafka_controller::Controller;
+use super::replica_state::ReplicaState;
 use crate::common::ids::{TopicId, TopicName, TopicPartition, random_uuid};
 use crate::zk::znode::{FeatureStatus, FeatureZnode, TopicAssignment};
 use crate::zk::{cluster, paths};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,46 +9,16 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::event::{ControllerEvent, ElectionResults, ElectionType, Reply};
-use super::event_manager::EventQueue;
-use super::reassignment::{ListReassignmentsResult, ReassignmentResult, TargetReplicas};
-use super::update_features::{FeatureResults, FeatureUpdate};
+use super::admin_request::{
+    ElectionResults, ElectionType, FeatureResults, FeatureUpdate, ListReassignmentsResult,
+    ReassignmentResult, TargetReplicas,
+};
+use super::event::{ControllerEvent, Reply};
+use super::event_queue::EventQueue;
+use super::status::ControllerStatus;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ProducerId, TopicName, TopicPartition};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
-
-/// What others may know of the controller without asking its task.
-pub(super) struct ControllerStatus {
-    active: AtomicBool,
-    started: watch::Sender<bool>,
-    broker_epoch: watch::Sender<BrokerEpoch>,
-}
-
-impl ControllerStatus {
-    pub(super) fn new(broker_epoch: BrokerEpoch) -> Self {
-        Self {
-            active: AtomicBool::new(false),
-            started: watch::Sender::new(false),
-            broker_epoch: watch::Sender::new(broker_epoch),
-        }
-    }
-
-    pub(super) fn is_active(&self) -> bool {
-        self.active.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_active(&self, active: bool) {
-        self.active.store(active, Ordering::Release);
-    }
-
-    pub(super) fn set_started(&self) {
-        self.started.send_replace(true);
-    }
-
-    pub(super) fn set_broker_epoch(&self, epoch: BrokerEpoch) {
-        self.broker_epoch.send_replace(epoch);
-    }
-}
 
 /// A way to put events into the controller's queue. A question that the controller drops, because it is none or
 /// none any more, is answered with NOT_CONTROLLER.
@@ -106,18 +75,18 @@ impl ControllerHandle {
 
     /// This broker's current registration epoch (czxid); -1 while there is none.
     pub fn broker_epoch(&self) -> BrokerEpoch {
-        *self.status.broker_epoch.borrow()
+        self.status.broker_epoch()
     }
 
     /// The registration epoch as it changes with each new session: an owner of ephemeral znodes that went
     /// with the old one creates them again on each change.
     pub fn watch_broker_epoch(&self) -> watch::Receiver<BrokerEpoch> {
-        self.status.broker_epoch.subscribe()
+        self.status.watch_broker_epoch()
     }
 
     /// Waits until this broker has stood for election once.
     pub async fn started(&self) {
-        let mut started = self.status.started.subscribe();
+        let mut started = self.status.watch_started();
         tokio::select! {
             _ = started.wait_for(|&started| started) => {}
             () = self.shutdown.cancelled() => {}

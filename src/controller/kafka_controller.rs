@@ -13,13 +13,15 @@ use tracing::{debug, error, info};
 use super::broker_request_batch::BrokerRequestBatch;
 use super::channel_manager::{BrokerChannels, ControllerChannelManager};
 use super::context::ControllerContext;
+use super::error::ControllerError;
 use super::event::ControllerEvent;
-use super::event_manager::{self, EventQueue};
-use super::handle::{ControllerHandle, ControllerStatus};
+use super::event_manager::{self, ControllerEventProcessor};
+use super::event_queue::EventQueue;
+use super::handle::ControllerHandle;
 use super::metrics::ControllerMetrics;
+use super::status::ControllerStatus;
 use super::zk_client::ControllerZkClient;
 use crate::common::clock::SharedClock;
-use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
 use crate::config::{BrokerConfig, CurrentConfig};
 use crate::metrics::Registry;
@@ -27,33 +29,6 @@ use crate::zk::{ZkError, ZkStore};
 
 /// Pause before a registration is tried again that failed after a session had expired.
 const REGISTRATION_BACKOFF: Duration = Duration::from_secs(1);
-
-/// Why an event was not carried out to its end.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ControllerError {
-    /// A write was refused because `/controller_epoch` has changed.
-    #[error("another broker is the controller now")]
-    Moved,
-    /// ZooKeeper failed.
-    #[error(transparent)]
-    Zk(#[from] ZkError),
-    /// This broker does not hear of its own change of `/feature`.
-    #[error("version {0} of /feature has not come back in time")]
-    FeaturesNotSeen(i64),
-    /// All 2^63 of them.
-    #[error("there are no producer ids left")]
-    ProducerIdsExhausted,
-}
-
-impl ControllerError {
-    /// What a client is told.
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::Moved => ErrorCode::NotController,
-            _ => ErrorCode::UnknownServerError,
-        }
-    }
-}
 
 /// Registers this broker under `/brokers/ids` in the session that stands now, and returns its epoch.
 pub type RegisterBroker = Arc<dyn Fn() -> BoxFuture<'static, Result<BrokerEpoch, ZkError>> + Send + Sync>;
@@ -96,6 +71,19 @@ pub struct Controller {
     register: RegisterBroker,
     /// Why the last attempt to register again failed.
     registration_refused: Option<ZkError>,
+}
+
+impl ControllerEventProcessor for Controller {
+    async fn process(&mut self, event: ControllerEvent, waited: Duration) {
+        let (name, state, begun) = (event.name(), event.state(), Instant::now());
+        self.metrics.begin(state, waited);
+        self.carry_out(name, event).await;
+        self.metrics.end(state, begun.elapsed(), &self.context);
+    }
+
+    fn stop(&mut self) {
+        self.resign();
+    }
 }
 
 impl Controller {
@@ -159,14 +147,6 @@ impl Controller {
     /// This broker.
     pub(super) fn id(&self) -> BrokerId {
         self.config.broker_id
-    }
-
-    /// Carries out one event that has `waited` in the queue. Whatever comes of it, the next one can follow.
-    pub(super) async fn process(&mut self, event: ControllerEvent, waited: Duration) {
-        let (name, state, begun) = (event.name(), event.state(), Instant::now());
-        self.metrics.begin(state, waited);
-        self.carry_out(name, event).await;
-        self.metrics.end(state, begun.elapsed(), &self.context);
     }
 
     async fn carry_out(&mut self, name: &'static str, event: ControllerEvent) {

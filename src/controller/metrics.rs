@@ -1,39 +1,15 @@
 //! What is to be known about the controller, under Kafka's metric names. Kafka 3.9: the gauges of `KafkaController` and
-//! `ControllerEventManager`, `ControllerStats`, `ControllerState`.
+//! `ControllerEventManager`, `ControllerStats`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::context::ControllerContext;
-use super::event_manager::EventQueue;
-use super::handle::ControllerStatus;
+use super::controller_state::ControllerState;
+use super::event_queue::EventQueue;
+use super::status::ControllerStatus;
 use crate::metrics::{Meter, MetricName, Registry, Timer};
-
-/// What a controller is busy with; the numbers are Kafka's, shown as `ControllerState`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "Kafka's own names")]
-#[repr(usize)]
-pub enum ControllerState {
-    Idle = 0,
-    ControllerChange = 1,
-    BrokerChange = 2,
-    TopicChange = 3,
-    TopicDeletion = 4,
-    AlterPartitionReassignment = 5,
-    AutoLeaderBalance = 6,
-    ManualLeaderBalance = 7,
-    ControlledShutdown = 8,
-    IsrChange = 9,
-    LeaderAndIsrResponseReceived = 10,
-    LogDirChange = 11,
-    ControllerShutdown = 12,
-    UncleanLeaderElectionEnable = 13,
-    TopicUncleanLeaderElectionEnable = 14,
-    ListPartitionReassignment = 15,
-    UpdateMetadataResponseReceived = 16,
-    UpdateFeatures = 17,
-}
 
 /// The timer of each state, in the order of the states' numbers; two have names of their own, two have no timer.
 const TIMERS: [Option<&str>; 18] = [

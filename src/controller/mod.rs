@@ -10,37 +10,46 @@
 //! ([`zk_client`]), then notes in the context what was written, and at last tells the brokers
 //! ([`broker_request_batch`], [`channel_manager`]), whose answers come back as events.
 
-pub mod broker_request_batch;
-pub mod channel_manager;
-pub mod context;
-pub mod election;
-pub mod event;
-pub mod event_manager;
-pub mod handle;
-pub mod kafka_controller;
-pub mod partition_state_machine;
-pub mod reassignment;
-pub mod replica_state_machine;
-pub mod zk_client;
-
+mod admin_request;
 mod alter_partition;
 mod broker_change;
+mod broker_request_batch;
+mod channel_manager;
 mod channel_metrics;
+mod context;
+mod control_request;
 mod controlled_shutdown;
+mod controller_state;
+mod election;
 mod elector;
+mod error;
+mod event;
+mod event_manager;
+mod event_queue;
 mod failover;
+mod handle;
+mod kafka_controller;
 mod metrics;
 mod notifications;
+mod partition_state;
+mod partition_state_machine;
 mod preferred_leader;
 mod producer_ids;
+mod reassignment;
+mod replica_state;
+mod replica_state_machine;
+mod status;
 mod topic_change;
 mod topic_deletion;
 mod update_features;
+mod zk_client;
 
 #[cfg(test)]
 mod tests;
 
-pub use event::{ElectionResults, ElectionType};
+pub use admin_request::{
+    ElectionResults, ElectionType, FeatureResults, FeatureUpdate, FeatureUpgrade, ListReassignmentsResult,
+    ReassignmentResult, TargetReplicas,
+};
 pub use handle::ControllerHandle;
 pub use kafka_controller::{Controller, ControllerSetup, RegisterBroker};
-pub use update_features::{FeatureUpdate, FeatureUpgrade};

@@ -7,8 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 use tracing::{error, info};
 
 use super::context::PartitionAndReplica;
-use super::kafka_controller::{Controller, ControllerError};
-use super::replica_state_machine::ReplicaState;
+use super::error::ControllerError;
+use super::kafka_controller::Controller;
+use super::replica_state::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, ControllerEpoch, TopicId, TopicPartition};
 use crate::protocol::messages::{LeaderAndIsrResponse, UpdateMetadataResponse};

@@ -16,38 +16,12 @@ use tracing::{error, info, trace, warn};
 
 use super::broker_request_batch::BrokerRequestBatch;
 use super::election::{Candidates, ElectionResult, ElectionStrategy, elect};
-use super::kafka_controller::{Controller, ControllerError};
+use super::error::ControllerError;
+use super::kafka_controller::Controller;
+use super::partition_state::PartitionState;
 use crate::common::ids::{ControllerEpoch, TopicName, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
 use crate::zk::{ZkError, cluster};
-
-/// Where a partition is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PartitionState {
-    /// Not yet created, or deleted.
-    #[default]
-    NonExistent,
-    /// Has replicas but no leader and no state znode yet.
-    New,
-    /// Has had a leader elected.
-    Online,
-    /// Its leader has died, or its deletion has begun.
-    Offline,
-}
-
-impl PartitionState {
-    /// Every state.
-    pub const ALL: [Self; 4] = [Self::NonExistent, Self::New, Self::Online, Self::Offline];
-
-    /// The states from which this one may be entered.
-    pub const fn valid_previous_states(self) -> &'static [Self] {
-        match self {
-            Self::NonExistent => &[Self::Offline],
-            Self::New => &[Self::NonExistent],
-            Self::Online | Self::Offline => &[Self::New, Self::Online, Self::Offline],
-        }
-    }
-}
 
 /// Why one partition did not get a leader. Others in the same call may have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -400,30 +374,5 @@ impl Controller {
             controller_epoch: self.context.epoch,
         };
         self.context.set_leadership(partition, leadership);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::PartitionState::{self, New, NonExistent, Offline, Online};
-
-    #[test]
-    fn every_transition_is_legal_or_illegal_as_in_kafka() {
-        const LEGAL: [(PartitionState, PartitionState); 8] = [
-            (NonExistent, New),
-            (New, Online),
-            (Online, Online),
-            (Offline, Online),
-            (New, Offline),
-            (Online, Offline),
-            (Offline, Offline),
-            (Offline, NonExistent),
-        ];
-        for from in PartitionState::ALL {
-            for to in PartitionState::ALL {
-                let legal = to.valid_previous_states().contains(&from);
-                assert_eq!(legal, LEGAL.contains(&(from, to)), "{from:?} -> {to:?}");
-            }
-        }
     }
 }

@@ -7,14 +7,27 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::admin_request::{ElectionResults, ElectionType};
 use super::election::ElectionStrategy;
-use super::event::{ControllerEvent, ElectionResults, ElectionTrigger, ElectionType, Reply};
-use super::kafka_controller::{Controller, ControllerError};
+use super::error::ControllerError;
+use super::event::{ControllerEvent, Reply};
+use super::kafka_controller::Controller;
 use super::partition_state_machine::{ElectedLeaders, StateChangeError};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::zk::paths;
 use crate::zk::znode::preferred_replica_election;
+
+/// Who asks for an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ElectionTrigger {
+    /// The automatic rebalancing of leaders.
+    Auto,
+    /// `/admin/preferred_replica_election`.
+    Znode,
+    /// An ElectLeaders request.
+    AdminClient,
+}
 
 impl Controller {
     /// Asks for a look at the balance of leaders after a while, in the place of one asked for before.
@@ -197,7 +210,7 @@ impl Controller {
         &mut self,
         topic: Option<&str>,
     ) -> Result<(), ControllerError> {
-        use super::partition_state_machine::PartitionState::{New, Offline};
+        use super::partition_state::PartitionState::{New, Offline};
         let mut partitions = self.context.electable_partitions_in(&[New, Offline]);
         partitions.retain(|p| topic.is_none_or(|topic| &*p.topic == topic));
         let strategy = ElectionStrategy::Offline { allow_unclean: false };

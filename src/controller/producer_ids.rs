@@ -3,8 +3,9 @@
 
 use tracing::{info, warn};
 
+use super::error::ControllerError;
 use super::event::Reply;
-use super::kafka_controller::{Controller, ControllerError};
+use super::kafka_controller::Controller;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ProducerId};
 

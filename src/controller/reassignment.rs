@@ -15,13 +15,16 @@ use std::collections::BTreeMap;
 
 use tracing::{error, info, warn};
 
+use super::admin_request::{ListReassignmentsResult, ReassignmentResult, TargetReplicas};
 use super::broker_request_batch::BrokerRequestBatch;
 use super::context::PartitionAndReplica;
 use super::election::ElectionStrategy;
+use super::error::ControllerError;
 use super::event::{ControllerEvent, Reply};
-use super::kafka_controller::{Controller, ControllerError};
-use super::partition_state_machine::{PartitionState, StateSource};
-use super::replica_state_machine::ReplicaState;
+use super::kafka_controller::Controller;
+use super::partition_state::PartitionState;
+use super::partition_state_machine::StateSource;
+use super::replica_state::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::ReplicaAssignment;
@@ -29,13 +32,6 @@ use crate::common::leader_and_isr::ReplicaAssignment;
 use crate::common::planted::{self, Mistake};
 use crate::zk::znode::{TopicAssignment, reassign_partitions};
 use crate::zk::{cluster, paths};
-
-/// Where a partition shall go; `None` cancels what is under way.
-pub type TargetReplicas = Option<Vec<BrokerId>>;
-/// Error code and message by partition; NONE for one whose reassignment has begun.
-pub type ReassignmentResult = BTreeMap<TopicPartition, (ErrorCode, Option<String>)>;
-/// The partitions being reassigned.
-pub type ListReassignmentsResult = BTreeMap<TopicPartition, ReplicaAssignment>;
 
 /// The assignment while a partition moves to `targets`: these first, then what else it has now or had before a
 /// reassignment under way.

@@ -18,58 +18,13 @@ use tracing::{error, info, trace};
 
 use super::broker_request_batch::BrokerRequestBatch;
 use super::context::PartitionAndReplica;
-use super::kafka_controller::{Controller, ControllerError};
-use super::partition_state_machine::{PartitionState, StateChangeError, StateSource};
+use super::error::ControllerError;
+use super::kafka_controller::Controller;
+use super::partition_state::PartitionState;
+use super::partition_state_machine::{StateChangeError, StateSource};
+use super::replica_state::ReplicaState;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
-
-/// Where a replica is in its life. The numbers are Kafka's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum ReplicaState {
-    /// Has just been assigned; can become a follower.
-    New = 1,
-    /// In service.
-    Online = 2,
-    /// Its broker is down, or it has been stopped.
-    Offline = 3,
-    /// Its broker has been told to delete it.
-    DeletionStarted = 4,
-    /// Its broker has deleted it.
-    DeletionSuccessful = 5,
-    /// It cannot be deleted at present.
-    DeletionIneligible = 6,
-    /// Not yet assigned, or deleted.
-    #[default]
-    NonExistent = 7,
-}
-
-impl ReplicaState {
-    /// Every state.
-    pub const ALL: [Self; 7] = [
-        Self::New,
-        Self::Online,
-        Self::Offline,
-        Self::DeletionStarted,
-        Self::DeletionSuccessful,
-        Self::DeletionIneligible,
-        Self::NonExistent,
-    ];
-
-    /// The states from which this one may be entered.
-    pub const fn valid_previous_states(self) -> &'static [Self] {
-        match self {
-            Self::New => &[Self::NonExistent],
-            Self::Online | Self::Offline => {
-                &[Self::New, Self::Online, Self::Offline, Self::DeletionIneligible]
-            }
-            Self::DeletionStarted => &[Self::Offline],
-            Self::DeletionSuccessful => &[Self::DeletionStarted],
-            Self::DeletionIneligible => &[Self::Offline, Self::DeletionStarted],
-            Self::NonExistent => &[Self::DeletionSuccessful],
-        }
-    }
-}
 
 impl Controller {
     /// At the start of a term: replicas are online, or ineligible for deletion while their brokers are down.
@@ -321,36 +276,7 @@ fn without_replica(state: &LeaderAndIsr, replica: BrokerId) -> LeaderAndIsr {
 
 #[cfg(test)]
 mod tests {
-    use super::ReplicaState::{
-        self, DeletionIneligible, DeletionStarted, DeletionSuccessful, New, NonExistent, Offline, Online,
-    };
     use super::*;
-
-    #[test]
-    fn every_transition_is_legal_or_illegal_as_in_kafka() {
-        const LEGAL: [(ReplicaState, ReplicaState); 14] = [
-            (NonExistent, New),
-            (New, Online),
-            (Online, Online),
-            (Offline, Online),
-            (DeletionIneligible, Online),
-            (New, Offline),
-            (Online, Offline),
-            (Offline, Offline),
-            (DeletionIneligible, Offline),
-            (Offline, DeletionStarted),
-            (DeletionStarted, DeletionSuccessful),
-            (Offline, DeletionIneligible),
-            (DeletionStarted, DeletionIneligible),
-            (DeletionSuccessful, NonExistent),
-        ];
-        for from in ReplicaState::ALL {
-            for to in ReplicaState::ALL {
-                let legal = to.valid_previous_states().contains(&from);
-                assert_eq!(legal, LEGAL.contains(&(from, to)), "{from:?} -> {to:?}");
-            }
-        }
-    }
 
     #[test]
     fn the_last_member_of_an_isr_stays_in_it() {

@@ -4,9 +4,10 @@
 use tracing::{info, warn};
 
 use super::election::ElectionStrategy;
-use super::kafka_controller::{Controller, ControllerError};
-use super::partition_state_machine::PartitionState;
-use super::replica_state_machine::ReplicaState;
+use super::error::ControllerError;
+use super::kafka_controller::Controller;
+use super::partition_state::PartitionState;
+use super::replica_state::ReplicaState;
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
 use crate::zk::znode::TopicAssignment;
 use crate::zk::{cluster, paths};

@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use tracing::{debug, info, warn};
 
 use super::context::PartitionAndReplica;
-use super::kafka_controller::{Controller, ControllerError};
-use super::partition_state_machine::PartitionState;
-use super::replica_state_machine::ReplicaState;
+use super::error::ControllerError;
+use super::kafka_controller::Controller;
+use super::partition_state::PartitionState;
+use super::replica_state::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, ControllerEpoch, TopicName, TopicPartition};
 use crate::protocol::messages::StopReplicaResponse;

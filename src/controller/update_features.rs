@@ -8,41 +8,16 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::admin_request::{FeatureResults, FeatureUpdate, FeatureUpgrade};
+use super::error::ControllerError;
 use super::event::Reply;
-use super::kafka_controller::{Controller, ControllerError};
+use super::kafka_controller::Controller;
 use crate::common::error::ErrorCode;
 use crate::zk::paths;
 use crate::zk::znode::{FeatureStatus, FeatureZnode};
 
 /// What Kafka says with FEATURE_UPDATE_FAILED.
 const UPDATE_FAILED: &str = "Unable to update finalized features due to an unexpected server error.";
-
-/// How the level of a feature is to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FeatureUpgrade {
-    /// Up.
-    Upgrade,
-    /// Down or away, if nothing is lost.
-    SafeDowngrade,
-    /// Down or away, whatever is lost.
-    UnsafeDowngrade,
-    /// A number that means nothing.
-    Unknown,
-}
-
-/// What is asked for one feature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeatureUpdate {
-    /// Which.
-    pub feature: String,
-    /// Its new level; below 1 deletes it, if the update is a downgrade.
-    pub level: i16,
-    /// In which direction.
-    pub upgrade: FeatureUpgrade,
-}
-
-/// What became of each update.
-pub type FeatureResults = BTreeMap<String, Result<(), (ErrorCode, Option<String>)>>;
 
 impl Controller {
     /// UpdateFeatures. What can be done is done in one write; `patience` is how long this broker may take to hear of it.

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use tracing::{error, warn};
 
 use super::context::LiveBroker;
-use super::kafka_controller::ControllerError;
+use super::error::ControllerError;
 use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, TopicId, TopicName, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
 use crate::metadata::BrokerMetadata;

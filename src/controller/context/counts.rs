@@ -2,8 +2,8 @@
 //! after every event.
 
 use super::{ControllerContext, Partition};
-use crate::controller::partition_state_machine::PartitionState;
-use crate::controller::replica_state_machine::ReplicaState;
+use crate::controller::partition_state::PartitionState;
+use crate::controller::replica_state::ReplicaState;
 
 /// How many partitions there are of some kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::super::channel_manager::ControlRequest;
-use super::super::event::ElectionType;
+use super::super::admin_request::ElectionType;
+use super::super::control_request::ControlRequest;
 use super::cluster::{Cluster, Sent};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, TopicPartition};

@@ -11,9 +11,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::super::channel_manager::{BrokerChannels, ControlRequest, deleted_partitions};
+use super::super::channel_manager::BrokerChannels;
+use super::super::control_request::{ControlRequest, deleted_partitions};
 use super::super::event::ControllerEvent;
-use super::super::event_manager::EventQueue;
+use super::super::event_queue::EventQueue;
 use super::super::{Controller, ControllerHandle, ControllerSetup};
 use crate::common::clock::ManualClock;
 use crate::common::error::ErrorCode;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::super::channel_manager::ControlRequest;
+use super::super::control_request::ControlRequest;
 use super::cluster::{Cluster, topic_id};
 use crate::common::error::ErrorCode;
 use crate::zk::memory::Fault;

@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 
-use super::super::channel_manager::ControlRequest;
-use super::super::event::ElectionType;
+use super::super::admin_request::ElectionType;
+use super::super::control_request::ControlRequest;
 use super::cluster::Cluster;
 use crate::common::ids::{BrokerId, LeaderEpoch, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;

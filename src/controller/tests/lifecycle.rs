@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::super::channel_manager::ControlRequest;
-use super::super::event::ElectionType;
+use super::super::admin_request::ElectionType;
+use super::super::control_request::ControlRequest;
 use super::cluster::Cluster;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, TopicPartition};

@@ -1,6 +1,6 @@
 //! Partitions that move, by request and by znode.
 
-use super::super::channel_manager::ControlRequest;
+use super::super::control_request::ControlRequest;
 use super::cluster::{Cluster, Sent};
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;

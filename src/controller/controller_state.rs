@@ -1,0 +1,26 @@
+//! The kinds of work that a controller's metrics tell apart. Kafka 3.9: `ControllerState`.
+
+/// What a controller is busy with; the numbers are Kafka's, shown as `ControllerState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "Kafka's own names")]
+#[repr(usize)]
+pub enum ControllerState {
+    Idle = 0,
+    ControllerChange = 1,
+    BrokerChange = 2,
+    TopicChange = 3,
+    TopicDeletion = 4,
+    AlterPartitionReassignment = 5,
+    AutoLeaderBalance = 6,
+    ManualLeaderBalance = 7,
+    ControlledShutdown = 8,
+    IsrChange = 9,
+    LeaderAndIsrResponseReceived = 10,
+    LogDirChange = 11,
+    ControllerShutdown = 12,
+    UncleanLeaderElectionEnable = 13,
+    TopicUncleanLeaderElectionEnable = 14,
+    ListPartitionReassignment = 15,
+    UpdateMetadataResponseReceived = 16,
+    UpdateFeatures = 17,
+}
