@@ -45,6 +45,7 @@ const LOGGERS: &[(&str, &[&str])] = &[
             "barnabas::controller::failover",
             "barnabas::controller::kafka_controller",
             "barnabas::controller::notifications",
+            "barnabas::controller::partition_reassignment",
             "barnabas::controller::preferred_leader",
             "barnabas::controller::producer_ids",
             "barnabas::controller::reassignment",

@@ -9,7 +9,9 @@ use super::context::{LiveBroker, PartitionAndReplica};
 use super::error::ControllerError;
 use super::kafka_controller::Controller;
 use super::partition_state::PartitionState;
+use super::partition_state_machine::move_partitions;
 use super::replica_state::ReplicaState;
+use super::topic_deletion;
 use crate::common::ids::BrokerId;
 
 impl Controller {
@@ -67,17 +69,22 @@ impl Controller {
         }
         let mut existing = self.context.live_or_shutting_down_ids();
         existing.retain(|id| !started.contains(id));
-        self.send_update_metadata(&existing, &[]);
-        self.send_update_metadata(&started, &self.context.partitions_with_leaders());
+        self.machines().send_update_metadata(&existing, &[]);
+        let partitions = self.context.partitions_with_leaders();
+        self.machines().send_update_metadata(&started, &partitions);
 
         let replicas = self.context.replicas_on_brokers(&started);
         // Those that a deletion has already got rid of stay so.
-        let to_serve = self.that_can_become(replicas.clone(), ReplicaState::Online);
-        self.move_replicas(to_serve, ReplicaState::Online).await?;
-        self.bring_electable_partitions_online().await?;
-        self.resume_reassignments_to(&started).await?;
+        let to_serve = self
+            .context
+            .replicas_that_can_enter(replicas.clone(), ReplicaState::Online);
+        self.machines()
+            .move_replicas(to_serve, ReplicaState::Online)
+            .await?;
+        self.machines().bring_electable_partitions_online().await?;
+        self.reassignments().resume_to(&started).await?;
         let topics = replicas.into_iter().map(|r| r.partition.topic).collect();
-        self.resume_deletion_for_topics(topics).await
+        topic_deletion::resume_deletion_for_topics(&mut self.machines(), topics).await
     }
 
     /// Their partitions get new leaders, then their replicas leave the ISRs.
@@ -99,17 +106,17 @@ impl Controller {
         let being_deleted = |r: &PartitionAndReplica| self.context.is_queued_for_deletion(&r.partition.topic);
         let (for_deletion, others): (Vec<_>, Vec<_>) = replicas.into_iter().partition(being_deleted);
 
-        self.move_partitions(
-            &self.context.partitions_with_offline_leader(),
-            PartitionState::Offline,
-        );
-        let elected = self.bring_electable_partitions_online().await?;
+        let leaderless = self.context.partitions_with_offline_leader();
+        move_partitions(&mut self.context, &leaderless, PartitionState::Offline);
+        let elected = self.machines().bring_electable_partitions_online().await?;
         let nothing_sent = others.is_empty() && elected.values().all(Result::is_err);
-        self.move_replicas(others, ReplicaState::Offline).await?;
+        self.machines()
+            .move_replicas(others, ReplicaState::Offline)
+            .await?;
         // A deletion cannot go on without them: it waits until they are back.
-        self.fail_replica_deletion(for_deletion).await?;
+        topic_deletion::fail_replica_deletion(&mut self.machines(), for_deletion).await?;
         if nothing_sent {
-            self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &[]);
+            self.machines().send_update_metadata_to_all(&[]);
         }
         Ok(())
     }
@@ -129,7 +136,7 @@ impl Controller {
             // A later epoch is for the event of the changed list to act upon.
             new.epoch = old.epoch;
             self.context.put_live_broker(new);
-            self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &[]);
+            self.machines().send_update_metadata_to_all(&[]);
         }
         Ok(())
     }

@@ -5,17 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::partition_state::PartitionState;
-use super::replica_state::ReplicaState;
 use crate::common::ids::{
     BrokerEpoch, BrokerId, ControllerEpoch, LEADER_EPOCH_DURING_DELETE, LeaderEpoch, NO_LEADER_EPOCH,
     TopicId, TopicName, TopicPartition,
 };
-use crate::common::leader_and_isr::{LeaderIsrAndControllerEpoch, ReplicaAssignment};
+use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch, ReplicaAssignment};
 use crate::metadata::BrokerMetadata;
 
 mod counts;
+mod partition;
+mod replicas;
 
-use counts::PartitionCounts;
+use partition::{Partition, PartitionCounts};
 
 /// A registered broker, whether it is shutting down or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,14 +47,6 @@ impl PartitionAndReplica {
 struct Topic {
     id: TopicId,
     partitions: BTreeMap<i32, Partition>,
-}
-
-#[derive(Default)]
-struct Partition {
-    assignment: ReplicaAssignment,
-    leadership: Option<LeaderIsrAndControllerEpoch>,
-    state: PartitionState,
-    replica_states: BTreeMap<BrokerId, ReplicaState>,
 }
 
 /// The controller's memory. Empty on a broker that is not the controller.
@@ -268,6 +261,11 @@ impl ControllerContext {
         self.partition(partition).map(|p| &p.assignment)
     }
 
+    /// The full assignment of a partition; without replicas for an unknown partition.
+    pub fn assignment_or_default(&self, partition: &TopicPartition) -> ReplicaAssignment {
+        self.assignment(partition).cloned().unwrap_or_default()
+    }
+
     /// The replicas of a partition, the preferred leader first; empty for an unknown partition.
     pub fn replicas(&self, partition: &TopicPartition) -> &[BrokerId] {
         self.partition(partition).map_or(&[], |p| &p.assignment.replicas)
@@ -314,6 +312,16 @@ impl ControllerContext {
             .map_or(NO_LEADER_EPOCH, |l| l.leader_and_isr.leader_epoch)
     }
 
+    /// Notes leader and ISR as this controller has written them.
+    pub fn set_own_leadership(&mut self, partition: &TopicPartition, leader_and_isr: LeaderAndIsr) {
+        let controller_epoch = self.epoch;
+        let leadership = LeaderIsrAndControllerEpoch {
+            leader_and_isr,
+            controller_epoch,
+        };
+        self.set_leadership(partition, leadership);
+    }
+
     /// The state of a partition.
     pub fn partition_state(&self, partition: &TopicPartition) -> PartitionState {
         self.partition(partition)
@@ -358,77 +366,6 @@ impl ControllerContext {
     /// Partitions with a replica on this broker.
     pub fn partitions_on_broker(&self, broker: BrokerId) -> Vec<TopicPartition> {
         self.partitions_where(|_, p| p.assignment.replicas.contains(&broker))
-    }
-}
-
-// Replicas.
-impl ControllerContext {
-    /// The state of a replica.
-    pub fn replica_state(&self, replica: &PartitionAndReplica) -> ReplicaState {
-        let states = self.partition(&replica.partition).map(|p| &p.replica_states);
-        states
-            .and_then(|s| s.get(&replica.replica))
-            .copied()
-            .unwrap_or(ReplicaState::NonExistent)
-    }
-
-    /// Sets the state of a replica; a non-existent one is forgotten. Unknown partitions are ignored.
-    pub fn set_replica_state(&mut self, replica: &PartitionAndReplica, state: ReplicaState) {
-        self.change(&replica.partition, |partition| {
-            match state {
-                ReplicaState::NonExistent => partition.replica_states.remove(&replica.replica),
-                _ => partition.replica_states.insert(replica.replica, state),
-            };
-        });
-    }
-
-    /// Every replica of these partitions.
-    pub fn replicas_of(&self, partitions: &[TopicPartition]) -> Vec<PartitionAndReplica> {
-        let of = |p: &TopicPartition| {
-            let p = p.clone();
-            self.replicas(&p)
-                .iter()
-                .map(move |&r| PartitionAndReplica::new(p.clone(), r))
-                .collect::<Vec<_>>()
-        };
-        partitions.iter().flat_map(of).collect()
-    }
-
-    /// Every replica of one topic.
-    pub fn replicas_of_topic(&self, topic: &str) -> Vec<PartitionAndReplica> {
-        self.replicas_of(&self.partitions_of_topic(topic))
-    }
-
-    /// Every replica on one of these brokers.
-    pub fn replicas_on_brokers(&self, brokers: &[BrokerId]) -> Vec<PartitionAndReplica> {
-        let on = |&broker: &BrokerId| {
-            let partitions = self.partitions_on_broker(broker);
-            partitions
-                .into_iter()
-                .map(move |p| PartitionAndReplica::new(p, broker))
-        };
-        brokers.iter().flat_map(on).collect()
-    }
-
-    /// Replicas of a topic in one state.
-    pub fn replicas_in_state(&self, topic: &str, state: ReplicaState) -> Vec<PartitionAndReplica> {
-        let mut replicas = self.replicas_of_topic(topic);
-        replicas.retain(|r| self.replica_state(r) == state);
-        replicas
-    }
-
-    /// Whether every replica of a topic is in one state; true for a topic without replicas.
-    pub fn are_all_replicas_in_state(&self, topic: &str, state: ReplicaState) -> bool {
-        self.replicas_of_topic(topic)
-            .iter()
-            .all(|r| self.replica_state(r) == state)
-    }
-
-    /// Whether some replica of a topic is in one state.
-    pub fn is_any_replica_in_state(&self, topic: &str, state: ReplicaState) -> bool {
-        self.replicas_of_topic(topic)
-            .iter()
-            .any(|r| self.replica_state(r) == state)
     }
 }
 

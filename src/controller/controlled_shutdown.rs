@@ -58,18 +58,21 @@ impl Controller {
         });
         let is_leader = |p: &TopicPartition| self.context.leader(p) == Some(broker);
         let (led, followed): (Vec<_>, Vec<_>) = partitions.into_iter().partition(is_leader);
-        self.bring_partitions_online(&led, ElectionStrategy::ControlledShutdown)
+        self.machines()
+            .bring_partitions_online(&led, ElectionStrategy::ControlledShutdown)
             .await?;
         // It stops fetching before its replicas leave the ISRs, or it would be back in at once (fact 22).
         let mut batch = BrokerRequestBatch::default();
         for partition in &followed {
             batch.add_stop_replica(&self.context, &[broker], partition, false);
         }
-        self.send(batch);
+        self.machines().send(batch);
         let replicas = followed
             .into_iter()
             .map(|p| PartitionAndReplica::new(p, broker))
             .collect();
-        self.move_replicas(replicas, ReplicaState::Offline).await
+        self.machines()
+            .move_replicas(replicas, ReplicaState::Offline)
+            .await
     }
 }

@@ -1,14 +1,13 @@
 //! The race for `/controller`, and giving it up. Kafka 3.9: `KafkaController.elect`, `maybeResign`,
-//! `triggerControllerMove`; `KafkaZkClient.registerControllerAndIncrementControllerEpoch`.
+//! `triggerControllerMove`.
 
 use tracing::{debug, error, info, warn};
 
 use super::context::ControllerContext;
 use super::error::ControllerError;
 use super::kafka_controller::Controller;
-use crate::common::ids::ControllerEpoch;
-use crate::zk::znode::{ControllerRegistration, controller_epoch};
-use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, cluster, paths};
+use crate::zk::znode::ControllerRegistration;
+use crate::zk::{Stat, ZkError, cluster, paths};
 
 impl Controller {
     pub(super) async fn process_startup(&mut self) -> Result<(), ControllerError> {
@@ -35,7 +34,7 @@ impl Controller {
 
     /// Whether a registration under `/controller` was made by this broker in the session that stands now.
     fn is_ours(&self, registration: &ControllerRegistration, stat: &Stat) -> bool {
-        registration.broker_id == self.id() && stat.ephemeral_owner == self.zk.store().session_id()
+        self.zk.is_own_registration(self.id(), registration, stat)
     }
 
     /// Becomes the controller if there is none.
@@ -61,7 +60,11 @@ impl Controller {
             warn!("a migration to KRaft is under way, does not stand for election (fact 11)");
             return Ok(());
         }
-        let (epoch, epoch_zk_version) = match self.run_for_controller().await {
+        let registered = self
+            .zk
+            .register_controller_and_increment_epoch(self.id(), &self.clock)
+            .await;
+        let (epoch, epoch_zk_version) = match registered {
             Ok(won) => won,
             Err(ControllerError::Moved) => {
                 debug!("another broker won the election");
@@ -81,71 +84,6 @@ impl Controller {
                 self.trigger_controller_move().await
             }
             Ok(()) => Ok(()),
-        }
-    }
-
-    /// Creates `/controller` and bumps `/controller_epoch` in one multi. Returns the new epoch and the version that
-    /// guards our writes.
-    async fn run_for_controller(&self) -> Result<(ControllerEpoch, i32), ControllerError> {
-        let (epoch, version) = self.read_or_create_controller_epoch().await?;
-        let epoch = epoch.saturating_add(1);
-        let ops = [
-            ZkOp::Create {
-                path: paths::CONTROLLER.to_owned(),
-                data: ControllerRegistration::new(self.id(), self.clock.wall_ms()).encode(),
-                mode: CreateMode::Ephemeral,
-            },
-            ZkOp::SetData {
-                path: paths::CONTROLLER_EPOCH.to_owned(),
-                data: controller_epoch::encode(epoch),
-                version: Some(version),
-            },
-        ];
-        match self
-            .zk
-            .store()
-            .multi(ops.to_vec())
-            .await
-            .map_err(|refused| refused.error)
-        {
-            Ok(results) => match results.as_slice() {
-                [_, ZkOpResult::Set { stat }] => Ok((epoch, stat.version)),
-                _ => Err(ZkError::Other("a multi answered with other results".to_owned()).into()),
-            },
-            // Somebody was faster, or the answer to our own first attempt was lost.
-            Err(ZkError::NodeExists(_) | ZkError::BadVersion(_)) => self.confirm_election(epoch).await,
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Whether we are the winner of this epoch (fact 2).
-    async fn confirm_election(
-        &self,
-        epoch: ControllerEpoch,
-    ) -> Result<(ControllerEpoch, i32), ControllerError> {
-        let (found, version) = self.read_or_create_controller_epoch().await?;
-        match cluster::controller(self.zk.store(), true).await? {
-            Some((registration, stat)) if found == epoch && self.is_ours(&registration, &stat) => {
-                Ok((epoch, version))
-            }
-            _ => Err(ControllerError::Moved),
-        }
-    }
-
-    async fn read_or_create_controller_epoch(&self) -> Result<(ControllerEpoch, i32), ZkError> {
-        let store = self.zk.store();
-        loop {
-            if let Some(found) = cluster::controller_epoch(store).await? {
-                return Ok(found);
-            }
-            let data = controller_epoch::encode(controller_epoch::INITIAL);
-            match store
-                .create(paths::CONTROLLER_EPOCH, data, CreateMode::Persistent)
-                .await
-            {
-                Ok(_) | Err(ZkError::NodeExists(_)) => {}
-                Err(error) => return Err(error),
-            }
         }
     }
 
@@ -170,9 +108,7 @@ impl Controller {
             info!(epoch = self.context.epoch, "resigns as the controller");
         }
         self.status.set_active(false);
-        if let Some(timer) = self.rebalance_timer.take() {
-            timer.abort();
-        }
+        self.rebalance_timer.cancel();
         self.channels.remove_all();
         self.zk.set_guard(None);
         self.context = ControllerContext::default();

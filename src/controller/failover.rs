@@ -6,7 +6,9 @@ use tracing::{error, info};
 
 use super::error::ControllerError;
 use super::kafka_controller::Controller;
+use super::partition_state_machine::initialize_partition_states;
 use super::replica_state::ReplicaState;
+use super::topic_deletion;
 use crate::common::ids::{TopicId, TopicName, TopicPartition, random_uuid};
 use crate::zk::znode::{FeatureStatus, FeatureZnode, TopicAssignment};
 use crate::zk::{cluster, paths};
@@ -24,22 +26,24 @@ impl Controller {
             self.zk.delete_children(notifications, names).await?;
         }
         self.initialize_context().await?;
-        self.initialize_topic_deletion().await?;
+        topic_deletion::initialize_topic_deletion(&mut self.machines()).await?;
         // Brokers take up LeaderAndIsr only for leaders that they know to be alive (fact 13).
-        self.send_update_metadata(&self.context.live_or_shutting_down_ids(), &[]);
-        let offline = self.start_replica_state_machine().await?;
-        self.initialize_partition_states();
+        self.machines().send_update_metadata_to_all(&[]);
+        let offline = self.machines().start_replicas().await?;
+        initialize_partition_states(&mut self.context);
         // Kafka takes the offline replicas out of the ISRs first, which writes the state of each partition that has lost
         // its leader twice. In this order, which is that of a broker's death, it is written once, and sooner.
-        self.bring_electable_partitions_online().await?;
-        self.move_replicas(offline, ReplicaState::Offline).await?;
+        self.machines().bring_electable_partitions_online().await?;
+        self.machines()
+            .move_replicas(offline, ReplicaState::Offline)
+            .await?;
         info!(epoch = self.context.epoch, brokers = ?self.context.live_or_shutting_down_ids(),
             topics = self.context.topics().count(), "serves as the controller");
         self.resume_reassignments_after_failover().await?;
-        self.resume_deletions().await?;
+        topic_deletion::resume_deletions(&mut self.machines()).await?;
         self.process_znode_preferred_election().await?;
         if self.config.auto_leader_rebalance_enable {
-            self.schedule_rebalance(FIRST_REBALANCE);
+            self.rebalance_timer.schedule(FIRST_REBALANCE);
         }
         Ok(())
     }
@@ -78,7 +82,7 @@ impl Controller {
             self.adopt_assignments(&topic, assignment);
         }
         let partitions = self.context.all_partitions();
-        self.reload_leadership(&partitions).await?;
+        self.machines().reload_leadership(&partitions).await?;
         for broker in self.context.live_or_shutting_down_brokers() {
             self.channels.add_broker(&broker.metadata);
         }

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-use super::broker_request_batch::BrokerRequestBatch;
 use super::channel_manager::{BrokerChannels, ControllerChannelManager};
 use super::context::ControllerContext;
 use super::error::ControllerError;
@@ -19,10 +17,13 @@ use super::event_manager::{self, ControllerEventProcessor};
 use super::event_queue::EventQueue;
 use super::handle::ControllerHandle;
 use super::metrics::ControllerMetrics;
+use super::reassignment::Reassignments;
+use super::rebalance_timer::RebalanceTimer;
+use super::state_machines::StateMachines;
 use super::status::ControllerStatus;
 use super::zk_client::ControllerZkClient;
 use crate::common::clock::SharedClock;
-use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
+use crate::common::ids::{BrokerEpoch, BrokerId};
 use crate::config::{BrokerConfig, CurrentConfig};
 use crate::metrics::Registry;
 use crate::zk::{ZkError, ZkStore};
@@ -65,13 +66,14 @@ pub struct Controller {
     pub(super) events: EventQueue,
     pub(super) clock: SharedClock,
     pub(super) status: Arc<ControllerStatus>,
-    pub(super) rebalance_timer: Option<JoinHandle<()>>,
+    pub(super) rebalance_timer: RebalanceTimer,
     pub(super) features_epoch: watch::Receiver<i64>,
     pub(super) metrics: ControllerMetrics,
     register: RegisterBroker,
     /// Why the last attempt to register again failed.
     registration_refused: Option<ZkError>,
 }
+use super::topic_deletion;
 
 impl ControllerEventProcessor for Controller {
     async fn process(&mut self, event: ControllerEvent, waited: Duration) {
@@ -110,20 +112,21 @@ impl Controller {
         let events = EventQueue::default();
         let status = Arc::new(ControllerStatus::new(setup.broker_epoch));
         let watches = setup.zk.subscribe();
+        let metrics = ControllerMetrics::new(&setup.metrics, &status, &events);
         let controller = Self {
+            current_config: setup.current_config,
             zk: ControllerZkClient::new(setup.zk),
             context: ControllerContext::default(),
             channels: channels(events.clone()),
             events: events.clone(),
             clock: setup.clock,
             status: status.clone(),
-            rebalance_timer: None,
+            rebalance_timer: RebalanceTimer::new(events.clone()),
             features_epoch: setup.features_epoch,
-            metrics: ControllerMetrics::new(&setup.metrics, &status, &events),
+            metrics,
             register: setup.register,
             registration_refused: None,
             config: setup.config,
-            current_config: setup.current_config,
         };
         events.put(ControllerEvent::Startup);
         tokio::spawn(event_manager::translate_watches(
@@ -137,6 +140,27 @@ impl Controller {
             setup.shutdown.clone(),
         ));
         ControllerHandle::new(events, status, setup.shutdown, task)
+    }
+
+    /// The state machines on what this controller works with.
+    pub(super) fn machines(&mut self) -> StateMachines<'_> {
+        StateMachines {
+            context: &mut self.context,
+            zk: &self.zk,
+            channels: &mut *self.channels,
+            config: &self.config,
+            current_config: &self.current_config,
+            unclean_elections: &self.metrics.unclean_elections,
+        }
+    }
+
+    /// What carries reassignments out.
+    pub(super) fn reassignments(&mut self) -> Reassignments<'_> {
+        let events = self.events.clone();
+        Reassignments {
+            machines: self.machines(),
+            events,
+        }
     }
 
     /// Whether this broker is the controller.
@@ -192,7 +216,7 @@ impl Controller {
             E::BrokerModification(broker) => self.process_broker_modification(broker).await,
             E::TopicChange => self.process_topic_change().await,
             E::PartitionModification(topic) => self.process_partition_modification(&topic).await,
-            E::TopicDeletion => self.process_topic_deletion().await,
+            E::TopicDeletion => topic_deletion::process_topic_deletion(&mut self.machines()).await,
             E::IsrChangeNotification => self.process_isr_change_notification().await,
             E::LogDirEventNotification => self.process_log_dir_event_notification().await,
             E::ZnodeReassignment => self.process_znode_reassignment().await.map(drop),
@@ -220,8 +244,14 @@ impl Controller {
                 deleted,
                 response,
             } => {
-                self.process_deletion_stop_replica_response(broker, controller_epoch, deleted, response)
-                    .await
+                topic_deletion::process_deletion_stop_replica_response(
+                    &mut self.machines(),
+                    broker,
+                    controller_epoch,
+                    deleted,
+                    response,
+                )
+                .await
             }
             E::ElectLeaders {
                 partitions,
@@ -262,20 +292,5 @@ impl Controller {
             }
         }
         self.reelect().await
-    }
-
-    /// Hands a batch to the channels.
-    pub(super) fn send(&mut self, batch: BrokerRequestBatch) {
-        let listener = &self.config.inter_broker_listener_name;
-        for (broker, request) in batch.into_requests(&self.context, self.config.broker_id, listener) {
-            self.channels.send(broker, request);
-        }
-    }
-
-    /// Tells brokers who is alive, and what is known of these partitions.
-    pub(super) fn send_update_metadata(&mut self, brokers: &[BrokerId], partitions: &[TopicPartition]) {
-        let mut batch = BrokerRequestBatch::default();
-        batch.add_update_metadata(&self.context, brokers, partitions);
-        self.send(batch);
     }
 }

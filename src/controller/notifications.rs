@@ -13,8 +13,8 @@ use super::replica_state::ReplicaState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, ControllerEpoch, TopicId, TopicPartition};
 use crate::protocol::messages::{LeaderAndIsrResponse, UpdateMetadataResponse};
+use crate::zk::paths;
 use crate::zk::znode::{isr_change, log_dir_event};
-use crate::zk::{cluster, paths};
 
 impl Controller {
     /// Brokers older than 2.7 write their ISRs themselves and say so here. The notifications are deleted whatever
@@ -44,20 +44,9 @@ impl Controller {
         if partitions.is_empty() {
             return Ok(());
         }
-        self.reload_leadership(partitions).await?;
-        self.send_update_metadata(&self.context.live_or_shutting_down_ids(), partitions);
-        self.maybe_complete_reassignments(partitions).await
-    }
-
-    /// Takes over what stands in ZooKeeper.
-    pub(super) async fn reload_leadership(
-        &mut self,
-        partitions: &[TopicPartition],
-    ) -> Result<(), ControllerError> {
-        for (partition, state) in cluster::partition_states(self.zk.store(), partitions).await? {
-            self.context.set_leadership(&partition, state);
-        }
-        Ok(())
+        self.machines().reload_leadership(partitions).await?;
+        self.machines().send_update_metadata_to_all(partitions);
+        self.reassignments().maybe_complete(partitions).await
     }
 
     /// Log dirs have failed. Which replicas are concerned, their brokers will say when they are told to serve all
@@ -74,7 +63,10 @@ impl Controller {
         let brokers: Vec<_> = brokers.into_iter().collect();
         info!(?brokers, "log dirs have failed");
         let replicas = self.context.replicas_on_brokers(&brokers);
-        let result = self.move_replicas(replicas, ReplicaState::Online).await;
+        let result = self
+            .machines()
+            .move_replicas(replicas, ReplicaState::Online)
+            .await;
         let names = notifications.iter().map(|(name, _)| name);
         self.zk
             .delete_children(paths::LOG_DIR_EVENT_NOTIFICATION, names)

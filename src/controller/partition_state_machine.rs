@@ -15,12 +15,15 @@ use futures::future::join_all;
 use tracing::{error, info, trace, warn};
 
 use super::broker_request_batch::BrokerRequestBatch;
+use super::context::ControllerContext;
 use super::election::{Candidates, ElectionResult, ElectionStrategy, elect};
 use super::error::ControllerError;
-use super::kafka_controller::Controller;
 use super::partition_state::PartitionState;
+use super::zk_client::ControllerZkClient;
 use crate::common::ids::{ControllerEpoch, TopicName, TopicPartition};
-use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
+use crate::common::leader_and_isr::LeaderAndIsr;
+use crate::config::CurrentConfig;
+use crate::metrics::Meter;
 use crate::zk::{ZkError, cluster};
 
 /// Why one partition did not get a leader. Others in the same call may have.
@@ -65,60 +68,125 @@ pub(super) enum StateSource {
     ZooKeeper,
 }
 
-impl Controller {
-    /// At the start of a term: the states as leaders and live brokers imply them.
-    pub(super) fn initialize_partition_states(&mut self) {
-        for partition in self.context.all_partitions() {
-            let state = match self.context.leader(&partition) {
-                None => PartitionState::New,
-                Some(leader) if self.context.is_replica_online(leader, &partition) => PartitionState::Online,
-                Some(_) => PartitionState::Offline,
-            };
-            self.context.set_partition_state(&partition, state);
+/// At the start of a term: the states as leaders and live brokers imply them.
+pub(super) fn initialize_partition_states(context: &mut ControllerContext) {
+    for partition in context.all_partitions() {
+        let state = match context.leader(&partition) {
+            None => PartitionState::New,
+            Some(leader) if context.is_replica_online(leader, &partition) => PartitionState::Online,
+            Some(_) => PartitionState::Offline,
+        };
+        context.set_partition_state(&partition, state);
+    }
+}
+
+/// Moves partitions to New, Offline or NonExistent, which needs neither ZooKeeper nor the brokers.
+pub(super) fn move_partitions(
+    context: &mut ControllerContext,
+    partitions: &[TopicPartition],
+    target: PartitionState,
+) {
+    assert_ne!(
+        target,
+        PartitionState::Online,
+        "a partition comes online by an election"
+    );
+    for partition in with_valid_transition(context, partitions, target).0 {
+        let from = context.partition_state(&partition);
+        trace!(target: "state.change", controller_epoch = context.epoch, %partition, ?from, to = ?target,
+            "changed the state of a partition");
+        context.set_partition_state(&partition, target);
+    }
+}
+
+/// Splits partitions by whether they may enter `target`; those that may not are logged.
+fn with_valid_transition(
+    context: &ControllerContext,
+    partitions: &[TopicPartition],
+    to: PartitionState,
+) -> (Vec<TopicPartition>, ElectedLeaders) {
+    let (mut valid, mut invalid) = (Vec::with_capacity(partitions.len()), ElectedLeaders::new());
+    for partition in partitions {
+        let from = context.partition_state(partition);
+        if to.valid_previous_states().contains(&from) {
+            valid.push(partition.clone());
+        } else {
+            error!(target: "state.change", controller_epoch = context.epoch, %partition, ?from, ?to,
+                "illegal transition of a partition skipped");
+            invalid.insert(
+                partition.clone(),
+                Err(StateChangeError::InvalidTransition { from, to }),
+            );
         }
     }
+    (valid, invalid)
+}
 
-    /// Moves partitions to New, Offline or NonExistent, which needs neither ZooKeeper nor the brokers.
-    pub(super) fn move_partitions(&mut self, partitions: &[TopicPartition], target: PartitionState) {
-        assert_ne!(
-            target,
-            PartitionState::Online,
-            "a partition comes online by an election"
-        );
-        for partition in self.with_valid_transition(partitions, target).0 {
-            let from = self.context.partition_state(&partition);
-            trace!(target: "state.change", controller_epoch = self.context.epoch, %partition, ?from, to = ?target,
-                "changed the state of a partition");
-            self.context.set_partition_state(&partition, target);
-        }
-    }
+/// States that this controller may change: present, readable, not from a newer controller.
+pub(super) async fn partition_states(
+    context: &ControllerContext,
+    zk: &ControllerZkClient,
+    partitions: &[TopicPartition],
+    source: StateSource,
+) -> Result<PartitionStates, ControllerError> {
+    let epoch = context.epoch;
+    let known = |partition: &TopicPartition| match source {
+        StateSource::Context => context.leadership(partition).cloned(),
+        StateSource::ZooKeeper => None,
+    };
+    let known: BTreeMap<_, _> = partitions
+        .iter()
+        .filter_map(|partition| {
+            Some((
+                partition,
+                known(partition).filter(|s| s.controller_epoch <= epoch)?,
+            ))
+        })
+        .collect();
+    let unknown = partitions.iter().filter(|p| !known.contains_key(p)).cloned();
+    let unknown: Vec<_> = unknown.collect();
+    let mut found = cluster::partition_states(zk.store(), &unknown).await?;
+    let judge = |partition: &TopicPartition| {
+        let state = known.get(partition).cloned().or_else(|| found.remove(partition));
+        let state = match state {
+            None => Err(StateChangeError::NoState),
+            Some(s) if s.controller_epoch > epoch => {
+                Err(StateChangeError::NewerController(s.controller_epoch))
+            }
+            Some(s) => Ok(s.leader_and_isr),
+        };
+        (partition.clone(), state)
+    };
+    Ok(partitions.iter().map(judge).collect())
+}
 
-    /// Tries to bring every new or offline partition online, those of topics to be deleted excepted.
-    pub(super) async fn bring_electable_partitions_online(
-        &mut self,
-    ) -> Result<ElectedLeaders, ControllerError> {
-        let states = [PartitionState::New, PartitionState::Offline];
-        let partitions = self.context.electable_partitions_in(&states);
-        let strategy = ElectionStrategy::Offline { allow_unclean: false };
-        self.bring_partitions_online(&partitions, strategy).await
-    }
+/// The transition to Online, which alone needs ZooKeeper and the brokers: what it works on.
+pub(super) struct PartitionStateMachine<'a> {
+    /// Takes what was written.
+    pub context: &'a mut ControllerContext,
+    /// Takes the new states.
+    pub zk: &'a ControllerZkClient,
+    /// Takes what the brokers must be told.
+    pub batch: &'a mut BrokerRequestBatch,
+    /// Says whether topics without a setting of their own allow unclean elections.
+    pub config: &'a CurrentConfig,
+    /// Counts the unclean elections.
+    pub unclean_elections: &'a Meter,
+}
 
+impl PartitionStateMachine<'_> {
     /// Moves partitions to Online: gives new ones their first leader, elects one for the others, and tells the
     /// brokers. Partitions that were new are not in the result.
-    pub(super) async fn bring_partitions_online(
+    pub(super) async fn bring_online(
         &mut self,
         partitions: &[TopicPartition],
         strategy: ElectionStrategy,
     ) -> Result<ElectedLeaders, ControllerError> {
-        if partitions.is_empty() {
-            return Ok(ElectedLeaders::new());
-        }
-        let mut batch = BrokerRequestBatch::default();
-        let (valid, mut results) = self.with_valid_transition(partitions, PartitionState::Online);
+        let (valid, mut results) = with_valid_transition(self.context, partitions, PartitionState::Online);
         let is_new = |p: &TopicPartition| self.context.partition_state(p) == PartitionState::New;
         let (new, to_elect): (Vec<_>, Vec<_>) = valid.into_iter().partition(is_new);
-        self.initialize_leader_and_isr(new, &mut batch).await?;
-        for (partition, result) in self.elect_leaders(to_elect, strategy, &mut batch).await? {
+        self.initialize_leader_and_isr(new).await?;
+        for (partition, result) in self.elect_leaders(to_elect, strategy).await? {
             match &result {
                 Ok(state) => self.note_online(&partition, state),
                 Err(error) => {
@@ -128,31 +196,7 @@ impl Controller {
             }
             results.insert(partition, result);
         }
-        self.send(batch);
         Ok(results)
-    }
-
-    /// Splits partitions by whether they may enter `target`; those that may not are logged.
-    fn with_valid_transition(
-        &self,
-        partitions: &[TopicPartition],
-        to: PartitionState,
-    ) -> (Vec<TopicPartition>, ElectedLeaders) {
-        let (mut valid, mut invalid) = (Vec::with_capacity(partitions.len()), ElectedLeaders::new());
-        for partition in partitions {
-            let from = self.context.partition_state(partition);
-            if to.valid_previous_states().contains(&from) {
-                valid.push(partition.clone());
-            } else {
-                error!(target: "state.change", controller_epoch = self.context.epoch, %partition, ?from, ?to,
-                    "illegal transition of a partition skipped");
-                invalid.insert(
-                    partition.clone(),
-                    Err(StateChangeError::InvalidTransition { from, to }),
-                );
-            }
-        }
-        (valid, invalid)
     }
 
     fn note_online(&mut self, partition: &TopicPartition, state: &LeaderAndIsr) {
@@ -168,7 +212,6 @@ impl Controller {
     async fn initialize_leader_and_isr(
         &mut self,
         partitions: Vec<TopicPartition>,
-        batch: &mut BrokerRequestBatch,
     ) -> Result<(), ControllerError> {
         let mut states = Vec::with_capacity(partitions.len());
         for partition in partitions {
@@ -194,8 +237,9 @@ impl Controller {
                     "failed to create the state of a new partition");
                 continue;
             }
-            self.adopt_leadership(&partition, &state);
-            batch.add_leader_and_isr(&self.context, &state.isr, &partition, true);
+            self.context.set_own_leadership(&partition, state.clone());
+            self.batch
+                .add_leader_and_isr(self.context, &state.isr, &partition, true);
             self.note_online(&partition, &state);
         }
         Ok(())
@@ -207,15 +251,12 @@ impl Controller {
         &mut self,
         partitions: Vec<TopicPartition>,
         strategy: ElectionStrategy,
-        batch: &mut BrokerRequestBatch,
     ) -> Result<ElectedLeaders, ControllerError> {
         let mut results = ElectedLeaders::new();
         let (mut remaining, mut source) = (partitions, StateSource::Context);
         while !remaining.is_empty() {
-            let states = self.partition_states(&remaining, source).await?;
-            remaining = self
-                .elect_leaders_once(states, strategy, batch, &mut results)
-                .await?;
+            let states = partition_states(self.context, self.zk, &remaining, source).await?;
+            remaining = self.elect_leaders_once(states, strategy, &mut results).await?;
             source = StateSource::ZooKeeper;
         }
         Ok(results)
@@ -226,7 +267,6 @@ impl Controller {
         &mut self,
         found: PartitionStates,
         strategy: ElectionStrategy,
-        batch: &mut BrokerRequestBatch,
         results: &mut ElectedLeaders,
     ) -> Result<Vec<TopicPartition>, ControllerError> {
         let mut states = Vec::with_capacity(found.len());
@@ -259,8 +299,9 @@ impl Controller {
         let written = self.zk.update_leader_and_isr(self.context.epoch, updates).await?;
         for (partition, result) in written.finished {
             if let Ok(state) = &result {
-                self.adopt_leadership(&partition, state);
-                batch.add_leader_and_isr(&self.context, &recipients[&partition], &partition, false);
+                self.context.set_own_leadership(&partition, state.clone());
+                self.batch
+                    .add_leader_and_isr(self.context, &recipients[&partition], &partition, false);
             }
             results.insert(partition, result.map_err(StateChangeError::Zk));
         }
@@ -273,7 +314,7 @@ impl Controller {
         state: &LeaderAndIsr,
         strategy: ElectionStrategy,
     ) -> ElectionResult {
-        let assignment = self.context.assignment(partition).cloned().unwrap_or_default();
+        let assignment = self.context.assignment_or_default(partition);
         let replicas = assignment.replicas.iter().chain(&state.isr).copied();
         let serving = replicas
             .filter(|&r| self.context.is_replica_serving(r, partition))
@@ -286,48 +327,11 @@ impl Controller {
         };
         let result = elect(strategy, candidates);
         if result.unclean {
-            self.metrics.unclean_elections.mark(1);
+            self.unclean_elections.mark(1);
             info!(target: "state.change", controller_epoch = self.context.epoch, %partition,
                 old_isr = ?state.isr, "elects a leader that is out of sync, records may be lost");
         }
         result
-    }
-
-    /// States that this controller may change: present, readable, not from a newer controller.
-    pub(super) async fn partition_states(
-        &self,
-        partitions: &[TopicPartition],
-        source: StateSource,
-    ) -> Result<PartitionStates, ControllerError> {
-        let epoch = self.context.epoch;
-        let known = |partition: &TopicPartition| match source {
-            StateSource::Context => self.context.leadership(partition).cloned(),
-            StateSource::ZooKeeper => None,
-        };
-        let known: BTreeMap<_, _> = partitions
-            .iter()
-            .filter_map(|partition| {
-                Some((
-                    partition,
-                    known(partition).filter(|s| s.controller_epoch <= epoch)?,
-                ))
-            })
-            .collect();
-        let unknown = partitions.iter().filter(|p| !known.contains_key(p)).cloned();
-        let unknown: Vec<_> = unknown.collect();
-        let mut found = cluster::partition_states(self.zk.store(), &unknown).await?;
-        let judge = |partition: &TopicPartition| {
-            let state = known.get(partition).cloned().or_else(|| found.remove(partition));
-            let state = match state {
-                None => Err(StateChangeError::NoState),
-                Some(s) if s.controller_epoch > epoch => {
-                    Err(StateChangeError::NewerController(s.controller_epoch))
-                }
-                Some(s) => Ok(s.leader_and_isr),
-            };
-            (partition.clone(), state)
-        };
-        Ok(partitions.iter().map(judge).collect())
     }
 
     /// Topics that have a partition with nobody in sync online and that allow such a partition an unclean leader.
@@ -351,7 +355,7 @@ impl Controller {
             .filter(nobody_in_sync)
             .map(|(p, _)| p.topic.clone())
             .collect();
-        let default = self.current_config.load().unclean_leader_election_enable;
+        let default = self.config.load().unclean_leader_election_enable;
         let allowed = join_all(
             topics
                 .iter()
@@ -365,14 +369,5 @@ impl Controller {
             }
         }
         Ok(unclean)
-    }
-
-    /// Notes a decision of ours that now stands in ZooKeeper.
-    pub(super) fn adopt_leadership(&mut self, partition: &TopicPartition, state: &LeaderAndIsr) {
-        let leadership = LeaderIsrAndControllerEpoch {
-            leader_and_isr: state.clone(),
-            controller_epoch: self.context.epoch,
-        };
-        self.context.set_leadership(partition, leadership);
     }
 }

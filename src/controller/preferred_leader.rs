@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::admin_request::{ElectionResults, ElectionType};
+use super::context::ControllerContext;
 use super::election::ElectionStrategy;
 use super::error::ControllerError;
 use super::event::{ControllerEvent, Reply};
@@ -30,24 +31,12 @@ enum ElectionTrigger {
 }
 
 impl Controller {
-    /// Asks for a look at the balance of leaders after a while, in the place of one asked for before.
-    pub(super) fn schedule_rebalance(&mut self, delay: Duration) {
-        let events = self.events.clone();
-        let timer = tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            events.put(ControllerEvent::AutoPreferredReplicaElection);
-        });
-        if let Some(previous) = self.rebalance_timer.replace(timer) {
-            previous.abort();
-        }
-    }
-
     /// Gives the brokers that lead too few of the partitions they should lead those that they can lead.
     pub(super) async fn process_auto_preferred_replica_election(&mut self) -> Result<(), ControllerError> {
         let result = self.balance_leaders().await;
         let interval = Duration::from_secs(self.config.leader_imbalance_check_interval_seconds);
         if self.is_active() {
-            self.schedule_rebalance(interval);
+            self.rebalance_timer.schedule(interval);
         }
         result
     }
@@ -70,7 +59,7 @@ impl Controller {
             if imbalance <= allowed {
                 continue;
             }
-            elsewhere.retain(|p| self.can_preferred_replica_lead(p, preferred));
+            elsewhere.retain(|p| can_preferred_replica_lead(&self.context, p, preferred));
             info!(
                 broker = preferred,
                 imbalance,
@@ -81,14 +70,6 @@ impl Controller {
                 .await?;
         }
         Ok(())
-    }
-
-    fn can_preferred_replica_lead(&self, partition: &TopicPartition, preferred: BrokerId) -> bool {
-        let in_sync = |l: &crate::common::leader_and_isr::LeaderIsrAndControllerEpoch| {
-            l.leader_and_isr.isr.contains(&preferred)
-        };
-        self.context.is_replica_online(preferred, partition)
-            && self.context.leadership(partition).is_some_and(in_sync)
     }
 
     /// Only an administrator's own request makes an unclean leader.
@@ -110,7 +91,9 @@ impl Controller {
             partitions = partitions.len(),
             "elects leaders as asked"
         );
-        self.bring_partitions_online(&partitions, strategy).await
+        self.machines()
+            .bring_partitions_online(&partitions, strategy)
+            .await
     }
 
     /// `/admin/preferred_replica_election`: what it asks for is done once, whatever comes of it, and the znode
@@ -160,7 +143,7 @@ impl Controller {
     ) -> Result<ElectionResults, ControllerError> {
         let (mut results, mut electable) = (ElectionResults::new(), Vec::new());
         for partition in partitions {
-            match self.check_election(&partition, election) {
+            match check_election(&self.context, &partition, election) {
                 Ok(()) => electable.push(partition),
                 Err(refusal) => drop(results.insert(partition, Err(refusal))),
             }
@@ -175,36 +158,6 @@ impl Controller {
         Ok(results)
     }
 
-    /// Whether an election of this kind makes sense for a partition.
-    fn check_election(
-        &self,
-        partition: &TopicPartition,
-        election: ElectionType,
-    ) -> Result<(), (ErrorCode, Option<String>)> {
-        let refuse = |code, message: &str| Err((code, Some(message.to_owned())));
-        let Some(&preferred) = self.context.replicas(partition).first() else {
-            return refuse(
-                ErrorCode::UnknownTopicOrPartition,
-                "The partition does not exist.",
-            );
-        };
-        if self.context.is_queued_for_deletion(&partition.topic) {
-            return refuse(ErrorCode::InvalidTopicException, "The topic is being deleted");
-        }
-        let leader = self.context.leader(partition).unwrap_or(NO_BROKER);
-        let needed = match election {
-            ElectionType::Preferred => leader != preferred,
-            ElectionType::Unclean => !self.context.is_live(leader),
-        };
-        if needed {
-            return Ok(());
-        }
-        refuse(
-            ErrorCode::ElectionNotNeeded,
-            "Leader election not needed for topic partition.",
-        )
-    }
-
     /// A topic, or every topic that says nothing of it, now allows unclean elections: offline partitions try again.
     pub(super) async fn process_unclean_election_enabled(
         &mut self,
@@ -214,10 +167,52 @@ impl Controller {
         let mut partitions = self.context.electable_partitions_in(&[New, Offline]);
         partitions.retain(|p| topic.is_none_or(|topic| &*p.topic == topic));
         let strategy = ElectionStrategy::Offline { allow_unclean: false };
-        self.bring_partitions_online(&partitions, strategy)
+        self.machines()
+            .bring_partitions_online(&partitions, strategy)
             .await
             .map(drop)
     }
+}
+
+fn can_preferred_replica_lead(
+    context: &ControllerContext,
+    partition: &TopicPartition,
+    preferred: BrokerId,
+) -> bool {
+    let in_sync = |l: &crate::common::leader_and_isr::LeaderIsrAndControllerEpoch| {
+        l.leader_and_isr.isr.contains(&preferred)
+    };
+    context.is_replica_online(preferred, partition) && context.leadership(partition).is_some_and(in_sync)
+}
+
+/// Whether an election of this kind makes sense for a partition.
+fn check_election(
+    context: &ControllerContext,
+    partition: &TopicPartition,
+    election: ElectionType,
+) -> Result<(), (ErrorCode, Option<String>)> {
+    let refuse = |code, message: &str| Err((code, Some(message.to_owned())));
+    let Some(&preferred) = context.replicas(partition).first() else {
+        return refuse(
+            ErrorCode::UnknownTopicOrPartition,
+            "The partition does not exist.",
+        );
+    };
+    if context.is_queued_for_deletion(&partition.topic) {
+        return refuse(ErrorCode::InvalidTopicException, "The topic is being deleted");
+    }
+    let leader = context.leader(partition).unwrap_or(NO_BROKER);
+    let needed = match election {
+        ElectionType::Preferred => leader != preferred,
+        ElectionType::Unclean => !context.is_live(leader),
+    };
+    if needed {
+        return Ok(());
+    }
+    refuse(
+        ErrorCode::ElectionNotNeeded,
+        "Leader election not needed for topic partition.",
+    )
 }
 
 fn error_code(error: &StateChangeError, election: ElectionType) -> ErrorCode {

@@ -17,21 +17,29 @@ use std::collections::BTreeMap;
 use tracing::{error, info, trace};
 
 use super::broker_request_batch::BrokerRequestBatch;
-use super::context::PartitionAndReplica;
+use super::context::{ControllerContext, PartitionAndReplica};
 use super::error::ControllerError;
-use super::kafka_controller::Controller;
 use super::partition_state::PartitionState;
-use super::partition_state_machine::{StateChangeError, StateSource};
+use super::partition_state_machine::{StateChangeError, StateSource, move_partitions, partition_states};
 use super::replica_state::ReplicaState;
+use super::zk_client::ControllerZkClient;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
 
-impl Controller {
+/// What the transitions work on.
+pub(super) struct ReplicaStateMachine<'a> {
+    /// Takes what was written.
+    pub context: &'a mut ControllerContext,
+    /// Takes the ISRs.
+    pub zk: &'a ControllerZkClient,
+    /// Takes what the brokers must be told.
+    pub batch: &'a mut BrokerRequestBatch,
+}
+
+impl ReplicaStateMachine<'_> {
     /// At the start of a term: replicas are online, or ineligible for deletion while their brokers are down.
     /// Then the online ones get a LeaderAndIsr each. Returns the others, which have to leave the ISRs.
-    pub(super) async fn start_replica_state_machine(
-        &mut self,
-    ) -> Result<Vec<PartitionAndReplica>, ControllerError> {
+    pub(super) async fn start(&mut self) -> Result<Vec<PartitionAndReplica>, ControllerError> {
         let (mut online, mut offline) = (Vec::new(), Vec::new());
         for replica in self.context.replicas_of(&self.context.all_partitions()) {
             let is_online = self
@@ -59,10 +67,6 @@ impl Controller {
         replicas: Vec<PartitionAndReplica>,
         target: ReplicaState,
     ) -> Result<(), ControllerError> {
-        if replicas.is_empty() {
-            return Ok(());
-        }
-        let mut batch = BrokerRequestBatch::default();
         let mut by_broker: BTreeMap<BrokerId, Vec<PartitionAndReplica>> = BTreeMap::new();
         for replica in replicas {
             if self.is_valid_transition(&replica, target) {
@@ -71,28 +75,11 @@ impl Controller {
         }
         for (broker, replicas) in by_broker {
             match target {
-                ReplicaState::Offline => self.take_replicas_offline(broker, replicas, &mut batch).await?,
-                _ => replicas
-                    .iter()
-                    .for_each(|r| self.move_replica(r, target, &mut batch)),
+                ReplicaState::Offline => self.take_offline(broker, replicas).await?,
+                _ => replicas.iter().for_each(|r| self.move_replica(r, target)),
             }
         }
-        self.send(batch);
         Ok(())
-    }
-
-    /// Those of these replicas that may enter `target`; for where it is no fault that others may not.
-    pub(super) fn that_can_become(
-        &self,
-        mut replicas: Vec<PartitionAndReplica>,
-        target: ReplicaState,
-    ) -> Vec<PartitionAndReplica> {
-        replicas.retain(|r| {
-            target
-                .valid_previous_states()
-                .contains(&self.context.replica_state(r))
-        });
-        replicas
     }
 
     fn is_valid_transition(&self, replica: &PartitionAndReplica, to: ReplicaState) -> bool {
@@ -106,12 +93,7 @@ impl Controller {
     }
 
     /// The transitions that need no ZooKeeper.
-    fn move_replica(
-        &mut self,
-        replica: &PartitionAndReplica,
-        to: ReplicaState,
-        batch: &mut BrokerRequestBatch,
-    ) {
+    fn move_replica(&mut self, replica: &PartitionAndReplica, to: ReplicaState) {
         let from = self.context.replica_state(replica);
         let (partition, to_it) = (&replica.partition, &[replica.replica]);
         match to {
@@ -121,16 +103,21 @@ impl Controller {
                         replica = leader, "a replica that leads cannot be new");
                     return;
                 }
-                Some(_) => batch.add_leader_and_isr(&self.context, to_it, partition, true),
+                Some(_) => self
+                    .batch
+                    .add_leader_and_isr(self.context, to_it, partition, true),
                 None => {}
             },
             ReplicaState::Online if from == ReplicaState::New => self.ensure_assigned(replica),
             ReplicaState::Online => {
                 if self.context.leadership(partition).is_some() {
-                    batch.add_leader_and_isr(&self.context, to_it, partition, false);
+                    self.batch
+                        .add_leader_and_isr(self.context, to_it, partition, false);
                 }
             }
-            ReplicaState::DeletionStarted => batch.add_stop_replica(&self.context, to_it, partition, true),
+            ReplicaState::DeletionStarted => {
+                self.batch.add_stop_replica(self.context, to_it, partition, true)
+            }
             ReplicaState::NonExistent => self.unassign(replica),
             ReplicaState::Offline | ReplicaState::DeletionSuccessful | ReplicaState::DeletionIneligible => {}
         }
@@ -145,11 +132,7 @@ impl Controller {
     }
 
     fn ensure_assigned(&mut self, replica: &PartitionAndReplica) {
-        let mut assignment = self
-            .context
-            .assignment(&replica.partition)
-            .cloned()
-            .unwrap_or_default();
+        let mut assignment = self.context.assignment_or_default(&replica.partition);
         if !assignment.replicas.contains(&replica.replica) {
             error!(partition = %replica.partition, replica = replica.replica, ?assignment,
                 "adds a replica that the assignment does not have");
@@ -173,14 +156,14 @@ impl Controller {
     }
 
     /// Stops a broker's replicas, takes them out of the ISRs, and tells the brokers that remain.
-    async fn take_replicas_offline(
+    async fn take_offline(
         &mut self,
         broker: BrokerId,
         replicas: Vec<PartitionAndReplica>,
-        batch: &mut BrokerRequestBatch,
     ) -> Result<(), ControllerError> {
         for replica in &replicas {
-            batch.add_stop_replica(&self.context, &[broker], &replica.partition, false);
+            self.batch
+                .add_stop_replica(self.context, &[broker], &replica.partition, false);
         }
         let has_leadership = |r: &PartitionAndReplica| self.context.leadership(&r.partition).is_some();
         let (led, leaderless): (Vec<_>, Vec<_>) = replicas.into_iter().partition(has_leadership);
@@ -191,7 +174,11 @@ impl Controller {
             if state.leader == NO_BROKER && self.context.partition_state(&partition) == PartitionState::Online
             {
                 // The caller elects another one. If there is none yet, the next broker that starts may be it.
-                self.move_partitions(std::slice::from_ref(&partition), PartitionState::Offline);
+                move_partitions(
+                    self.context,
+                    std::slice::from_ref(&partition),
+                    PartitionState::Offline,
+                );
             }
             if !self.context.is_queued_for_deletion(&partition.topic) {
                 let others = self
@@ -201,7 +188,8 @@ impl Controller {
                     .copied()
                     .filter(|&r| r != broker);
                 let others: Vec<_> = others.collect();
-                batch.add_leader_and_isr(&self.context, &others, &partition, false);
+                self.batch
+                    .add_leader_and_isr(self.context, &others, &partition, false);
             }
             self.note_replica_state(
                 &PartitionAndReplica::new(partition, broker),
@@ -209,8 +197,9 @@ impl Controller {
             );
         }
         for replica in leaderless {
-            let everybody = self.context.live_or_shutting_down_ids();
-            batch.add_update_metadata(&self.context, &everybody, [&replica.partition]);
+            let brokers = self.context.live_or_shutting_down_ids();
+            self.batch
+                .add_update_metadata(self.context, &brokers, [&replica.partition]);
             self.note_replica_state(&replica, ReplicaState::Offline);
         }
         Ok(())
@@ -227,7 +216,7 @@ impl Controller {
         let (mut remaining, mut source) = (partitions, StateSource::Context);
         while !remaining.is_empty() {
             let mut updates = Vec::new();
-            for (partition, state) in self.partition_states(&remaining, source).await? {
+            for (partition, state) in partition_states(self.context, self.zk, &remaining, source).await? {
                 match state {
                     Ok(state) if state.isr.contains(&broker) => {
                         updates.push((partition, without_replica(&state, broker)));
@@ -248,7 +237,7 @@ impl Controller {
             (remaining, source) = (written.to_retry, StateSource::ZooKeeper);
         }
         for (partition, state) in &finished {
-            self.adopt_leadership(partition, state);
+            self.context.set_own_leadership(partition, state.clone());
         }
         Ok(finished)
     }

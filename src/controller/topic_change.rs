@@ -7,6 +7,7 @@ use super::election::ElectionStrategy;
 use super::error::ControllerError;
 use super::kafka_controller::Controller;
 use super::partition_state::PartitionState;
+use super::partition_state_machine::move_partitions;
 use super::replica_state::ReplicaState;
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
 use crate::zk::znode::TopicAssignment;
@@ -108,10 +109,16 @@ impl Controller {
         partitions: &[TopicPartition],
     ) -> Result<(), ControllerError> {
         let replicas = self.context.replicas_of(partitions);
-        self.move_partitions(partitions, PartitionState::New);
-        self.move_replicas(replicas.clone(), ReplicaState::New).await?;
+        move_partitions(&mut self.context, partitions, PartitionState::New);
+        self.machines()
+            .move_replicas(replicas.clone(), ReplicaState::New)
+            .await?;
         let strategy = ElectionStrategy::Offline { allow_unclean: false };
-        self.bring_partitions_online(partitions, strategy).await?;
-        self.move_replicas(replicas, ReplicaState::Online).await
+        self.machines()
+            .bring_partitions_online(partitions, strategy)
+            .await?;
+        self.machines()
+            .move_replicas(replicas, ReplicaState::Online)
+            .await
     }
 }

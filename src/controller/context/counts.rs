@@ -1,20 +1,9 @@
 //! What is counted about partitions, kept up to date with each change: a metric must not cost a look at every partition
 //! after every event.
 
-use super::{ControllerContext, Partition};
-use crate::controller::partition_state::PartitionState;
+use super::ControllerContext;
+use super::partition::PartitionCounts;
 use crate::controller::replica_state::ReplicaState;
-
-/// How many partitions there are of some kinds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartitionCounts {
-    /// With a leader or at least a state that names one.
-    pub with_state: usize,
-    /// In the state Offline.
-    pub offline: usize,
-    /// Led by another than the first replica, or by nobody.
-    pub imbalanced: usize,
-}
 
 /// What of a topic's deletion is still to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,30 +16,6 @@ pub struct DeletionCounts {
     pub replicas: usize,
     /// Of these, replicas that cannot be deleted now.
     pub ineligible_replicas: usize,
-}
-
-impl PartitionCounts {
-    pub(super) fn of(partition: &Partition) -> Self {
-        let leader = partition.leadership.as_ref().map(|l| l.leader_and_isr.leader);
-        let preferred = partition.assignment.replicas.first().copied();
-        Self {
-            with_state: usize::from(leader.is_some()),
-            offline: usize::from(partition.state == PartitionState::Offline),
-            imbalanced: usize::from(leader.is_some() && leader != preferred),
-        }
-    }
-
-    pub(super) fn add(&mut self, other: Self) {
-        self.with_state += other.with_state;
-        self.offline += other.offline;
-        self.imbalanced += other.imbalanced;
-    }
-
-    pub(super) fn subtract(&mut self, other: Self) {
-        self.with_state -= other.with_state;
-        self.offline -= other.offline;
-        self.imbalanced -= other.imbalanced;
-    }
 }
 
 impl ControllerContext {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::common::leader_and_isr::LeaderAndIsr;
 use crate::config::{Endpoint, SecurityProtocol};
+use crate::controller::replica_state::ReplicaState;
 
 pub(crate) fn broker(id: BrokerId, epoch: BrokerEpoch) -> LiveBroker {
     let endpoint = Endpoint {
