@@ -49,6 +49,7 @@ const LOGGERS: &[(&str, &[&str])] = &[
             "barnabas::controller::preferred_leader",
             "barnabas::controller::producer_ids",
             "barnabas::controller::reassignment",
+            "barnabas::controller::replica_election",
             "barnabas::controller::topic_change",
             "barnabas::controller::update_features",
         ],

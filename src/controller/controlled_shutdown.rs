@@ -9,6 +9,7 @@ use super::error::ControllerError;
 use super::event::Reply;
 use super::kafka_controller::Controller;
 use super::replica_state::ReplicaState;
+use super::state_machines::StateMachines;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
 
@@ -27,7 +28,7 @@ impl Controller {
         }
         info!(broker, "controlled shutdown");
         self.context.shutting_down.insert(broker);
-        let result = self.move_away_from(broker).await;
+        let result = move_away_from(&mut self.machines(), broker).await;
         let _ = reply.send(match &result {
             Ok(()) => Ok(self.context.movable_partitions_led_by(broker)),
             Err(ControllerError::Moved) => Err(ErrorCode::StaleControllerEpoch),
@@ -47,32 +48,30 @@ impl Controller {
             Some(_) => Ok(()),
         }
     }
+}
 
-    /// Partitions with another replica get another leader, or leave this replica behind.
-    async fn move_away_from(&mut self, broker: BrokerId) -> Result<(), ControllerError> {
-        let mut partitions = self.context.partitions_on_broker(broker);
-        partitions.retain(|p| {
-            self.context.replicas(p).len() > 1
-                && self.context.leadership(p).is_some()
-                && !self.context.is_queued_for_deletion(&p.topic)
-        });
-        let is_leader = |p: &TopicPartition| self.context.leader(p) == Some(broker);
-        let (led, followed): (Vec<_>, Vec<_>) = partitions.into_iter().partition(is_leader);
-        self.machines()
-            .bring_partitions_online(&led, ElectionStrategy::ControlledShutdown)
-            .await?;
-        // It stops fetching before its replicas leave the ISRs, or it would be back in at once (fact 22).
-        let mut batch = BrokerRequestBatch::default();
-        for partition in &followed {
-            batch.add_stop_replica(&self.context, &[broker], partition, false);
-        }
-        self.machines().send(batch);
-        let replicas = followed
-            .into_iter()
-            .map(|p| PartitionAndReplica::new(p, broker))
-            .collect();
-        self.machines()
-            .move_replicas(replicas, ReplicaState::Offline)
-            .await
+/// Partitions with another replica get another leader, or leave this replica behind.
+async fn move_away_from(machines: &mut StateMachines<'_>, broker: BrokerId) -> Result<(), ControllerError> {
+    let mut partitions = machines.context.partitions_on_broker(broker);
+    partitions.retain(|p| {
+        machines.context.replicas(p).len() > 1
+            && machines.context.leadership(p).is_some()
+            && !machines.context.is_queued_for_deletion(&p.topic)
+    });
+    let is_leader = |p: &TopicPartition| machines.context.leader(p) == Some(broker);
+    let (led, followed): (Vec<_>, Vec<_>) = partitions.into_iter().partition(is_leader);
+    machines
+        .bring_partitions_online(&led, ElectionStrategy::ControlledShutdown)
+        .await?;
+    // It stops fetching before its replicas leave the ISRs, or it would be back in at once (fact 22).
+    let mut batch = BrokerRequestBatch::default();
+    for partition in &followed {
+        batch.add_stop_replica(machines.context, &[broker], partition, false);
     }
+    machines.send(batch);
+    let replicas = followed
+        .into_iter()
+        .map(|p| PartitionAndReplica::new(p, broker))
+        .collect();
+    machines.move_replicas(replicas, ReplicaState::Offline).await
 }

@@ -8,9 +8,10 @@ use super::error::ControllerError;
 use super::kafka_controller::Controller;
 use super::partition_state_machine::initialize_partition_states;
 use super::replica_state::ReplicaState;
+use super::topic_assignments::{adopt_assignments, adopt_topic_ids};
 use super::topic_deletion;
-use crate::common::ids::{TopicId, TopicName, TopicPartition, random_uuid};
-use crate::zk::znode::{FeatureStatus, FeatureZnode, TopicAssignment};
+use crate::common::ids::TopicId;
+use crate::zk::znode::{FeatureStatus, FeatureZnode};
 use crate::zk::{cluster, paths};
 
 /// When leaders are balanced for the first time after an election.
@@ -77,9 +78,9 @@ impl Controller {
             self.context.put_topic(topic.clone(), TopicId::nil());
         }
         let assignments = self.zk.topic_assignments(&topics).await?;
-        self.adopt_topic_ids(&assignments).await?;
+        adopt_topic_ids(&mut self.context, &self.zk, &assignments).await?;
         for (topic, assignment) in assignments {
-            self.adopt_assignments(&topic, assignment);
+            adopt_assignments(&mut self.context, &topic, assignment);
         }
         let partitions = self.context.all_partitions();
         self.machines().reload_leadership(&partitions).await?;
@@ -87,45 +88,5 @@ impl Controller {
             self.channels.add_broker(&broker.metadata);
         }
         Ok(())
-    }
-
-    /// Notes the ids of topics. A topic without one gets one: a new one, unless we knew its id before some old tool
-    /// dropped it (fact 75).
-    pub(super) async fn adopt_topic_ids(
-        &mut self,
-        topics: &[(TopicName, TopicAssignment)],
-    ) -> Result<(), ControllerError> {
-        let without_id = topics
-            .iter()
-            .filter(|(_, assignment)| assignment.topic_id.is_none());
-        let with_new_id = |(topic, assignment): &(TopicName, TopicAssignment)| {
-            let known = Some(self.context.topic_id(topic)).filter(|id| !id.is_nil());
-            (
-                topic.clone(),
-                assignment.clone(),
-                known.unwrap_or_else(random_uuid),
-            )
-        };
-        let missing: Vec<_> = without_id.map(with_new_id).collect();
-        self.zk.set_topic_ids(&missing).await?;
-        for (topic, assignment) in topics {
-            self.context
-                .put_topic(topic.clone(), assignment.topic_id.unwrap_or_default());
-        }
-        for (topic, _, id) in missing {
-            self.context.put_topic(topic, id);
-        }
-        Ok(())
-    }
-
-    /// Notes all assignments of a topic.
-    pub(super) fn adopt_assignments(&mut self, topic: &TopicName, assignment: TopicAssignment) {
-        for (index, assignment) in assignment.partitions {
-            let partition = TopicPartition::new(topic.clone(), index);
-            if assignment.is_being_reassigned() {
-                self.context.partitions_being_reassigned.insert(partition.clone());
-            }
-            self.context.set_assignment(&partition, assignment);
-        }
     }
 }

@@ -23,6 +23,7 @@ use super::partition_state::PartitionState;
 use super::partition_state_machine::{StateSource, partition_states};
 use super::replica_state::ReplicaState;
 use super::state_machines::StateMachines;
+use super::topic_assignments::write_assignment;
 use super::topic_deletion::{mark_ineligible_for_deletion, resume_deletion_for_topics};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
@@ -30,7 +31,6 @@ use crate::common::leader_and_isr::ReplicaAssignment;
 #[cfg(test)]
 use crate::common::planted::{self, Mistake};
 use crate::zk::cluster;
-use crate::zk::znode::TopicAssignment;
 
 pub(super) mod plan;
 pub(super) mod znode;
@@ -133,7 +133,7 @@ impl Reassignments<'_> {
         self.move_leader_if_required(partition, &completed).await?;
         self.stop_removed_replicas(partition, &reassignment.removing)
             .await?;
-        self.write_assignment(partition, &completed).await?;
+        write_assignment(self.machines.context, self.machines.zk, partition, &completed).await?;
         self.machines.context.set_assignment(partition, completed.clone());
         znode::remove(self.machines.zk, &self.events, |p, replicas| {
             p == partition && replicas == completed.replicas
@@ -158,7 +158,7 @@ impl Reassignments<'_> {
         let current = self.machines.context.assignment_or_default(partition);
         if current != *reassignment {
             info!(%partition, ?current, ?reassignment, "reassigns a partition");
-            self.write_assignment(partition, reassignment).await?;
+            write_assignment(self.machines.context, self.machines.zk, partition, reassignment).await?;
             self.machines
                 .context
                 .set_assignment(partition, reassignment.clone());
@@ -240,20 +240,6 @@ impl Reassignments<'_> {
                 .await?;
         }
         Ok(())
-    }
-
-    async fn write_assignment(
-        &mut self,
-        partition: &TopicPartition,
-        assignment: &ReplicaAssignment,
-    ) -> Result<(), ControllerError> {
-        let mut partitions = self.machines.context.topic_assignment(&partition.topic);
-        partitions.insert(partition.partition, assignment.clone());
-        let topic_id = Some(self.machines.context.topic_id(&partition.topic)).filter(|id| !id.is_nil());
-        self.machines
-            .zk
-            .set_topic_assignment(&partition.topic, &TopicAssignment { topic_id, partitions })
-            .await
     }
 
     /// Same leader, same ISR, one leader epoch later, so that the brokers take up the new assignment.

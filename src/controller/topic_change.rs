@@ -9,9 +9,9 @@ use super::kafka_controller::Controller;
 use super::partition_state::PartitionState;
 use super::partition_state_machine::move_partitions;
 use super::replica_state::ReplicaState;
+use super::state_machines::StateMachines;
+use super::topic_assignments::{adopt_assignments, adopt_topic_ids, restore_assignment};
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
-use crate::zk::znode::TopicAssignment;
-use crate::zk::{cluster, paths};
 
 impl Controller {
     /// Compares the topics with what is known of them; new ones get leaders.
@@ -34,16 +34,16 @@ impl Controller {
             self.context.put_topic(topic.clone(), TopicId::nil());
         }
         let assignments = self.zk.topic_assignments(&new).await?;
-        self.adopt_topic_ids(&assignments).await?;
+        adopt_topic_ids(&mut self.context, &self.zk, &assignments).await?;
         for (topic, assignment) in assignments {
-            self.adopt_assignments(&topic, assignment);
+            adopt_assignments(&mut self.context, &topic, assignment);
         }
         info!(?new, ?deleted, "topics changed");
         let partitions: Vec<_> = new
             .iter()
             .flat_map(|t| self.context.partitions_of_topic(t))
             .collect();
-        self.on_new_partition_creation(&partitions).await
+        on_new_partition_creation(&mut self.machines(), &partitions).await
     }
 
     /// Somebody rewrote a topic. Only partitions that are new count; other edits of the assignment are ignored.
@@ -71,12 +71,12 @@ impl Controller {
         if self.context.is_queued_for_deletion(topic) {
             if !added.is_empty() {
                 warn!(%topic, ?added, "topic is being deleted, takes back its new partitions");
-                self.restore_assignment(topic).await?;
+                restore_assignment(&self.context, &self.zk, topic).await?;
             }
             return Ok(());
         }
         if found.topic_id.is_none() {
-            self.adopt_topic_ids(&[(topic.clone(), found.clone())]).await?;
+            adopt_topic_ids(&mut self.context, &self.zk, &[(topic.clone(), found.clone())]).await?;
         }
         let added: Vec<_> = added
             .into_iter()
@@ -89,36 +89,22 @@ impl Controller {
         if !added.is_empty() {
             info!(?added, "new partitions");
         }
-        self.on_new_partition_creation(&added).await
+        on_new_partition_creation(&mut self.machines(), &added).await
     }
+}
 
-    /// Writes a topic's assignment as we know it, with those partitions only that were ever created.
-    async fn restore_assignment(&mut self, topic: &TopicName) -> Result<(), ControllerError> {
-        let created = cluster::children(self.zk.store(), &paths::topic_partitions(topic), false).await?;
-        let mut partitions = self.context.topic_assignment(topic);
-        partitions.retain(|index, _| created.contains(&index.to_string()));
-        let topic_id = Some(self.context.topic_id(topic)).filter(|id| !id.is_nil());
-        let assignment = TopicAssignment { topic_id, partitions };
-        self.zk.set_topic_assignment(topic, &assignment).await
-    }
-
-    /// Through New to Online, partitions and replicas by turns. The LeaderAndIsr of the partitions' last step is
-    /// what creates the replicas.
-    async fn on_new_partition_creation(
-        &mut self,
-        partitions: &[TopicPartition],
-    ) -> Result<(), ControllerError> {
-        let replicas = self.context.replicas_of(partitions);
-        move_partitions(&mut self.context, partitions, PartitionState::New);
-        self.machines()
-            .move_replicas(replicas.clone(), ReplicaState::New)
-            .await?;
-        let strategy = ElectionStrategy::Offline { allow_unclean: false };
-        self.machines()
-            .bring_partitions_online(partitions, strategy)
-            .await?;
-        self.machines()
-            .move_replicas(replicas, ReplicaState::Online)
-            .await
-    }
+/// Through New to Online, partitions and replicas by turns. The LeaderAndIsr of the partitions' last step is
+/// what creates the replicas.
+async fn on_new_partition_creation(
+    machines: &mut StateMachines<'_>,
+    partitions: &[TopicPartition],
+) -> Result<(), ControllerError> {
+    let replicas = machines.context.replicas_of(partitions);
+    move_partitions(machines.context, partitions, PartitionState::New);
+    machines
+        .move_replicas(replicas.clone(), ReplicaState::New)
+        .await?;
+    let strategy = ElectionStrategy::Offline { allow_unclean: false };
+    machines.bring_partitions_online(partitions, strategy).await?;
+    machines.move_replicas(replicas, ReplicaState::Online).await
 }
