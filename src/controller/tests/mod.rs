@@ -6,4 +6,5 @@ mod cluster;
 mod fencing;
 mod histories;
 mod lifecycle;
+mod machines;
 mod reassignments;
