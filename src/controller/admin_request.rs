@@ -1,4 +1,4 @@
-//! What administrators ask of the controller, and the results it answers with.
+//! The requests of administrators to the controller, and their results.
 
 use std::collections::BTreeMap;
 
@@ -9,45 +9,45 @@ use crate::common::leader_and_isr::ReplicaAssignment;
 /// The kind of election that an ElectLeaders request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElectionType {
-    /// Let the first replica lead, if it is in sync.
+    /// The first replica becomes the leader, if it is in sync.
     Preferred,
-    /// Let anybody lead who is online, if nobody leads.
+    /// Any online replica becomes the leader, if the partition has no live leader.
     Unclean,
 }
 
-/// What came of an election that was asked for, by partition: the new leader or why there is none.
+/// The result of a requested election by partition: the new leader, or the error code and message.
 pub type ElectionResults = BTreeMap<TopicPartition, Result<BrokerId, (ErrorCode, Option<String>)>>;
 
-/// Where a partition shall go; `None` cancels what is under way.
+/// The replicas that a partition moves to; `None` cancels the reassignment under way.
 pub type TargetReplicas = Option<Vec<BrokerId>>;
-/// Error code and message by partition; NONE for one whose reassignment has begun.
+/// Error code and message by partition; the code is NONE if the reassignment has begun.
 pub type ReassignmentResult = BTreeMap<TopicPartition, (ErrorCode, Option<String>)>;
-/// The partitions being reassigned.
+/// The assignments of the partitions being reassigned.
 pub type ListReassignmentsResult = BTreeMap<TopicPartition, ReplicaAssignment>;
 
-/// How the level of a feature is to change.
+/// The kind of change of a feature's level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeatureUpgrade {
-    /// Up.
+    /// To a higher level.
     Upgrade,
-    /// Down or away, if nothing is lost.
+    /// To a lower level, or deletion; only if it loses no metadata.
     SafeDowngrade,
-    /// Down or away, whatever is lost.
+    /// To a lower level, or deletion; even if it loses metadata.
     UnsafeDowngrade,
-    /// A number that means nothing.
+    /// The request has a number that stands for no kind.
     Unknown,
 }
 
-/// What is asked for one feature.
+/// The requested change of one feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureUpdate {
-    /// Which.
+    /// The feature's name.
     pub feature: String,
-    /// Its new level; below 1 deletes it, if the update is a downgrade.
+    /// The new level; a level below 1 deletes the feature if the update is a downgrade.
     pub level: i16,
-    /// In which direction.
+    /// The kind of change.
     pub upgrade: FeatureUpgrade,
 }
 
-/// What became of each update.
+/// The result of each update, by feature.
 pub type FeatureResults = BTreeMap<String, Result<(), (ErrorCode, Option<String>)>>;

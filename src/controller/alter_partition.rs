@@ -1,4 +1,4 @@
-//! Leaders change their ISR through the controller. Kafka 3.9: `KafkaController.tryProcessAlterPartition`.
+//! AlterPartition: leaders ask the controller to change their ISRs. Kafka 3.9: `KafkaController.tryProcessAlterPartition`.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,15 @@ use crate::protocol::messages::alter_partition_request::PartitionData as Request
 use crate::protocol::messages::alter_partition_response::{PartitionData, TopicData};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
-/// From this version on topics are named by id, and ineligible replicas have an error of their own.
+/// The first version that names topics by id and has an error code for ineligible replicas.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 2;
-/// From this version on the ISR comes with broker epochs; a ZooKeeper controller ignores them.
+/// The first version whose ISRs have broker epochs, which a ZooKeeper controller ignores.
 const FIRST_VERSION_WITH_BROKER_EPOCHS: i16 = 3;
 
 type Outcomes = BTreeMap<TopicPartition, Result<LeaderAndIsr, ErrorCode>>;
 
 impl Controller {
-    /// Answers, and then completes the reassignments that waited for the new ISRs.
+    /// Replies, and then completes the reassignments that waited for the new ISRs.
     pub(super) async fn process_alter_partition(
         &mut self,
         request: AlterPartitionRequest,
@@ -67,8 +67,8 @@ impl Controller {
         }
     }
 
-    /// Writes what may be written and tells every broker of all the partitions named, also of those refused: their
-    /// leaders may have missed something.
+    /// Writes the changes that pass the checks, and sends all brokers UpdateMetadata of all partitions of the request. Also
+    /// of the refused ones, because their leaders may have missed a change.
     async fn alter_partitions(
         &mut self,
         wanted: &BTreeMap<TopicPartition, LeaderAndIsr>,
@@ -88,7 +88,7 @@ impl Controller {
         let written = self.zk.update_leader_and_isr(self.context.epoch, updates).await?;
         for (partition, result) in written.finished {
             match result {
-                // Answered with the epoch that the write brought, not with one that was guessed (fact 20).
+                // The response has the partition epoch that ZooKeeper returned, not a computed one (fact 20).
                 Ok(state) => {
                     debug!(%partition, isr = ?state.isr, partition_epoch = state.partition_epoch, "isr changed");
                     self.context.set_own_leadership(&partition, state.clone());
@@ -100,7 +100,7 @@ impl Controller {
                 }
             }
         }
-        // What we hold is older than what stands in ZooKeeper: the next request must find it (fact 21).
+        // ZooKeeper has a newer state than the context. The leader's next request must find it (fact 21).
         self.machines().reload_leadership(&written.to_retry).await?;
         for partition in written.to_retry {
             outcomes.insert(partition, Err(ErrorCode::InvalidUpdateVersion));
@@ -111,7 +111,7 @@ impl Controller {
     }
 }
 
-/// What the leader wants by partition, and the answer for topics whose id nobody knows.
+/// The requested states by partition, and the response for topics whose id is unknown.
 fn wanted_states(
     context: &ControllerContext,
     request: &AlterPartitionRequest,
@@ -143,7 +143,7 @@ fn wanted_states(
                 leader: request.broker_id.0,
                 leader_epoch: partition.leader_epoch,
                 isr: new_isr(partition, version),
-                // An unknown number is refused as a recovery that never ends would be.
+                // An unknown number is refused in the same way as an invalid `Recovering`.
                 recovery_state: LeaderRecoveryState::from_i8(partition.leader_recovery_state)
                     .unwrap_or(LeaderRecoveryState::Recovering),
                 partition_epoch: partition.partition_epoch,
@@ -169,14 +169,18 @@ fn new_isr(partition: &RequestedPartition, version: i16) -> Vec<i32> {
     }
 }
 
+/// The decision about one partition of a request.
 enum Decision {
+    /// ZooKeeper gets the requested state.
     Write,
+    /// ZooKeeper already has the requested state, with this partition epoch.
     AlreadyWritten(LeaderAndIsr),
+    /// The partition gets this error.
     Refuse(ErrorCode),
 }
 
-/// The checks in Kafka's order. That the state is as wanted already comes before any fence by partition epoch:
-/// the leader may be repeating a request whose answer it never got (fact 18).
+/// Checks a requested state, in Kafka's order. The check whether the state is already written comes before that of the
+/// partition epoch: the leader may repeat a request whose response was lost (fact 18).
 fn decide(
     context: &ControllerContext,
     partition: &TopicPartition,
@@ -189,7 +193,7 @@ fn decide(
     };
     let current = &leadership.leader_and_isr;
     if wanted.partition_epoch > current.partition_epoch || wanted.leader_epoch > current.leader_epoch {
-        // The leader knows more than we do: we are a controller of the past.
+        // The leader has a newer state than this controller, so another broker is the controller.
         return Decision::Refuse(ErrorCode::NotController);
     }
     if wanted.leader_epoch < current.leader_epoch {
@@ -205,8 +209,8 @@ fn decide(
     if wanted.partition_epoch < current.partition_epoch {
         return Decision::Refuse(ErrorCode::InvalidUpdateVersion);
     }
-    // Kafka 3.9's ZooKeeper controller takes the sender for the leader and its ISR for granted; with the epochs
-    // right they always are, unless the sender is broken. Its KRaft controller refuses as we do.
+    // Kafka 3.9's ZooKeeper controller does not check that the sender is the leader and in the ISR, because with valid
+    // epochs it always is, unless it has a fault. Its KRaft controller refuses.
     let leads = wanted.leader == current.leader && wanted.isr.contains(&wanted.leader);
     let recovers_with_others = wanted.recovery_state == Recovering && wanted.isr.len() > 1;
     let recovers_again = current.recovery_state == Recovered && wanted.recovery_state == Recovering;
@@ -214,7 +218,7 @@ fn decide(
         return Decision::Refuse(ErrorCode::InvalidRequest);
     }
     if !wanted.isr.iter().all(|&r| context.is_live(r)) {
-        // A broker that has left would be elected (fact 19).
+        // The next election could choose a broker that is not live (fact 19).
         return Decision::Refuse(match version {
             FIRST_VERSION_WITH_TOPIC_IDS.. => ErrorCode::IneligibleReplica,
             _ => ErrorCode::OperationNotAttempted,

@@ -1,5 +1,5 @@
-//! Brokers that come, go, come back, and change their listeners. Kafka 3.9: `KafkaController.processBrokerChange`,
-//! `onBrokerStartup`, `onBrokerFailure`, `onReplicasBecomeOffline`.
+//! The events of brokers: start, failure, restart, and changes of their listeners. Kafka 3.9:
+//! `KafkaController.processBrokerChange`, `onBrokerStartup`, `onBrokerFailure`, `onReplicasBecomeOffline`.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use super::topic_deletion;
 use crate::common::ids::BrokerId;
 
 impl Controller {
-    /// Compares the registrations with what is known of them. A registration with a later epoch is a broker that
-    /// went and came back between two looks: both must be carried out (fact 23).
+    /// Compares the registrations with the context. A registration with a later epoch means that the broker has failed and
+    /// restarted since the last read: the controller handles both (fact 23).
     pub(super) async fn process_broker_change(&mut self) -> Result<(), ControllerError> {
         let registered: BTreeMap<_, _> = self
             .zk
@@ -60,7 +60,8 @@ impl Controller {
         Ok(())
     }
 
-    /// Everybody learns who is new, the new ones learn everything; then their replicas go online.
+    /// Tells the other brokers of the new ones, and the new ones of all partitions; then moves the new brokers' replicas
+    /// online.
     async fn on_broker_startup(&mut self, brokers: Vec<LiveBroker>) -> Result<(), ControllerError> {
         let started = ids(&brokers);
         for broker in brokers {
@@ -74,7 +75,7 @@ impl Controller {
         self.machines().send_update_metadata(&started, &partitions);
 
         let replicas = self.context.replicas_on_brokers(&started);
-        // Those that a deletion has already got rid of stay so.
+        // Replicas that a deletion has already deleted keep their state.
         let to_serve = self
             .context
             .replicas_that_can_enter(replicas.clone(), ReplicaState::Online);
@@ -87,7 +88,7 @@ impl Controller {
         topic_deletion::resume_deletion_for_topics(&mut self.machines(), topics).await
     }
 
-    /// Their partitions get new leaders, then their replicas leave the ISRs.
+    /// Elects new leaders for the partitions that failed brokers led, then takes their replicas out of the ISRs.
     async fn on_broker_failure(&mut self, brokers: &[BrokerId]) -> Result<(), ControllerError> {
         for &broker in brokers {
             self.context.remove_live_broker(broker);
@@ -98,7 +99,7 @@ impl Controller {
             .await
     }
 
-    /// Replicas have gone with their broker or with a log dir.
+    /// Moves replicas offline that have failed with their broker or log dir.
     pub(super) async fn on_replicas_become_offline(
         &mut self,
         replicas: Vec<PartitionAndReplica>,
@@ -113,7 +114,7 @@ impl Controller {
         self.machines()
             .move_replicas(others, ReplicaState::Offline)
             .await?;
-        // A deletion cannot go on without them: it waits until they are back.
+        // The deletion of their topics waits until these replicas are back.
         topic_deletion::fail_replica_deletion(&mut self.machines(), for_deletion).await?;
         if nothing_sent {
             self.machines().send_update_metadata_to_all(&[]);
@@ -121,7 +122,7 @@ impl Controller {
         Ok(())
     }
 
-    /// A broker rewrote its registration: other listeners concern everybody.
+    /// Sends all brokers the new listeners of a broker that has changed its registration.
     pub(super) async fn process_broker_modification(&mut self, id: BrokerId) -> Result<(), ControllerError> {
         let registered = self.zk.broker(id).await?;
         let (Some(mut new), Some(old)) = (registered, self.context.live_broker(id)) else {
@@ -133,7 +134,7 @@ impl Controller {
         };
         if new.metadata != old.metadata {
             info!(broker = id, old = ?old.metadata, new = ?new.metadata, "registration changed");
-            // A later epoch is for the event of the changed list to act upon.
+            // A later epoch is a restart, which `process_broker_change` handles.
             new.epoch = old.epoch;
             self.context.put_live_broker(new);
             self.machines().send_update_metadata_to_all(&[]);

@@ -1,5 +1,5 @@
-//! Gathers what one state change has to tell the brokers and turns it into one LeaderAndIsr, UpdateMetadata and
-//! StopReplica each. Pure. Kafka 3.9: `AbstractControllerBrokerRequestBatch`.
+//! The batch of requests that one state change sends: at most one LeaderAndIsr, UpdateMetadata and StopReplica for each
+//! broker. Pure. Kafka 3.9: `AbstractControllerBrokerRequestBatch`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +18,8 @@ use crate::protocol::messages::update_metadata_request::{
 };
 use crate::protocol::messages::{self, LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest};
 
-/// Requests in the making. What is added for the same broker and partition twice replaces what was added first,
-/// except that a replica once called new stays new, and one once to be deleted stays so.
+/// The contents of the requests. A second entry for the same broker and partition replaces the first, but a replica that
+/// was added as new stays new, and one that was added for deletion stays so.
 #[derive(Default)]
 pub struct BrokerRequestBatch {
     leader_and_isr: BTreeMap<BrokerId, BTreeMap<TopicPartition, LeaderAndIsrPartitionState>>,
@@ -29,8 +29,8 @@ pub struct BrokerRequestBatch {
 }
 
 impl BrokerRequestBatch {
-    /// A partition's leadership, as the context has it, to these replicas. Everybody else hears of it through an
-    /// UpdateMetadata. `is_new` only for replicas that are genuinely new (fact 15).
+    /// Adds a partition's leader and ISR, as the context has them, to the LeaderAndIsr of these brokers and to the
+    /// UpdateMetadata of all brokers. `is_new` is for replicas that have no log yet (fact 15).
     pub fn add_leader_and_isr(
         &mut self,
         context: &ControllerContext,
@@ -64,8 +64,8 @@ impl BrokerRequestBatch {
         self.add_update_metadata(context, &context.live_or_shutting_down_ids(), [partition]);
     }
 
-    /// These partitions, as the context has them, and the live brokers to these brokers. Partitions without a
-    /// leader so far are left out.
+    /// Adds these partitions, as the context has them, to the UpdateMetadata, and these brokers to its recipients. Leaves
+    /// out partitions that have no leader yet. Every UpdateMetadata has the live brokers.
     pub fn add_update_metadata<'a>(
         &mut self,
         context: &ControllerContext,
@@ -82,7 +82,7 @@ impl BrokerRequestBatch {
         }
     }
 
-    /// Stop replicating a partition and, with `delete`, delete it.
+    /// Adds a partition to the StopReplica of these brokers; with `delete` they delete the replica too.
     pub fn add_stop_replica(
         &mut self,
         context: &ControllerContext,
@@ -102,30 +102,29 @@ impl BrokerRequestBatch {
         }
     }
 
-    /// The requests in the order in which they must be sent: every LeaderAndIsr, then every UpdateMetadata, then
-    /// every StopReplica; each stamped with its broker's epoch (fact 24). Nothing for brokers that are not
-    /// registered.
+    /// The requests in the order in which they must be sent: every LeaderAndIsr, then every UpdateMetadata, then every
+    /// StopReplica. Each has its broker's epoch (fact 24). A broker that is not registered gets none.
     pub fn into_requests(
         self,
         context: &ControllerContext,
         controller_id: BrokerId,
         inter_broker_listener: &str,
     ) -> Vec<(BrokerId, ControlRequest)> {
-        let stamp = Stamp {
+        let builder = RequestBuilder {
             context,
             controller_id,
         };
         let mut requests = Vec::new();
         for (broker, states) in self.leader_and_isr {
             if let Some(to) = context.live_broker(broker) {
-                let request = stamp.leader_and_isr(to, states, inter_broker_listener);
+                let request = builder.leader_and_isr(to, states, inter_broker_listener);
                 requests.push((broker, ControlRequest::LeaderAndIsr(request)));
             }
         }
         if !self.update_metadata_brokers.is_empty() {
             info!(target: "state.change", controller_epoch = context.epoch, brokers = ?self.update_metadata_brokers,
                 partitions = self.update_metadata.len(), "sends UpdateMetadata");
-            let topic_states = stamp.metadata_topic_states(self.update_metadata);
+            let topic_states = builder.metadata_topic_states(self.update_metadata);
             let live_brokers: Vec<_> = context
                 .live_or_shutting_down_brokers()
                 .map(metadata_broker)
@@ -146,7 +145,7 @@ impl BrokerRequestBatch {
             if let Some(to) = context.live_broker(broker) {
                 requests.push((
                     broker,
-                    ControlRequest::StopReplica(stamp.stop_replica(to, states)),
+                    ControlRequest::StopReplica(builder.stop_replica(to, states)),
                 ));
             }
         }
@@ -154,13 +153,13 @@ impl BrokerRequestBatch {
     }
 }
 
-/// Who sends, when.
-struct Stamp<'a> {
+/// Builds requests of this controller out of their contents.
+struct RequestBuilder<'a> {
     context: &'a ControllerContext,
     controller_id: BrokerId,
 }
 
-impl Stamp<'_> {
+impl RequestBuilder<'_> {
     fn leader_and_isr(
         &self,
         to: &LiveBroker,
@@ -223,7 +222,8 @@ impl Stamp<'_> {
     }
 }
 
-/// A partition as UpdateMetadata has it; while its topic is being deleted it is led by nobody, in a way of its own.
+/// A partition in the form of UpdateMetadata. While its topic is queued for deletion, its leader is a number that stands
+/// for the deletion.
 fn metadata_of(
     context: &ControllerContext,
     partition: &TopicPartition,
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_go_out_in_kafkas_order_stamped_with_each_brokers_epoch() {
+    fn requests_have_kafkas_order_and_each_brokers_epoch() {
         let (context, partition) = three_brokers_one_partition();
         let mut batch = BrokerRequestBatch::default();
         batch.add_stop_replica(&context, &[0], &partition, false);
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_once_new_stays_new_and_one_to_be_deleted_stays_so() {
+    fn a_second_entry_keeps_a_replica_new_or_marked_for_deletion() {
         let (context, partition) = three_brokers_one_partition();
         let mut batch = BrokerRequestBatch::default();
         batch.add_leader_and_isr(&context, &[1], &partition, true);
@@ -351,7 +351,7 @@ mod tests {
                     assert!(states.len() == 1 && states[0].is_new);
                     assert_eq!(
                         states[0].controller_epoch, 6,
-                        "the epoch of the decision, not of the sender"
+                        "the epoch of the controller that elected the leader, not of the sender"
                     );
                     assert_eq!(r.controller_epoch, 7);
                 }
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_being_deleted_is_led_by_the_sentinel() {
+    fn a_topic_queued_for_deletion_has_the_leader_that_stands_for_it() {
         let (mut context, partition) = three_brokers_one_partition();
         context.topics_to_be_deleted.insert("t".into());
         context.shutting_down.insert(2);

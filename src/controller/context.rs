@@ -1,6 +1,6 @@
-//! What the controller knows of the cluster: plain maps, no IO, every iteration in a fixed order.
-//! Kafka 3.9: `ControllerContext`. Unlike there, a topic's states and leaders live inside the topic, so that
-//! removing it cannot leave any of them behind.
+//! The controller's memory of the cluster: brokers, topics, partitions, replicas and their states. Plain maps, no IO,
+//! every iteration in a fixed order. Kafka 3.9: `ControllerContext`. Unlike there, a topic owns its states and leaders,
+//! so that its removal cannot leave any of them behind.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -37,7 +37,7 @@ pub struct PartitionAndReplica {
 }
 
 impl PartitionAndReplica {
-    /// Joins the two.
+    /// The replica of `partition` on broker `replica`.
     pub fn new(partition: TopicPartition, replica: BrokerId) -> Self {
         Self { partition, replica }
     }
@@ -49,12 +49,12 @@ struct Topic {
     partitions: BTreeMap<i32, Partition>,
 }
 
-/// The controller's memory. Empty on a broker that is not the controller.
+/// The controller's memory of the cluster. It is empty on a broker that is not the controller.
 #[derive(Default)]
 pub struct ControllerContext {
-    /// The epoch that this controller won; 0 while it is none.
+    /// The epoch of this controller; 0 while this broker is not the controller.
     pub epoch: ControllerEpoch,
-    /// zkVersion of `/controller_epoch` after the win: the guard of every write.
+    /// The version of `/controller_epoch` since the election; every write checks it.
     pub epoch_zk_version: i32,
     live_brokers: BTreeMap<BrokerId, LiveBroker>,
     /// Brokers that asked for a controlled shutdown and are still registered.
@@ -65,22 +65,22 @@ pub struct ControllerContext {
     replicas_on_offline_dirs: BTreeMap<BrokerId, BTreeSet<TopicPartition>>,
     /// Partitions with adding or removing replicas.
     pub partitions_being_reassigned: BTreeSet<TopicPartition>,
-    /// Topics that somebody asked to delete and that still exist.
+    /// Topics that are queued for deletion and still exist.
     pub topics_to_be_deleted: BTreeSet<TopicName>,
-    /// Those of them whose partitions have been taken offline.
+    /// The queued topics whose partitions have been taken offline.
     pub topics_with_deletion_started: BTreeSet<TopicName>,
-    /// Those of them that wait for a replica or a reassignment.
+    /// The queued topics that wait for a replica or for the end of a reassignment.
     pub topics_ineligible_for_deletion: BTreeSet<TopicName>,
 }
 
 // Brokers.
 impl ControllerContext {
-    /// Adds a registered broker or replaces what is known of it.
+    /// Adds a registered broker or replaces its registration.
     pub fn put_live_broker(&mut self, broker: LiveBroker) {
         self.live_brokers.insert(broker.metadata.id, broker);
     }
 
-    /// Forgets a broker that is no longer registered.
+    /// Removes a broker that is no longer registered.
     pub fn remove_live_broker(&mut self, broker: BrokerId) {
         self.live_brokers.remove(&broker);
     }
@@ -110,8 +110,8 @@ impl ControllerContext {
         self.live_brokers.get(&broker).map(|b| b.epoch)
     }
 
-    /// Whether a replica can serve: its broker is registered and its log dir has not failed. A broker that is
-    /// shutting down still serves.
+    /// Whether a replica can serve: its broker is registered and its log dir has not failed. A broker that is shutting
+    /// down still serves.
     pub fn is_replica_serving(&self, broker: BrokerId, partition: &TopicPartition) -> bool {
         let dir_failed = self
             .replicas_on_offline_dirs
@@ -120,17 +120,17 @@ impl ControllerContext {
         self.live_brokers.contains_key(&broker) && !dir_failed
     }
 
-    /// Whether a replica may be made leader: it is serving and its broker is not shutting down.
+    /// Whether a replica can become the leader: it serves and its broker is not shutting down.
     pub fn is_replica_online(&self, broker: BrokerId, partition: &TopicPartition) -> bool {
         self.is_replica_serving(broker, partition) && !self.shutting_down.contains(&broker)
     }
 
-    /// Forgets which replicas of a broker are on failed log dirs: it has (re)started or is gone.
+    /// Forgets the failed log dirs of a broker that has started or is gone.
     pub fn forget_offline_dirs(&mut self, broker: BrokerId) {
         self.replicas_on_offline_dirs.remove(&broker);
     }
 
-    /// Notes which replicas a broker reported healthy and which on a failed log dir; returns those that are
+    /// Notes the replicas that a broker reports as online and as offline on a failed log dir. Returns those that have
     /// newly failed.
     pub fn update_offline_dirs(
         &mut self,
@@ -152,7 +152,7 @@ impl ControllerContext {
 
 // Topics.
 impl ControllerContext {
-    /// Adds a topic, with no partitions yet, or sets the id of one that is known.
+    /// Adds a topic without partitions, or sets the id of a known topic.
     pub fn put_topic(&mut self, topic: TopicName, id: TopicId) {
         let known = self.topics.entry(topic.clone()).or_default();
         if !id.is_nil() {
@@ -161,7 +161,7 @@ impl ControllerContext {
         }
     }
 
-    /// Forgets a topic and everything that hangs on it.
+    /// Removes a topic with its partitions, replicas and states.
     pub fn remove_topic(&mut self, topic: &str) {
         if let Some(removed) = self.topics.remove(topic) {
             self.topic_names.remove(&removed.id);
@@ -188,17 +188,17 @@ impl ControllerContext {
         self.topics.keys()
     }
 
-    /// A topic's id; nil when it has none or is unknown.
+    /// The id of a topic; nil if the topic has none or is unknown.
     pub fn topic_id(&self, topic: &str) -> TopicId {
         self.topics.get(topic).map_or(TopicId::nil(), |t| t.id)
     }
 
-    /// The topic with this id.
+    /// The name of the topic with this id.
     pub fn topic_name(&self, id: TopicId) -> Option<&TopicName> {
         self.topic_names.get(&id)
     }
 
-    /// Whether a topic waits for its deletion or is being deleted.
+    /// Whether a topic is queued for deletion, which may have begun.
     pub fn is_queued_for_deletion(&self, topic: &str) -> bool {
         self.topics_to_be_deleted.contains(topic)
     }
@@ -213,7 +213,7 @@ impl ControllerContext {
             .get(&partition.partition)
     }
 
-    /// Changes a partition, and what is counted about it. Unknown partitions are ignored.
+    /// Changes a partition and its counts. Unknown partitions are ignored.
     fn change(&mut self, partition: &TopicPartition, change: impl FnOnce(&mut Partition)) {
         let topic = self.topics.get_mut(&*partition.topic);
         if let Some(found) = topic.and_then(|topic| topic.partitions.get_mut(&partition.partition)) {
@@ -256,22 +256,22 @@ impl ControllerContext {
             .collect()
     }
 
-    /// The full assignment of a partition.
+    /// The assignment of a partition.
     pub fn assignment(&self, partition: &TopicPartition) -> Option<&ReplicaAssignment> {
         self.partition(partition).map(|p| &p.assignment)
     }
 
-    /// The full assignment of a partition; without replicas for an unknown partition.
+    /// The assignment of a partition; without replicas if the partition is unknown.
     pub fn assignment_or_default(&self, partition: &TopicPartition) -> ReplicaAssignment {
         self.assignment(partition).cloned().unwrap_or_default()
     }
 
-    /// The replicas of a partition, the preferred leader first; empty for an unknown partition.
+    /// The replicas of a partition, the preferred leader first; empty if the partition is unknown.
     pub fn replicas(&self, partition: &TopicPartition) -> &[BrokerId] {
         self.partition(partition).map_or(&[], |p| &p.assignment.replicas)
     }
 
-    /// The assignments of all partitions of a topic, as its znode has them.
+    /// The assignments of all partitions of a topic, as the topic's znode has them.
     pub fn topic_assignment(&self, topic: &str) -> BTreeMap<i32, ReplicaAssignment> {
         let partitions = self.topics.get(topic).map(|t| t.partitions.iter());
         partitions
@@ -281,29 +281,30 @@ impl ControllerContext {
             .collect()
     }
 
-    /// Sets the assignment of a partition, adding it to its topic if it is new.
+    /// Sets the assignment of a partition. Adds the partition, and its topic, if they are new.
     pub fn set_assignment(&mut self, partition: &TopicPartition, assignment: ReplicaAssignment) {
         let topic = self.topics.entry(partition.topic.clone()).or_default();
         topic.partitions.entry(partition.partition).or_default();
         self.change(partition, |partition| partition.assignment = assignment);
     }
 
-    /// Leader and ISR, once the partition has them.
+    /// Leader and ISR of a partition that has a state znode.
     pub fn leadership(&self, partition: &TopicPartition) -> Option<&LeaderIsrAndControllerEpoch> {
         self.partition(partition)?.leadership.as_ref()
     }
 
-    /// The leader, once the partition has a state; may be [`crate::common::ids::NO_BROKER`].
+    /// The leader of a partition that has a state znode; may be [`crate::common::ids::NO_BROKER`].
     pub fn leader(&self, partition: &TopicPartition) -> Option<BrokerId> {
         self.leadership(partition).map(|l| l.leader_and_isr.leader)
     }
 
-    /// Notes leader and ISR as they stand in ZooKeeper. Unknown partitions are ignored.
+    /// Sets leader and ISR as ZooKeeper has them. Unknown partitions are ignored.
     pub fn set_leadership(&mut self, partition: &TopicPartition, leadership: LeaderIsrAndControllerEpoch) {
         self.change(partition, |partition| partition.leadership = Some(leadership));
     }
 
-    /// The leader epoch for a StopReplica: -2 while the topic is being deleted, -1 if unknown (fact 25).
+    /// The leader epoch for a StopReplica: -2 while the topic is queued for deletion, -1 if the partition has no leader
+    /// (fact 25).
     pub fn stop_replica_leader_epoch(&self, partition: &TopicPartition) -> LeaderEpoch {
         if self.is_queued_for_deletion(&partition.topic) {
             return LEADER_EPOCH_DURING_DELETE;
@@ -312,7 +313,7 @@ impl ControllerContext {
             .map_or(NO_LEADER_EPOCH, |l| l.leader_and_isr.leader_epoch)
     }
 
-    /// Notes leader and ISR as this controller has written them.
+    /// Sets leader and ISR that this controller has written.
     pub fn set_own_leadership(&mut self, partition: &TopicPartition, leader_and_isr: LeaderAndIsr) {
         let controller_epoch = self.epoch;
         let leadership = LeaderIsrAndControllerEpoch {
@@ -352,7 +353,8 @@ impl ControllerContext {
         })
     }
 
-    /// Partitions led by a broker that another broker could lead: more than one replica, not being deleted.
+    /// Partitions that this broker leads and another broker could lead: they have more than one replica, and their topics
+    /// are not queued for deletion.
     pub fn movable_partitions_led_by(&self, broker: BrokerId) -> Vec<TopicPartition> {
         self.partitions_where(|id, p| {
             p.leadership

@@ -4,7 +4,7 @@ use crate::common::ids::{BrokerEpoch, ControllerEpoch, TopicName, TopicPartition
 use crate::protocol::messages::stop_replica_request::StopReplicaTopicState;
 use crate::protocol::messages::{LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest};
 
-/// What a controller tells a broker.
+/// A request of the controller to a broker.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "each is named as in Kafka's protocol guide")]
 pub enum ControlRequest {
@@ -14,7 +14,7 @@ pub enum ControlRequest {
 }
 
 impl ControlRequest {
-    /// Its name in Kafka's protocol guide.
+    /// The request's name in Kafka's protocol guide.
     pub fn name(&self) -> &'static str {
         match self {
             Self::LeaderAndIsr(_) => "LeaderAndIsr",
@@ -23,7 +23,7 @@ impl ControlRequest {
         }
     }
 
-    /// The epoch of the broker it is meant for.
+    /// The epoch of the broker that the request is for.
     pub fn broker_epoch(&self) -> BrokerEpoch {
         match self {
             Self::LeaderAndIsr(r) => r.broker_epoch,
@@ -32,7 +32,7 @@ impl ControlRequest {
         }
     }
 
-    /// The epoch of the controller that sends it.
+    /// The epoch of the controller that sends the request.
     pub fn controller_epoch(&self) -> ControllerEpoch {
         match self {
             Self::LeaderAndIsr(r) => r.controller_epoch,

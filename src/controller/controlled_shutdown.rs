@@ -1,4 +1,4 @@
-//! A broker that wants to leave hands over what it leads. Kafka 3.9: `KafkaController.doControlledShutdown`.
+//! ControlledShutdown: a broker hands over its partitions before it stops. Kafka 3.9: `KafkaController.doControlledShutdown`.
 
 use tracing::info;
 
@@ -14,7 +14,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicPartition};
 
 impl Controller {
-    /// Answers with the partitions that the broker still leads, because nobody else can.
+    /// Replies with the partitions that the broker still leads because no other replica is eligible.
     pub(super) async fn process_controlled_shutdown(
         &mut self,
         broker: BrokerId,
@@ -43,14 +43,15 @@ impl Controller {
         }
         match self.context.broker_epoch(broker) {
             None => Err(ErrorCode::BrokerNotAvailable),
-            // A broker older than KIP-380 does not say its epoch.
+            // The request of a broker older than KIP-380 has no epoch.
             Some(current) if epoch != -1 && epoch < current => Err(ErrorCode::StaleBrokerEpoch),
             Some(_) => Ok(()),
         }
     }
 }
 
-/// Partitions with another replica get another leader, or leave this replica behind.
+/// Gives the partitions that the broker leads to other leaders, and takes its other replicas out of the ISRs. Partitions
+/// with one replica stay as they are.
 async fn move_away_from(machines: &mut StateMachines<'_>, broker: BrokerId) -> Result<(), ControllerError> {
     let mut partitions = machines.context.partitions_on_broker(broker);
     partitions.retain(|p| {
@@ -63,7 +64,7 @@ async fn move_away_from(machines: &mut StateMachines<'_>, broker: BrokerId) -> R
     machines
         .bring_partitions_online(&led, ElectionStrategy::ControlledShutdown)
         .await?;
-    // It stops fetching before its replicas leave the ISRs, or it would be back in at once (fact 22).
+    // The broker stops its fetchers before its replicas leave the ISRs. Otherwise the leaders would take them back (fact 22).
     let mut batch = BrokerRequestBatch::default();
     for partition in &followed {
         batch.add_stop_replica(machines.context, &[broker], partition, false);

@@ -1,4 +1,4 @@
-//! Who leads a partition: the choice alone, without ZooKeeper, clock or counters. Kafka 3.9: `Election`,
+//! The choice of a partition's leader. Pure: no ZooKeeper, no clock, no metrics. Kafka 3.9: `Election`,
 //! `PartitionLeaderElectionAlgorithms`.
 
 use std::collections::BTreeSet;
@@ -6,44 +6,44 @@ use std::collections::BTreeSet;
 use crate::common::ids::BrokerId;
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState, ReplicaAssignment};
 
-/// Why a leader is elected, which decides who may be elected. With the two kinds of `Offline` there are five.
+/// The reason for an election, which decides which replicas are eligible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElectionStrategy {
     /// The partition has no live leader.
     Offline {
-        /// Whether a replica outside the ISR will do when nobody in it is online.
+        /// Whether a replica outside the ISR is eligible if no replica in the ISR is online.
         allow_unclean: bool,
     },
-    /// A reassignment is complete and the leader is not among the replicas that stay.
+    /// A reassignment is complete and the leader is not one of the target replicas.
     Reassign,
     /// The first replica of the assignment should lead.
     PreferredReplica,
-    /// The leader's broker is about to leave.
+    /// The leader's broker is shutting down.
     ControlledShutdown,
 }
 
-/// What an election looks at.
+/// The input of an election.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
-    /// The partition's replicas.
+    /// The partition's assignment.
     pub assignment: &'a ReplicaAssignment,
-    /// Leader and ISR as just read from ZooKeeper.
+    /// The partition's leader and ISR.
     pub state: &'a LeaderAndIsr,
-    /// Brokers, out of assignment and ISR, whose replica serves (see
+    /// Brokers of the assignment and the ISR whose replica serves (see
     /// [`super::context::ControllerContext::is_replica_serving`]).
     pub serving: &'a BTreeSet<BrokerId>,
     /// Brokers that are shutting down.
     pub shutting_down: &'a BTreeSet<BrokerId>,
 }
 
-/// What came of an election.
+/// The result of an election.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElectionResult {
-    /// The new state to be written, one leader epoch later; `None` if nobody is eligible.
+    /// The state to write, with the next leader epoch; `None` if no replica is eligible.
     pub elected: Option<LeaderAndIsr>,
-    /// Who must be told.
+    /// The brokers that get a LeaderAndIsr.
     pub recipients: Vec<BrokerId>,
-    /// Whether the new leader was out of sync: records may be lost.
+    /// Whether the new leader is not in the ISR: records may be lost.
     pub unclean: bool,
 }
 
@@ -98,7 +98,7 @@ fn elect_offline(allow_unclean: bool, candidates: Candidates<'_>) -> ElectionRes
     }
 }
 
-/// The brokers that leave are recipients too, so that the old leader becomes a follower (fact 22).
+/// The brokers that shut down are recipients too, so that the old leader becomes a follower (fact 22).
 fn elect_for_controlled_shutdown(candidates: Candidates<'_>) -> ElectionResult {
     let replicas = &candidates.assignment.replicas;
     let leader = replicas.iter().copied().find(|&id| candidates.is_eligible(id));
@@ -206,7 +206,7 @@ mod tests {
             ..BASE
         },
         Case {
-            what: "nobody is online",
+            what: "no replica is online",
             strategy: UNCLEAN,
             serving: &[],
             ..BASE
@@ -264,7 +264,7 @@ mod tests {
             ..BASE
         },
         Case {
-            what: "a controlled shutdown takes the leaving broker out of the ISR and tells it too",
+            what: "a controlled shutdown takes the broker that shuts down out of the ISR and tells it too",
             strategy: ControlledShutdown,
             shutting_down: &[1],
             elected: Some((2, &[2, 3])),
@@ -281,7 +281,7 @@ mod tests {
             ..BASE
         },
         Case {
-            what: "a controlled shutdown of the last broker in sync elects nobody",
+            what: "a controlled shutdown of the last broker in sync elects no leader",
             strategy: ControlledShutdown,
             isr: &[1],
             shutting_down: &[1],
@@ -291,7 +291,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_strategy_elects_whom_kafka_elects() {
+    fn every_strategy_elects_the_leader_that_kafka_elects() {
         for case in CASES {
             let assignment = ReplicaAssignment {
                 replicas: case.replicas.to_vec(),

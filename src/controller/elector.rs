@@ -1,5 +1,5 @@
-//! The race for `/controller`, and giving it up. Kafka 3.9: `KafkaController.elect`, `maybeResign`,
-//! `triggerControllerMove`.
+//! The events of the election: a broker becomes the controller by the creation of `/controller`, or resigns. Kafka 3.9:
+//! `KafkaController.elect`, `maybeResign`, `triggerControllerMove`.
 
 use tracing::{debug, error, info, warn};
 
@@ -16,12 +16,18 @@ impl Controller {
         result
     }
 
+    /// The session has expired, so another broker may already be the controller.
+    pub(super) fn process_expire(&mut self) -> Result<(), ControllerError> {
+        self.resign();
+        Ok(())
+    }
+
     pub(super) async fn reelect(&mut self) -> Result<(), ControllerError> {
         self.maybe_resign().await?;
         self.elect().await
     }
 
-    /// Looks who the controller is, and resigns if it is not this broker any more.
+    /// Reads `/controller`, and resigns if another broker is the controller now.
     pub(super) async fn maybe_resign(&mut self) -> Result<(), ControllerError> {
         let controller = cluster::controller(self.zk.store(), true).await?;
         if self.is_active()
@@ -32,19 +38,20 @@ impl Controller {
         Ok(())
     }
 
-    /// Whether a registration under `/controller` was made by this broker in the session that stands now.
+    /// Whether this broker has made the registration under `/controller`, in its present session.
     fn is_ours(&self, registration: &ControllerRegistration, stat: &Stat) -> bool {
         self.zk.is_own_registration(self.id(), registration, stat)
     }
 
-    /// Becomes the controller if there is none.
+    /// Makes this broker the controller, if there is none.
     async fn elect(&mut self) -> Result<(), ControllerError> {
         if let Some((registration, stat)) = cluster::controller(self.zk.store(), true).await? {
             if self.is_active() || !self.is_ours(&registration, &stat) {
                 debug!(controller = registration.broker_id, "there is a controller");
                 return Ok(());
             }
-            // An election broke off after it had been won. Nobody acts as controller: stand again (fact 2).
+            // This broker won an election whose result it did not learn, so no broker acts as the controller: the
+            // election is repeated (fact 2).
             warn!("gives up a controllership that was won without notice");
             let deleted = self
                 .zk
@@ -87,7 +94,7 @@ impl Controller {
         }
     }
 
-    /// Lets somebody else try: resigns and deletes `/controller`, unless somebody else already has it.
+    /// Lets another broker become the controller: resigns, and deletes `/controller` if it is still this broker's.
     async fn trigger_controller_move(&mut self) -> Result<(), ControllerError> {
         let epoch_zk_version = self.context.epoch_zk_version;
         self.resign();
@@ -102,7 +109,7 @@ impl Controller {
         }
     }
 
-    /// Stops being the controller: forgets everything, drops every request not yet sent.
+    /// Gives up the role of the controller: clears the context, and drops the requests that are not sent yet.
     pub(super) fn resign(&mut self) {
         if self.is_active() {
             info!(epoch = self.context.epoch, "resigns as the controller");
@@ -112,6 +119,6 @@ impl Controller {
         self.channels.remove_all();
         self.zk.set_guard(None);
         self.context = ControllerContext::default();
-        self.metrics.show(&self.context);
+        self.metrics.update(&self.context);
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that can happen to a controller, in one enum. Kafka 3.9: the `ControllerEvent` classes.
 //!
-//! Events that somebody waits for carry where to answer. Dropping such an event unanswered, as the expiry of a
-//! session does with all that wait in the queue (fact 28), tells the caller that this is not the controller.
+//! An event whose caller waits for the result carries the sender of the reply. To drop the event without a reply tells
+//! the caller that this broker is not the controller; the expiry of the session drops all queued events (fact 28).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,136 +20,136 @@ use crate::protocol::messages::{
     UpdateMetadataResponse,
 };
 
-/// Where the answer to an event goes.
+/// The sender of the result of an event.
 pub type Reply<T> = oneshot::Sender<T>;
 
-/// Every trigger of the controller.
+/// An event that the controller handles.
 #[derive(Debug)]
 pub enum ControllerEvent {
-    /// The broker has started: watch `/controller` and stand for election.
+    /// The broker has started: the controller watches `/controller` and stands for election.
     Startup,
     /// `/controller` was created or changed.
     ControllerChange,
     /// `/controller` is gone.
     Reelect,
-    /// A new session stands: register again, then stand for election.
+    /// A new session is established: the broker registers again and stands for election.
     RegisterBrokerAndReelect,
-    /// The session has expired: this broker is not the controller any more.
+    /// The session has expired: this broker is no longer the controller.
     Expire,
-    /// `/brokers/ids` has other children.
+    /// The children of `/brokers/ids` have changed.
     BrokerChange,
-    /// `/brokers/ids/N` has other data.
+    /// The data of `/brokers/ids/N` has changed.
     BrokerModification(BrokerId),
-    /// `/brokers/topics` has other children.
+    /// The children of `/brokers/topics` have changed.
     TopicChange,
-    /// `/brokers/topics/T` has other data.
+    /// The data of `/brokers/topics/T` has changed.
     PartitionModification(TopicName),
-    /// `/admin/delete_topics` has other children.
+    /// The children of `/admin/delete_topics` have changed.
     TopicDeletion,
-    /// `/isr_change_notification` has other children; written by brokers older than 2.7.
+    /// The children of `/isr_change_notification` have changed; brokers older than 2.7 write them.
     IsrChangeNotification,
-    /// `/log_dir_event_notification` has other children.
+    /// The children of `/log_dir_event_notification` have changed.
     LogDirEventNotification,
     /// `/admin/reassign_partitions` was created.
     ZnodeReassignment,
     /// `/admin/preferred_replica_election` was created.
     ZnodePreferredElection,
-    /// Time to look for leaders that are not the preferred ones.
+    /// The interval between two checks of the leader balance is over.
     AutoPreferredReplicaElection,
-    /// Topics that say nothing of it now allow unclean elections.
+    /// The default of `unclean.leader.election.enable` has become true.
     UncleanElectionEnabled,
-    /// A topic now allows unclean elections.
+    /// The topic's own `unclean.leader.election.enable` has become true.
     TopicUncleanElectionEnabled(TopicName),
     /// A broker answered a LeaderAndIsr.
     LeaderAndIsrResponse {
-        /// Who answered.
+        /// The broker that answered.
         broker: BrokerId,
-        /// Epoch of the controller that had asked.
+        /// The epoch of the controller that sent the request.
         controller_epoch: ControllerEpoch,
-        /// Its answer.
+        /// The response.
         response: LeaderAndIsrResponse,
     },
     /// A broker answered an UpdateMetadata.
     UpdateMetadataResponse {
-        /// Who answered.
+        /// The broker that answered.
         broker: BrokerId,
-        /// Its answer.
+        /// The response.
         response: UpdateMetadataResponse,
     },
     /// A broker answered a StopReplica that asked it to delete replicas.
     DeletionStopReplicaResponse {
-        /// Who answered.
+        /// The broker that answered.
         broker: BrokerId,
-        /// Epoch of the controller that had asked.
+        /// The epoch of the controller that sent the request.
         controller_epoch: ControllerEpoch,
-        /// The replicas it was to delete.
+        /// The replicas that the broker was told to delete.
         deleted: Vec<TopicPartition>,
-        /// Its answer.
+        /// The response.
         response: StopReplicaResponse,
     },
-    /// A leader wants another ISR.
+    /// A leader asks for changes of its ISRs.
     AlterPartition {
-        /// Its request.
+        /// The request.
         request: AlterPartitionRequest,
-        /// Version of the request.
+        /// The version of the request.
         version: i16,
-        /// The response.
+        /// Takes the response.
         reply: Reply<AlterPartitionResponse>,
     },
-    /// A broker wants to leave.
+    /// A broker asks for a controlled shutdown.
     ControlledShutdown {
-        /// Who.
+        /// The broker.
         broker: BrokerId,
-        /// Its epoch; -1 if it does not say.
+        /// The broker's epoch; -1 if the request has none.
         epoch: BrokerEpoch,
-        /// The partitions it still leads.
+        /// Takes the partitions that the broker still leads.
         reply: Reply<Result<Vec<TopicPartition>, ErrorCode>>,
     },
-    /// A broker needs producer ids.
+    /// A broker asks for a block of producer ids.
     AllocateProducerIds {
-        /// Who.
+        /// The broker.
         broker: BrokerId,
-        /// Its epoch.
+        /// The broker's epoch.
         epoch: BrokerEpoch,
-        /// First id and number of ids.
+        /// Takes the first id and the number of ids.
         reply: Reply<Result<(ProducerId, i32), ErrorCode>>,
     },
     /// ElectLeaders.
     ElectLeaders {
-        /// `None`: all partitions.
+        /// The partitions; `None` for all.
         partitions: Option<Vec<TopicPartition>>,
-        /// What kind of election.
+        /// The kind of election.
         election: ElectionType,
-        /// By partition.
+        /// Takes the results by partition.
         reply: Reply<ElectionResults>,
     },
     /// AlterPartitionReassignments.
     ApiReassignment {
-        /// Targets; `None` cancels.
+        /// The new replicas by partition.
         targets: BTreeMap<TopicPartition, TargetReplicas>,
-        /// By partition.
+        /// Takes the results by partition.
         reply: Reply<ReassignmentResult>,
     },
     /// UpdateFeatures.
     UpdateFeatures {
-        /// What is to change.
+        /// The requested changes.
         updates: Vec<FeatureUpdate>,
-        /// How long this broker may take to hear of the change.
-        patience: Duration,
-        /// By feature.
+        /// The time within which this broker's metadata cache must see the change.
+        timeout: Duration,
+        /// Takes the results by feature.
         reply: Reply<FeatureResults>,
     },
     /// ListPartitionReassignments.
     ListReassignments {
-        /// `None`: all partitions.
+        /// The partitions; `None` for all.
         partitions: Option<Vec<TopicPartition>>,
-        /// Those being reassigned.
+        /// Takes the assignments of those being reassigned.
         reply: Reply<ListReassignmentsResult>,
     },
 }
 
 impl ControllerEvent {
-    /// What happened, for logs.
+    /// The event's name for logs.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Startup => "Startup",
@@ -182,7 +182,7 @@ impl ControllerEvent {
         }
     }
 
-    /// What a controller is busy with that carries it out, for metrics.
+    /// The controller's state while it handles the event, for metrics.
     pub fn state(&self) -> ControllerState {
         use ControllerState as S;
         match self {

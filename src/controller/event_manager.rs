@@ -1,5 +1,5 @@
-//! The two tasks at the ends of the event queue: one turns ZooKeeper's watches into events, the other has the events
-//! carried out one after the other. Kafka 3.9: `ControllerEventManager`, `ControllerEventThread`.
+//! The two tasks at the ends of the event queue: one turns ZooKeeper's watch events into controller events, the other
+//! passes these to the processor one by one. Kafka 3.9: `ControllerEventManager`, `ControllerEventThread`.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use super::event::ControllerEvent;
 use super::event_queue::EventQueue;
 use crate::zk::{WatchEvent, WatchKind, paths};
 
-/// What the loop runs. Kafka 3.9: `ControllerEventProcessor`.
+/// Handles the events of the queue. Kafka 3.9: `ControllerEventProcessor`.
 pub(super) trait ControllerEventProcessor: Send {
-    /// Carries out one event that has `waited` in the queue. The next event follows whether it succeeds or not.
+    /// Handles one event that has `waited` in the queue. The next event follows whether this one succeeds or not.
     fn process(&mut self, event: ControllerEvent, waited: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Gives up what the processor is in the middle of. The loop calls it once, at its end.
+    /// Ends the processor's work. The loop calls it once, after the last event.
     fn stop(&mut self);
 }
 
-/// Carries out events until `shutdown`, then drops the event under way and the events that wait, and stops the processor.
+/// Passes events to the processor until `shutdown`. Then it drops the current event and the queued ones.
 pub(super) async fn run(
     mut processor: impl ControllerEventProcessor,
     queue: EventQueue,
@@ -39,7 +39,7 @@ pub(super) async fn run(
     queue.clear();
 }
 
-/// Turns watches into events until `shutdown` or until the store is gone.
+/// Turns watch events into controller events until `shutdown` or until the store is gone.
 pub(super) async fn translate_watches(
     mut watches: mpsc::UnboundedReceiver<WatchEvent>,
     queue: EventQueue,
@@ -53,7 +53,7 @@ pub(super) async fn translate_watches(
         };
         match watch {
             None => return,
-            // What was asked of the old session is void, also what somebody waits for (fact 28).
+            // Events of the old session are void, also those whose callers wait for a reply (fact 28).
             Some(WatchEvent {
                 kind: WatchKind::SessionExpired,
                 ..
@@ -69,7 +69,7 @@ pub(super) async fn translate_watches(
     }
 }
 
-/// What a watch means to the controller; `None` if nothing.
+/// The controller event for a watch event, if there is one.
 fn event_of(watch: &WatchEvent) -> Option<ControllerEvent> {
     use ControllerEvent as E;
     use WatchKind as K;
@@ -95,7 +95,7 @@ fn event_of(watch: &WatchEvent) -> Option<ControllerEvent> {
     })
 }
 
-/// The name of a direct child.
+/// The name of the znode at `path`, if it is a direct child of `parent`.
 fn child_of<'a>(path: &'a str, parent: &str) -> Option<&'a str> {
     path.strip_prefix(parent)?
         .strip_prefix('/')

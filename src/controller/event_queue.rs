@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::event::ControllerEvent;
 
-/// The events that wait, first in, first out.
+/// The queued events, first in, first out.
 ///
-/// Bounded by who puts them in: a watch fires once for each read that armed it, a broker has one control request in
-/// flight, and a connection one API request.
+/// The sources of events bound the queue: a watch fires once for each read that set it, a broker has one control
+/// request in flight, and a connection one API request.
 #[derive(Clone, Default)]
 pub struct EventQueue {
     inner: Arc<Inner>,
@@ -38,13 +38,13 @@ struct Inner {
 }
 
 impl EventQueue {
-    /// Puts an event behind all others.
+    /// Adds an event at the end.
     pub fn put(&self, event: ControllerEvent) {
         self.inner.events.lock().push_back(Queued::now(event));
         self.inner.ready.notify_one();
     }
 
-    /// Puts an event in the place of all others, which are dropped unanswered.
+    /// Drops all queued events without a reply and adds an event.
     pub fn clear_and_put(&self, event: ControllerEvent) {
         let dropped = std::mem::replace(
             &mut *self.inner.events.lock(),
@@ -54,7 +54,7 @@ impl EventQueue {
         drop(dropped);
     }
 
-    /// Puts an event in after a while.
+    /// Adds an event after a delay.
     pub fn put_after(&self, delay: Duration, event: ControllerEvent) {
         let queue = self.clone();
         tokio::spawn(async move {
@@ -63,23 +63,23 @@ impl EventQueue {
         });
     }
 
-    /// Drops everything that waits, unanswered.
+    /// Drops all queued events without a reply.
     pub fn clear(&self) {
         let dropped = std::mem::take(&mut *self.inner.events.lock());
         drop(dropped);
     }
 
-    /// How many events wait.
+    /// The number of queued events.
     pub fn len(&self) -> usize {
         self.inner.events.lock().len()
     }
 
-    /// Whether no event waits.
+    /// Whether no event is queued.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Waits for the next event, and says how long it has waited. For one consumer.
+    /// Waits for the next event and returns it with its time in the queue. For one consumer.
     pub async fn next(&self) -> (ControllerEvent, Duration) {
         loop {
             let queued = self.inner.events.lock().pop_front();
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_expired_session_takes_the_place_of_everything_that_waits() {
+    async fn the_expiry_of_a_session_drops_all_queued_events() {
         let queue = EventQueue::default();
         let (reply, answer) = tokio::sync::oneshot::channel();
         queue.put(ControllerEvent::ControlledShutdown {

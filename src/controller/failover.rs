@@ -1,4 +1,5 @@
-//! What a new controller does first, in Kafka's order. Kafka 3.9: `KafkaController.onControllerFailover`.
+//! The first work of a new controller: it reads the cluster's state and takes the cluster over. Kafka 3.9:
+//! `KafkaController.onControllerFailover`.
 
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use crate::common::ids::TopicId;
 use crate::zk::znode::{FeatureStatus, FeatureZnode};
 use crate::zk::{cluster, paths};
 
-/// When leaders are balanced for the first time after an election.
+/// The time from the election to the first check of the leader balance.
 const FIRST_REBALANCE: Duration = Duration::from_secs(5);
 
 impl Controller {
-    /// Reads the cluster and takes it over. Every read that arms a watch comes before what it read is used, so that
-    /// no change is missed in between.
+    /// Reads the cluster's state and takes the cluster over, in Kafka's order of steps. Each read sets a watch before the
+    /// controller uses the data, so that it does not miss a change.
     pub(super) async fn failover(&mut self) -> Result<(), ControllerError> {
         self.enable_feature_versioning().await?;
         for notifications in [paths::LOG_DIR_EVENT_NOTIFICATION, paths::ISR_CHANGE_NOTIFICATION] {
@@ -28,12 +29,12 @@ impl Controller {
         }
         self.initialize_context().await?;
         topic_deletion::initialize_topic_deletion(&mut self.machines()).await?;
-        // Brokers take up LeaderAndIsr only for leaders that they know to be alive (fact 13).
+        // A broker accepts a LeaderAndIsr only with leaders that its metadata has as live (fact 13).
         self.machines().send_update_metadata_to_all(&[]);
         let offline = self.machines().start_replicas().await?;
         initialize_partition_states(&mut self.context);
-        // Kafka takes the offline replicas out of the ISRs first, which writes the state of each partition that has lost
-        // its leader twice. In this order, which is that of a broker's death, it is written once, and sooner.
+        // Kafka takes the offline replicas out of the ISRs first, and so writes the state of a partition that has lost its
+        // leader twice. In this order, which is also that of a broker's death, it is written once, and earlier.
         self.machines().bring_electable_partitions_online().await?;
         self.machines()
             .move_replicas(offline, ReplicaState::Offline)
@@ -49,16 +50,16 @@ impl Controller {
         Ok(())
     }
 
-    /// Creates `/feature`, or enables what an old broker disabled, and waits until this broker's own cache has seen it.
-    /// Other brokers stop when it is missing.
+    /// Creates `/feature`, or enables the features that an old broker has disabled, and waits until this broker's metadata
+    /// cache has the change. Brokers without `/feature` stop.
     async fn enable_feature_versioning(&mut self) -> Result<(), ControllerError> {
         let enabled = FeatureZnode::enabled();
-        let patience = Duration::from_millis(self.config.zookeeper_connection_timeout_ms);
+        let timeout = Duration::from_millis(self.config.zookeeper_connection_timeout_ms);
         match self.zk.store().get(paths::FEATURE, false).await? {
-            None => self.write_features(&enabled, patience).await,
+            None => self.write_features(&enabled, timeout).await,
             Some((data, _)) => match FeatureZnode::decode(&data) {
                 Ok(feature) if feature.status == FeatureStatus::Disabled => {
-                    self.write_features(&enabled, patience).await
+                    self.write_features(&enabled, timeout).await
                 }
                 Ok(_) => Ok(()),
                 Err(error) => {

@@ -1,4 +1,4 @@
-//! What the rest of the broker may ask of its controller module, active or not.
+//! The interface of the controller to the rest of the broker, whether the broker is the controller or not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ProducerId, TopicName, TopicPartition};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
-/// A way to put events into the controller's queue. A question that the controller drops, because it is none or
-/// none any more, is answered with NOT_CONTROLLER.
+/// Puts events into the controller's queue and waits for the replies. If the broker is not the controller, the event is
+/// dropped and the caller gets NOT_CONTROLLER.
 #[derive(Clone)]
 pub struct ControllerHandle {
     events: EventQueue,
@@ -45,7 +45,7 @@ impl ControllerHandle {
         }
     }
 
-    /// A handle of a controller that never runs, for tests of what holds one.
+    /// The handle of a controller that does not run, for tests of structs that hold a handle.
     #[cfg(test)]
     pub fn idle(broker_epoch: BrokerEpoch) -> Self {
         let shutdown = CancellationToken::new();
@@ -58,7 +58,7 @@ impl ControllerHandle {
         }
     }
 
-    /// The events that wait in the queue of an [idle](Self::idle) one, which are taken out.
+    /// Takes the queued events of an [idle](Self::idle) controller out and returns their names.
     #[cfg(test)]
     pub async fn take_events(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
@@ -68,23 +68,23 @@ impl ControllerHandle {
         names
     }
 
-    /// Whether this broker is the controller, as far as it knows.
+    /// Whether this broker is the controller, as far as the broker knows.
     pub fn is_active(&self) -> bool {
         self.status.is_active()
     }
 
-    /// This broker's current registration epoch (czxid); -1 while there is none.
+    /// The epoch (czxid) of this broker's current registration; -1 while the broker is not registered.
     pub fn broker_epoch(&self) -> BrokerEpoch {
         self.status.broker_epoch()
     }
 
-    /// The registration epoch as it changes with each new session: an owner of ephemeral znodes that went
-    /// with the old one creates them again on each change.
+    /// The registration epoch, which changes with each new session. An owner of ephemeral znodes, which end with their
+    /// session, creates them again on each change.
     pub fn watch_broker_epoch(&self) -> watch::Receiver<BrokerEpoch> {
         self.status.watch_broker_epoch()
     }
 
-    /// Waits until this broker has stood for election once.
+    /// Waits until this broker has stood for its first election.
     pub async fn started(&self) {
         let mut started = self.status.watch_started();
         tokio::select! {
@@ -93,7 +93,7 @@ impl ControllerHandle {
         }
     }
 
-    /// Ends the controller and waits until it has resigned. `/controller` goes with the session.
+    /// Ends the controller and waits until it has resigned. The end of the session deletes `/controller`.
     pub async fn shutdown(&self) {
         self.shutdown.cancel();
         let task = self.task.lock().take();
@@ -102,7 +102,7 @@ impl ControllerHandle {
         }
     }
 
-    /// A leader wants another ISR.
+    /// AlterPartition.
     pub async fn alter_partition(
         &self,
         request: AlterPartitionRequest,
@@ -120,7 +120,7 @@ impl ControllerHandle {
         answer.unwrap_or_else(not_controller)
     }
 
-    /// Partitions still led by the broker that wants to leave.
+    /// ControlledShutdown. Returns the partitions that the broker still leads.
     pub async fn controlled_shutdown(
         &self,
         broker: BrokerId,
@@ -132,7 +132,7 @@ impl ControllerHandle {
         answer.unwrap_or(Err(ErrorCode::StaleControllerEpoch))
     }
 
-    /// First id and number of ids of a block.
+    /// AllocateProducerIds. Returns the first id and the number of ids of a block.
     pub async fn allocate_producer_ids(
         &self,
         broker: BrokerId,
@@ -160,7 +160,7 @@ impl ControllerHandle {
         answer.ok_or(ErrorCode::NotController)
     }
 
-    /// AlterPartitionReassignments: targets by partition, `None` to cancel.
+    /// AlterPartitionReassignments.
     pub async fn alter_partition_reassignments(
         &self,
         targets: BTreeMap<TopicPartition, TargetReplicas>,
@@ -182,28 +182,28 @@ impl ControllerHandle {
         answer.ok_or(ErrorCode::NotController)
     }
 
-    /// UpdateFeatures. `patience` is how long the controller's broker may take to hear of the change.
+    /// UpdateFeatures. The metadata cache of this broker must see the change within `timeout`.
     pub async fn update_features(
         &self,
         updates: Vec<FeatureUpdate>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<FeatureResults, ErrorCode> {
         let answer = self
             .ask(|reply| ControllerEvent::UpdateFeatures {
                 updates,
-                patience,
+                timeout,
                 reply,
             })
             .await;
         answer.ok_or(ErrorCode::NotController)
     }
 
-    /// The default that topics inherit now allows unclean elections.
+    /// The default of `unclean.leader.election.enable` has become true.
     pub fn unclean_election_enabled(&self) {
         self.events.put(ControllerEvent::UncleanElectionEnabled);
     }
 
-    /// A topic's configuration now allows unclean elections.
+    /// The topic's own `unclean.leader.election.enable` has become true.
     pub fn topic_unclean_election_enabled(&self, topic: TopicName) {
         self.events
             .put(ControllerEvent::TopicUncleanElectionEnabled(topic));

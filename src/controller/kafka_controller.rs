@@ -1,4 +1,4 @@
-//! The controller itself: what it works with, and which file carries out which event. Kafka 3.9: `KafkaController`.
+//! The controller: its parts, its start, and the dispatch of events to their handlers. Kafka 3.9: `KafkaController`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,35 +28,35 @@ use crate::config::{BrokerConfig, CurrentConfig};
 use crate::metrics::Registry;
 use crate::zk::{ZkError, ZkStore};
 
-/// Pause before a registration is tried again that failed after a session had expired.
+/// The pause before a failed registration in a new session is repeated.
 const REGISTRATION_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Registers this broker under `/brokers/ids` in the session that stands now, and returns its epoch.
+/// Registers this broker under `/brokers/ids` in the present session, and returns the broker's epoch.
 pub type RegisterBroker = Arc<dyn Fn() -> BoxFuture<'static, Result<BrokerEpoch, ZkError>> + Send + Sync>;
 
-/// What a controller needs.
+/// The parts that the broker gives to its controller.
 pub struct ControllerSetup {
-    /// This broker's configuration, with its resolved id.
+    /// This broker's configuration, with the resolved broker id.
     pub config: Arc<BrokerConfig>,
-    /// The same with what changes at run time.
+    /// The same with the values that have changed at run time.
     pub current_config: CurrentConfig,
-    /// ZooKeeper.
+    /// The connection to ZooKeeper.
     pub zk: Arc<dyn ZkStore>,
-    /// Time.
+    /// The clock.
     pub clock: SharedClock,
-    /// The epoch that the registration at start-up brought.
+    /// The epoch of the registration at the broker's start.
     pub broker_epoch: BrokerEpoch,
-    /// Registers again after a session has expired.
+    /// Registers the broker again after a session has expired.
     pub register: RegisterBroker,
-    /// Where its figures go.
+    /// Takes the controller's metrics.
     pub metrics: Registry,
-    /// The version of `/feature` that this broker's cache has seen; -1 for none.
+    /// The version of `/feature` that this broker's metadata cache has; -1 for none.
     pub features_epoch: watch::Receiver<i64>,
     /// Ends the controller.
     pub shutdown: CancellationToken,
 }
 
-/// The controller module of a broker, whether it is the controller or not. Lives in one task.
+/// The controller of a broker, active or not. One task owns it.
 pub struct Controller {
     pub(super) config: Arc<BrokerConfig>,
     pub(super) current_config: CurrentConfig,
@@ -70,7 +70,7 @@ pub struct Controller {
     pub(super) features_epoch: watch::Receiver<i64>,
     pub(super) metrics: ControllerMetrics,
     register: RegisterBroker,
-    /// Why the last attempt to register again failed.
+    /// The error of the last attempt to register again, if it failed.
     registration_refused: Option<ZkError>,
 }
 use super::topic_deletion;
@@ -79,7 +79,7 @@ impl ControllerEventProcessor for Controller {
     async fn process(&mut self, event: ControllerEvent, waited: Duration) {
         let (name, state, begun) = (event.name(), event.state(), Instant::now());
         self.metrics.begin(state, waited);
-        self.carry_out(name, event).await;
+        self.handle(name, event).await;
         self.metrics.end(state, begun.elapsed(), &self.context);
     }
 
@@ -89,7 +89,7 @@ impl ControllerEventProcessor for Controller {
 }
 
 impl Controller {
-    /// Starts the tasks. The broker stands for election at once.
+    /// Starts the controller's tasks. The first event is the election.
     pub fn start(setup: ControllerSetup) -> ControllerHandle {
         let (config, metrics) = (setup.config.clone(), setup.metrics.clone());
         Self::start_with_channels(setup, |events| {
@@ -104,7 +104,7 @@ impl Controller {
         })
     }
 
-    /// Starts the tasks with other channels to the brokers than the network.
+    /// Starts the controller's tasks with channels to the brokers that need not be the network.
     pub fn start_with_channels(
         setup: ControllerSetup,
         channels: impl FnOnce(EventQueue) -> Box<dyn BrokerChannels>,
@@ -142,7 +142,7 @@ impl Controller {
         ControllerHandle::new(events, status, setup.shutdown, task)
     }
 
-    /// The state machines on what this controller works with.
+    /// The state machines on this controller's context, ZooKeeper client and channels.
     pub(super) fn machines(&mut self) -> StateMachines<'_> {
         StateMachines {
             context: &mut self.context,
@@ -154,7 +154,7 @@ impl Controller {
         }
     }
 
-    /// What carries reassignments out.
+    /// The reassignments under way.
     pub(super) fn reassignments(&mut self) -> Reassignments<'_> {
         let events = self.events.clone();
         Reassignments {
@@ -168,12 +168,12 @@ impl Controller {
         self.status.is_active()
     }
 
-    /// This broker.
+    /// The id of this broker.
     pub(super) fn id(&self) -> BrokerId {
         self.config.broker_id
     }
 
-    async fn carry_out(&mut self, name: &'static str, event: ControllerEvent) {
+    async fn handle(&mut self, name: &'static str, event: ControllerEvent) {
         let mut result = self.dispatch(event).await;
         if matches!(result, Err(ControllerError::Moved)) {
             info!(event = name, "another broker has become the controller");
@@ -195,10 +195,7 @@ impl Controller {
             E::ControllerChange => self.maybe_resign().await,
             E::Reelect => self.reelect().await,
             E::RegisterBrokerAndReelect => self.register_broker_and_reelect().await,
-            E::Expire => {
-                self.resign();
-                Ok(())
-            }
+            E::Expire => self.process_expire(),
             E::AlterPartition {
                 request,
                 version,
@@ -210,7 +207,7 @@ impl Controller {
             E::AllocateProducerIds { broker, epoch, reply } => {
                 self.process_allocate_producer_ids(broker, epoch, reply).await
             }
-            // A question to a broker that is not the controller is dropped, which answers NOT_CONTROLLER.
+            // A broker that is not the controller drops the event, and the caller gets NOT_CONTROLLER.
             _ if !self.is_active() => Ok(()),
             E::BrokerChange => self.process_broker_change().await,
             E::BrokerModification(broker) => self.process_broker_modification(broker).await,
@@ -223,9 +220,7 @@ impl Controller {
             E::ZnodePreferredElection => self.process_znode_preferred_election().await,
             E::AutoPreferredReplicaElection => self.process_auto_preferred_replica_election().await,
             E::UncleanElectionEnabled => self.process_unclean_election_enabled(None).await,
-            E::TopicUncleanElectionEnabled(topic) => {
-                self.process_unclean_election_enabled(Some(&topic)).await
-            }
+            E::TopicUncleanElectionEnabled(topic) => self.process_unclean_election_enabled(Some(topic)).await,
             E::LeaderAndIsrResponse {
                 broker,
                 controller_epoch,
@@ -235,8 +230,7 @@ impl Controller {
                     .await
             }
             E::UpdateMetadataResponse { broker, response } => {
-                self.process_update_metadata_response(broker, &response);
-                Ok(())
+                self.process_update_metadata_response(broker, &response)
             }
             E::DeletionStopReplicaResponse {
                 broker,
@@ -261,17 +255,15 @@ impl Controller {
             E::ApiReassignment { targets, reply } => self.process_api_reassignment(targets, reply).await,
             E::UpdateFeatures {
                 updates,
-                patience,
+                timeout,
                 reply,
-            } => self.process_update_features(updates, patience, reply).await,
-            E::ListReassignments { partitions, reply } => {
-                self.process_list_reassignments(partitions, reply);
-                Ok(())
-            }
+            } => self.process_update_features(updates, timeout, reply).await,
+            E::ListReassignments { partitions, reply } => self.process_list_reassignments(partitions, reply),
         }
     }
 
-    /// A new session stands: the registration went with the old one, and so did every candidacy.
+    /// Registers the broker in a new session and stands for election. The end of the old session has deleted both
+    /// registrations.
     async fn register_broker_and_reelect(&mut self) -> Result<(), ControllerError> {
         match (self.register)().await {
             Ok(epoch) => {
@@ -281,7 +273,7 @@ impl Controller {
             }
             Err(ZkError::SessionExpired) => return Err(ZkError::SessionExpired.into()),
             Err(error) => {
-                // Once: the reason is the same every second until a person does something about it.
+                // An error that repeats every second until an administrator acts is logged once.
                 if self.registration_refused.as_ref() != Some(&error) {
                     error!(%error, "cannot register in the new session, tries again every second");
                 }

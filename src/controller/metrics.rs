@@ -1,4 +1,4 @@
-//! What is to be known about the controller, under Kafka's metric names. Kafka 3.9: the gauges of `KafkaController` and
+//! The controller's metrics, under Kafka's names. Kafka 3.9: the gauges of `KafkaController` and
 //! `ControllerEventManager`, `ControllerStats`.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::event_queue::EventQueue;
 use super::status::ControllerStatus;
 use crate::metrics::{Meter, MetricName, Registry, Timer};
 
-/// The timer of each state, in the order of the states' numbers; two have names of their own, two have no timer.
+/// The timer of each state, in the order of the states' numbers. Two states have no timer.
 const TIMERS: [Option<&str>; 18] = [
     None,
     Some("ControllerChangeRateAndTimeMs"),
@@ -33,7 +33,7 @@ const TIMERS: [Option<&str>; 18] = [
     Some("UpdateFeaturesRateAndTimeMs"),
 ];
 
-/// The gauges about the cluster that a controller has; 0 on a broker that is none. The position is that of the figure.
+/// The gauges of the cluster, in the order of `ControllerMetrics::gauges`. They are 0 on a broker that is not the controller.
 const GAUGES: [&str; 9] = [
     "OfflinePartitionsCount",
     "PreferredReplicaImbalanceCount",
@@ -46,13 +46,13 @@ const GAUGES: [&str; 9] = [
     "ActiveBrokerCount",
 ];
 
-/// What Kafka shows, and what cannot be anything else in a cluster that stays with ZooKeeper.
+/// Kafka's gauges that have one value only in a cluster that does not migrate from ZooKeeper.
 const CONSTANTS: [(&str, f64); 2] = [("FencedBrokerCount", 0.0), ("ZkMigrationState", 4.0)];
 
-/// The controller's metrics. The gauges show what the last event left.
+/// The controller's metrics. The gauges of the cluster have their values as of the end of the last event.
 pub(super) struct ControllerMetrics {
     state: Arc<AtomicUsize>,
-    figures: Arc<[AtomicUsize; GAUGES.len()]>,
+    gauges: Arc<[AtomicUsize; GAUGES.len()]>,
     timers: [Option<Arc<Timer>>; TIMERS.len()],
     queue_time: Arc<Timer>,
     /// `UncleanLeaderElectionsPerSec`: elections that may have lost records.
@@ -70,18 +70,18 @@ fn stats(name: &str) -> MetricName {
 impl ControllerMetrics {
     pub(super) fn new(registry: &Registry, status: &Arc<ControllerStatus>, events: &EventQueue) -> Self {
         let state = Arc::new(AtomicUsize::new(ControllerState::Idle as usize));
-        let figures: Arc<[AtomicUsize; GAUGES.len()]> = Arc::default();
-        let shown = state.clone();
+        let gauges: Arc<[AtomicUsize; GAUGES.len()]> = Arc::default();
+        let current = state.clone();
         registry.gauge(name("ControllerState"), move || {
-            shown.load(Ordering::Relaxed) as f64
+            current.load(Ordering::Relaxed) as f64
         });
         let status = status.clone();
         registry.gauge(name("ActiveControllerCount"), move || {
             f64::from(u8::from(status.is_active()))
         });
         for (i, gauge) in GAUGES.iter().enumerate() {
-            let figures = figures.clone();
-            registry.gauge(name(gauge), move || figures[i].load(Ordering::Relaxed) as f64);
+            let gauges = gauges.clone();
+            registry.gauge(name(gauge), move || gauges[i].load(Ordering::Relaxed) as f64);
         }
         for (constant, value) in CONSTANTS {
             registry.gauge(name(constant), move || value);
@@ -91,34 +91,34 @@ impl ControllerMetrics {
         registry.gauge(queue("EventQueueSize"), move || events.len() as f64);
         Self {
             state,
-            figures,
+            gauges,
             timers: TIMERS.map(|timer| timer.map(|timer| registry.timer(stats(timer)))),
             queue_time: registry.timer(queue("EventQueueTimeMs")),
             unclean_elections: registry.meter(stats("UncleanLeaderElectionsPerSec")),
         }
     }
 
-    /// An event is being carried out that has waited in the queue.
+    /// The controller begins to handle an event that has `waited` in the queue.
     pub(super) fn begin(&self, state: ControllerState, waited: Duration) {
         self.queue_time.update(waited);
         self.state.store(state as usize, Ordering::Relaxed);
     }
 
-    /// It has been, in this time, and left the cluster like this.
+    /// The controller has handled the event in the time `took`.
     pub(super) fn end(&self, state: ControllerState, took: Duration, context: &ControllerContext) {
         self.state
             .store(ControllerState::Idle as usize, Ordering::Relaxed);
         if let Some(timer) = &self.timers[state as usize] {
             timer.update(took);
         }
-        self.show(context);
+        self.update(context);
     }
 
-    /// Shows what the context has; all zeros once it is empty.
-    pub(super) fn show(&self, context: &ControllerContext) {
+    /// Sets the gauges of the cluster from the context; they are 0 if it is empty.
+    pub(super) fn update(&self, context: &ControllerContext) {
         let partitions = context.partition_counts();
         let deletion = context.deletion_counts();
-        let figures = [
+        let values = [
             partitions.offline,
             partitions.imbalanced,
             context.topic_count(),
@@ -129,8 +129,8 @@ impl ControllerMetrics {
             deletion.ineligible_replicas,
             context.live_or_shutting_down_brokers().count(),
         ];
-        for (shown, figure) in self.figures.iter().zip(figures) {
-            shown.store(figure, Ordering::Relaxed);
+        for (gauge, value) in self.gauges.iter().zip(values) {
+            gauge.store(value, Ordering::Relaxed);
         }
     }
 }

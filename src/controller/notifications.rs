@@ -1,4 +1,4 @@
-//! What brokers report of their own accord: ISRs changed in the old way, failed log dirs, answers to control
+//! The events that brokers report: ISRs that old brokers have changed, failed log dirs, and responses to control
 //! requests. Kafka 3.9: `KafkaController.processIsrChangeNotification`, `processLogDirEventNotification`,
 //! `processLeaderAndIsrResponseReceived`.
 
@@ -17,8 +17,7 @@ use crate::zk::paths;
 use crate::zk::znode::{isr_change, log_dir_event};
 
 impl Controller {
-    /// Brokers older than 2.7 write their ISRs themselves and say so here. The notifications are deleted whatever
-    /// comes of them.
+    /// Reads ISRs that brokers older than 2.7 have written themselves. The notifications are deleted even if that fails.
     pub(super) async fn process_isr_change_notification(&mut self) -> Result<(), ControllerError> {
         let notifications = self.zk.notifications(paths::ISR_CHANGE_NOTIFICATION).await?;
         let mut partitions = BTreeSet::new();
@@ -49,8 +48,8 @@ impl Controller {
         self.reassignments().maybe_complete(partitions).await
     }
 
-    /// Log dirs have failed. Which replicas are concerned, their brokers will say when they are told to serve all
-    /// of them.
+    /// Log dirs of brokers have failed. The controller sends LeaderAndIsr for all replicas of these brokers, and the
+    /// responses tell which replicas have failed.
     pub(super) async fn process_log_dir_event_notification(&mut self) -> Result<(), ControllerError> {
         let notifications = self.zk.notifications(paths::LOG_DIR_EVENT_NOTIFICATION).await?;
         let mut brokers = BTreeSet::new();
@@ -74,8 +73,7 @@ impl Controller {
         result
     }
 
-    /// A replica that a broker cannot serve for want of its log dir is as good as gone (fact 30). Other errors mean
-    /// that the broker knows better already.
+    /// Moves replicas offline whose log dir has failed (fact 30). Other errors mean that the broker has a newer state.
     pub(super) async fn process_leader_and_isr_response(
         &mut self,
         broker: BrokerId,
@@ -119,15 +117,16 @@ impl Controller {
         self.on_replicas_become_offline(replicas).await
     }
 
-    /// Nothing can be done about a refusal.
+    /// Logs an error. The controller has no other means.
     pub(super) fn process_update_metadata_response(
         &self,
         broker: BrokerId,
         response: &UpdateMetadataResponse,
-    ) {
+    ) -> Result<(), ControllerError> {
         if response.error_code != 0 {
             let error = ErrorCode::from_code(response.error_code);
             error!(target: "state.change", broker, %error, "broker refused UpdateMetadata");
         }
+        Ok(())
     }
 }

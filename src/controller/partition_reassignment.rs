@@ -1,4 +1,4 @@
-//! The requests for reassignments: by API and by `/admin/reassign_partitions`. Kafka 3.9:
+//! The events of reassignments: requests by API and by `/admin/reassign_partitions`. Kafka 3.9:
 //! `KafkaController.processApiPartitionReassignment`, `processZkPartitionReassignment`,
 //! `processListPartitionReassignments`. [`super::reassignment`] carries the reassignments out.
 
@@ -16,8 +16,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 
 impl Controller {
-    /// AlterPartitionReassignments. Takes the place of what `/admin/reassign_partitions` asks for the same
-    /// partitions.
+    /// AlterPartitionReassignments. The request replaces that of `/admin/reassign_partitions` for the same partitions.
     pub(super) async fn process_api_reassignment(
         &mut self,
         targets: BTreeMap<TopicPartition, TargetReplicas>,
@@ -42,7 +41,7 @@ impl Controller {
         &self,
         partitions: Option<Vec<TopicPartition>>,
         reply: Reply<ListReassignmentsResult>,
-    ) {
+    ) -> Result<(), ControllerError> {
         let all = || self.context.partitions_being_reassigned.iter().cloned().collect();
         let assignment = |partition: TopicPartition| {
             let assignment = self
@@ -59,16 +58,17 @@ impl Controller {
                 .filter_map(assignment)
                 .collect(),
         );
+        Ok(())
     }
 
-    /// `/admin/reassign_partitions`. Returns the partitions whose reassignment has begun; those that failed are
-    /// taken out of the znode.
+    /// `/admin/reassign_partitions`. Returns the partitions whose reassignment has begun. Takes the refused ones out of the
+    /// znode.
     pub(super) async fn process_znode_reassignment(
         &mut self,
     ) -> Result<Vec<TopicPartition>, ControllerError> {
         let (mut failed, mut reassignments) = (ReassignmentResult::new(), Vec::new());
         for (partition, targets) in znode::read(&self.zk, true).await?.unwrap_or_default() {
-            // Unlike a request it is not validated, so that it can be resumed while a target is down.
+            // The targets are not validated, so that the reassignment can be resumed while one of them is down.
             let current = self.context.assignment_or_default(&partition);
             reassignments.push((partition, reassign_to(&current, &targets)));
         }
@@ -92,7 +92,8 @@ impl Controller {
         Ok(begun)
     }
 
-    /// At the start of a term: what the znode asks for, which may be newer, and then all others under way.
+    /// Resumes all reassignments: first those of the znode, whose targets may be newer, then the others. A new controller
+    /// begins with it.
     pub(super) async fn resume_reassignments_after_failover(&mut self) -> Result<(), ControllerError> {
         let begun = self.process_znode_reassignment().await?;
         self.reassignments()

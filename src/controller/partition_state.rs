@@ -1,16 +1,16 @@
 //! The states of a partition and which state may follow which. Kafka 3.9: `PartitionState`.
 
-/// Where a partition is in its life.
+/// The state of a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PartitionState {
-    /// Not yet created, or deleted.
+    /// The partition is not created yet, or deleted.
     #[default]
     NonExistent,
-    /// Has replicas but no leader and no state znode yet.
+    /// The partition has replicas, but no leader and no state znode yet.
     New,
-    /// Has had a leader elected.
+    /// A leader is elected.
     Online,
-    /// Its leader has died, or its deletion has begun.
+    /// The leader has died, or the deletion of the partition has begun.
     Offline,
 }
 
@@ -19,7 +19,7 @@ impl PartitionState {
     #[cfg(test)]
     pub const ALL: [Self; 4] = [Self::NonExistent, Self::New, Self::Online, Self::Offline];
 
-    /// The states from which this one may be entered.
+    /// The states from which a partition may enter this one.
     pub const fn valid_previous_states(self) -> &'static [Self] {
         match self {
             Self::NonExistent => &[Self::Offline],

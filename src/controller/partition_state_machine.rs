@@ -1,10 +1,10 @@
-//! The states of a partition and what it takes to move it from one to another. Kafka 3.9:
+//! Moves partitions from one state to another: what each transition writes and sends. Kafka 3.9:
 //! `ZkPartitionStateMachine`.
 //!
 //! ```text
 //! NonExistent -> New                    nothing is written or sent
 //! New -> Online                         the state znode is created; LeaderAndIsr (isNew) to the live replicas
-//! Online, Offline -> Online             a leader is elected and written; LeaderAndIsr to those concerned
+//! Online, Offline -> Online             a leader is elected and written; LeaderAndIsr to the election's recipients
 //! New, Online, Offline -> Offline       nothing is written or sent
 //! Offline -> NonExistent                nothing is written or sent
 //! ```
@@ -26,49 +26,49 @@ use crate::config::CurrentConfig;
 use crate::metrics::Meter;
 use crate::zk::{ZkError, cluster};
 
-/// Why one partition did not get a leader. Others in the same call may have.
+/// The reason why one partition did not get a leader. Others of the same call may have got one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateChangeError {
-    /// Its state does not allow the transition.
+    /// The partition's state does not allow the transition.
     #[error("the partition is {from:?}, from where it cannot become {to:?}")]
     InvalidTransition {
-        /// Its state.
+        /// The partition's state.
         from: PartitionState,
-        /// The state it was to have.
+        /// The state that the partition should enter.
         to: PartitionState,
     },
-    /// Nobody may lead.
+    /// No replica is eligible.
     #[error("no replica can be elected by strategy {0:?}")]
     NoEligibleLeader(ElectionStrategy),
     /// The state znode is missing or unreadable.
     #[error("there is no readable partition state in ZooKeeper")]
     NoState,
-    /// We are a controller of the past.
+    /// A controller of a newer epoch has written the state.
     #[error("the partition state was written by a controller of epoch {0}, newer than this one")]
     NewerController(ControllerEpoch),
-    /// ZooKeeper refused.
+    /// ZooKeeper refused the write.
     #[error(transparent)]
     Zk(ZkError),
 }
 
-/// New leaders and ISRs, or why there are none, by partition.
+/// The result of an election by partition: the new leader and ISR, or the error.
 pub type ElectedLeaders = BTreeMap<TopicPartition, Result<LeaderAndIsr, StateChangeError>>;
 
-/// The states of partitions, or why they cannot be changed.
+/// Partitions with their present leader and ISR, or the reason why these cannot change.
 pub(super) type PartitionStates = Vec<(TopicPartition, Result<LeaderAndIsr, StateChangeError>)>;
 
-/// Where the state is taken from that a change begins with. Every change is written on condition of the version it began
-/// with, so the context, which has what we wrote or read last, does at first: nobody else writes but brokers older than
-/// 2.7. Kafka reads every time.
+/// The source of the state that a change begins with. ZooKeeper takes a change only if the state znode still has the
+/// version of that state, so a change can begin with the context, which has the state that this controller wrote or read
+/// last. Brokers older than 2.7 are the only other writers. Kafka reads every state from ZooKeeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StateSource {
-    /// What is not known there is read.
+    /// The context; partitions that have no state in it are read from ZooKeeper.
     Context,
-    /// After a write that was refused.
+    /// ZooKeeper, for the repetition of a refused write.
     ZooKeeper,
 }
 
-/// At the start of a term: the states as leaders and live brokers imply them.
+/// Gives every partition the state that its leader and the live brokers imply. A new controller begins with it.
 pub(super) fn initialize_partition_states(context: &mut ControllerContext) {
     for partition in context.all_partitions() {
         let state = match context.leader(&partition) {
@@ -99,7 +99,7 @@ pub(super) fn move_partitions(
     }
 }
 
-/// Splits partitions by whether they may enter `target`; those that may not are logged.
+/// Splits partitions into those that may enter a state and those that may not. Logs the latter.
 fn with_valid_transition(
     context: &ControllerContext,
     partitions: &[TopicPartition],
@@ -122,7 +122,7 @@ fn with_valid_transition(
     (valid, invalid)
 }
 
-/// States that this controller may change: present, readable, not from a newer controller.
+/// The states that a change begins with. A state that is missing, unreadable or of a newer controller is an error.
 pub(super) async fn partition_states(
     context: &ControllerContext,
     zk: &ControllerZkClient,
@@ -146,7 +146,7 @@ pub(super) async fn partition_states(
     let unknown = partitions.iter().filter(|p| !known.contains_key(p)).cloned();
     let unknown: Vec<_> = unknown.collect();
     let mut found = cluster::partition_states(zk.store(), &unknown).await?;
-    let judge = |partition: &TopicPartition| {
+    let check = |partition: &TopicPartition| {
         let state = known.get(partition).cloned().or_else(|| found.remove(partition));
         let state = match state {
             None => Err(StateChangeError::NoState),
@@ -157,16 +157,16 @@ pub(super) async fn partition_states(
         };
         (partition.clone(), state)
     };
-    Ok(partitions.iter().map(judge).collect())
+    Ok(partitions.iter().map(check).collect())
 }
 
-/// The transition to Online, which alone needs ZooKeeper and the brokers: what it works on.
+/// The transition to Online, the only one that needs ZooKeeper and the brokers.
 pub(super) struct PartitionStateMachine<'a> {
-    /// Takes what was written.
+    /// Takes the states that have been written.
     pub context: &'a mut ControllerContext,
     /// Takes the new states.
     pub zk: &'a ControllerZkClient,
-    /// Takes what the brokers must be told.
+    /// Takes the requests to the brokers.
     pub batch: &'a mut BrokerRequestBatch,
     /// Says whether topics without a setting of their own allow unclean elections.
     pub config: &'a CurrentConfig,
@@ -175,8 +175,8 @@ pub(super) struct PartitionStateMachine<'a> {
 }
 
 impl PartitionStateMachine<'_> {
-    /// Moves partitions to Online: gives new ones their first leader, elects one for the others, and tells the
-    /// brokers. Partitions that were new are not in the result.
+    /// Moves partitions to Online: gives new ones their first leader, and elects a leader for the others. Partitions that
+    /// were new are not in the result.
     pub(super) async fn bring_online(
         &mut self,
         partitions: &[TopicPartition],
@@ -207,8 +207,8 @@ impl PartitionStateMachine<'_> {
             .set_partition_state(partition, PartitionState::Online);
     }
 
-    /// Gives new partitions their first leader: the first live replica, with all live ones in the ISR. A
-    /// partition without a live replica stays new.
+    /// Gives new partitions their first leader: the first live replica. All live replicas are in the ISR. A partition
+    /// without a live replica stays new.
     async fn initialize_leader_and_isr(
         &mut self,
         partitions: Vec<TopicPartition>,
@@ -245,8 +245,8 @@ impl PartitionStateMachine<'_> {
         Ok(())
     }
 
-    /// Elects until every partition has either a leader or an error: a write that lost against the leader's own
-    /// is tried again on what the leader wrote.
+    /// Elects until every partition has either a leader or an error. An election whose write is refused, because the
+    /// state has changed, is repeated with the state that ZooKeeper has.
     async fn elect_leaders(
         &mut self,
         partitions: Vec<TopicPartition>,
@@ -262,7 +262,7 @@ impl PartitionStateMachine<'_> {
         Ok(results)
     }
 
-    /// One round; returns the partitions to be tried again.
+    /// Elects once. Returns the partitions whose election has to be repeated.
     async fn elect_leaders_once(
         &mut self,
         found: PartitionStates,
@@ -334,8 +334,8 @@ impl PartitionStateMachine<'_> {
         result
     }
 
-    /// Topics that have a partition with nobody in sync online and that allow such a partition an unclean leader.
-    /// Read from ZooKeeper at this very moment (fact 29).
+    /// Topics that have a partition without an online replica in the ISR, and whose configuration allows an unclean
+    /// leader. The configuration is read from ZooKeeper now (fact 29).
     async fn topics_with_unclean_election(
         &self,
         strategy: ElectionStrategy,
@@ -344,7 +344,7 @@ impl PartitionStateMachine<'_> {
         if strategy != (ElectionStrategy::Offline { allow_unclean: false }) {
             return Ok(BTreeSet::new());
         }
-        let nobody_in_sync = |(partition, state): &&(TopicPartition, LeaderAndIsr)| {
+        let none_in_sync_online = |(partition, state): &&(TopicPartition, LeaderAndIsr)| {
             !state
                 .isr
                 .iter()
@@ -352,7 +352,7 @@ impl PartitionStateMachine<'_> {
         };
         let topics: BTreeSet<_> = states
             .iter()
-            .filter(nobody_in_sync)
+            .filter(none_in_sync_online)
             .map(|(p, _)| p.topic.clone())
             .collect();
         let default = self.config.load().unclean_leader_election_enable;

@@ -1,5 +1,5 @@
-//! The events that ask for elections: requests, the periodic rebalancing of leaders, and a configuration that now
-//! allows unclean elections. Kafka 3.9: `KafkaController.processReplicaLeaderElection`,
+//! The events that ask for elections: requests, the periodic check of the leader balance, and configurations that begin
+//! to allow unclean elections. Kafka 3.9: `KafkaController.processReplicaLeaderElection`,
 //! `checkAndTriggerAutoLeaderRebalance`, `processUncleanLeaderElectionEnable`.
 
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::event::{ControllerEvent, Reply};
 use super::kafka_controller::Controller;
 use super::partition_state::PartitionState::{New, Offline};
 use super::replica_election::{ElectionTrigger, balance_leaders, elect_where_needed};
-use crate::common::ids::TopicPartition;
+use crate::common::ids::{TopicName, TopicPartition};
 use crate::zk::paths;
 use crate::zk::znode::preferred_replica_election;
 
 impl Controller {
-    /// Gives the brokers that lead too few of the partitions they should lead those that they can lead.
+    /// Balances the leaders, and starts the timer for the next time.
     pub(super) async fn process_auto_preferred_replica_election(&mut self) -> Result<(), ControllerError> {
         let result = balance_leaders(&mut self.machines()).await;
         let interval = Duration::from_secs(self.config.leader_imbalance_check_interval_seconds);
@@ -28,8 +28,7 @@ impl Controller {
         result
     }
 
-    /// `/admin/preferred_replica_election`: what it asks for is done once, whatever comes of it, and the znode
-    /// deleted.
+    /// `/admin/preferred_replica_election`. The elections are tried once; then the znode is deleted.
     pub(super) async fn process_znode_preferred_election(&mut self) -> Result<(), ControllerError> {
         let Some((data, _)) = self
             .zk
@@ -51,7 +50,7 @@ impl Controller {
         )
         .await;
         self.zk.delete(paths::PREFERRED_REPLICA_ELECTION).await?;
-        // Arms the watch for the next one.
+        // The event sets the watch for the next request.
         self.events.put(ControllerEvent::ZnodePreferredElection);
         result.map(drop)
     }
@@ -75,13 +74,14 @@ impl Controller {
         Ok(())
     }
 
-    /// A topic, or every topic that says nothing of it, now allows unclean elections: offline partitions try again.
+    /// Tries again to elect leaders for the offline partitions of a topic that allows unclean elections now; `None` for all
+    /// topics, because the default has changed.
     pub(super) async fn process_unclean_election_enabled(
         &mut self,
-        topic: Option<&str>,
+        topic: Option<TopicName>,
     ) -> Result<(), ControllerError> {
         let mut partitions = self.context.electable_partitions_in(&[New, Offline]);
-        partitions.retain(|p| topic.is_none_or(|topic| &*p.topic == topic));
+        partitions.retain(|p| topic.as_ref().is_none_or(|topic| p.topic == *topic));
         let strategy = ElectionStrategy::Offline { allow_unclean: false };
         self.machines()
             .bring_partitions_online(&partitions, strategy)

@@ -1,4 +1,4 @@
-//! Hands out blocks of producer ids. Kafka 3.9: `KafkaController.processAllocateProducerIds`,
+//! AllocateProducerIds: brokers get blocks of producer ids. Kafka 3.9: `KafkaController.processAllocateProducerIds`,
 //! `ZkProducerIdManager`.
 
 use tracing::{info, warn};
@@ -10,7 +10,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ProducerId};
 
 impl Controller {
-    /// Answers with the first id of a block and how many follow.
+    /// Replies with the first id and the number of ids of a block.
     pub(super) async fn process_allocate_producer_ids(
         &mut self,
         broker: BrokerId,

@@ -1,15 +1,16 @@
-//! Moves partitions to other brokers: by request or by `/admin/reassign_partitions`, resumable by the next
-//! controller. Kafka 3.9: `KafkaController.onPartitionReassignment` (KIP-455).
+//! Moves partitions to other brokers. The next controller can resume each reassignment. Kafka 3.9:
+//! `KafkaController.onPartitionReassignment` (KIP-455).
 //!
 //! ```text
-//! U  the topic's znode gets replicas = targets + originals, and which of them are adding and removing;
-//!    adding replicas of an earlier reassignment that this one does not want are stopped and deleted
-//! A  while some target is out of sync: leader epoch + 1, LeaderAndIsr to all (isNew to the adding ones)
-//! B  once all targets are in the ISR: adding replicas go online; memory has the targets alone; another leader if
-//!    it is not among them, else leader epoch + 1 and LeaderAndIsr; removing replicas are stopped and deleted;
-//!    the topic's znode gets the targets alone; UpdateMetadata to all
+//! U  the topic's znode gets replicas = targets + originals, and the lists of adding and removing replicas;
+//!    adding replicas of an earlier reassignment that are not in this one are stopped and deleted
+//! A  while a target is out of sync: leader epoch + 1, LeaderAndIsr to all replicas (isNew to the adding ones)
+//! B  when all targets are in the ISR: the adding replicas go online; the context gets only the targets; if the leader
+//!    is not a target, another one is elected, else leader epoch + 1 and LeaderAndIsr; the removing replicas are
+//!    stopped and deleted; the topic's znode gets only the targets; UpdateMetadata to all brokers
 //! ```
-//! The znode is written last, because it alone knows the originals: a controller that dies before is resumed.
+//! The znode is written last, because only the znode has the originals: if the controller dies before, the next one
+//! resumes the reassignment.
 
 use tracing::{error, info};
 
@@ -35,22 +36,22 @@ use crate::zk::cluster;
 pub(super) mod plan;
 pub(super) mod znode;
 
-/// Carries out the reassignments of the partitions that the context lists.
+/// The reassignments under way, which the context lists.
 pub(super) struct Reassignments<'a> {
-    /// What the reassignments change.
+    /// Run the state changes of which a reassignment consists.
     pub machines: StateMachines<'a>,
-    /// Takes the event that arms the watch of `/admin/reassign_partitions` again.
+    /// Takes the event that sets the watch of `/admin/reassign_partitions` again.
     pub events: EventQueue,
 }
 
 impl Reassignments<'_> {
-    /// Brokers have started: reassignments that move partitions to them can go on.
+    /// Resumes the reassignments whose targets are on brokers that have started.
     pub(super) async fn resume_to(&mut self, brokers: &[BrokerId]) -> Result<(), ControllerError> {
         self.resume(|_, a| a.target_replicas().iter().any(|r| brokers.contains(r)))
             .await
     }
 
-    /// Continues some of the reassignments under way.
+    /// Resumes selected reassignments.
     pub(super) async fn resume(
         &mut self,
         select: impl Fn(&TopicPartition, &ReplicaAssignment) -> bool,
@@ -64,7 +65,7 @@ impl Reassignments<'_> {
         Ok(())
     }
 
-    /// ISRs have changed: some reassignment may be complete.
+    /// Completes the reassignments of partitions whose ISR has all targets now.
     pub(super) async fn maybe_complete(
         &mut self,
         partitions: &[TopicPartition],
@@ -86,7 +87,7 @@ impl Reassignments<'_> {
         Ok(())
     }
 
-    /// Begins or continues reassignments. Returns the result of each.
+    /// Starts reassignments. Returns the result of each partition.
     pub(super) async fn trigger(
         &mut self,
         reassignments: Vec<(TopicPartition, ReplicaAssignment)>,
@@ -105,7 +106,7 @@ impl Reassignments<'_> {
         Ok(results)
     }
 
-    /// The next step of a reassignment, whichever it is.
+    /// Does the next phase of a reassignment.
     async fn on_partition_reassignment(
         &mut self,
         partition: &TopicPartition,
@@ -116,11 +117,12 @@ impl Reassignments<'_> {
             [partition.topic.clone()],
             "a partition is being reassigned",
         );
-        self.begin_reassignment(partition, &reassignment).await?;
+        self.update_current_reassignment(partition, &reassignment).await?;
         let adding = replicas_of(partition, &reassignment.adding);
         if !self.is_reassignment_complete(partition, &reassignment).await? {
-            self.bump_leader_epoch_and_tell(partition, &reassignment).await?;
-            // Resumed, it finds them further on.
+            self.update_leader_epoch_and_send_request(partition, &reassignment)
+                .await?;
+            // The adding replicas of a resumed reassignment are in a later state.
             let adding = self
                 .machines
                 .context
@@ -130,7 +132,8 @@ impl Reassignments<'_> {
         self.machines.move_replicas(adding, ReplicaState::Online).await?;
         let completed = ReplicaAssignment::of(reassignment.target_replicas());
         self.machines.context.set_assignment(partition, completed.clone());
-        self.move_leader_if_required(partition, &completed).await?;
+        self.move_reassigned_partition_leader_if_required(partition, &completed)
+            .await?;
         self.stop_removed_replicas(partition, &reassignment.removing)
             .await?;
         write_assignment(self.machines.context, self.machines.zk, partition, &completed).await?;
@@ -149,8 +152,8 @@ impl Reassignments<'_> {
         resume_deletion_for_topics(&mut self.machines, [partition.topic.clone()].into()).await
     }
 
-    /// Phase U.
-    async fn begin_reassignment(
+    /// Phase U, if the assignment is not written yet.
+    async fn update_current_reassignment(
         &mut self,
         partition: &TopicPartition,
         reassignment: &ReplicaAssignment,
@@ -177,7 +180,7 @@ impl Reassignments<'_> {
         Ok(())
     }
 
-    /// Whether every target is in the ISR, by ZooKeeper and not by memory (fact 27).
+    /// Whether all targets are in the ISR that ZooKeeper has; the context may be older (fact 27).
     async fn is_reassignment_complete(
         &self,
         partition: &TopicPartition,
@@ -199,7 +202,7 @@ impl Reassignments<'_> {
         Ok(assignment.target_replicas().iter().all(|r| isr.contains(r)))
     }
 
-    async fn move_leader_if_required(
+    async fn move_reassigned_partition_leader_if_required(
         &mut self,
         partition: &TopicPartition,
         completed: &ReplicaAssignment,
@@ -207,7 +210,9 @@ impl Reassignments<'_> {
         let leader = self.machines.context.leader(partition).unwrap_or(NO_BROKER);
         if completed.replicas.contains(&leader) && self.machines.context.is_replica_online(leader, partition)
         {
-            return self.bump_leader_epoch_and_tell(partition, completed).await;
+            return self
+                .update_leader_epoch_and_send_request(partition, completed)
+                .await;
         }
         let partitions = std::slice::from_ref(partition);
         self.machines
@@ -216,9 +221,10 @@ impl Reassignments<'_> {
             .map(drop)
     }
 
-    /// Stops and deletes, without waiting whether the brokers manage to. If one of them led, as only a replica that an
-    /// earlier reassignment was adding does here, or one without an heir, another leader is elected, which Kafka leaves
-    /// to the next broker that dies and the next controller.
+    /// Stops and deletes replicas without waiting for the brokers' answers. If one of them is the leader, the partition is
+    /// offline and another leader is elected. That happens to an adding replica of an earlier reassignment, and to a
+    /// leader for which the election before has found no successor. Kafka leaves such a partition offline until another broker dies or
+    /// another controller takes over.
     async fn stop_removed_replicas(
         &mut self,
         partition: &TopicPartition,
@@ -242,8 +248,9 @@ impl Reassignments<'_> {
         Ok(())
     }
 
-    /// Same leader, same ISR, one leader epoch later, so that the brokers take up the new assignment.
-    async fn bump_leader_epoch_and_tell(
+    /// Writes the same leader and ISR with the next leader epoch, and sends LeaderAndIsr, so that the brokers take over the
+    /// new assignment.
+    async fn update_leader_epoch_and_send_request(
         &mut self,
         partition: &TopicPartition,
         assignment: &ReplicaAssignment,
@@ -280,7 +287,7 @@ impl Reassignments<'_> {
             }
         }
         let mut batch = BrokerRequestBatch::default();
-        // Only the adding replicas are new: another one may be on a failed log dir (fact 15).
+        // Only the adding replicas are new: an original one may be on a failed log dir (fact 15).
         batch.add_leader_and_isr(
             self.machines.context,
             &assignment.origin_replicas(),

@@ -1,4 +1,5 @@
-//! The timer of the periodic rebalancing of leaders.
+//! The timer of the periodic check of the leader balance. Kafka 3.9: the `auto-leader-rebalance-task` of
+//! `KafkaController`.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::event::ControllerEvent;
 use super::event_queue::EventQueue;
 
-/// Puts [`ControllerEvent::AutoPreferredReplicaElection`] into the queue after a while.
+/// Puts [`ControllerEvent::AutoPreferredReplicaElection`] into the queue after a delay.
 pub(super) struct RebalanceTimer {
     events: EventQueue,
     task: Option<JoinHandle<()>>,
@@ -19,7 +20,7 @@ impl RebalanceTimer {
         Self { events, task: None }
     }
 
-    /// Starts the timer anew.
+    /// Starts the timer, or starts it anew.
     pub fn schedule(&mut self, delay: Duration) {
         self.cancel();
         let events = self.events.clone();

@@ -1,5 +1,5 @@
-//! Elections on request and the balance of leaders, for the events that ask for them. Kafka 3.9:
-//! `KafkaController.onReplicaElection`.
+//! Elects leaders on request and to balance them. Kafka 3.9: `KafkaController.onReplicaElection`,
+//! `checkAndTriggerAutoLeaderRebalance`.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::LeaderIsrAndControllerEpoch;
 
-/// Who asks for an election.
+/// The source of a request for an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ElectionTrigger {
-    /// The automatic rebalancing of leaders.
+    /// The periodic check of the leader balance.
     Auto,
     /// `/admin/preferred_replica_election`.
     Znode,
@@ -26,7 +26,7 @@ pub(super) enum ElectionTrigger {
     AdminClient,
 }
 
-/// Lets brokers lead that lead too few of the partitions whose preferred leader they are.
+/// Elects preferred leaders on brokers that lead too few of the partitions whose preferred leader they are.
 pub(super) async fn balance_leaders(machines: &mut StateMachines<'_>) -> Result<(), ControllerError> {
     let mut by_preferred: BTreeMap<BrokerId, Vec<TopicPartition>> = BTreeMap::new();
     for partition in machines.context.all_partitions() {
@@ -63,7 +63,7 @@ pub(super) async fn balance_leaders(machines: &mut StateMachines<'_>) -> Result<
     Ok(())
 }
 
-/// Only an administrator's own request makes an unclean leader.
+/// Elects leaders. An unclean leader is possible only if an administrator's request asks for it.
 async fn elect_leaders(
     machines: &mut StateMachines<'_>,
     partitions: Vec<TopicPartition>,
@@ -118,7 +118,7 @@ fn can_preferred_replica_lead(
     context.is_replica_online(preferred, partition) && context.leadership(partition).is_some_and(in_sync)
 }
 
-/// Whether an election of this kind makes sense for a partition.
+/// Checks whether a partition needs an election of this kind.
 fn check_election(
     context: &ControllerContext,
     partition: &TopicPartition,
@@ -156,7 +156,7 @@ fn error_code(error: &StateChangeError, election: ElectionType) -> ErrorCode {
     }
 }
 
-/// What the administrator's tool shows, in Kafka's words.
+/// The message for the administrator, in Kafka's words.
 fn message(partition: &TopicPartition, error: &StateChangeError) -> String {
     let StateChangeError::NoEligibleLeader(strategy) = error else {
         return error.to_string();

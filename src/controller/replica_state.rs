@@ -1,22 +1,22 @@
 //! The states of a replica and which state may follow which. Kafka 3.9: `ReplicaState`.
 
-/// Where a replica is in its life. The numbers are Kafka's.
+/// The state of a replica. The numbers are Kafka's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ReplicaState {
-    /// Has just been assigned; can become a follower.
+    /// The replica has just been assigned; it can become a follower only.
     New = 1,
-    /// In service.
+    /// The replica is in service.
     Online = 2,
-    /// Its broker is down, or it has been stopped.
+    /// The broker of the replica is down, or has been told to stop the replica.
     Offline = 3,
-    /// Its broker has been told to delete it.
+    /// The broker has been told to delete the replica.
     DeletionStarted = 4,
-    /// Its broker has deleted it.
+    /// The broker has deleted the replica.
     DeletionSuccessful = 5,
-    /// It cannot be deleted at present.
+    /// The replica cannot be deleted at present.
     DeletionIneligible = 6,
-    /// Not yet assigned, or deleted.
+    /// The replica is not assigned yet, or deleted and removed from the assignment.
     #[default]
     NonExistent = 7,
 }
@@ -34,7 +34,7 @@ impl ReplicaState {
         Self::NonExistent,
     ];
 
-    /// The states from which this one may be entered.
+    /// The states from which a replica may enter this one.
     pub const fn valid_previous_states(self) -> &'static [Self] {
         match self {
             Self::New => &[Self::NonExistent],

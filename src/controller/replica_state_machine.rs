@@ -1,15 +1,15 @@
-//! The states of a replica and what it takes to move it from one to another. Kafka 3.9: `ZkReplicaStateMachine`.
+//! Moves replicas from one state to another: what each transition writes and sends. Kafka 3.9: `ZkReplicaStateMachine`.
 //!
 //! ```text
-//! NonExistent -> New                          LeaderAndIsr (isNew) to it, if its partition has a leader
-//! New -> Online                               nothing is sent: the partition's own transition did
-//! Online, Offline, Ineligible -> Online       LeaderAndIsr to it
-//! New, Online, Offline, Ineligible -> Offline StopReplica to it, out of the ISR, LeaderAndIsr to the others; if it
-//!                                             led, its partition goes offline
-//! Offline -> DeletionStarted                  StopReplica (delete) to it
+//! NonExistent -> New                          LeaderAndIsr (isNew) to its broker, if its partition has a leader
+//! New -> Online                               nothing is sent: the partition's own transition does it
+//! Online, Offline, Ineligible -> Online       LeaderAndIsr to its broker
+//! New, Online, Offline, Ineligible -> Offline StopReplica to its broker; the replica leaves the ISR; LeaderAndIsr to
+//!                                             the other replicas; if it led, its partition goes offline
+//! Offline -> DeletionStarted                  StopReplica (delete) to its broker
 //! DeletionStarted -> DeletionSuccessful       nothing is sent
 //! DeletionStarted, Offline -> Ineligible      nothing is sent
-//! DeletionSuccessful -> NonExistent           out of the assignment in memory
+//! DeletionSuccessful -> NonExistent           the replica leaves the assignment in memory
 //! ```
 
 use std::collections::BTreeMap;
@@ -26,19 +26,19 @@ use super::zk_client::ControllerZkClient;
 use crate::common::ids::{BrokerId, NO_BROKER, TopicPartition};
 use crate::common::leader_and_isr::LeaderAndIsr;
 
-/// What the transitions work on.
+/// The transitions of replicas.
 pub(super) struct ReplicaStateMachine<'a> {
-    /// Takes what was written.
+    /// Takes the states that have been written.
     pub context: &'a mut ControllerContext,
-    /// Takes the ISRs.
+    /// Takes the new ISRs.
     pub zk: &'a ControllerZkClient,
-    /// Takes what the brokers must be told.
+    /// Takes the requests to the brokers.
     pub batch: &'a mut BrokerRequestBatch,
 }
 
 impl ReplicaStateMachine<'_> {
-    /// At the start of a term: replicas are online, or ineligible for deletion while their brokers are down.
-    /// Then the online ones get a LeaderAndIsr each. Returns the others, which have to leave the ISRs.
+    /// Gives every replica its first state: online, or ineligible for deletion while its broker is down. The online ones
+    /// get a LeaderAndIsr. Returns the others, which have to leave the ISRs. A new controller begins with it.
     pub(super) async fn start(&mut self) -> Result<Vec<PartitionAndReplica>, ControllerError> {
         let (mut online, mut offline) = (Vec::new(), Vec::new());
         for replica in self.context.replicas_of(&self.context.all_partitions()) {
@@ -61,7 +61,7 @@ impl ReplicaStateMachine<'_> {
         Ok(offline)
     }
 
-    /// Moves replicas to `target` and tells the brokers. Illegal transitions are logged and skipped.
+    /// Moves replicas to `target`. Illegal transitions are logged and skipped.
     pub(super) async fn move_replicas(
         &mut self,
         replicas: Vec<PartitionAndReplica>,
@@ -92,10 +92,10 @@ impl ReplicaStateMachine<'_> {
         valid
     }
 
-    /// The transitions that need no ZooKeeper.
+    /// Moves a replica to a state other than Offline, which does not need ZooKeeper.
     fn move_replica(&mut self, replica: &PartitionAndReplica, to: ReplicaState) {
         let from = self.context.replica_state(replica);
-        let (partition, to_it) = (&replica.partition, &[replica.replica]);
+        let (partition, to_its_broker) = (&replica.partition, &[replica.replica]);
         match to {
             ReplicaState::New => match self.context.leader(partition) {
                 Some(leader) if leader == replica.replica => {
@@ -105,18 +105,19 @@ impl ReplicaStateMachine<'_> {
                 }
                 Some(_) => self
                     .batch
-                    .add_leader_and_isr(self.context, to_it, partition, true),
+                    .add_leader_and_isr(self.context, to_its_broker, partition, true),
                 None => {}
             },
             ReplicaState::Online if from == ReplicaState::New => self.ensure_assigned(replica),
             ReplicaState::Online => {
                 if self.context.leadership(partition).is_some() {
                     self.batch
-                        .add_leader_and_isr(self.context, to_it, partition, false);
+                        .add_leader_and_isr(self.context, to_its_broker, partition, false);
                 }
             }
             ReplicaState::DeletionStarted => {
-                self.batch.add_stop_replica(self.context, to_it, partition, true)
+                self.batch
+                    .add_stop_replica(self.context, to_its_broker, partition, true)
             }
             ReplicaState::NonExistent => self.unassign(replica),
             ReplicaState::Offline | ReplicaState::DeletionSuccessful | ReplicaState::DeletionIneligible => {}
@@ -155,7 +156,7 @@ impl ReplicaStateMachine<'_> {
         self.context.set_assignment(&replica.partition, assignment);
     }
 
-    /// Stops a broker's replicas, takes them out of the ISRs, and tells the brokers that remain.
+    /// Moves replicas of one broker to Offline.
     async fn take_offline(
         &mut self,
         broker: BrokerId,
@@ -173,7 +174,7 @@ impl ReplicaStateMachine<'_> {
                 leader_epoch = state.leader_epoch, isr = ?state.isr, replica = broker, "replica is out of the isr");
             if state.leader == NO_BROKER && self.context.partition_state(&partition) == PartitionState::Online
             {
-                // The caller elects another one. If there is none yet, the next broker that starts may be it.
+                // The caller elects another leader. If no replica is eligible, the next broker that starts may have one.
                 move_partitions(
                     self.context,
                     std::slice::from_ref(&partition),
@@ -205,8 +206,8 @@ impl ReplicaStateMachine<'_> {
         Ok(())
     }
 
-    /// Takes a broker out of the ISR of partitions, trying again where the leader wrote at the same time. Returns
-    /// the partitions that do not have it in their ISR now, changed or not; failures are logged.
+    /// Takes a broker out of the ISRs of partitions. A write that is refused, because the leader has changed the state, is
+    /// repeated. Returns the partitions whose ISR is without the broker now, changed or not. Logs failures.
     async fn remove_from_isr(
         &mut self,
         broker: BrokerId,
@@ -248,8 +249,8 @@ impl ReplicaStateMachine<'_> {
     }
 }
 
-/// The state without a replica. The last member stays in the ISR, leaderless: it is the only safe candidate
-/// (fact 16).
+/// The state without a replica. The last replica of the ISR stays in it, although the partition has no leader: it is the
+/// only one that an election may choose without loss (fact 16).
 fn without_replica(state: &LeaderAndIsr, replica: BrokerId) -> LeaderAndIsr {
     let leader = if state.leader == replica {
         NO_BROKER
@@ -268,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_member_of_an_isr_stays_in_it() {
+    fn the_last_replica_of_an_isr_stays_in_it() {
         let alone = without_replica(&LeaderAndIsr::initial(1, vec![1]), 1);
         assert_eq!(
             (alone.leader, alone.leader_epoch, alone.isr),

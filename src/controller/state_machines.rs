@@ -1,7 +1,8 @@
-//! The two state machines together with what they work on. A change runs on a new batch, and what it gathered is sent
-//! when all of it has been written; when ZooKeeper fails in the middle, nothing is sent.
+//! Runs state changes: each gets a new batch, which is sent after ZooKeeper has taken all writes of the change. When
+//! ZooKeeper fails, the batch is dropped.
 //!
-//! Topic deletion and reassignments, which consist of several changes one after the other, are functions of this value.
+//! [`super::topic_deletion`], [`super::reassignment`] and [`super::replica_election`] consist of several state changes
+//! one after the other and work on this value.
 
 use super::broker_request_batch::BrokerRequestBatch;
 use super::channel_manager::BrokerChannels;
@@ -18,24 +19,24 @@ use crate::config::{BrokerConfig, CurrentConfig};
 use crate::metrics::Meter;
 use crate::zk::cluster;
 
-/// What the controller knows of the cluster, where it writes, and how it reaches the brokers.
+/// The two state machines with the parts of the controller that state changes need.
 pub(super) struct StateMachines<'a> {
-    /// What the controller knows.
+    /// The controller's memory of the cluster.
     pub context: &'a mut ControllerContext,
-    /// Where it writes.
+    /// Takes the new states.
     pub zk: &'a ControllerZkClient,
-    /// How it reaches the brokers.
+    /// Take the requests.
     pub channels: &'a mut dyn BrokerChannels,
-    /// The broker's id and listeners, which requests name.
+    /// This broker's configuration.
     pub config: &'a BrokerConfig,
-    /// The configuration with what changes at run time.
+    /// The same with the values that have changed at run time.
     pub current_config: &'a CurrentConfig,
-    /// `UncleanLeaderElectionsPerSec`: elections that may have lost records.
+    /// `UncleanLeaderElectionsPerSec`: counts the elections that may have lost records.
     pub unclean_elections: &'a Meter,
 }
 
 impl StateMachines<'_> {
-    /// Tries to bring every new or offline partition online, those of topics to be deleted excepted.
+    /// Tries to bring all new and offline partitions online, except those of topics that are queued for deletion.
     pub async fn bring_electable_partitions_online(&mut self) -> Result<ElectedLeaders, ControllerError> {
         let states = [PartitionState::New, PartitionState::Offline];
         let partitions = self.context.electable_partitions_in(&states);
@@ -43,7 +44,7 @@ impl StateMachines<'_> {
         self.bring_partitions_online(&partitions, strategy).await
     }
 
-    /// Moves partitions to Online and tells the brokers. Partitions that were new are not in the result.
+    /// Moves partitions to Online. Partitions that were new are not in the result.
     pub async fn bring_partitions_online(
         &mut self,
         partitions: &[TopicPartition],
@@ -65,7 +66,7 @@ impl StateMachines<'_> {
         Ok(elected)
     }
 
-    /// Gives every replica its first state and tells the brokers. Returns the replicas that are not online.
+    /// Gives every replica its first state. Returns the replicas that are not online.
     pub async fn start_replicas(&mut self) -> Result<Vec<PartitionAndReplica>, ControllerError> {
         let mut batch = BrokerRequestBatch::default();
         let offline = self.replica_state_machine(&mut batch).start().await?;
@@ -73,7 +74,7 @@ impl StateMachines<'_> {
         Ok(offline)
     }
 
-    /// Moves replicas to a state and tells the brokers.
+    /// Moves replicas to a state.
     pub async fn move_replicas(
         &mut self,
         replicas: Vec<PartitionAndReplica>,
@@ -97,7 +98,7 @@ impl StateMachines<'_> {
         }
     }
 
-    /// Reads leaders and ISRs into the context.
+    /// Reads leaders and ISRs from ZooKeeper into the context.
     pub async fn reload_leadership(&mut self, partitions: &[TopicPartition]) -> Result<(), ControllerError> {
         for (partition, state) in cluster::partition_states(self.zk.store(), partitions).await? {
             self.context.set_leadership(&partition, state);
@@ -105,7 +106,7 @@ impl StateMachines<'_> {
         Ok(())
     }
 
-    /// Sends a batch.
+    /// Sends the requests of a batch.
     pub fn send(&mut self, batch: BrokerRequestBatch) {
         let listener = &self.config.inter_broker_listener_name;
         for (broker, request) in batch.into_requests(self.context, self.config.broker_id, listener) {
@@ -113,14 +114,14 @@ impl StateMachines<'_> {
         }
     }
 
-    /// Tells brokers which brokers are alive, and the leaders of partitions.
+    /// Sends UpdateMetadata with the live brokers and these partitions.
     pub fn send_update_metadata(&mut self, brokers: &[BrokerId], partitions: &[TopicPartition]) {
         let mut batch = BrokerRequestBatch::default();
         batch.add_update_metadata(self.context, brokers, partitions);
         self.send(batch);
     }
 
-    /// Tells every registered broker which brokers are alive, and the leaders of partitions.
+    /// Sends UpdateMetadata with the live brokers and these partitions to all registered brokers.
     pub fn send_update_metadata_to_all(&mut self, partitions: &[TopicPartition]) {
         let brokers = self.context.live_or_shutting_down_ids();
         self.send_update_metadata(&brokers, partitions);

@@ -1,5 +1,5 @@
-//! What the rest of the broker reads of its controller without an event: whether it is active, whether it has started,
-//! and the broker's epoch.
+//! The controller's status, which the rest of the broker reads without an event: whether the controller is active and
+//! has started, and the broker's epoch.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::common::ids::BrokerEpoch;
 
-/// What others may know of the controller without asking its task.
+/// The status that the controller's task sets and other tasks read.
 pub(super) struct ControllerStatus {
     active: AtomicBool,
     started: watch::Sender<bool>,

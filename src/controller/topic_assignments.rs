@@ -1,4 +1,4 @@
-//! Takes topics' ids and assignments from their znodes into the context and back.
+//! Copies the ids and assignments of topics from their znodes into the context, and writes them.
 
 use super::context::ControllerContext;
 use super::error::ControllerError;
@@ -8,8 +8,8 @@ use crate::common::leader_and_isr::ReplicaAssignment;
 use crate::zk::znode::TopicAssignment;
 use crate::zk::{cluster, paths};
 
-/// Notes the ids of topics. A topic without one gets one: a new one, unless we knew its id before some old tool
-/// dropped it (fact 75).
+/// Takes the ids of topics into the context. A topic without an id gets one: the id that the context has, if an old tool
+/// has dropped it (fact 75), or a new one.
 pub(super) async fn adopt_topic_ids(
     context: &mut ControllerContext,
     zk: &ControllerZkClient,
@@ -37,7 +37,7 @@ pub(super) async fn adopt_topic_ids(
     Ok(())
 }
 
-/// Notes all assignments of a topic.
+/// Takes all assignments of a topic into the context.
 pub(super) fn adopt_assignments(
     context: &mut ControllerContext,
     topic: &TopicName,
@@ -52,7 +52,7 @@ pub(super) fn adopt_assignments(
     }
 }
 
-/// Writes the assignment of one partition, the others of its topic as the context has them.
+/// Writes the assignment of one partition; the other partitions of its topic are as in the context.
 pub(super) async fn write_assignment(
     context: &ControllerContext,
     zk: &ControllerZkClient,
@@ -66,7 +66,7 @@ pub(super) async fn write_assignment(
         .await
 }
 
-/// Writes a topic's assignment as we know it, with those partitions only that were ever created.
+/// Writes a topic's assignment as the context has it, with only the partitions that have a znode.
 pub(super) async fn restore_assignment(
     context: &ControllerContext,
     zk: &ControllerZkClient,

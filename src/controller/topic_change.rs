@@ -1,4 +1,4 @@
-//! New topics and new partitions. Kafka 3.9: `KafkaController.processTopicChange`, `processPartitionModifications`,
+//! The events of topics: new topics and new partitions. Kafka 3.9: `KafkaController.processTopicChange`, `processPartitionModifications`,
 //! `onNewPartitionCreation`.
 
 use tracing::{info, warn};
@@ -14,7 +14,7 @@ use super::topic_assignments::{adopt_assignments, adopt_topic_ids, restore_assig
 use crate::common::ids::{TopicId, TopicName, TopicPartition};
 
 impl Controller {
-    /// Compares the topics with what is known of them; new ones get leaders.
+    /// Compares the topics with the context. Elects leaders for the partitions of new topics.
     pub(super) async fn process_topic_change(&mut self) -> Result<(), ControllerError> {
         let topics = self.zk.topics().await?;
         let deleted: Vec<_> = self
@@ -46,13 +46,13 @@ impl Controller {
         on_new_partition_creation(&mut self.machines(), &partitions).await
     }
 
-    /// Somebody rewrote a topic. Only partitions that are new count; other edits of the assignment are ignored.
+    /// Takes new partitions out of a topic's changed znode. Other changes of the assignment are ignored.
     pub(super) async fn process_partition_modification(
         &mut self,
         topic: &TopicName,
     ) -> Result<(), ControllerError> {
         if !self.context.contains_topic(topic) {
-            // The event of the changed list of topics comes and reads it.
+            // `process_topic_change` reads the new topic.
             return Ok(());
         }
         let Some((_, found)) = self
@@ -93,8 +93,8 @@ impl Controller {
     }
 }
 
-/// Through New to Online, partitions and replicas by turns. The LeaderAndIsr of the partitions' last step is
-/// what creates the replicas.
+/// Moves new partitions and their replicas to New and then to Online. The LeaderAndIsr of the partitions' move to Online
+/// makes the brokers create the replicas.
 async fn on_new_partition_creation(
     machines: &mut StateMachines<'_>,
     partitions: &[TopicPartition],

@@ -1,8 +1,9 @@
-//! Deletes topics: every replica first, the znodes last, and not before every replica has said so (fact 26).
-//! Kafka 3.9: `TopicDeletionManager`.
+//! Deletes topics: first all replicas, then the znodes, after all brokers have confirmed the deletion of their replicas
+//! (fact 26). Kafka 3.9: `TopicDeletionManager`.
 //!
-//! A topic whose deletion was asked for is *queued*. It is *ineligible* while a replica cannot be reached or a
-//! partition is being reassigned, until a broker starts, a reassignment ends or a broker answers.
+//! A topic whose deletion has been requested is *queued*. It is *ineligible* while the broker of a replica is offline or
+//! a partition is being reassigned. When a broker starts, a reassignment ends or a broker answers, the deletion resumes.
+//! The sets of these topics lie in the context, so this module has functions and no value of its own.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ use crate::protocol::messages::StopReplicaResponse;
 use crate::zk::cluster;
 use crate::zk::paths::{self, ConfigEntityType};
 
-/// At the start of a term: queues what is asked for in ZooKeeper.
+/// Queues the topics under `/admin/delete_topics`. A new controller begins with it.
 pub(super) async fn initialize_topic_deletion(
     machines: &mut StateMachines<'_>,
 ) -> Result<(), ControllerError> {
@@ -73,7 +74,7 @@ fn is_topic_being_reassigned(context: &ControllerContext, topic: &str) -> bool {
         .any(|p| &*p.topic == topic)
 }
 
-/// Somebody asked for deletions.
+/// Queues new topics under `/admin/delete_topics` and starts their deletion.
 pub(super) async fn process_topic_deletion(machines: &mut StateMachines<'_>) -> Result<(), ControllerError> {
     let (existing, unknown): (Vec<_>, Vec<_>) = read_topic_deletions(machines)
         .await?
@@ -90,7 +91,7 @@ pub(super) async fn process_topic_deletion(machines: &mut StateMachines<'_>) -> 
         return refuse_deletions(machines, &existing).await;
     }
     for topic in existing {
-        // A topic that is queued already keeps the eligibility that later events gave it.
+        // A topic that is already queued stays eligible or ineligible as later events have set it.
         if is_topic_being_reassigned(machines.context, &topic) {
             machines
                 .context
@@ -102,7 +103,7 @@ pub(super) async fn process_topic_deletion(machines: &mut StateMachines<'_>) -> 
     resume_deletions(machines).await
 }
 
-/// Something happened that these topics may have waited for.
+/// Makes topics eligible again: the reason that they were ineligible may be gone.
 pub(super) async fn resume_deletion_for_topics(
     machines: &mut StateMachines<'_>,
     topics: BTreeSet<TopicName>,
@@ -120,7 +121,7 @@ pub(super) async fn resume_deletion_for_topics(
     resume_deletions(machines).await
 }
 
-/// These replicas cannot be deleted now; their topics wait.
+/// Notes that replicas cannot be deleted at present, and makes their topics ineligible.
 pub(super) async fn fail_replica_deletion(
     machines: &mut StateMachines<'_>,
     mut replicas: Vec<PartitionAndReplica>,
@@ -137,7 +138,7 @@ pub(super) async fn fail_replica_deletion(
     resume_deletions(machines).await
 }
 
-/// Halts the deletion of those of these topics that are queued.
+/// Makes topics ineligible, if they are queued.
 pub(super) fn mark_ineligible_for_deletion(
     context: &mut ControllerContext,
     topics: impl IntoIterator<Item = TopicName>,
@@ -153,8 +154,8 @@ pub(super) fn mark_ineligible_for_deletion(
     }
 }
 
-/// A broker answered to a StopReplica that asked for deletions. An answer that leaves a replica out is a
-/// failure too.
+/// Handles the response to a StopReplica that asked a broker to delete replicas. A replica that the response leaves out
+/// counts as failed.
 pub(super) async fn process_deletion_stop_replica_response(
     machines: &mut StateMachines<'_>,
     broker: BrokerId,
@@ -197,7 +198,7 @@ pub(super) async fn process_deletion_stop_replica_response(
     Ok(())
 }
 
-/// Does for each queued topic what can be done now: finish, retry, or start.
+/// Finishes, repeats or starts the deletion of each queued topic, if that is possible at present.
 pub(super) async fn resume_deletions(machines: &mut StateMachines<'_>) -> Result<(), ControllerError> {
     let (mut to_retry, mut to_start) = (Vec::new(), Vec::new());
     for topic in machines.context.topics_to_be_deleted.clone() {
@@ -230,7 +231,7 @@ pub(super) async fn resume_deletions(machines: &mut StateMachines<'_>) -> Result
     Ok(())
 }
 
-/// The partitions go offline, every broker forgets them, then their replicas are stopped and deleted.
+/// Moves the partitions offline, tells all brokers that they are gone, then stops and deletes their replicas.
 async fn start_topic_deletion(
     machines: &mut StateMachines<'_>,
     topics: Vec<TopicName>,
@@ -275,7 +276,7 @@ async fn start_topic_deletion(
     Ok(())
 }
 
-/// Every replica is gone: so go the znodes, the request for deletion last.
+/// Deletes the znodes of a topic whose replicas are all deleted; the request for the deletion is the last one.
 async fn complete_topic_deletion(
     machines: &mut StateMachines<'_>,
     topic: &TopicName,

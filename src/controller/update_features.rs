@@ -1,11 +1,10 @@
-//! Finalized features, of which a ZooKeeper-mode cluster has none to offer: no broker supports any, so none can be
-//! raised; what `/feature` has from elsewhere can be deleted. Kafka 3.9: `KafkaController.processFeatureUpdates`
-//! (KIP-584).
+//! UpdateFeatures: changes of the finalized features. In a cluster with ZooKeeper no broker supports a feature, so none
+//! can be raised; features that `/feature` has from elsewhere can be deleted. Kafka 3.9:
+//! `KafkaController.processFeatureUpdates` (KIP-584).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::admin_request::{FeatureResults, FeatureUpdate, FeatureUpgrade};
@@ -16,15 +15,15 @@ use crate::common::error::ErrorCode;
 use crate::zk::paths;
 use crate::zk::znode::{FeatureStatus, FeatureZnode};
 
-/// What Kafka says with FEATURE_UPDATE_FAILED.
+/// Kafka's message for FEATURE_UPDATE_FAILED.
 const UPDATE_FAILED: &str = "Unable to update finalized features due to an unexpected server error.";
 
 impl Controller {
-    /// UpdateFeatures. What can be done is done in one write; `patience` is how long this broker may take to hear of it.
+    /// UpdateFeatures. One write has all valid changes. This broker's metadata cache must see it within `timeout`.
     pub(super) async fn process_update_features(
         &mut self,
         updates: Vec<FeatureUpdate>,
-        patience: Duration,
+        timeout: Duration,
         reply: Reply<FeatureResults>,
     ) -> Result<(), ControllerError> {
         let existing = match self.zk.store().get(paths::FEATURE, false).await? {
@@ -51,7 +50,7 @@ impl Controller {
                 status: FeatureStatus::Enabled,
                 features: target,
             };
-            let written = self.write_features(&znode, patience).await;
+            let written = self.write_features(&znode, timeout).await;
             if let Err(error) = &written {
                 warn!(%error, "finalized features could not be changed");
                 for result in results.values_mut().filter(|result| result.is_ok()) {
@@ -65,24 +64,24 @@ impl Controller {
         Ok(())
     }
 
-    /// Replaces `/feature`, and waits until this broker's own cache has seen it.
+    /// Replaces `/feature`, and waits at most `timeout` until this broker's metadata cache has it.
     pub(super) async fn write_features(
         &self,
         znode: &FeatureZnode,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), ControllerError> {
         self.zk.create_or_set(paths::FEATURE, znode.encode()).await?;
         let stat = self.zk.store().exists(paths::FEATURE, false).await?;
         let version = stat.map_or(-1, |stat| i64::from(stat.version));
         let mut epoch = self.features_epoch.clone();
-        match timeout(patience, epoch.wait_for(|seen| *seen >= version)).await {
+        match tokio::time::timeout(timeout, epoch.wait_for(|seen| *seen >= version)).await {
             Ok(_) => Ok(()),
             Err(_) => Err(ControllerError::FeaturesNotSeen(version)),
         }
     }
 }
 
-/// Whether an update makes sense, which only the deletion of an existing feature does; why not, in Kafka's words.
+/// Checks an update. Only the deletion of an existing feature is valid; the errors are in Kafka's words.
 fn check(update: &FeatureUpdate, existing: Option<i16>) -> Result<(), String> {
     use FeatureUpgrade::{SafeDowngrade, Unknown, Upgrade};
     let (level, upgrade) = (update.level, update.upgrade);

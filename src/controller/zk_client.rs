@@ -1,9 +1,9 @@
-//! The controller's reads and writes in ZooKeeper: pipelined, and every write guarded by the version of
-//! `/controller_epoch`, so that a controller of the past changes nothing (fact 4).
-//! Kafka 3.9: the parts of `KafkaZkClient` that take an `expectedControllerEpochZkVersion`.
+//! The controller's ZooKeeper client. It pipelines requests, and each write checks the version of `/controller_epoch`, so
+//! that a controller of an earlier epoch cannot change anything (fact 4). Kafka 3.9: the parts of `KafkaZkClient` that
+//! take an `expectedControllerEpochZkVersion`.
 //!
-//! This file has the reads; the folder has the guarded writes, the znodes that are written with them, and the
-//! registration under `/controller`.
+//! This file has the reads. The folder has the guarded writes, the writes of each kind of znode, and the registration
+//! under `/controller`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,38 +23,38 @@ mod guarded_write;
 mod registration;
 mod znodes;
 
-/// ZooKeeper as the controller sees it.
+/// The controller's reads and guarded writes.
 pub struct ControllerZkClient {
     store: Arc<dyn ZkStore>,
-    /// Version of `/controller_epoch` since our election; `None` while we are not the controller, when every
-    /// write fails with [`super::error::ControllerError::Moved`].
+    /// The version of `/controller_epoch` since this broker's election. `None` while the broker is not the controller:
+    /// every write fails with [`super::error::ControllerError::Moved`].
     guard: Option<i32>,
 }
 
 impl ControllerZkClient {
-    /// A client without a guard: it reads only.
+    /// A client without a guard, which can only read.
     pub fn new(store: Arc<dyn ZkStore>) -> Self {
         Self { store, guard: None }
     }
 
-    /// The store, for what is not a controller's write.
+    /// The store, for reads and for writes that are not the controller's.
     pub fn store(&self) -> &dyn ZkStore {
         &*self.store
     }
 
-    /// From now on writes check this version of `/controller_epoch`; `None` forbids them.
+    /// Sets the version of `/controller_epoch` that writes check; `None` forbids writes.
     pub fn set_guard(&mut self, epoch_zk_version: Option<i32>) {
         self.guard = epoch_zk_version;
     }
 
-    /// The registered brokers; the list and each registration are watched. One that cannot be read counts as
-    /// absent: a broker that nobody can reach (fact 6).
+    /// The registered brokers; sets watches on the list and each registration. Leaves out a registration that cannot be
+    /// read: no other broker can connect to such a broker (fact 6).
     pub async fn brokers(&self) -> Result<Vec<LiveBroker>, ZkError> {
         let ids = cluster::broker_ids(self.store(), true).await?;
         self.brokers_with(&ids).await
     }
 
-    /// One registration; watched.
+    /// One registration; sets a watch.
     pub async fn broker(&self, id: BrokerId) -> Result<Option<LiveBroker>, ZkError> {
         Ok(self.brokers_with(&[id]).await?.pop())
     }
@@ -72,13 +72,13 @@ impl ControllerZkClient {
         Ok(brokers.into_iter().map(live).collect())
     }
 
-    /// The names of all topics; watched.
+    /// The names of all topics; sets a watch.
     pub async fn topics(&self) -> Result<BTreeSet<TopicName>, ZkError> {
         let names = cluster::topics(self.store(), true).await?;
         Ok(names.into_iter().map(TopicName::from).collect())
     }
 
-    /// Ids and assignments of topics; watched. A topic that is gone or cannot be read is left out.
+    /// Ids and assignments of topics; sets watches. Leaves out topics that are gone or cannot be read.
     pub async fn topic_assignments(
         &self,
         topics: &[TopicName],
@@ -91,7 +91,7 @@ impl ControllerZkClient {
             .collect())
     }
 
-    /// Whether a topic allows unclean elections at this moment. Unreadable configuration forbids them.
+    /// Whether a topic allows unclean elections now. A configuration that cannot be read forbids them.
     pub async fn unclean_election_enabled(&self, topic: &str, default: bool) -> Result<bool, ZkError> {
         match cluster::config(self.store(), ConfigEntityType::Topics, topic).await {
             Ok(entity) => {
@@ -106,7 +106,7 @@ impl ControllerZkClient {
         }
     }
 
-    /// The children of a znode of notifications, watched, with their data.
+    /// The children of a znode of notifications, with their data; sets a watch.
     pub async fn notifications(&self, parent: &str) -> Result<Vec<(String, Bytes)>, ZkError> {
         let names = cluster::children(self.store(), parent, true).await?;
         let reads: Vec<_> = names

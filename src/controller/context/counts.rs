@@ -1,28 +1,32 @@
-//! What is counted about partitions, kept up to date with each change: a metric must not cost a look at every partition
-//! after every event.
+//! The counts of partitions and deletions for metrics. Each change updates the counts of partitions: a count must not
+//! read every partition after every event.
 
 use super::ControllerContext;
 use super::partition::PartitionCounts;
 use crate::controller::replica_state::ReplicaState;
 
-/// What of a topic's deletion is still to be done.
+/// The counts of pending deletions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeletionCounts {
-    /// Topics whose deletion was asked for.
+    /// Topics that are queued for deletion.
     pub topics: usize,
-    /// Of these, topics that wait for a replica or a reassignment.
+    /// The queued topics that wait for a replica or for the end of a reassignment.
     pub ineligible_topics: usize,
-    /// Replicas of these topics that are not deleted yet.
+    /// Replicas of queued topics that are not deleted yet.
     pub replicas: usize,
-    /// Of these, replicas that cannot be deleted now.
+    /// Replicas of queued topics that cannot be deleted at present.
     pub ineligible_replicas: usize,
 }
 
 impl ControllerContext {
-    /// How many partitions there are of some kinds. A partition that is to be deleted need not be led by its preferred leader.
+    /// The counts of partitions. Partitions of topics that are queued for deletion do not count as imbalanced.
     pub fn partition_counts(&self) -> PartitionCounts {
         #[cfg(test)]
-        assert_eq!(self.counts, self.recounted(), "a change was not counted");
+        assert_eq!(
+            self.counts,
+            self.recounted(),
+            "a change did not update the counts"
+        );
         let mut counts = self.counts;
         for topic in &self.topics_to_be_deleted {
             let partitions = self.topics.get(topic).map(|topic| topic.partitions.values());
@@ -32,12 +36,12 @@ impl ControllerContext {
         counts
     }
 
-    /// How many topics there are.
+    /// The number of topics.
     pub fn topic_count(&self) -> usize {
         self.topics.len()
     }
 
-    /// What is still to be deleted.
+    /// The counts of pending deletions.
     pub fn deletion_counts(&self) -> DeletionCounts {
         let mut counts = DeletionCounts {
             topics: self.topics_to_be_deleted.len(),
@@ -54,7 +58,7 @@ impl ControllerContext {
         counts
     }
 
-    /// The counts of partitions by a look at every one of them.
+    /// Counts every partition anew.
     #[cfg(test)]
     fn recounted(&self) -> PartitionCounts {
         let mut counts = PartitionCounts::default();

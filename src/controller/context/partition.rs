@@ -1,4 +1,4 @@
-//! What the context has of one partition, and what it counts about it.
+//! One partition in the context, and how it counts.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ pub(super) struct Partition {
     pub replica_states: BTreeMap<BrokerId, ReplicaState>,
 }
 
-/// How many partitions there are of some kinds.
+/// The counts of partitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PartitionCounts {
-    /// With a leader or at least a state that names one.
+    /// Partitions that have a state znode.
     pub with_state: usize,
-    /// In the state Offline.
+    /// Partitions in the state Offline.
     pub offline: usize,
-    /// Led by another than the first replica, or by nobody.
+    /// Partitions whose leader is not the first replica.
     pub imbalanced: usize,
 }
 

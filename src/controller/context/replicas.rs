@@ -1,4 +1,4 @@
-//! The context's replicas: their states, and which replicas there are of what.
+//! The context's replicas: their states, and the replicas of topics, partitions and brokers.
 
 use super::{ControllerContext, PartitionAndReplica};
 use crate::common::ids::{BrokerId, TopicPartition};
@@ -14,7 +14,7 @@ impl ControllerContext {
             .unwrap_or(ReplicaState::NonExistent)
     }
 
-    /// Sets the state of a replica; a non-existent one is forgotten. Unknown partitions are ignored.
+    /// Sets the state of a replica; `NonExistent` removes it. Unknown partitions are ignored.
     pub fn set_replica_state(&mut self, replica: &PartitionAndReplica, state: ReplicaState) {
         self.change(&replica.partition, |partition| {
             match state {
@@ -52,7 +52,7 @@ impl ControllerContext {
         brokers.iter().flat_map(on).collect()
     }
 
-    /// Replicas of a topic in one state.
+    /// The replicas of a topic that are in one state.
     pub fn replicas_in_state(&self, topic: &str, state: ReplicaState) -> Vec<PartitionAndReplica> {
         let mut replicas = self.replicas_of_topic(topic);
         replicas.retain(|r| self.replica_state(r) == state);
@@ -73,7 +73,7 @@ impl ControllerContext {
             .any(|r| self.replica_state(r) == state)
     }
 
-    /// Those of these replicas that may enter a state.
+    /// The replicas whose present state allows them to enter `state`. For callers that expect some to be in another one.
     pub fn replicas_that_can_enter(
         &self,
         mut replicas: Vec<PartitionAndReplica>,

@@ -1,12 +1,12 @@
-//! What a reassignment is to bring about: the assignment on the way to the targets, and whether it is allowed. Pure.
+//! The assignment during a reassignment, and the checks of a requested one. Pure.
 
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, TopicPartition};
 use crate::common::leader_and_isr::ReplicaAssignment;
 use crate::controller::context::ControllerContext;
 
-/// The assignment while a partition moves to `targets`: these first, then what else it has now or had before a
-/// reassignment under way.
+/// The assignment while a partition moves to `targets`: first the targets, then the original replicas, which are those
+/// from before a reassignment that is already under way.
 pub(in crate::controller) fn reassign_to(
     current: &ReplicaAssignment,
     targets: &[BrokerId],
@@ -29,7 +29,8 @@ pub(in crate::controller) fn reassign_to(
     }
 }
 
-/// Validates a request and turns it into an assignment.
+/// Validates a request and returns the assignment during the reassignment. `None` for the targets cancels the one under
+/// way.
 pub(in crate::controller) fn plan(
     context: &ControllerContext,
     partition: &TopicPartition,
@@ -67,9 +68,9 @@ pub(in crate::controller) fn plan(
     Ok(reassignment)
 }
 
-/// Whether a partition can be reassigned at all. One whose whole ISR consists of replicas that an earlier
-/// reassignment was adding must not lose these: that would be an unclean election in disguise. A ZooKeeper
-/// controller of Kafka 3.9 goes ahead and loses the records; this refusal is its KRaft controller's.
+/// Checks whether a partition can be reassigned. If the whole ISR consists of adding replicas of an earlier reassignment,
+/// the new one must keep one of them: without them the election would be unclean. Kafka 3.9's ZooKeeper controller does
+/// not check this and loses records; its KRaft controller refuses.
 pub(in crate::controller) fn check(
     context: &ControllerContext,
     partition: &TopicPartition,

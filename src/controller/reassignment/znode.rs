@@ -1,4 +1,4 @@
-//! `/admin/reassign_partitions`: the request of old tools, and what is left of it.
+//! `/admin/reassign_partitions`, the request of old tools.
 
 use tracing::warn;
 
@@ -23,7 +23,7 @@ pub(in crate::controller) async fn read(
     })))
 }
 
-/// Takes partitions out of `/admin/reassign_partitions`, and deletes it with the last one.
+/// Takes partitions out of `/admin/reassign_partitions`. Deletes the znode if none is left.
 pub(in crate::controller) async fn remove(
     zk: &ControllerZkClient,
     events: &EventQueue,
@@ -35,7 +35,7 @@ pub(in crate::controller) async fn remove(
     requested.retain(|(partition, replicas)| !remove(partition, replicas));
     if requested.is_empty() {
         zk.delete(paths::REASSIGN_PARTITIONS).await?;
-        // Arms the watch for the next one.
+        // The event sets the watch for the next request.
         events.put(ControllerEvent::ZnodeReassignment);
         return Ok(());
     }

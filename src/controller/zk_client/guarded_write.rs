@@ -1,28 +1,28 @@
-//! Guarded writes: each in a multi that checks the version of `/controller_epoch` first. The store sends again what a
-//! broken connection left unanswered; a write looks at the znode before it counts as refused (fact 3).
+//! Guarded writes: a multi that first checks the version of `/controller_epoch`. The store repeats a request whose answer
+//! was lost with the connection, so a write that ZooKeeper refuses may be the repetition of one that succeeded (fact 3).
 
+use bytes::Bytes;
 use futures::future::join_all;
 
 use super::ControllerZkClient;
 use crate::controller::error::ControllerError;
 use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, paths};
-use bytes::Bytes;
 
-/// Operations in one multi at most. More would gain little, and would have the writes of others wait.
+/// The maximum number of operations in one multi. More would gain little and delay the writes of other clients.
 pub(super) const MULTI_OPERATIONS: usize = 100;
 
-/// Bytes of data in one multi at most, far below the 1 MiB that ZooKeeper accepts (`jute.maxbuffer`).
+/// The maximum number of bytes in one multi, far below ZooKeeper's limit of 1 MiB (`jute.maxbuffer`).
 const MULTI_BYTES: usize = 128 * 1024;
 
-/// A multi that was refused.
+/// The reason why ZooKeeper refused a multi.
 pub(super) struct Refusal {
-    /// The operation it was refused for, the guard not counted.
+    /// The index of the operation that failed, without the guard.
     pub index: usize,
     pub error: ZkError,
 }
 
 impl ControllerZkClient {
-    /// All or nothing, and nothing if we are not the controller any more. The results are those of `ops`.
+    /// Runs all operations or none; none if this broker is no longer the controller. The results are those of `ops`.
     pub(super) async fn multi(
         &self,
         ops: &[ZkOp],
@@ -50,9 +50,9 @@ impl ControllerZkClient {
         }
     }
 
-    /// One guarded write. A refusal may be the echo of our own write, sent twice because the answer to the first
-    /// attempt was lost: if the znode stands as we wanted it, the write has succeeded (fact 3). Nobody else writes
-    /// the same, for only we write in our epoch.
+    /// One guarded write. A refused write may be the repetition of one that succeeded and whose answer was lost: it counts
+    /// as successful if the znode has the data and version that it would have written (fact 3). No other writer has the
+    /// same data, because only this controller writes in its epoch.
     pub(super) async fn write(&self, op: ZkOp) -> Result<Result<Stat, ZkError>, ControllerError> {
         let ops = [op];
         let refusal = match self.multi(&ops).await? {
@@ -62,13 +62,13 @@ impl ControllerZkClient {
             Err(refusal) => refusal,
         };
         let [op] = ops;
-        Ok(match self.stands_as_written(&op, &refusal.error).await? {
+        Ok(match self.is_written(&op, &refusal.error).await? {
             Some(stat) => Ok(stat),
             None => Err(refusal.error),
         })
     }
 
-    async fn stands_as_written(&self, op: &ZkOp, error: &ZkError) -> Result<Option<Stat>, ControllerError> {
+    async fn is_written(&self, op: &ZkOp, error: &ZkError) -> Result<Option<Stat>, ControllerError> {
         let (path, wanted, version) = match (op, error) {
             (ZkOp::Create { path, data, .. }, ZkError::NodeExists(_)) => (path, data, 0),
             (
@@ -87,8 +87,8 @@ impl ControllerZkClient {
             .map(|(_, stat)| stat))
     }
 
-    /// Many guarded writes, many of them to a multi: ZooKeeper takes hardly longer for it than for one. Where one is
-    /// refused, nothing of its multi was done, and each is tried on its own.
+    /// Many guarded writes, several in each multi, which takes ZooKeeper hardly longer than one write. If ZooKeeper refuses
+    /// a multi, it has done none of its writes, and each is tried alone.
     pub(super) async fn write_many(
         &self,
         ops: &[ZkOp],
@@ -110,7 +110,7 @@ impl ControllerZkClient {
         join_all(each).await.into_iter().collect()
     }
 
-    /// Many guarded writes. A znode that is there already, or gone already, is no error.
+    /// Many guarded writes. A znode that already exists or is already deleted is no error.
     pub(super) async fn write_all(&self, ops: Vec<ZkOp>) -> Result<(), ControllerError> {
         for result in self.write_many(&ops).await? {
             match result {
@@ -122,7 +122,7 @@ impl ControllerZkClient {
     }
 }
 
-/// Splits writes into what one multi may hold; one that is too large has a multi of its own.
+/// Splits writes into multis within the limits. A write that is too large gets a multi of its own.
 fn batches(mut ops: &[ZkOp]) -> impl Iterator<Item = &[ZkOp]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_multi_holds_so_many_operations_and_so_many_bytes() {
+    fn a_multi_has_at_most_so_many_operations_and_bytes() {
         let sizes = |ops: &[ZkOp]| batches(ops).map(<[ZkOp]>::len).collect::<Vec<_>>();
         let op = |bytes| create("/a".to_owned(), Bytes::from(vec![0; bytes]));
         assert!(sizes(&[]).is_empty());

@@ -9,7 +9,7 @@ use crate::zk::znode::{ControllerRegistration, controller_epoch};
 use crate::zk::{CreateMode, Stat, ZkError, ZkOp, ZkOpResult, cluster, paths};
 
 impl ControllerZkClient {
-    /// Whether a registration under `/controller` was made by this broker in the session that stands now.
+    /// Whether this broker has made the registration under `/controller`, in its present session.
     pub fn is_own_registration(
         &self,
         broker: BrokerId,
@@ -19,8 +19,8 @@ impl ControllerZkClient {
         registration.broker_id == broker && stat.ephemeral_owner == self.store().session_id()
     }
 
-    /// Creates `/controller` and bumps `/controller_epoch` in one multi. Returns the new epoch and the version that
-    /// guards our writes.
+    /// Creates `/controller` and increments `/controller_epoch` in one multi. Returns the new epoch and the version of
+    /// `/controller_epoch` that the controller's writes check.
     pub async fn register_controller_and_increment_epoch(
         &self,
         broker: BrokerId,
@@ -50,7 +50,7 @@ impl ControllerZkClient {
                 [_, ZkOpResult::Set { stat }] => Ok((epoch, stat.version)),
                 _ => Err(ZkError::Other("a multi answered with other results".to_owned()).into()),
             },
-            // Somebody was faster, or the answer to our own first attempt was lost.
+            // Another broker was faster, or the answer to this broker's first attempt was lost.
             Err(ZkError::NodeExists(_) | ZkError::BadVersion(_)) => {
                 self.confirm_registration(broker, epoch).await
             }
@@ -58,7 +58,7 @@ impl ControllerZkClient {
         }
     }
 
-    /// Whether we are the winner of this epoch (fact 2).
+    /// Checks whether this broker has won the election of this epoch (fact 2).
     async fn confirm_registration(
         &self,
         broker: BrokerId,

@@ -1,4 +1,4 @@
-//! The znodes that a controller writes, by what they mean.
+//! The writes of the controller, by kind of znode.
 
 use std::collections::BTreeSet;
 
@@ -14,17 +14,17 @@ use crate::controller::error::ControllerError;
 use crate::zk::znode::{ProducerIdBlock, TopicAssignment, partition_state};
 use crate::zk::{ZkError, ZkOp, cluster, paths};
 
-/// What became of a number of state updates.
+/// The result of updates of partition states.
 #[derive(Debug, Default)]
 pub struct UpdateLeaderAndIsrResult {
-    /// The states as written, with their new partition epochs, or why they cannot be written.
+    /// The written states with their new partition epochs, or the errors.
     pub finished: Vec<(TopicPartition, Result<LeaderAndIsr, ZkError>)>,
-    /// Partitions whose state was changed by somebody else since it was read.
+    /// Partitions whose state znode has another version: another writer has changed it.
     pub to_retry: Vec<TopicPartition>,
 }
 
 impl ControllerZkClient {
-    /// Creates the state znodes of new partitions and the znodes above them. One result for each partition.
+    /// Creates the state znodes of new partitions and their parents. Returns one result for each partition.
     pub async fn create_partition_states(
         &self,
         controller_epoch: ControllerEpoch,
@@ -64,7 +64,7 @@ impl ControllerZkClient {
     async fn create_state(&self, creation: &[ZkOp; 2]) -> Result<Result<(), ZkError>, ControllerError> {
         match self.multi(creation).await? {
             Ok(_) => Ok(Ok(())),
-            // An earlier controller did not get further, or the answer to our own first attempt was lost.
+            // An earlier controller did not finish, or the answer to this controller's first attempt was lost.
             Err(Refusal {
                 index: 0,
                 error: ZkError::NodeExists(_),
@@ -76,7 +76,7 @@ impl ControllerZkClient {
         }
     }
 
-    /// Writes states, each on condition that its znode still has the partition epoch it was read with.
+    /// Writes states. Each write requires that the znode still has the partition epoch of the state.
     pub async fn update_leader_and_isr(
         &self,
         controller_epoch: ControllerEpoch,
@@ -182,7 +182,7 @@ impl ControllerZkClient {
         self.write_all(vec![delete(path.to_owned())]).await
     }
 
-    /// Deletes a znode and everything below it, level by level from below.
+    /// Deletes a znode and all its descendants, the lowest level first.
     pub async fn delete_recursive(&self, path: &str) -> Result<(), ControllerError> {
         let mut levels = vec![vec![path.to_owned()]];
         while let Some(level) = levels.last().filter(|l| !l.is_empty()) {
@@ -204,7 +204,7 @@ impl ControllerZkClient {
         Ok(())
     }
 
-    /// Gives out the next block of producer ids, together with the znode if there is none yet (fact 1).
+    /// Allocates the next block of producer ids. Creates the znode if it does not exist (fact 1).
     pub async fn next_producer_id_block(&self, broker: BrokerId) -> Result<ProducerIdBlock, ControllerError> {
         let path = paths::PRODUCER_ID_BLOCK;
         loop {
@@ -239,7 +239,7 @@ impl ControllerZkClient {
     }
 }
 
-/// The znode of a partition and the one of its state.
+/// The operations that create the znode of a partition and its state znode.
 fn creation_of(partition: &TopicPartition, state: &LeaderIsrAndControllerEpoch) -> [ZkOp; 2] {
     let (topic, index) = (&partition.topic, partition.partition);
     [
