@@ -1,4 +1,5 @@
-//! AlterPartition: leaders ask the controller to change their ISRs. Kafka 3.9: `KafkaController.tryProcessAlterPartition`.
+//! AlterPartition: leaders ask the controller to change their ISRs. Kafka 3.9:
+//! `KafkaController.tryProcessAlterPartition`.
 
 use std::collections::BTreeMap;
 
@@ -67,8 +68,8 @@ impl Controller {
         }
     }
 
-    /// Writes the changes that pass the checks, and sends all brokers UpdateMetadata of all partitions of the request. Also
-    /// of the refused ones, because their leaders may have missed a change.
+    /// Writes the changes that pass the checks, and sends all brokers UpdateMetadata of all partitions of the request.
+    /// Also of the refused ones, because their leaders may have missed a change.
     async fn alter_partitions(
         &mut self,
         wanted: &BTreeMap<TopicPartition, LeaderAndIsr>,

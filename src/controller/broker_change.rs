@@ -15,8 +15,8 @@ use super::topic_deletion;
 use crate::common::ids::BrokerId;
 
 impl Controller {
-    /// Compares the registrations with the context. A registration with a later epoch means that the broker has failed and
-    /// restarted since the last read: the controller handles both (fact 23).
+    /// Compares the registrations with the context. A registration with a later epoch means that the broker has failed
+    /// and restarted since the last read: the controller handles both (fact 23).
     pub(super) async fn process_broker_change(&mut self) -> Result<(), ControllerError> {
         let registered: BTreeMap<_, _> = self
             .zk
@@ -60,8 +60,8 @@ impl Controller {
         Ok(())
     }
 
-    /// Tells the other brokers of the new ones, and the new ones of all partitions; then moves the new brokers' replicas
-    /// online.
+    /// Tells the other brokers of the new ones, and the new ones of all partitions; then moves the new brokers'
+    /// replicas online.
     async fn on_broker_startup(&mut self, brokers: Vec<LiveBroker>) -> Result<(), ControllerError> {
         let started = ids(&brokers);
         for broker in brokers {

@@ -18,8 +18,8 @@ use crate::protocol::messages::update_metadata_request::{
 };
 use crate::protocol::messages::{self, LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest};
 
-/// The contents of the requests. A second entry for the same broker and partition replaces the first, but a replica that
-/// was added as new stays new, and one that was added for deletion stays so.
+/// The contents of the requests. A second entry for the same broker and partition replaces the first, but a replica
+/// that was added as new stays new, and one that was added for deletion stays so.
 #[derive(Default)]
 pub struct BrokerRequestBatch {
     leader_and_isr: BTreeMap<BrokerId, BTreeMap<TopicPartition, LeaderAndIsrPartitionState>>,
@@ -64,8 +64,8 @@ impl BrokerRequestBatch {
         self.add_update_metadata(context, &context.live_or_shutting_down_ids(), [partition]);
     }
 
-    /// Adds these partitions, as the context has them, to the UpdateMetadata, and these brokers to its recipients. Leaves
-    /// out partitions that have no leader yet. Every UpdateMetadata has the live brokers.
+    /// Adds these partitions, as the context has them, to the UpdateMetadata, and these brokers to its recipients.
+    /// Leaves out partitions that have no leader yet. Every UpdateMetadata has the live brokers.
     pub fn add_update_metadata<'a>(
         &mut self,
         context: &ControllerContext,
@@ -222,8 +222,8 @@ impl RequestBuilder<'_> {
     }
 }
 
-/// A partition in the form of UpdateMetadata. While its topic is queued for deletion, its leader is a number that stands
-/// for the deletion.
+/// A partition in the form of UpdateMetadata. While its topic is queued for deletion, its leader is a number that
+/// stands for the deletion.
 fn metadata_of(
     context: &ControllerContext,
     partition: &TopicPartition,

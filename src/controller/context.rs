@@ -353,8 +353,8 @@ impl ControllerContext {
         })
     }
 
-    /// Partitions that this broker leads and another broker could lead: they have more than one replica, and their topics
-    /// are not queued for deletion.
+    /// Partitions that this broker leads and another broker could lead: they have more than one replica, and their
+    /// topics are not queued for deletion.
     pub fn movable_partitions_led_by(&self, broker: BrokerId) -> Vec<TopicPartition> {
         self.partitions_where(|id, p| {
             p.leadership

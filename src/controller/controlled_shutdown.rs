@@ -1,4 +1,5 @@
-//! ControlledShutdown: a broker hands over its partitions before it stops. Kafka 3.9: `KafkaController.doControlledShutdown`.
+//! ControlledShutdown: a broker hands over its partitions before it stops. Kafka 3.9:
+//! `KafkaController.doControlledShutdown`.
 
 use tracing::info;
 
@@ -50,8 +51,8 @@ impl Controller {
     }
 }
 
-/// Gives the partitions that the broker leads to other leaders, and takes its other replicas out of the ISRs. Partitions
-/// with one replica stay as they are.
+/// Gives the partitions that the broker leads to other leaders, and takes its other replicas out of the ISRs.
+/// Partitions with one replica stay as they are.
 async fn move_away_from(machines: &mut StateMachines<'_>, broker: BrokerId) -> Result<(), ControllerError> {
     let mut partitions = machines.context.partitions_on_broker(broker);
     partitions.retain(|p| {
@@ -64,7 +65,8 @@ async fn move_away_from(machines: &mut StateMachines<'_>, broker: BrokerId) -> R
     machines
         .bring_partitions_online(&led, ElectionStrategy::ControlledShutdown)
         .await?;
-    // The broker stops its fetchers before its replicas leave the ISRs. Otherwise the leaders would take them back (fact 22).
+    // The broker stops its fetchers before its replicas leave the ISRs. Otherwise the leaders would take them back
+    // (fact 22).
     let mut batch = BrokerRequestBatch::default();
     for partition in &followed {
         batch.add_stop_replica(machines.context, &[broker], partition, false);

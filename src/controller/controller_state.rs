@@ -1,6 +1,7 @@
 //! The kinds of work that a controller's metrics tell apart. Kafka 3.9: `ControllerState`.
 
-/// The kind of work that a controller does at present. The metric `ControllerState` shows the numbers, which are Kafka's.
+/// The kind of work that a controller does at present. The metric `ControllerState` shows the numbers, which are
+/// Kafka's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "Kafka's own names")]
 #[repr(usize)]

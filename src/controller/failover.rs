@@ -19,8 +19,8 @@ use crate::zk::{cluster, paths};
 const FIRST_REBALANCE: Duration = Duration::from_secs(5);
 
 impl Controller {
-    /// Reads the cluster's state and takes the cluster over, in Kafka's order of steps. Each read sets a watch before the
-    /// controller uses the data, so that it does not miss a change.
+    /// Reads the cluster's state and takes the cluster over, in Kafka's order of steps. Each read sets a watch before
+    /// the controller uses the data, so that it does not miss a change.
     pub(super) async fn failover(&mut self) -> Result<(), ControllerError> {
         self.enable_feature_versioning().await?;
         for notifications in [paths::LOG_DIR_EVENT_NOTIFICATION, paths::ISR_CHANGE_NOTIFICATION] {
@@ -33,8 +33,8 @@ impl Controller {
         self.machines().send_update_metadata_to_all(&[]);
         let offline = self.machines().start_replicas().await?;
         initialize_partition_states(&mut self.context);
-        // Kafka takes the offline replicas out of the ISRs first, and so writes the state of a partition that has lost its
-        // leader twice. In this order, which is also that of a broker's death, it is written once, and earlier.
+        // Kafka takes the offline replicas out of the ISRs first, and so writes the state of a partition that has lost
+        // its leader twice. In this order, which is also that of a broker's death, it is written once, and earlier.
         self.machines().bring_electable_partitions_online().await?;
         self.machines()
             .move_replicas(offline, ReplicaState::Offline)
@@ -50,8 +50,8 @@ impl Controller {
         Ok(())
     }
 
-    /// Creates `/feature`, or enables the features that an old broker has disabled, and waits until this broker's metadata
-    /// cache has the change. Brokers without `/feature` stop.
+    /// Creates `/feature`, or enables the features that an old broker has disabled, and waits until this broker's
+    /// metadata cache has the change. Brokers without `/feature` stop.
     async fn enable_feature_versioning(&mut self) -> Result<(), ControllerError> {
         let enabled = FeatureZnode::enabled();
         let timeout = Duration::from_millis(self.config.zookeeper_connection_timeout_ms);

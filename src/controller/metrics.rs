@@ -33,7 +33,8 @@ const TIMERS: [Option<&str>; 18] = [
     Some("UpdateFeaturesRateAndTimeMs"),
 ];
 
-/// The gauges of the cluster, in the order of `ControllerMetrics::gauges`. They are 0 on a broker that is not the controller.
+/// The gauges of the cluster, in the order of `ControllerMetrics::gauges`. They are 0 on a broker that is not the
+/// controller.
 const GAUGES: [&str; 9] = [
     "OfflinePartitionsCount",
     "PreferredReplicaImbalanceCount",

@@ -1,5 +1,5 @@
-//! The controller of the cluster: elections, reassignments, deletions. Imports `common`, `config`, `metrics`, `protocol`, `zk`,
-//! `network`, `metadata`; knows nothing of logs, sockets or replicas. Kafka 3.9: `KafkaController`.
+//! The controller of the cluster: elections, reassignments, deletions. Imports `common`, `config`, `metrics`,
+//! `protocol`, `zk`, `network`, `metadata`; knows nothing of logs, sockets or replicas. Kafka 3.9: `KafkaController`.
 //!
 //! Everything that can happen is a [`event::ControllerEvent`] in one queue. One task takes the events out of the queue
 //! and handles them one by one, and only this task uses the [`context`]. So the controller needs no locks, and an event
@@ -11,14 +11,15 @@
 //!
 //! The files lie in three layers, and each imports only layers below and files of its own layer, without circles:
 //!
-//! - *Event handlers*, which are the methods of the controller and use all of its parts: [`kafka_controller`] (dispatch),
-//!   [`elector`], [`failover`], [`broker_change`], [`topic_change`], [`alter_partition`], [`controlled_shutdown`],
-//!   [`notifications`], [`partition_reassignment`], [`preferred_leader`], [`producer_ids`], [`update_features`].
+//! - *Event handlers*, which are the methods of the controller and use all of its parts: [`kafka_controller`], which
+//!   dispatches, [`elector`], [`failover`], [`broker_change`], [`topic_change`], [`alter_partition`],
+//!   [`controlled_shutdown`], [`notifications`], [`partition_reassignment`], [`preferred_leader`], [`producer_ids`],
+//!   [`update_features`].
 //! - *Machines*, which know nothing of the controller and name the parts that they use. Several state changes in a row:
 //!   [`topic_deletion`], [`reassignment`], [`replica_election`]. One state change: [`state_machines`], which runs
 //!   [`partition_state_machine`] and [`replica_state_machine`] and sends the batch. Their tools: [`election`],
-//!   [`topic_assignments`], [`broker_request_batch`], [`channel_manager`] with [`channel_metrics`], [`zk_client`]. Around
-//!   the events: [`event_manager`] (the loop), [`handle`] (the interface to the rest of the broker), [`metrics`],
+//!   [`topic_assignments`], [`broker_request_batch`], [`channel_manager`] with [`channel_metrics`], [`zk_client`].
+//!   Around the events: [`event_manager`] (the loop), [`handle`] (the interface to the rest of the broker), [`metrics`],
 //!   [`rebalance_timer`].
 //! - *Nouns*, which have no IO: [`context`], [`partition_state`], [`replica_state`], [`event`], [`event_queue`],
 //!   [`control_request`], [`admin_request`], [`controller_state`], [`status`], [`error`].

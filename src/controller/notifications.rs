@@ -17,7 +17,8 @@ use crate::zk::paths;
 use crate::zk::znode::{isr_change, log_dir_event};
 
 impl Controller {
-    /// Reads ISRs that brokers older than 2.7 have written themselves. The notifications are deleted even if that fails.
+    /// Reads ISRs that brokers older than 2.7 have written themselves. The notifications are deleted even if that
+    /// fails.
     pub(super) async fn process_isr_change_notification(&mut self) -> Result<(), ControllerError> {
         let notifications = self.zk.notifications(paths::ISR_CHANGE_NOTIFICATION).await?;
         let mut partitions = BTreeSet::new();

@@ -61,8 +61,8 @@ impl Controller {
         Ok(())
     }
 
-    /// `/admin/reassign_partitions`. Returns the partitions whose reassignment has begun. Takes the refused ones out of the
-    /// znode.
+    /// `/admin/reassign_partitions`. Returns the partitions whose reassignment has begun. Takes the refused ones out of
+    /// the znode.
     pub(super) async fn process_znode_reassignment(
         &mut self,
     ) -> Result<Vec<TopicPartition>, ControllerError> {
@@ -92,8 +92,8 @@ impl Controller {
         Ok(begun)
     }
 
-    /// Resumes all reassignments: first those of the znode, whose targets may be newer, then the others. A new controller
-    /// begins with it.
+    /// Resumes all reassignments: first those of the znode, whose targets may be newer, then the others. A new
+    /// controller begins with it.
     pub(super) async fn resume_reassignments_after_failover(&mut self) -> Result<(), ControllerError> {
         let begun = self.process_znode_reassignment().await?;
         self.reassignments()

@@ -58,8 +58,8 @@ pub type ElectedLeaders = BTreeMap<TopicPartition, Result<LeaderAndIsr, StateCha
 pub(super) type PartitionStates = Vec<(TopicPartition, Result<LeaderAndIsr, StateChangeError>)>;
 
 /// The source of the state that a change begins with. ZooKeeper takes a change only if the state znode still has the
-/// version of that state, so a change can begin with the context, which has the state that this controller wrote or read
-/// last. Brokers older than 2.7 are the only other writers. Kafka reads every state from ZooKeeper.
+/// version of that state, so a change can begin with the context, which has the state that this controller wrote or
+/// read last. Brokers older than 2.7 are the only other writers. Kafka reads every state from ZooKeeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StateSource {
     /// The context; partitions that have no state in it are read from ZooKeeper.
@@ -175,8 +175,8 @@ pub(super) struct PartitionStateMachine<'a> {
 }
 
 impl PartitionStateMachine<'_> {
-    /// Moves partitions to Online: gives new ones their first leader, and elects a leader for the others. Partitions that
-    /// were new are not in the result.
+    /// Moves partitions to Online: gives new ones their first leader, and elects a leader for the others. Partitions
+    /// that were new are not in the result.
     pub(super) async fn bring_online(
         &mut self,
         partitions: &[TopicPartition],

@@ -74,8 +74,8 @@ impl Controller {
         Ok(())
     }
 
-    /// Tries again to elect leaders for the offline partitions of a topic that allows unclean elections now; `None` for all
-    /// topics, because the default has changed.
+    /// Tries again to elect leaders for the offline partitions of a topic that allows unclean elections now; `None` for
+    /// all topics, because the default has changed.
     pub(super) async fn process_unclean_election_enabled(
         &mut self,
         topic: Option<TopicName>,

@@ -221,10 +221,10 @@ impl Reassignments<'_> {
             .map(drop)
     }
 
-    /// Stops and deletes replicas without waiting for the brokers' answers. If one of them is the leader, the partition is
-    /// offline and another leader is elected. That happens to an adding replica of an earlier reassignment, and to a
-    /// leader for which the election before has found no successor. Kafka leaves such a partition offline until another broker dies or
-    /// another controller takes over.
+    /// Stops and deletes replicas without waiting for the brokers' answers. If one of them is the leader, the partition
+    /// is offline and another leader is elected. That happens to an adding replica of an earlier reassignment, and to a
+    /// leader for which the election before has found no successor. Kafka leaves such a partition offline until another
+    /// broker dies or another controller takes over.
     async fn stop_removed_replicas(
         &mut self,
         partition: &TopicPartition,
@@ -248,8 +248,8 @@ impl Reassignments<'_> {
         Ok(())
     }
 
-    /// Writes the same leader and ISR with the next leader epoch, and sends LeaderAndIsr, so that the brokers take over the
-    /// new assignment.
+    /// Writes the same leader and ISR with the next leader epoch, and sends LeaderAndIsr, so that the brokers take over
+    /// the new assignment.
     async fn update_leader_epoch_and_send_request(
         &mut self,
         partition: &TopicPartition,

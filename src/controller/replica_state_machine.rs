@@ -37,8 +37,8 @@ pub(super) struct ReplicaStateMachine<'a> {
 }
 
 impl ReplicaStateMachine<'_> {
-    /// Gives every replica its first state: online, or ineligible for deletion while its broker is down. The online ones
-    /// get a LeaderAndIsr. Returns the others, which have to leave the ISRs. A new controller begins with it.
+    /// Gives every replica its first state: online, or ineligible for deletion while its broker is down. The online
+    /// ones get a LeaderAndIsr. Returns the others, which have to leave the ISRs. A new controller begins with it.
     pub(super) async fn start(&mut self) -> Result<Vec<PartitionAndReplica>, ControllerError> {
         let (mut online, mut offline) = (Vec::new(), Vec::new());
         for replica in self.context.replicas_of(&self.context.all_partitions()) {
@@ -174,7 +174,8 @@ impl ReplicaStateMachine<'_> {
                 leader_epoch = state.leader_epoch, isr = ?state.isr, replica = broker, "replica is out of the isr");
             if state.leader == NO_BROKER && self.context.partition_state(&partition) == PartitionState::Online
             {
-                // The caller elects another leader. If no replica is eligible, the next broker that starts may have one.
+                // The caller elects another leader. If no replica is eligible, the next broker that starts may have
+                // one.
                 move_partitions(
                     self.context,
                     std::slice::from_ref(&partition),
@@ -206,8 +207,8 @@ impl ReplicaStateMachine<'_> {
         Ok(())
     }
 
-    /// Takes a broker out of the ISRs of partitions. A write that is refused, because the leader has changed the state, is
-    /// repeated. Returns the partitions whose ISR is without the broker now, changed or not. Logs failures.
+    /// Takes a broker out of the ISRs of partitions. A write that is refused, because the leader has changed the state,
+    /// is repeated. Returns the partitions whose ISR is without the broker now, changed or not. Logs failures.
     async fn remove_from_isr(
         &mut self,
         broker: BrokerId,
@@ -249,8 +250,8 @@ impl ReplicaStateMachine<'_> {
     }
 }
 
-/// The state without a replica. The last replica of the ISR stays in it, although the partition has no leader: it is the
-/// only one that an election may choose without loss (fact 16).
+/// The state without a replica. The last replica of the ISR stays in it, although the partition has no leader: it is
+/// the only one that an election may choose without loss (fact 16).
 fn without_replica(state: &LeaderAndIsr, replica: BrokerId) -> LeaderAndIsr {
     let leader = if state.leader == replica {
         NO_BROKER

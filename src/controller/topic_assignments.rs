@@ -8,8 +8,8 @@ use crate::common::leader_and_isr::ReplicaAssignment;
 use crate::zk::znode::TopicAssignment;
 use crate::zk::{cluster, paths};
 
-/// Takes the ids of topics into the context. A topic without an id gets one: the id that the context has, if an old tool
-/// has dropped it (fact 75), or a new one.
+/// Takes the ids of topics into the context. A topic without an id gets one: the id that the context has, if an old
+/// tool has dropped it (fact 75), or a new one.
 pub(super) async fn adopt_topic_ids(
     context: &mut ControllerContext,
     zk: &ControllerZkClient,

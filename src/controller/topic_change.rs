@@ -1,5 +1,5 @@
-//! The events of topics: new topics and new partitions. Kafka 3.9: `KafkaController.processTopicChange`, `processPartitionModifications`,
-//! `onNewPartitionCreation`.
+//! The events of topics: new topics and new partitions. Kafka 3.9: `KafkaController.processTopicChange`,
+//! `processPartitionModifications`, `onNewPartitionCreation`.
 
 use tracing::{info, warn};
 
@@ -93,8 +93,8 @@ impl Controller {
     }
 }
 
-/// Moves new partitions and their replicas to New and then to Online. The LeaderAndIsr of the partitions' move to Online
-/// makes the brokers create the replicas.
+/// Moves new partitions and their replicas to New and then to Online. The LeaderAndIsr of the partitions' move to
+/// Online makes the brokers create the replicas.
 async fn on_new_partition_creation(
     machines: &mut StateMachines<'_>,
     partitions: &[TopicPartition],

@@ -1,9 +1,9 @@
 //! Deletes topics: first all replicas, then the znodes, after all brokers have confirmed the deletion of their replicas
 //! (fact 26). Kafka 3.9: `TopicDeletionManager`.
 //!
-//! A topic whose deletion has been requested is *queued*. It is *ineligible* while the broker of a replica is offline or
-//! a partition is being reassigned. When a broker starts, a reassignment ends or a broker answers, the deletion resumes.
-//! The sets of these topics lie in the context, so this module has functions and no value of its own.
+//! A topic whose deletion has been requested is *queued*. It is *ineligible* while the broker of a replica is offline
+//! or a partition is being reassigned. When a broker starts, a reassignment ends or a broker answers, the deletion
+//! resumes. The sets of these topics lie in the context, so this module has functions and no value of its own.
 
 use std::collections::BTreeSet;
 

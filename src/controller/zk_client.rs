@@ -1,6 +1,6 @@
-//! The controller's ZooKeeper client. It pipelines requests, and each write checks the version of `/controller_epoch`, so
-//! that a controller of an earlier epoch cannot change anything (fact 4). Kafka 3.9: the parts of `KafkaZkClient` that
-//! take an `expectedControllerEpochZkVersion`.
+//! The controller's ZooKeeper client. It pipelines requests, and each write checks the version of `/controller_epoch`,
+//! so that a controller of an earlier epoch cannot change anything (fact 4). Kafka 3.9: the parts of `KafkaZkClient`
+//! that take an `expectedControllerEpochZkVersion`.
 //!
 //! This file has the reads. The folder has the guarded writes, the writes of each kind of znode, and the registration
 //! under `/controller`.

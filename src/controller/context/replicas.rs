@@ -73,7 +73,8 @@ impl ControllerContext {
             .any(|r| self.replica_state(r) == state)
     }
 
-    /// The replicas whose present state allows them to enter `state`. For callers that expect some to be in another one.
+    /// The replicas whose present state allows them to enter `state`. For callers that expect some to be in another
+    /// one.
     pub fn replicas_that_can_enter(
         &self,
         mut replicas: Vec<PartitionAndReplica>,

@@ -1,4 +1,4 @@
-//! Tests of the context, and a small context for the tests of others.
+//! Tests of the context, and a small context for other tests.
 
 use super::*;
 use crate::common::leader_and_isr::LeaderAndIsr;
@@ -42,7 +42,7 @@ pub(crate) fn three_brokers_one_partition() -> (ControllerContext, TopicPartitio
 }
 
 #[test]
-fn a_broker_that_shuts_down_serves_but_cannot_be_elected() {
+fn a_broker_that_shuts_down_serves_but_is_not_eligible() {
     let (mut context, partition) = three_brokers_one_partition();
     assert!(context.is_replica_online(2, &partition));
     context.shutting_down.insert(2);
@@ -65,7 +65,7 @@ fn a_replica_on_a_failed_dir_is_reported_once() {
 }
 
 #[test]
-fn nothing_of_a_removed_topic_remains() {
+fn a_removed_topic_leaves_nothing_behind() {
     let (mut context, partition) = three_brokers_one_partition();
     let replica = PartitionAndReplica::new(partition.clone(), 1);
     context.set_replica_state(&replica, ReplicaState::Online);
@@ -81,7 +81,7 @@ fn nothing_of_a_removed_topic_remains() {
 }
 
 #[test]
-fn a_deleted_topics_stop_replica_carries_the_epoch_that_passes_every_fence() {
+fn the_stop_replica_of_a_topic_queued_for_deletion_has_the_epoch_that_no_broker_refuses() {
     let (mut context, partition) = three_brokers_one_partition();
     assert_eq!(context.stop_replica_leader_epoch(&partition), 0);
     assert_eq!(

@@ -68,9 +68,9 @@ pub(in crate::controller) fn plan(
     Ok(reassignment)
 }
 
-/// Checks whether a partition can be reassigned. If the whole ISR consists of adding replicas of an earlier reassignment,
-/// the new one must keep one of them: without them the election would be unclean. Kafka 3.9's ZooKeeper controller does
-/// not check this and loses records; its KRaft controller refuses.
+/// Checks whether a partition can be reassigned. If the whole ISR consists of adding replicas of an earlier
+/// reassignment, the new one must keep one of them: without them the election would be unclean. Kafka 3.9's ZooKeeper
+/// controller does not check this and loses records; its KRaft controller refuses.
 pub(in crate::controller) fn check(
     context: &ControllerContext,
     partition: &TopicPartition,

@@ -6,7 +6,7 @@ use crate::common::ids::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch};
 use crate::protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
-/// What a leader asks for.
+/// One partition of a request.
 #[derive(Clone)]
 struct Ask {
     leader: BrokerId,
@@ -19,7 +19,8 @@ struct Ask {
     version: i16,
 }
 
-/// After `prepare`, broker 1 leads `t-0`, replicas 1, 2, ISR 1, leader epoch 1, partition epoch 1, and 2 is back.
+/// A valid request after `prepare`: broker 1 leads `t-0` with the replicas 1 and 2, ISR 1, leader epoch 1 and partition
+/// epoch 1, and broker 2 is back.
 fn ask() -> Ask {
     Ask {
         leader: 1,
@@ -204,7 +205,7 @@ async fn every_refusal_is_kafkas() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_written_told_and_answered_with_its_new_epoch() {
+async fn a_change_is_written_sent_to_brokers_and_answered_with_its_new_epoch() {
     let cluster = prepare().await;
     cluster.take_sent();
     let response = send(&cluster, ask()).await;
@@ -233,11 +234,11 @@ async fn a_change_is_written_told_and_answered_with_its_new_epoch() {
         ]
     );
 
-    // The answer got lost and the leader asks again, with the epoch of before (fact 18).
+    // The response was lost, and the leader repeats its request with the old epoch (fact 18).
     let again = send(&cluster, ask()).await;
     assert_eq!(partition_error(&again), ErrorCode::None);
     assert_eq!(again.topics[0].partitions[0].partition_epoch, 2);
-    // Lists are compared, not sets (fact 17).
+    // The controller compares ISRs as lists, not as sets (fact 17).
     let reordered = Ask {
         isr: vec![2, 1],
         ..ask()

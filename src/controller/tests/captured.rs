@@ -1,9 +1,8 @@
-//! Drives our controller through the steps that Apache Kafka 3.9.1 was recorded at, and compares what each broker
-//! is told, request by request.
+//! Takes the controller through recorded steps of Apache Kafka 3.9.1, and compares the requests to each broker.
 //!
-//! `captured.txt` holds the recorded requests in the form in which `render` writes ours: topics and partitions
-//! sorted, topic ids and broker epochs left out. Leader epochs, partition epochs, controller epochs and the order
-//! of requests to each broker are Kafka's own.
+//! `captured.txt` has Kafka's requests in the form of `render`: topics and partitions are sorted, topic ids and broker
+//! epochs are left out. Leader epochs, partition epochs, controller epochs and the order of requests to each broker are
+//! Kafka's own.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -131,7 +130,7 @@ fn captured(step: &str) -> BTreeMap<BrokerId, Vec<String>> {
     requests
 }
 
-/// Compares what was sent since the last step.
+/// Compares the requests since the last step.
 fn check(cluster: &Cluster, step: &str) {
     let mut ours: BTreeMap<BrokerId, Vec<String>> = BTreeMap::new();
     for sent in cluster.take_sent() {
@@ -164,7 +163,7 @@ const TXN: &str = "__transaction_state";
 const OFF: &str = "__consumer_offsets";
 
 #[tokio::test(start_paused = true)]
-async fn every_broker_is_told_what_kafka_tells_it() {
+async fn every_broker_gets_the_requests_that_kafka_sends() {
     let mut cluster = Cluster::with_brokers(3).await;
     check(&cluster, "start");
     create_topics(&cluster).await;
@@ -256,7 +255,7 @@ async fn lose_and_regain_the_controller(cluster: &mut Cluster) {
         cluster.controller_handle().controlled_shutdown(0, epoch).await,
         Ok(vec![])
     );
-    // As recorded, broker 2 wins the election.
+    // Broker 2 wins the election, as in the recording.
     cluster.handle(1).shutdown().await;
     cluster.kill_broker(0).await;
     assert_eq!(cluster.controller(), 2);
@@ -273,7 +272,7 @@ async fn lose_and_regain_the_controller(cluster: &mut Cluster) {
     )
     .await;
     alter(cluster, 1, &[2, 1, 0], &[(TXN, 0), (OFF, 1)]).await;
-    // The automatic rebalancing, 5 s after the election.
+    // The first check of the leader balance, 5 s after the election.
     tokio::time::sleep(Duration::from_secs(6)).await;
     cluster.settle().await;
     check(cluster, OLD_RETURNED);

@@ -1,5 +1,5 @@
-//! Several brokers' controllers on one ZooKeeper in memory. Their channels note every request, and answer at once
-//! as a healthy broker would.
+//! A cluster for tests: the controllers of several brokers on one ZooKeeper in memory. Their channels record each request
+//! and answer it at once as a healthy broker would.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -36,7 +36,7 @@ use crate::zk::memory::{MemorySession, MemoryZooKeeper};
 use crate::zk::znode::{BrokerInfo, TopicAssignment, partition_state};
 use crate::zk::{CreateMode, ZkError, ZkStore, paths};
 
-/// A request on its way.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Sent {
     pub from: BrokerId,
@@ -44,12 +44,12 @@ pub struct Sent {
     pub request: ControlRequest,
 }
 
-/// How brokers answer.
+/// Faults in the answers of brokers.
 #[derive(Default)]
 pub struct Answers {
-    /// Replicas whose log dir has failed.
+    /// Replicas whose log dir has failed: brokers answer for them with an error.
     pub failed: BTreeSet<(BrokerId, TopicPartition)>,
-    /// Brokers that take requests and never answer.
+    /// Brokers that accept requests and do not answer.
     pub silent: BTreeSet<BrokerId>,
 }
 
@@ -168,14 +168,14 @@ pub struct TestBroker {
     pub handle: ControllerHandle,
     pub current_config: CurrentConfig,
     pub metrics: Registry,
-    /// While false, the broker neither reads nor writes nor hears anything of ZooKeeper, like a stopped process.
+    /// While false, all requests to ZooKeeper and watch events of the broker wait, as in a stopped process.
     pub running: watch::Sender<bool>,
 }
 
-/// The cluster.
+/// The cluster, with its brokers and what they have sent.
 pub struct Cluster {
     pub zookeeper: MemoryZooKeeper,
-    /// A session of nobody's, for administrators.
+    /// A session that belongs to no broker, for the acts of administrators.
     pub admin: Arc<MemorySession>,
     pub clock: Arc<ManualClock>,
     pub wire: Arc<Wire>,
@@ -202,7 +202,7 @@ async fn register(store: &dyn ZkStore, id: BrokerId) -> Result<BrokerEpoch, ZkEr
 }
 
 impl Cluster {
-    /// ZooKeeper with the paths that every broker creates, and no broker.
+    /// A cluster without brokers, whose ZooKeeper has the persistent paths that each broker creates.
     pub async fn new() -> Self {
         let clock = ManualClock::at(1_000_000);
         let zookeeper = MemoryZooKeeper::new(clock.clone());
@@ -227,7 +227,7 @@ impl Cluster {
         }
     }
 
-    /// With brokers 0 up to `n`, of which 0 is the controller.
+    /// A cluster of `n` brokers, of which broker 0 is the controller.
     pub async fn with_brokers(n: BrokerId) -> Self {
         let mut cluster = Self::new().await;
         for id in 0..n {
@@ -242,7 +242,7 @@ impl Cluster {
         self.start_broker_in(session, id).await;
     }
 
-    /// The same in a session that has done something before.
+    /// Registers a broker and starts its controller in a session that a test has prepared.
     pub async fn start_broker_in(&mut self, session: Arc<MemorySession>, id: BrokerId) {
         let broker_epoch = register(&*session, id).await.expect("the id is free");
         let mut config = BrokerConfig::for_test(id, Path::new("unused"));
@@ -263,7 +263,7 @@ impl Cluster {
                 async move { register(&*store, id).await }.boxed()
             }),
             metrics: metrics.clone(),
-            // No cache follows /feature here: it has always seen everything.
+            // There is no metadata cache here, so the controller never waits for it.
             features_epoch: watch::channel(i64::MAX).1,
             shutdown: CancellationToken::new(),
         };
@@ -297,7 +297,7 @@ impl Cluster {
         self.settle().await;
     }
 
-    /// Lets every task run until none has anything to do. Nothing here waits for time.
+    /// Lets all tasks run until they are idle. No task waits for time here.
     pub async fn settle(&self) {
         for _ in 0..200 {
             tokio::task::yield_now().await;
@@ -324,7 +324,7 @@ impl Cluster {
         self.handle(self.controller())
     }
 
-    /// The default that topics inherit, changed at run time on every broker.
+    /// Changes the default of `unclean.leader.election.enable` at run time on all brokers.
     pub async fn set_default_unclean_election(&self, enable: bool) {
         for broker in self.brokers.values() {
             let config = BrokerConfig {
@@ -339,7 +339,7 @@ impl Cluster {
         self.settle().await;
     }
 
-    /// What was sent since the last call.
+    /// Takes the requests since the last call.
     pub fn take_sent(&self) -> Vec<Sent> {
         std::mem::take(&mut *self.wire.sent.lock())
     }
@@ -391,8 +391,7 @@ impl Cluster {
         (state.leader, state.isr)
     }
 
-    /// Leaders ask for ISRs as they would after followers have caught up: the current epochs, another ISR. Returns
-    /// the error of each partition.
+    /// Sends the AlterPartition of a leader: the present epochs and another ISR. Returns the error of each partition.
     pub async fn alter_isr(&self, leader: BrokerId, wanted: &[(&str, i32, &[BrokerId])]) -> Vec<ErrorCode> {
         let mut topics: BTreeMap<TopicId, Vec<PartitionData>> = BTreeMap::new();
         for (topic, index, isr) in wanted {
@@ -433,7 +432,7 @@ impl Cluster {
         errors.collect()
     }
 
-    /// Sets a topic's configuration without telling anybody.
+    /// Sets a topic's configuration without a notification.
     pub async fn set_topic_config(&self, topic: &str, config: &str) {
         let path = paths::config_entity(paths::ConfigEntityType::Topics, topic);
         let data = Bytes::from(format!(r#"{{"version":1,"config":{config}}}"#));
@@ -445,7 +444,7 @@ impl Cluster {
         }
     }
 
-    /// Stops a broker's process, or lets it go on.
+    /// Pauses or resumes a broker's process.
     pub async fn set_running(&self, id: BrokerId, running: bool) {
         self.brokers[&id].running.send_replace(running);
         self.settle().await;
@@ -462,7 +461,7 @@ fn topic_znode(topic: &str, partitions: &[&[BrokerId]]) -> TopicAssignment {
     }
 }
 
-/// An id that a test can foretell.
+/// The id of a topic, which its name determines.
 pub fn topic_id(topic: &str) -> TopicId {
     let number = topic
         .bytes()

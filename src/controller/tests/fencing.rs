@@ -1,4 +1,4 @@
-//! Who may write: elections, controllers of the past, lost answers, expired sessions.
+//! Tests of the right to write: elections, controllers of earlier epochs, lost answers, expired sessions.
 
 use bytes::Bytes;
 
@@ -19,7 +19,7 @@ async fn controller_epoch(cluster: &Cluster) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_controller_has_the_next_epoch_and_says_so_to_every_broker() {
+async fn the_next_controller_has_the_next_epoch_and_sends_it_to_every_broker() {
     let mut cluster = Cluster::with_brokers(3).await;
     assert_eq!(
         (cluster.controller(), controller_epoch(&cluster).await),
@@ -40,7 +40,7 @@ async fn the_next_controller_has_the_next_epoch_and_says_so_to_every_broker() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_controller_that_was_paused_through_its_replacement_changes_nothing() {
+async fn a_controller_that_was_paused_during_the_next_election_changes_nothing() {
     let mut cluster = Cluster::with_brokers(4).await;
     cluster.create_topic("t", &[&[3, 1], &[1, 3]]).await;
 
@@ -52,7 +52,7 @@ async fn a_controller_that_was_paused_through_its_replacement_changes_nothing() 
         .await
         .expect("there is a controller");
     cluster.settle().await;
-    assert!(cluster.handle(1).is_active(), "somebody else takes over");
+    assert!(cluster.handle(1).is_active(), "broker 1 takes over");
     cluster.kill_broker(3).await;
     assert_eq!(cluster.leader_and_isr("u", 0).await, (1, vec![1]));
     let before = cluster.zookeeper.snapshot();
@@ -63,13 +63,13 @@ async fn a_controller_that_was_paused_through_its_replacement_changes_nothing() 
     assert_eq!(cluster.zookeeper.snapshot(), before);
     assert!(
         cluster.take_sent().iter().all(|s| s.from != 0),
-        "nobody hears of what it could not write"
+        "the old controller sends no requests for writes that ZooKeeper has refused"
     );
     assert_eq!(cluster.controller(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_session_costs_the_controllership_and_brings_a_new_broker_epoch() {
+async fn an_expired_session_ends_the_controllers_term_and_brings_a_new_broker_epoch() {
     let cluster = Cluster::with_brokers(3).await;
     cluster.create_topic("t", &[&[0, 1, 2]]).await;
     let old_epoch = cluster.handle(0).broker_epoch();
@@ -84,7 +84,7 @@ async fn an_expired_session_costs_the_controllership_and_brings_a_new_broker_epo
     cluster.take_sent();
     cluster.brokers[&0].session.establish();
     cluster.settle().await;
-    assert_eq!(cluster.controller(), 1, "the one who took over stays");
+    assert_eq!(cluster.controller(), 1, "the new controller stays");
     let epoch = cluster.handle(0).broker_epoch();
     assert!(epoch > old_epoch);
     let to_it: Vec<_> = cluster.take_sent().into_iter().filter(|s| s.to == 0).collect();
@@ -99,7 +99,7 @@ async fn an_expired_session_costs_the_controllership_and_brings_a_new_broker_epo
 async fn a_session_that_expires_and_is_replaced_at_once_is_a_bounce() {
     let cluster = Cluster::with_brokers(3).await;
     cluster.create_topic("t", &[&[2, 1]]).await;
-    // Nobody looks in between: the controller is held while broker 2 loses its session and registers again.
+    // The controller is paused while broker 2 loses its session and registers again, and so sees only the result.
     cluster.set_running(0, false).await;
     cluster.brokers[&2].session.expire();
     cluster.brokers[&2].session.establish();
@@ -109,7 +109,7 @@ async fn a_session_that_expires_and_is_replaced_at_once_is_a_bounce() {
     assert_eq!(
         cluster.leader_and_isr("t", 0).await,
         (1, vec![1]),
-        "it failed, although it is back (fact 23)"
+        "the failure counts although the broker is back (fact 23)"
     );
     let epoch = cluster.handle(2).broker_epoch();
     let to_it: Vec<_> = cluster.take_sent().into_iter().filter(|s| s.to == 2).collect();
@@ -131,33 +131,33 @@ async fn an_election_whose_answer_was_lost_is_won() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_controller_znode_of_an_earlier_life_is_waited_for() {
+async fn a_broker_waits_for_the_end_of_its_registration_of_an_earlier_session() {
     let mut cluster = Cluster::new().await;
-    let earlier_life = cluster.zookeeper.connect();
+    let earlier_session = cluster.zookeeper.connect();
     let data = ControllerRegistration::new(0, 1).encode();
-    earlier_life
+    earlier_session
         .create(paths::CONTROLLER, data, CreateMode::Ephemeral)
         .await
-        .expect("nobody has it");
+        .expect("there is no controller");
     cluster.start_broker(0).await;
     assert!(
         !cluster.handle(0).is_active(),
-        "the id alone does not make it ours"
+        "a registration of another session is not the broker's own"
     );
-    earlier_life.close();
+    earlier_session.close();
     cluster.settle().await;
     assert!(cluster.handle(0).is_active());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_controllership_that_was_won_unnoticed_is_run_for_again() {
+async fn an_election_that_a_broker_won_without_notice_is_repeated() {
     let mut cluster = Cluster::new().await;
     let session = cluster.zookeeper.connect();
     let ghost = ControllerRegistration::new(0, 1).encode();
     session
         .create(paths::CONTROLLER, ghost, CreateMode::Ephemeral)
         .await
-        .expect("nobody else");
+        .expect("there is no controller");
     cluster.start_broker_in(session, 0).await;
     assert_eq!(cluster.controller(), 0);
     cluster.create_topic("t", &[&[0]]).await;
@@ -195,7 +195,7 @@ async fn a_state_written_twice_because_the_answer_was_lost_counts_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_state_that_somebody_else_changed_holds_up_no_other_in_its_multi() {
+async fn a_state_that_another_writer_changed_does_not_fail_the_others_of_its_multi() {
     let mut cluster = Cluster::with_brokers(3).await;
     cluster.create_topic("t", &[&[1, 2][..]; 5]).await;
     let state_znode = paths::topic_partition_state("t", 3);
@@ -224,7 +224,7 @@ async fn a_state_that_somebody_else_changed_holds_up_no_other_in_its_multi() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_controller_elects_before_it_takes_the_dead_out_of_the_isrs() {
+async fn a_new_controller_elects_before_it_takes_dead_replicas_out_of_the_isrs() {
     let mut cluster = Cluster::with_brokers(3).await;
     cluster.create_topic("t", &[&[0, 1], &[1, 0], &[0]]).await;
     cluster.take_sent();
@@ -241,14 +241,17 @@ async fn a_new_controller_elects_before_it_takes_the_dead_out_of_the_isrs() {
         if let ControlRequest::UpdateMetadata(request) = sent.request {
             let partitions = request.topic_states.iter().flat_map(|t| &t.partition_states);
             for p in partitions.filter(|p| p.partition_index == 0 && p.leader_epoch > 0) {
-                assert_eq!(p.leader.0, 1, "nobody hears that partition 0 has lost its leader");
+                assert_eq!(
+                    p.leader.0, 1,
+                    "no broker hears that partition 0 has lost its leader"
+                );
             }
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_stands_for_election_while_a_migration_to_kraft_is_under_way() {
+async fn no_broker_stands_for_election_while_a_migration_to_kraft_is_under_way() {
     let mut cluster = Cluster::new().await;
     cluster
         .admin
@@ -289,7 +292,7 @@ async fn broken_znodes_do_not_keep_a_controller_from_serving_the_others() {
     cluster.create_topic("t", &[&[0]]).await;
     assert_eq!(cluster.leader_and_isr("t", 0).await, (0, vec![0]));
     assert!(cluster.zookeeper.snapshot().contains_key(&paths::topic("broken")));
-    // Even such a topic can be deleted.
+    // The deletion of such a topic works.
     cluster.delete_topic("broken").await;
     assert!(!cluster.zookeeper.snapshot().contains_key(&paths::topic("broken")));
 }
@@ -335,7 +338,7 @@ async fn topics_without_an_id_get_one_and_keep_it() {
     cluster.settle().await;
     let id = cluster.topic("old").await.expect("exists").topic_id;
     assert!(id.is_some_and(|id| !id.is_nil() && id != topic_id("old")));
-    // An old tool rewrites the topic and knows nothing of ids (fact 75).
+    // An old tool, which does not know topic ids, rewrites the topic (fact 75).
     cluster.admin.set(&path, without_id, None).await.expect("exists");
     cluster.settle().await;
     assert_eq!(cluster.topic("old").await.expect("exists").topic_id, id);

@@ -1,5 +1,5 @@
-//! Random histories: brokers die, return, lose their sessions and leave; topics come, grow, move and go. What must
-//! hold after each step is checked after each step. `CONTROLLER_SEED=n` replays one history.
+//! Random histories: brokers die, return, lose their sessions and shut down; topics are created, grow, move and are
+//! deleted. The test checks the invariants after each step. `CONTROLLER_SEED=n` replays one history.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,13 +25,13 @@ struct History {
     deleted: BTreeSet<String>,
     states: BTreeMap<TopicPartition, LeaderAndIsr>,
     leaders: BTreeMap<(TopicPartition, LeaderEpoch), BrokerId>,
-    /// Whether the last step let leaders add replicas to their ISRs.
+    /// Whether leaders have added replicas to their ISRs in the last step.
     isrs_may_grow: bool,
     log: Vec<String>,
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_happens_no_partition_has_two_leaders_or_loses_its_isr() {
+async fn no_partition_ever_has_two_leaders_or_an_empty_isr() {
     let replay = std::env::var("CONTROLLER_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());
@@ -121,12 +121,12 @@ impl History {
         }
     }
 
-    /// The broker hears of it at once, or only after all is over.
+    /// Expires a broker's session. The broker learns it at once, or is paused until the new session is established.
     async fn expire(&mut self) {
         let Some(broker) = self.some_broker() else { return };
-        let deaf = self.random.random_bool(0.5);
-        self.log.push(format!("expire {broker}, deaf {deaf}"));
-        if deaf {
+        let paused = self.random.random_bool(0.5);
+        self.log.push(format!("expire {broker}, paused {paused}"));
+        if paused {
             self.cluster.set_running(broker, false).await;
         }
         self.cluster.brokers[&broker].session.expire();
@@ -212,7 +212,7 @@ impl History {
         }
     }
 
-    /// Every leader takes all live replicas into its ISR.
+    /// All leaders take all live replicas into their ISRs.
     async fn catch_up(&mut self) {
         self.log.push("catch up".into());
         self.isrs_may_grow = true;
@@ -270,7 +270,7 @@ impl History {
         self.states.retain(|p, _| topics.iter().any(|t| **t == *p.topic));
     }
 
-    /// One leader an epoch, in all requests to all brokers.
+    /// Checks that all requests to all brokers have one leader for each leader epoch.
     fn check_what_was_sent(&mut self) {
         for sent in self.cluster.take_sent() {
             let ControlRequest::LeaderAndIsr(request) = sent.request else {
@@ -305,7 +305,7 @@ impl History {
                 "{partition}: {before:?} {state:?} after {log:#?}"
             );
             let grown = state.isr.iter().any(|r| !before.isr.contains(r));
-            // Phase B of a reassignment and all else that the controller does on its own only ever shrinks it.
+            // The controller alone only shrinks an ISR, also in phase B of a reassignment.
             assert!(
                 !grown || self.isrs_may_grow,
                 "{partition}: {before:?} {state:?} after {log:#?}"
@@ -315,7 +315,7 @@ impl History {
         self.states.insert(partition, state);
     }
 
-    /// With all brokers back everything must be online, in sync, where it shall be, and gone if it shall go.
+    /// Starts all brokers. Then all partitions must be online, in sync and reassigned, and all deletions complete.
     async fn heal(&mut self) {
         self.log.push("heal".into());
         for broker in 0..BROKERS {

@@ -1,4 +1,4 @@
-//! Brokers and topics through what happens to them.
+//! Tests of the events in the lives of brokers and topics.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn the_last_in_sync_replica_is_waited_for_unless_the_topic_says_otherwise(
         "1 is out of sync"
     );
 
-    // The configuration is read at the moment of the election (fact 29).
+    // The election reads the configuration (fact 29).
     cluster
         .set_topic_config("t", r#"{"unclean.leader.election.enable":"true"}"#)
         .await;
@@ -40,10 +40,10 @@ async fn the_last_in_sync_replica_is_waited_for_unless_the_topic_says_otherwise(
     assert_eq!(state.recovery_state, LeaderRecoveryState::Recovering);
 }
 
-/// The default that topics inherit is what it is at the moment of the election, not what the broker was started with.
+/// An election uses the present default of `unclean.leader.election.enable`, not that of the broker's start.
 #[tokio::test(start_paused = true)]
-async fn the_default_of_unclean_elections_is_the_present_one() {
-    // What the file says, what is set at run time, what the topic says, and who leads when only 1, out of sync, is alive.
+async fn unclean_elections_use_the_present_default() {
+    // The file's value, the value at run time, the topic's value, and the leader when only 1, out of sync, is live.
     let cases = [
         (false, None, None, -1),
         (true, None, None, 1),
@@ -189,7 +189,7 @@ async fn a_deletion_waits_for_every_replica() {
     cluster.delete_topic("t").await;
     assert!(cluster.topic("t").await.is_some(), "fact 26");
 
-    // The next controller goes on with it.
+    // The next controller resumes the deletion.
     cluster.kill_broker(0).await;
     cluster.start_broker(0).await;
     assert!(cluster.topic("t").await.is_some());
@@ -249,7 +249,7 @@ async fn without_delete_topic_enable_requests_for_deletion_are_removed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deleting_what_does_not_exist_is_forgotten() {
+async fn the_deletion_of_an_unknown_topic_is_forgotten() {
     let cluster = Cluster::with_brokers(1).await;
     cluster.delete_topic("nowhere").await;
     assert_eq!(
@@ -259,7 +259,7 @@ async fn deleting_what_does_not_exist_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn isrs_that_old_brokers_changed_themselves_are_told_to_everybody() {
+async fn isrs_that_old_brokers_changed_themselves_are_sent_to_all_brokers() {
     let cluster = Cluster::with_brokers(3).await;
     cluster.create_topic("t", &[&[1, 2]]).await;
     let mut state = cluster.state("t", 0).await.expect("a state");
@@ -297,7 +297,7 @@ async fn isrs_that_old_brokers_changed_themselves_are_told_to_everybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_changes_its_listeners_is_told_to_everybody() {
+async fn the_new_listeners_of_a_broker_are_sent_to_all_brokers() {
     let cluster = Cluster::with_brokers(2).await;
     cluster.take_sent();
     let path = paths::broker_id(1);
@@ -333,7 +333,7 @@ async fn leaders_are_rebalanced_when_one_broker_leads_too_little() {
     cluster.create_topic("t", &[&[1, 2], &[2, 1]]).await;
     cluster.kill_broker(1).await;
     cluster.start_broker(1).await;
-    // Not in sync yet: nothing can be done.
+    // The preferred leaders are not in sync yet.
     tokio::time::sleep(Duration::from_secs(6)).await;
     cluster.settle().await;
     assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]));
@@ -377,7 +377,7 @@ async fn every_broker_gets_producer_ids_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_leaves_hands_over_what_it_can() {
+async fn a_broker_that_shuts_down_hands_over_the_partitions_that_others_can_lead() {
     let cluster = Cluster::with_brokers(3).await;
     cluster.create_topic("shared", &[&[2, 1]]).await;
     cluster.create_topic("alone", &[&[2]]).await;
@@ -401,7 +401,7 @@ async fn a_broker_that_leaves_hands_over_what_it_can() {
     assert_eq!(
         cluster.leader_and_isr("alone", 0).await,
         (2, vec![2]),
-        "nobody else has it"
+        "no other broker has a replica"
     );
     let told = cluster.take_sent();
     assert!(
@@ -409,19 +409,19 @@ async fn a_broker_that_leaves_hands_over_what_it_can() {
             .any(|s| s.to == 2 && s.request.name() == "LeaderAndIsr"),
         "fact 22"
     );
-    // It cannot come back into an ISR while it leaves (fact 19).
+    // A broker that shuts down cannot come back into an ISR (fact 19).
     assert_eq!(
         cluster.alter_isr(1, &[("shared", 0, &[1, 2])]).await,
         [ErrorCode::IneligibleReplica]
     );
-    // Nobody can take over from the one that is left.
+    // No broker can take over from the last one.
     let epoch = cluster.handle(1).broker_epoch();
     let remaining = controller.controlled_shutdown(1, epoch).await;
     assert_eq!(remaining, Ok(vec![TopicPartition::new("shared", 0)]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_tell_the_state_of_the_cluster_on_the_controller_alone() {
+async fn metrics_have_the_state_of_the_cluster_on_the_controller_alone() {
     let mut cluster = Cluster::with_brokers(3).await;
     cluster.create_topic("t", &[&[1, 2], &[2, 1], &[1]]).await;
     cluster.create_topic("d", &[&[1, 0]]).await;
@@ -436,13 +436,13 @@ async fn metrics_tell_the_state_of_the_cluster_on_the_controller_alone() {
         ("globalpartitioncount", 4),
         // t-2 has no other replica.
         ("offlinepartitionscount", 1),
-        // t-0 and t-2; d-0 is to be deleted.
+        // t-0 and t-2; d-0 is queued for deletion.
         ("preferredreplicaimbalancecount", 2),
         ("topicstodeletecount", 1),
-        // Broker 0 has deleted its own.
+        // Broker 0 has deleted its replica.
         ("replicastodeletecount", 1),
         ("topicsineligibletodeletecount", 1),
-        // It is tried again after every answer.
+        // The deletion is tried again after each answer.
         ("replicasineligibletodeletecount", 0),
         ("activebrokercount", 2),
     ] {

@@ -1,4 +1,4 @@
-//! The two state machines alone: a context, a ZooKeeper in memory and a batch go in; the test looks at all three.
+//! Tests of the two state machines without a controller, on a context, a ZooKeeper in memory and a batch.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ impl Fixture {
         (leader, leader_epoch, isr, state.controller_epoch)
     }
 
-    /// Another writer changes the state znode, of which the context hears nothing.
+    /// Changes the state znode as another writer would, without a change of the context.
     async fn overwrite(&self, isr: &[BrokerId], controller_epoch: ControllerEpoch) {
         let state = LeaderIsrAndControllerEpoch {
             leader_and_isr: LeaderAndIsr::initial(1, isr.to_vec()),
@@ -173,7 +173,7 @@ async fn a_new_partition_is_led_by_its_first_live_replica() {
 }
 
 #[tokio::test]
-async fn an_election_is_written_to_zookeeper_before_anything_else_changes() {
+async fn an_election_changes_zookeeper_first_and_then_the_context() {
     struct Case {
         what: &'static str,
         dead: &'static [BrokerId],
@@ -262,7 +262,7 @@ async fn an_election_is_written_to_zookeeper_before_anything_else_changes() {
 }
 
 #[tokio::test]
-async fn a_replica_that_goes_offline_leaves_the_isr_but_the_last_one() {
+async fn a_replica_that_goes_offline_leaves_the_isr_unless_it_is_the_last_one() {
     struct Case {
         what: &'static str,
         isr: &'static [BrokerId],
@@ -338,7 +338,7 @@ async fn a_replica_that_goes_offline_leaves_the_isr_but_the_last_one() {
 }
 
 #[tokio::test]
-async fn a_controller_of_the_past_changes_neither_zookeeper_nor_its_context() {
+async fn a_controller_of_an_earlier_epoch_changes_neither_zookeeper_nor_its_context() {
     let mut fixture = Fixture::new().await;
     let epoch = fixture
         .session

@@ -1,4 +1,4 @@
-//! The whole controller on a ZooKeeper in memory, with channels that remember what was sent.
+//! Tests of the whole controller on a ZooKeeper in memory, with channels that record the requests to brokers.
 
 mod alterations;
 mod captured;

@@ -1,4 +1,4 @@
-//! Partitions that move, by request and by znode.
+//! Tests of reassignments by request and by znode.
 
 use super::super::control_request::ControlRequest;
 use super::cluster::{Cluster, Sent};
@@ -141,8 +141,8 @@ async fn a_cancellation_that_would_lose_the_whole_isr_is_refused() {
     assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]));
 }
 
-/// A ZooKeeper controller of Kafka 3.9.1 leaves such a partition without a leader until a broker dies, another controller
-/// takes over or leaders are balanced.
+/// A ZooKeeper controller of Kafka 3.9.1 leaves such a partition without a leader until a broker dies, another
+/// controller takes over or leaders are balanced.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_another_reassignment_removes_is_replaced_at_once() {
     let partition = TopicPartition::new("t", 0);
@@ -174,7 +174,7 @@ async fn a_leader_that_another_reassignment_removes_is_replaced_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_in_znodes_are_carried_out_and_removed_every_time() {
+async fn each_request_in_a_znode_is_carried_out_and_removed() {
     let cluster = Cluster::with_brokers(3).await;
     cluster.create_topic("t", &[&[1, 2]]).await;
     let partition = TopicPartition::new("t", 0);

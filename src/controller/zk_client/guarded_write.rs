@@ -1,5 +1,6 @@
-//! Guarded writes: a multi that first checks the version of `/controller_epoch`. The store repeats a request whose answer
-//! was lost with the connection, so a write that ZooKeeper refuses may be the repetition of one that succeeded (fact 3).
+//! Guarded writes: a multi that first checks the version of `/controller_epoch`. The store repeats a request whose
+//! answer was lost with the connection, so a write that ZooKeeper refuses may be the repetition of one that succeeded
+//! (fact 3).
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -50,9 +51,9 @@ impl ControllerZkClient {
         }
     }
 
-    /// One guarded write. A refused write may be the repetition of one that succeeded and whose answer was lost: it counts
-    /// as successful if the znode has the data and version that it would have written (fact 3). No other writer has the
-    /// same data, because only this controller writes in its epoch.
+    /// One guarded write. A refused write may be the repetition of one that succeeded and whose answer was lost: it
+    /// counts as successful if the znode has the data and version that it would have written (fact 3). No other writer
+    /// has the same data, because only this controller writes in its epoch.
     pub(super) async fn write(&self, op: ZkOp) -> Result<Result<Stat, ZkError>, ControllerError> {
         let ops = [op];
         let refusal = match self.multi(&ops).await? {
@@ -87,8 +88,8 @@ impl ControllerZkClient {
             .map(|(_, stat)| stat))
     }
 
-    /// Many guarded writes, several in each multi, which takes ZooKeeper hardly longer than one write. If ZooKeeper refuses
-    /// a multi, it has done none of its writes, and each is tried alone.
+    /// Many guarded writes, several in each multi, which takes ZooKeeper hardly longer than one write. If ZooKeeper
+    /// refuses a multi, it has done none of its writes, and each is tried alone.
     pub(super) async fn write_many(
         &self,
         ops: &[ZkOp],
