@@ -66,9 +66,9 @@ impl Imports {
 const MAY_USE_KAFKA_PROTOCOL: &[&str] = &["protocol", "record"];
 
 /// No file may be longer. Lower it when the longest files shrink, never raise it.
-const FILE_LINES_MAX: usize = 600;
+const FILE_LINES_MAX: usize = 500;
 /// No function may be longer, tests and tables aside.
-const FUNCTION_LINES_MAX: usize = 100;
+const FUNCTION_LINES_MAX: usize = 80;
 /// Circles of imports that are left.
 const CIRCLES_MAX: usize = 15;
 

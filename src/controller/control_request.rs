@@ -1,6 +1,6 @@
 //! The requests that a controller sends to brokers. Kafka 3.9: `AbstractControlRequest`.
 
-use crate::common::ids::{BrokerEpoch, ControllerEpoch, TopicName, TopicPartition};
+use crate::common::ids::{ControllerEpoch, TopicName, TopicPartition};
 use crate::protocol::messages::stop_replica_request::StopReplicaTopicState;
 use crate::protocol::messages::{LeaderAndIsrRequest, StopReplicaRequest, UpdateMetadataRequest};
 
@@ -24,7 +24,8 @@ impl ControlRequest {
     }
 
     /// The epoch of the broker that the request is for.
-    pub fn broker_epoch(&self) -> BrokerEpoch {
+    #[cfg(test)]
+    pub fn broker_epoch(&self) -> crate::common::ids::BrokerEpoch {
         match self {
             Self::LeaderAndIsr(r) => r.broker_epoch,
             Self::UpdateMetadata(r) => r.broker_epoch,

@@ -18,6 +18,7 @@ pub enum ControllerState {
     IsrChange = 9,
     LeaderAndIsrResponseReceived = 10,
     LogDirChange = 11,
+    #[expect(dead_code, reason = "a controller here stops without an event")]
     ControllerShutdown = 12,
     UncleanLeaderElectionEnable = 13,
     TopicUncleanLeaderElectionEnable = 14,

@@ -11,9 +11,7 @@ use crate::zk::{Stat, ZkError, cluster, paths};
 
 impl Controller {
     pub(super) async fn process_startup(&mut self) -> Result<(), ControllerError> {
-        let result = self.elect().await;
-        self.status.set_started();
-        result
+        self.elect().await
     }
 
     /// The session has expired, so another broker may already be the controller.

@@ -75,6 +75,7 @@ impl EventQueue {
     }
 
     /// Whether no event is queued.
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -76,21 +76,6 @@ impl ControllerHandle {
     /// The epoch (czxid) of this broker's current registration; -1 while the broker is not registered.
     pub fn broker_epoch(&self) -> BrokerEpoch {
         self.status.broker_epoch()
-    }
-
-    /// The registration epoch, which changes with each new session. An owner of ephemeral znodes, which end with their
-    /// session, creates them again on each change.
-    pub fn watch_broker_epoch(&self) -> watch::Receiver<BrokerEpoch> {
-        self.status.watch_broker_epoch()
-    }
-
-    /// Waits until this broker has stood for its first election.
-    pub async fn started(&self) {
-        let mut started = self.status.watch_started();
-        tokio::select! {
-            _ = started.wait_for(|&started| started) => {}
-            () = self.shutdown.cancelled() => {}
-        }
     }
 
     /// Ends the controller and waits until it has resigned. The end of the session deletes `/controller`.

@@ -67,8 +67,7 @@ mod zk_client;
 mod tests;
 
 pub use admin_request::{
-    ElectionResults, ElectionType, FeatureResults, FeatureUpdate, FeatureUpgrade, ListReassignmentsResult,
-    ReassignmentResult, TargetReplicas,
+    ElectionResults, ElectionType, FeatureUpdate, FeatureUpgrade, ReassignmentResult, TargetReplicas,
 };
 pub use handle::ControllerHandle;
 pub use kafka_controller::{Controller, ControllerSetup, RegisterBroker};

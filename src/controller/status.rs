@@ -1,25 +1,21 @@
-//! The controller's status, which the rest of the broker reads without an event: whether the controller is active and
-//! has started, and the broker's epoch.
+//! The controller's status, which the rest of the broker reads without an event: whether the controller is active,
+//! and the broker's epoch.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tokio::sync::watch;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use crate::common::ids::BrokerEpoch;
 
 /// The status that the controller's task sets and other tasks read.
 pub(super) struct ControllerStatus {
     active: AtomicBool,
-    started: watch::Sender<bool>,
-    broker_epoch: watch::Sender<BrokerEpoch>,
+    broker_epoch: AtomicI64,
 }
 
 impl ControllerStatus {
     pub(super) fn new(broker_epoch: BrokerEpoch) -> Self {
         Self {
             active: AtomicBool::new(false),
-            started: watch::Sender::new(false),
-            broker_epoch: watch::Sender::new(broker_epoch),
+            broker_epoch: AtomicI64::new(broker_epoch),
         }
     }
 
@@ -31,23 +27,11 @@ impl ControllerStatus {
         self.active.store(active, Ordering::Release);
     }
 
-    pub(super) fn watch_started(&self) -> watch::Receiver<bool> {
-        self.started.subscribe()
-    }
-
     pub(super) fn broker_epoch(&self) -> BrokerEpoch {
-        *self.broker_epoch.borrow()
-    }
-
-    pub(super) fn watch_broker_epoch(&self) -> watch::Receiver<BrokerEpoch> {
-        self.broker_epoch.subscribe()
-    }
-
-    pub(super) fn set_started(&self) {
-        self.started.send_replace(true);
+        self.broker_epoch.load(Ordering::Acquire)
     }
 
     pub(super) fn set_broker_epoch(&self, epoch: BrokerEpoch) {
-        self.broker_epoch.send_replace(epoch);
+        self.broker_epoch.store(epoch, Ordering::Release);
     }
 }

@@ -30,6 +30,7 @@
 //! below it arms all watches by reading. Persistent watches would be no way out: those it does not re-arm at all.
 
 mod connect_string;
+mod connection;
 mod driver;
 mod options;
 mod request;
@@ -74,7 +75,7 @@ impl ZkSession {
     /// string that makes no sense fails at once.
     pub async fn connect(options: ZkOptions) -> Result<Self, ZkError> {
         let connect_string = ConnectString::parse(&options.connect)?;
-        let connection = driver::connect_first(&options, &connect_string).await?;
+        let connection = connection::connect_first(&options, &connect_string).await?;
         let (operations, requests) = mpsc::unbounded_channel();
         let closing = CancellationToken::new();
         let shared = Arc::new(Shared {
