@@ -1,15 +1,15 @@
-//! Opening a partition's directory: after a clean stop by looking at names and sizes, after a crash by reading
-//! what was not known to be on disk. Kafka 3.9: `LogLoader`, `LogSegment.recover`.
+//! Opening of a partition's directory. After a clean stop the loader looks at names and sizes only; after a crash it
+//! reads the data that may not be on disk. Kafka 3.9: `LogLoader`, `LogSegment.recover`.
 //!
 //! The order of the steps matters (fact 51); each is a function below, in that order:
 //!
-//! 1. leftovers of deletion, cleaning and swapping are removed or put in place ([`tidy_files`](leftovers::tidy_files));
-//! 2. segments are opened in the order of their names; those with missing or impossible indexes are rebuilt, and
-//!    one whose offsets do not fit its indexes is split, after which everything begins again ([`split`](super::split));
-//! 3. after an unclean stop everything from the recovery point on is read and checked; at the first batch that
-//!    is not whole the log ends, and all later segments go ([`recovery`](super::recovery));
-//! 4. a log that ends before its checkpointed start is emptied;
-//! 5. epochs and producers are made to agree with what is there.
+//! 1. The loader removes leftovers of deletion, cleaning and swapping, or puts them in place ([`tidy_files`](leftovers::tidy_files)).
+//! 2. The loader opens the segments in the order of their names and rebuilds indexes that are missing or impossible. It
+//! splits a segment whose offsets do not fit its indexes, and then starts again from step 1 ([`split`](super::split)).
+//! 3. After an unclean stop the loader reads and checks everything from the recovery point on. The log ends at the
+//! first batch that is not whole, and all later segments are removed ([`recovery`](super::recovery)).
+//! 4. The loader empties a log that ends before its checkpointed start.
+//! 5. The loader makes the epochs and the producers agree with the log.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -37,7 +37,7 @@ mod leftovers;
 
 use leftovers::tidy_files;
 
-/// What the loader is told.
+/// The loader's input.
 pub struct LoadParameters<'a> {
     /// The partition's directory. Created if it does not exist.
     pub dir: &'a Path,
@@ -45,11 +45,12 @@ pub struct LoadParameters<'a> {
     pub fs: &'a Fs,
     /// The topic's configuration.
     pub config: &'a LogConfig,
-    /// The log dir was closed in order.
+    /// Whether the log dir was closed in order.
     pub had_clean_shutdown: bool,
-    /// From `recovery-point-offset-checkpoint`, 0 for a log that is newer than it; `None` if that cannot be read.
+    /// From `recovery-point-offset-checkpoint`; 0 for a log that is newer than that file; `None` if the file cannot be
+    /// read.
     pub recovery_point: Option<Offset>,
-    /// From `cleaner-offset-checkpoint`, if that has one: the log was compacted up to here once.
+    /// From `cleaner-offset-checkpoint`, if that file has an entry: an earlier clean has compacted the log up to here.
     pub cleaned_to: Option<Offset>,
     /// From `log-start-offset-checkpoint`, else 0.
     pub log_start_offset: Offset,
@@ -57,7 +58,7 @@ pub struct LoadParameters<'a> {
     pub producer_id_expiration_ms: &'a Arc<AtomicI64>,
     /// Wall clock.
     pub now_ms: i64,
-    /// How many segments that were not known to be on disk are still to be read; kept up to date.
+    /// How many segments the recovery still has to read. The loader keeps the number up to date.
     pub unflushed_segments: &'a AtomicUsize,
 }
 
@@ -65,13 +66,13 @@ struct Loader<'a> {
     parameters: &'a LoadParameters<'a>,
     segments: Segments,
     epochs: LeaderEpochCache,
-    /// Recovery has brought everything below to disk.
+    /// Recovery has flushed everything below this offset.
     flushed_to: Offset,
 }
 
 /// Why loading stopped.
 enum Interruption {
-    /// It failed.
+    /// Loading failed.
     Failed(io::Error),
     /// A segment has to be split first.
     Overflow(Arc<LogSegment>),
@@ -83,7 +84,7 @@ impl From<io::Error> for Interruption {
     }
 }
 
-/// Opens the log in a directory, repairing what a crash has left.
+/// Opens the log in a directory and repairs the damage of a crash.
 pub(super) fn load(parameters: &LoadParameters<'_>) -> io::Result<LoadedLog> {
     let (fs, dir) = (parameters.fs, parameters.dir);
     fs.create_dir_all(dir)?;
@@ -115,7 +116,7 @@ fn load_once(parameters: &LoadParameters<'_>) -> Result<LoadedLog, Interruption>
 }
 
 impl Loader<'_> {
-    /// Step 2.
+    /// Step 2: opens the segments.
     fn open_segments(&mut self, names: &[String]) -> io::Result<()> {
         let LoadParameters {
             dir,
@@ -143,8 +144,8 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Rebuilds indexes that are missing or cannot be right, unless step 3 will rebuild them anyway. Like Kafka
-    /// this looks at lengths and at the transaction index only: reading every index would make a clean start slow.
+    /// Rebuilds indexes that are missing or cannot be right, unless step 3 rebuilds them anyway. Like Kafka this checks
+    /// only lengths and the transaction index: reading every index would make a clean start slow.
     fn check_indexes(&self, names: &[String]) -> Result<(), Interruption> {
         let unflushed_from = match self.parameters.had_clean_shutdown {
             true => None,
@@ -160,8 +161,8 @@ impl Loader<'_> {
             let missing = [INDEX_SUFFIX, TIME_INDEX_SUFFIX]
                 .into_iter()
                 .find(|s| !is_there(s));
-            // The roll of a Kafka broker that made the first unflushed segment may not have brought to disk what it cut
-            // off here.
+            // A Kafka broker that rolled the first unflushed segment may not have flushed the indexes that it cut off
+            // here.
             let next = self.segments.higher(base_offset).map(|s| s.base_offset());
             let sanity = match next.is_some() && next == unflushed_from {
                 true => segment
@@ -178,13 +179,13 @@ impl Loader<'_> {
             let dir = self.parameters.dir.display();
             tracing::warn!(%dir, base_offset, %problem, "rebuilding the indexes of a segment");
             self.recover_and_cut(segment)?;
-            // No later recovery reads it again.
+            // The flush is needed here: no later recovery reads this segment again.
             segment.sync(self.parameters.fs)?;
         }
         Ok(())
     }
 
-    /// Reads a segment whole and rebuilds its indexes; how many bytes of it are valid.
+    /// Reads a whole segment and rebuilds its indexes. Returns how many of its bytes are valid.
     fn recover(&self, segment: &Arc<LogSegment>) -> Result<u64, Interruption> {
         let LoadParameters {
             dir,
@@ -207,7 +208,7 @@ impl Loader<'_> {
         let base_offset = segment.base_offset();
         let next = self.segments.higher(base_offset);
         let next_base = next.map_or(Offset::MAX, |s| s.base_offset());
-        // Only cleaners left offsets too far apart; elsewhere it is an offset that cannot be right.
+        // Only the cleaner leaves offsets so far apart. In a log without compaction such an offset cannot be right.
         let end = match config.cleanup_policy.compact {
             true => next_base,
             false => next_base.min(base_offset.saturating_add(OFFSET_SPAN_MAX + 1)),
@@ -221,14 +222,14 @@ impl Loader<'_> {
         Ok(valid)
     }
 
-    /// [`Self::recover`], and cuts what is not valid.
+    /// Does [`Self::recover`] and cuts the invalid end off.
     fn recover_and_cut(&self, segment: &Arc<LogSegment>) -> Result<(), Interruption> {
         let valid = self.recover(segment)?;
         self.cut(segment, valid).map_err(Interruption::Failed)
     }
 
-    /// Cuts a segment behind its last valid byte, for good: after a loss of power what was cut might be back, behind
-    /// what has been written since.
+    /// Cuts a segment behind its last valid byte and flushes that. Without the flush the removed bytes could come back
+    /// after a loss of power, behind data that was written later.
     fn cut(&self, segment: &LogSegment, valid: u64) -> io::Result<()> {
         if valid < segment.size() {
             segment.truncate_records(valid)?;
@@ -237,7 +238,7 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Step 3.
+    /// Step 3: recovers the unflushed segments.
     fn recover_unflushed(&mut self) -> Result<(), Interruption> {
         let recovery_point = self.parameters.recovery_point.unwrap_or(0);
         let unflushed = self.segments.from_floor(recovery_point);
@@ -265,8 +266,8 @@ impl Loader<'_> {
                 later = later.len(),
                 "the log ends in this segment, cutting its end and deleting all later segments"
             );
-            // From the last one on, and this one's end at last: a crash in between leaves a log that ends here too,
-            // not one with a hole.
+            // The loop removes the last segment first and cuts this one at the end. A crash in between then leaves a
+            // log that still ends here, not a log with a hole.
             for segment in later.iter().rev() {
                 self.segments.remove(segment.base_offset());
                 self.delete_segment(segment)?;
@@ -277,7 +278,8 @@ impl Loader<'_> {
             self.cut(segment, valid)?;
             break;
         }
-        // Whatever becomes of this log, what has once been taken for a gap is not to be taken for a hole later on.
+        // Even if loading fails later, a missing range that was accepted as a gap must not count as a hole at the next
+        // start.
         let before_gap = |segment: &&Arc<LogSegment>| segment.base_offset() < self.flushed_to;
         for segment in unflushed.iter().filter(before_gap) {
             segment.sync(self.parameters.fs)?;
@@ -288,14 +290,15 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Whether offsets that are missing between a recovered segment and the next, which begins at `next`, may have been
-    /// removed rather than lost. A loss of power may have taken the end of one file, down to a batch's beginning, and
-    /// left the file that was written after it. Kafka takes that for a log; a replica with such a hole could be elected.
+    /// Whether the offsets that are missing between a recovered segment and the next one, which begins at `next`, may
+    /// have been removed rather than lost. A loss of power may have taken the end of one file, down to the start of a
+    /// batch, and left the file that was written after it. Kafka accepts such a log; a replica with this hole could be
+    /// elected leader.
     ///
-    /// A gap between segments is the cleaner's work: rolling leaves none
-    /// ([`UnifiedLog`](super::UnifiedLog), "roll"). If nobody knows what was flushed, it may be
-    /// of any age. Kafka's followers roll at the first offset they are sent, which leaves a gap where their leader's
-    /// cleaner has been; what lies behind one of the moments before Kafka crashed is cut here and fetched again.
+    /// A gap between segments comes from the cleaner: rolling leaves no gap ([`UnifiedLog`](super::UnifiedLog),
+    /// "roll"). If the flushed offset is unknown, the gap may be of any age. Kafka's followers roll at the first offset
+    /// that they receive, which leaves a gap where their leader's cleaner has removed records. If Kafka crashed shortly
+    /// after such a roll, this loader cuts the log at the gap and the follower fetches the rest again.
     fn may_be_gap_before(&self, next: Offset) -> bool {
         let LoadParameters {
             config,
@@ -317,13 +320,13 @@ impl Loader<'_> {
         self.parameters.fs.remove_if_exists(&snapshot).map(drop)
     }
 
-    /// Step 4: the end of the log, unless there is nothing left of it.
+    /// Step 4. Returns the end of the log; `None` if the log is empty now.
     fn drop_all_if_before_start(&mut self) -> Result<Option<Offset>, Interruption> {
         let Some(last) = self.segments.last() else {
             return Ok(None);
         };
         let end = match last.read_next_offset() {
-            // The clean-shutdown marker promised too much.
+            // The clean-shutdown marker was wrong.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 tracing::warn!(%error, "recovering the last segment");
                 self.recover_and_cut(last)?;
@@ -349,7 +352,7 @@ impl Loader<'_> {
         Ok(None)
     }
 
-    /// Step 5.
+    /// Step 5: sets epochs and producers.
     fn finish(mut self, end_if_any: Option<Offset>) -> io::Result<LoadedLog> {
         let LoadParameters {
             dir,
@@ -368,7 +371,7 @@ impl Loader<'_> {
             self.segments.insert(Arc::new(segment));
         }
         let end = end_if_any.unwrap_or(log_start_offset);
-        // After a crash little is known to be on disk that was not before: reading it back proves nothing.
+        // After a crash, recovery cannot prove that more is on disk than before: it may have read from the page cache.
         let recovery_point = match (had_clean_shutdown, end_if_any) {
             (true, Some(end)) => end,
             _ => recovery_point.unwrap_or(0).max(self.flushed_to).min(end),

@@ -8,9 +8,9 @@ use super::segment::LogSegment;
 use super::segments::Segments;
 use crate::common::ids::Offset;
 
-/// Makes the producers' state that of the log up to `end`: from the newest snapshot, by reading the log from there
-/// on, and taking snapshots at the last two segments' bases and at the end, so that the next time is short. They
-/// are not fsynced: a torn one is noticed and an older one does as well.
+/// Brings the producers' state to that of the log at `end`: starts from the newest snapshot and reads the log from
+/// there on. Takes snapshots at the base offsets of the last two segments and at the end, so that the next start is
+/// short. The snapshots are not fsynced: the loader notices a torn one and uses an older one.
 pub(super) fn replay_producers(
     producers: &mut ProducerLog,
     segments: &Segments,
@@ -21,7 +21,8 @@ pub(super) fn replay_producers(
 ) -> io::Result<()> {
     let last_two: Vec<_> = segments.iter().rev().take(2).map(|s| s.base_offset()).collect();
     if had_clean_shutdown && producers.has_no_snapshot() {
-        // A clean stop leaves a snapshot unless there never was anything to note: upgraded logs, empty logs.
+        // A clean stop always leaves a snapshot, except for upgraded logs and empty logs, which had no producers to
+        // record.
         for offset in last_two.iter().rev().copied().chain([end]) {
             producers.state.advance_map_end_offset(offset);
             producers.take_snapshot()?;
@@ -46,7 +47,7 @@ pub(super) fn replay_producers(
     producers.take_snapshot().map(drop)
 }
 
-/// Notes the batches of [`from`, `end`). Reads headers; of control batches the marker too.
+/// Records the producers of the batches in [`from`, `end`). Reads only headers, and the marker of control batches.
 fn replay_segment(
     producers: &mut ProducerLog,
     segment: &LogSegment,

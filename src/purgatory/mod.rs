@@ -1,11 +1,11 @@
-//! The requests that wait: for more bytes, a high watermark, a leader, a member.
-//! Kafka 3.9: `DelayedOperationPurgatory`, `DelayedOperation`.
+//! The purgatory: requests that wait for more bytes, a high watermark, a leader or a group member. Kafka 3.9:
+//! `DelayedOperationPurgatory`, `DelayedOperation`.
 //!
-//! In Kafka the thread that makes a change also completes the operations waiting for it, which is why lock
-//! order there is a subject of its own (facts 39 and 77). Here a waiting operation is a task: it registers
-//! the keys it depends on *before* it looks, looks, and sleeps until one of them is touched or its time is
-//! up. A change only wakes; the work of completing is always done by the waiting task, with no lock held.
-//! The runtime's timer wheel does the expiry.
+//! In Kafka the thread that makes a change also completes the operations that wait for it, so lock order is a topic of
+//! its own there (facts 39 and 77). Here a waiting operation is a task. The task registers the keys that it depends on
+//! *before* it checks its condition. Then it checks, and sleeps until one of the keys is touched or the timeout passes.
+//! A change only wakes tasks; the waiting task itself completes the operation, with no lock held. The runtime's timer
+//! wheel handles the timeouts.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// The operations that wait, by the keys that may complete them.
+/// The waiting operations by the keys that may complete them.
 pub struct Purgatory<K> {
     inner: Arc<Inner<K>>,
 }
@@ -53,7 +53,7 @@ pub struct Watch<K: Hash + Eq> {
 }
 
 impl<K: Hash + Eq + Clone> Purgatory<K> {
-    /// Registers an operation. What happens to a key from now on is not missed.
+    /// Registers an operation. The watch sees every change of its keys from now on.
     pub fn watch(&self, keys: impl IntoIterator<Item = K>) -> Watch<K> {
         let notify = Arc::new(Notify::new());
         let keys: Vec<K> = keys.into_iter().collect();
@@ -70,7 +70,7 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
         }
     }
 
-    /// Has every operation registered under `key` look again.
+    /// Makes every operation registered under `key` check again.
     pub fn wake(&self, key: &K) {
         if self.inner.delayed.load(Ordering::Relaxed) == 0 {
             return;
@@ -82,7 +82,7 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
         }
     }
 
-    /// Has every operation look again.
+    /// Makes every operation check again.
     pub fn wake_all(&self) {
         for operations in self.inner.watchers.lock().values() {
             for operation in operations {
@@ -96,9 +96,9 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
         self.inner.delayed.load(Ordering::Relaxed)
     }
 
-    /// Waits until `try_complete` returns something, looking once at first and again whenever one of `keys`
-    /// is touched; `None` when `timeout` passes without. `try_complete` is never run by two tasks at once and
-    /// never after this returns.
+    /// Calls `try_complete` at once and again whenever one of `keys` is touched, until it returns a value; `None` when
+    /// `timeout` passes first. Two tasks never run `try_complete` at the same time, and it never runs after this
+    /// function returns.
     pub async fn wait<T>(
         &self,
         keys: impl IntoIterator<Item = K>,
@@ -126,7 +126,7 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
 }
 
 impl<K: Hash + Eq> Watch<K> {
-    /// Returns once a key was touched since the registration or since the last return.
+    /// Returns when a key has been touched since the registration or since the last return.
     pub async fn changed(&self) {
         self.notify.notified().await;
     }

@@ -24,36 +24,36 @@ use crate::record::{
     BatchHeader, EndTransactionMarker, RawRecords, RecordBatch, RecordBatches, RecordReader,
 };
 
-/// The least that the buffers have, whatever is configured: a batch's header must fit.
+/// The smallest size of the buffers, whatever is configured: a batch's header must fit.
 const BUFFER_BYTES_MIN: usize = 4096;
-/// Bytes that one record of an old format may unpack to.
+/// Largest size to which one record of an old format may be unpacked.
 const UNPACKED_BYTES_MAX: usize = 1 << 30;
 
-/// Looks up from the work: is it still wanted, and is it not too fast?
+/// The cleaner's check with its owner during the work: whether to go on, and how fast.
 pub trait Watch {
-    /// Called before and after each piece of work, with the bytes that were read or written for it. May take its
-    /// time.
+    /// The cleaner calls this before and after each piece of work, with the bytes that it read or wrote. The call may
+    /// block in order to throttle.
     fn proceed(&self, bytes: usize) -> Result<(), CleanError>;
 }
 
-/// What cleans: an offset map and buffers, which exist only during a clean.
+/// The cleaner: an offset map and buffers, which exist only during a clean.
 pub struct Cleaner {
     clock: SharedClock,
     map: OffsetMap,
     buffer_bytes: usize,
-    /// `message.max.bytes`: batches up to this size are read as they come.
+    /// `message.max.bytes`. The cleaner reads batches up to this size without a check.
     trusted_bytes: usize,
     buffer: Vec<u8>,
     scratch: Scratch,
 }
 
-/// What belongs to one clean.
+/// The state of one clean.
 struct Pass<'a> {
     log: &'a UnifiedLog,
     target: &'a LogToClean,
     watch: &'a dyn Watch,
     now_ms: i64,
-    /// Up to here everything is in the map.
+    /// The map holds everything below this offset.
     end_offset: Offset,
     transactions: CleanedTransactions,
     stats: CleanerStats,
@@ -82,8 +82,8 @@ impl Cleaner {
         }
     }
 
-    /// Cleans a log. Returns the first offset that is dirty now, and what was counted. After an error the log is
-    /// as it was, or cleaned up to some group of segments; either way nothing of it is missing.
+    /// Cleans a log. Returns the first offset that is dirty now, and the statistics. After an error the log is
+    /// unchanged, or cleaned up to some group of segments; no record is missing in either case.
     pub fn clean(
         &mut self,
         target: &LogToClean,
@@ -138,7 +138,7 @@ impl Cleaner {
         Ok((pass.end_offset, pass.stats))
     }
 
-    /// Notes the last offset of each key in the dirty part, or in as much of it as the map takes.
+    /// Adds the last offset of each key in the dirty part to the map, or of as much of the dirty part as fits.
     fn build_map(&mut self, pass: &mut Pass<'_>) -> Result<(), CleanError> {
         let (start, end) = (
             pass.target.first_dirty_offset,
@@ -161,7 +161,7 @@ impl Cleaner {
                 );
                 break;
             }
-            // Offsets at the end of a segment may have gone with their records.
+            // An earlier clean may have removed the last records of a segment together with their offsets.
             self.map.update_latest_offset(next - 1);
             self.shrink();
         }
@@ -199,7 +199,7 @@ impl Cleaner {
         }
     }
 
-    /// Writes the log anew up to the end of the map, group by group.
+    /// Rewrites the log up to the end of the map, group by group.
     fn recopy(&mut self, pass: &mut Pass<'_>) -> Result<(), CleanError> {
         let target = pass.target;
         let config = pass.log.config();
@@ -232,7 +232,7 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Makes one segment of some, usually, and swaps it in.
+    /// Merges a group, usually several segments, into one new segment and swaps it in.
     fn clean_group(
         &mut self,
         pass: &mut Pass<'_>,
@@ -310,7 +310,7 @@ impl Cleaner {
         }
     }
 
-    /// Gives back what an unusually large batch has needed.
+    /// Frees the extra memory that an unusually large batch needed.
     fn shrink(&mut self) {
         self.buffer.truncate(self.buffer_bytes);
         self.buffer.shrink_to(self.buffer_bytes);
@@ -322,7 +322,7 @@ fn uncleanable(source: &SegmentSource<'_>, reason: &str) -> CleanError {
     CleanError::Uncleanable(source.corrupt(reason).to_string())
 }
 
-/// Says in which batch something is wrong.
+/// Adds the position of the batch to the error.
 fn located(source: &SegmentSource<'_>, batch: &RecordBatch<'_>, error: CleanError) -> CleanError {
     match error {
         CleanError::Uncleanable(reason) => {
@@ -336,7 +336,8 @@ fn located(source: &SegmentSource<'_>, batch: &RecordBatch<'_>, error: CleanErro
     }
 }
 
-/// Notes the keys of a batch, unless it holds markers or was aborted. [`Put::Full`] if not all of them fit.
+/// Adds the keys of a batch to the map, unless the batch holds markers or was aborted. Returns [`Put::Full`] if not all
+/// keys fit.
 fn map_batch(
     map: &mut OffsetMap,
     scratch: &mut Scratch,
@@ -345,7 +346,7 @@ fn map_batch(
     transactions: &mut CleanedTransactions,
     stats: &mut CleanerStats,
 ) -> Result<Put, CleanError> {
-    // A key that is not what was written might erase another's record.
+    // A corrupt key could erase the record of another key.
     batch
         .ensure_valid_crc()
         .map_err(|e| CleanError::Uncleanable(e.reason))?;
@@ -389,7 +390,7 @@ fn map_batch(
     Ok(map.put_all(&mut keys))
 }
 
-/// Reads a segment and hands on what survives. Neighbouring batches that stay as they are go as one piece.
+/// Reads a segment and passes the surviving records on. Adjacent batches that do not change are copied as one piece.
 fn clean_into(
     mut source: SegmentSource<'_>,
     dir: &LogDir,

@@ -8,7 +8,7 @@ use crate::log::file_records::FileRecords;
 use crate::log::fs::{Fs, is_refusal};
 use crate::log::names::{CLEANED_SUFFIX, DELETED_SUFFIX, LOG_SUFFIX, SWAP_SUFFIX, parse_segment_file};
 
-/// Step 1: removes and renames leftovers; the names that are there afterwards.
+/// Step 1: removes and renames leftovers. Returns the names that are left.
 pub(super) fn tidy_files(fs: &Fs, dir: &Path) -> io::Result<Vec<String>> {
     let names = fs.list_files(dir)?;
     let (mut swaps, mut cleaned) = (Vec::new(), Vec::new());
@@ -28,7 +28,7 @@ pub(super) fn tidy_files(fs: &Fs, dir: &Path) -> io::Result<Vec<String>> {
             swaps.push((offset, name));
         }
     }
-    // A swap file at or beyond a cleaned one is part of a split that was not completed.
+    // A swap file at or above the lowest cleaned file belongs to a split that did not complete.
     let cleaned_min = cleaned
         .iter()
         .map(|(offset, _)| *offset)
@@ -49,7 +49,7 @@ pub(super) fn tidy_files(fs: &Fs, dir: &Path) -> io::Result<Vec<String>> {
     }
 }
 
-/// Cleaned segments that were complete replace the ones they were made of.
+/// Replaces the original segments by the cleaned segments that are complete.
 fn put_swaps_in_place(fs: &Fs, dir: &Path, names: &[String], swaps: &[(Offset, &String)]) -> io::Result<()> {
     let (mut from, mut to) = (Offset::MAX, Offset::MIN);
     for (base_offset, name) in swaps {

@@ -27,19 +27,19 @@ use crate::log::scheduler::Scheduler;
 use crate::log::unified_log::UnifiedLog;
 use crate::metrics::Registry;
 
-/// Directories that may lie in a log dir without being a partition's.
+/// Directories in a log dir that do not belong to a partition.
 const OTHER_DIRS: [&str; 2] = ["remote-log-index-cache", "__cluster_metadata-0"];
 
 type TopicConfig<'a> = &'a (dyn Fn(&str) -> LogConfig + Sync);
 
-/// A partition's directory to be loaded.
+/// A partition's directory that the manager has to load.
 struct LoadJob {
     path: PathBuf,
     partition: TopicPartition,
     kind: PartitionDirKind,
 }
 
-/// What loading a dir has found.
+/// The result of loading a dir.
 #[derive(Default)]
 struct Found {
     current: Vec<Arc<UnifiedLog>>,
@@ -49,9 +49,9 @@ struct Found {
 
 /// Why a dir was not loaded.
 enum LoadError {
-    /// It failed and is offline.
+    /// The dir failed and is offline.
     Offline,
-    /// The broker must not start with it.
+    /// The broker must not start with this dir.
     Invalid(LogDirsError),
 }
 
@@ -133,8 +133,8 @@ pub(super) fn open(
     Ok(manager)
 }
 
-/// Creates and locks the dirs. One that cannot be used counts as failed; one given twice, or in use by another
-/// broker, is an error.
+/// Creates and locks the dirs. A dir that cannot be used counts as failed. A dir that is given twice, or that another
+/// broker uses, is an error.
 fn lock_dirs(
     paths: &[PathBuf],
     fs: &Fs,
@@ -172,7 +172,7 @@ fn lock_dirs(
     Ok(dirs)
 }
 
-/// Creates a dir and makes sure that it can be used; its one true path.
+/// Creates a dir and checks that it can be used. Returns its canonical path.
 fn prepare_dir(fs: &Fs, path: &Path) -> io::Result<PathBuf> {
     if !path.is_dir() {
         fs.create_dir_all(path)?;
@@ -180,12 +180,12 @@ fn prepare_dir(fs: &Fs, path: &Path) -> io::Result<PathBuf> {
             fs.sync_dir(parent)?;
         }
     }
-    // A dir whose meta.properties cannot be read may belong to anybody.
+    // A dir whose meta.properties cannot be read may belong to another broker.
     MetaProperties::read(fs, path)?;
     path.canonicalize()
 }
 
-/// `None` if that failed, which is the dir's failure; an error if another broker holds the lock.
+/// `None` if locking failed, which is a failure of the dir; an error if another broker holds the lock.
 fn lock_dir(dir: &LogDir) -> Result<Option<DirLock>, LogDirsError> {
     match DirLock::acquire(dir.fs(), dir.path()) {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(LogDirsError(e.to_string())),
@@ -207,7 +207,7 @@ impl LogManager {
         for (managed, result) in self.dirs.iter().zip(results) {
             match result {
                 Ok(found) => self.take_in(managed, found)?,
-                // That has been logged and reported where it happened.
+                // The failure was logged and reported where it happened.
                 Err(LoadError::Offline) => {}
                 Err(LoadError::Invalid(error)) => return Err(error),
             }
@@ -240,14 +240,14 @@ impl LogManager {
         }
         let is_there = |partition: &TopicPartition| self.logs.current.read().contains_key(partition);
         managed.cleaner_checkpoint.retain(is_there);
-        // Offsets of partitions that are gone would be believed if one of that name were created again.
+        // The file must not keep offsets of deleted partitions: a new partition of the same name would take them over.
         if managed.checkpoint_recovery_points() {
             managed.checkpoint_log_start_offsets();
         }
         Ok(())
     }
 
-    /// Loads the logs of one dir with as many threads as configured.
+    /// Loads the logs of one dir with the configured number of threads.
     fn load_dir(
         &self,
         managed: &Arc<ManagedDir>,
@@ -260,7 +260,8 @@ impl LogManager {
         let recovery_points = recovery_points(&managed.recovery_points, dir)?;
         let log_start_offsets = read_or_nothing(&managed.log_start_offsets, dir)?;
         dir.check(managed.cleaner_checkpoint.load())?;
-        // Without these a replica might drop what is committed: a torn file is no empty one.
+        // Without the high watermarks a replica could drop committed records, so a torn file must not count as an empty
+        // one.
         *managed.high_watermarks.lock() = dir.check(managed.high_watermark_file.read())?;
         let (jobs, deleted) = Self::list_partitions(dir)?;
         tracing::info!(
@@ -273,7 +274,7 @@ impl LogManager {
         progress.logs.store(jobs.len(), Ordering::Relaxed);
         let load = |thread: usize, job: &LoadJob| {
             let config = topic_config(&job.partition.topic);
-            // A log that is not in the file is newer than that.
+            // A log without an entry is newer than the file.
             let recovery_point = recovery_points
                 .as_ref()
                 .map(|known| known.get(&job.partition).copied().unwrap_or(0));
@@ -295,7 +296,7 @@ impl LogManager {
             if let (PartitionDirKind::Future, Err(error)) = (job.kind, &loaded)
                 && error.kind() == io::ErrorKind::InvalidData
             {
-                // The log that it was to replace is whole without it.
+                // The log that the copy was to replace is complete without it.
                 tracing::warn!(path = %job.path.display(), %error, "leaving alone a copy that cannot be read");
                 return Ok(None);
             }
@@ -324,7 +325,7 @@ impl LogManager {
         Ok(found)
     }
 
-    /// What is in a log dir: directories to load, directories to remove. Stray replicas are left alone.
+    /// Lists the contents of a log dir: directories to load and directories to remove. Leaves stray replicas alone.
     fn list_partitions(dir: &LogDir) -> Result<(Vec<LoadJob>, Vec<PathBuf>), LoadError> {
         let (mut jobs, mut deleted) = (Vec::new(), Vec::new());
         let mut known: BTreeSet<TopicPartition> = BTreeSet::new();
@@ -363,7 +364,7 @@ impl LogManager {
     }
 }
 
-/// How far the logs of a dir were flushed; `None` if nobody knows, as there is no file or a malformed one.
+/// Up to which offsets the logs of a dir were flushed; `None` if the file is missing or malformed.
 fn recovery_points(
     file: &OffsetCheckpoint,
     dir: &LogDir,
@@ -378,7 +379,7 @@ fn recovery_points(
     }
 }
 
-/// The checkpoint's content. A malformed file costs time, not data: recovery starts from 0 then.
+/// The content of a checkpoint file. A malformed file costs time, not data: recovery then starts from 0.
 fn read_or_nothing(
     file: &OffsetCheckpoint,
     dir: &LogDir,

@@ -16,42 +16,42 @@ use super::connect_string::ConnectString;
 use super::options::ZkOptions;
 use crate::zk::store::ZkError;
 
-/// Between two tries for a connection: each tries every server once.
+/// Pause between two attempts to connect. Each attempt tries every server once.
 pub(super) const CONNECT_BACKOFF: Duration = Duration::from_secs(1);
-/// The first tries come faster.
+/// Pause between the first attempts.
 pub(super) const FIRST_CONNECT_BACKOFF: Duration = Duration::from_millis(100);
-/// Why there is no connection before the first try has ended.
+/// The reason for a missing connection until the first attempt ends.
 const NO_ANSWER: &str = "no answer";
 
-/// A client of crate zookeeper-client and the task that it is served by.
+/// A client of crate zookeeper-client and the task that serves it.
 pub struct Connection {
     pub(super) client: Arc<Client>,
     serving: Option<JoinHandle<()>>,
 }
 
 impl Connection {
-    /// The session that it is for.
+    /// The client's session.
     pub fn session(&self) -> &SessionInfo {
         self.client.session()
     }
 
-    /// How long ZooKeeper waits for a sign of life.
+    /// How long ZooKeeper keeps a session from which it hears nothing.
     pub fn session_timeout(&self) -> Duration {
         self.client.session_timeout()
     }
 
-    /// Ends the client but not the session. Left to itself the client would go on to look for a server for 7/5 of the
-    /// session timeout, and take the session away from its next client.
+    /// Ends the client but not the session. Otherwise the client would look for a server for another 7/5 of the session
+    /// timeout, and take the session away from the next client.
     pub(super) async fn abandon(self) {
         if let Some(serving) = self.serving {
             serving.abort();
-            // It is of no interest whether it had ended before.
+            // It does not matter whether the task had ended before.
             let _ = serving.await;
         }
     }
 }
 
-/// Catches the task that crate zookeeper-client starts when it has connected; it gives nobody a handle to it.
+/// Catches the task that crate zookeeper-client starts when it has connected; the crate returns no handle to it.
 #[derive(Default)]
 struct Spawner {
     spawned: Mutex<Option<JoinHandle<()>>>,
@@ -63,7 +63,7 @@ impl spawns::Spawn for Spawner {
     }
 }
 
-/// The first connection: within the connection timeout or never. Creates the chroot.
+/// Makes the first connection within the connection timeout, or fails. Creates the chroot.
 pub async fn connect_first(
     options: &ZkOptions,
     connect_string: &ConnectString,
@@ -86,7 +86,7 @@ pub async fn connect_first(
                     });
                 }
                 Err(error) => {
-                    // Once, not at each of the many tries: who waits at the console wants to know for what.
+                    // Log the reason once, not at every attempt: an operator at the console wants to know the reason.
                     if std::mem::replace(&mut reason, error.to_string()) == NO_ANSWER {
                         warn!(%error, servers = connect_string.servers, "waits for zookeeper");
                     }
@@ -122,7 +122,7 @@ async fn connect_and_create_chroot(
     };
     match &connect_string.chroot {
         Some(chroot) if options.create_chroot => unrooted.mkdir(chroot, &open).await?,
-        // Always there: it is only asked whether the server knows the operation.
+        // `/zookeeper` always exists: the driver only checks whether the server knows the operation.
         _ => {
             if unrooted.mkdir("/zookeeper", &open).await == Err(zk::Error::Unimplemented) {
                 return Err(zk::Error::Unimplemented);

@@ -1,4 +1,4 @@
-//! The task that owns the connection; see the module above for what it goes through.
+//! The driver: the task that owns the connection. The module above draws its states.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use super::request::{Operation, Outcome, Request, Watch, WatchClass, is_lost};
 use super::shared::Shared;
 use crate::zk::store::{MultiError, WatchKind, ZkError};
 
-/// How long closing waits for ZooKeeper to confirm it, half the session timeout at most.
+/// How long a close waits for ZooKeeper's confirmation; half the session timeout at most.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of watched paths that crate zookeeper-client may have to arm again. Beyond 128 KiB it needs a second request
-/// for them, takes its answer for a stray one, and never gets over it.
+/// Largest total length of watched paths that crate zookeeper-client may have to arm again. Beyond 128 KiB the crate
+/// needs a second request, takes its answer for an unexpected one, and fails on every later attempt too.
 const REARMED_BYTES: usize = 100 * 1024;
 
 type WatchKey = (String, WatchClass);
@@ -36,28 +36,28 @@ pub struct Driver {
     shared: Arc<Shared>,
     requests: mpsc::UnboundedReceiver<Operation>,
     closing: CancellationToken,
-    /// Sent, in the order in which they were sent, which is also the order of ZooKeeper's answers.
+    /// Sent requests in the order of sending, which is also the order of ZooKeeper's answers.
     in_flight: FuturesOrdered<BoxFuture<'static, (Operation, Outcome)>>,
-    /// Lost their answers and are sent again, in this order, before anything new is.
+    /// Requests that lost their answers. The driver sends them again, in this order, before any new request.
     unanswered: VecDeque<Operation>,
-    /// The watches that stand, each with the transaction that last changed what it watches; `None` if there is no such
-    /// znode. A read that asks for one that stands already does not arm another, so they cannot pile up.
+    /// The armed watches, each with the transaction that last changed the watched znode; `None` if the znode does not
+    /// exist. A read that asks for an armed watch does not arm a second one, so watches cannot pile up.
     armed: HashMap<WatchKey, Option<i64>>,
-    /// How long their paths are.
+    /// The total length of the watched paths.
     armed_bytes: usize,
     watches: FuturesUnordered<BoxFuture<'static, (WatchKey, WatchedEvent)>>,
     /// Whether the servers are older than ZooKeeper 3.6 and cannot read many znodes in one request.
     reads_each: bool,
 }
 
-/// Why serving ended.
+/// Why the driver stopped serving a client.
 enum Ended {
-    /// The client is of no use any more, or could not arm the watches again.
+    /// The client is unusable, or could not arm the watches again.
     Lost,
     Closing,
 }
 
-/// What happened next.
+/// The event that the driver handles next.
 enum Step {
     Fired(WatchKey, WatchedEvent),
     Done(Operation, Outcome),
@@ -90,7 +90,7 @@ impl Driver {
         }
     }
 
-    /// Until the session is closed for good.
+    /// Runs until the session is closed.
     pub async fn run(mut self, mut connection: Connection) {
         loop {
             if let Ended::Closing = self.serve(&connection.client).await {
@@ -156,10 +156,11 @@ impl Driver {
             false => 0,
         };
         tokio::select! {
-            // Watches come before answers, so that nobody sees the new data of a znode before the event.
+            // Watch events come before answers, so that no caller sees a znode's new data before the event.
             biased;
             () = self.closing.cancelled() => Step::Closing,
-            // What is sent to a client that has given up fails at once, so its end must not wait behind that.
+            // A client that has given up fails every request at once, so the driver must see its end before it sends
+            // more.
             state = state.changed() => Step::State(state),
             Some((key, event)) = self.watches.next() => Step::Fired(key, event),
             Some((operation, outcome)) = self.in_flight.next() => Step::Done(operation, outcome),
@@ -181,7 +182,7 @@ impl Driver {
             (operation, outcome)
         }
         .boxed();
-        // The first poll sends the request, and so keeps the order.
+        // The first poll sends the request; this keeps the order.
         let sent = match (&mut sending).now_or_never() {
             Some(done) => ready(done).boxed(),
             None => sending,
@@ -192,7 +193,7 @@ impl Driver {
     fn finish(&mut self, operation: Operation, outcome: Outcome) {
         let result = match outcome {
             Outcome::Unanswered => return self.unanswered.push_back(operation),
-            // Such a server also closes the connection over it.
+            // An old server also closes the connection after such a request.
             Outcome::Unimplemented => {
                 self.reads_each = true;
                 return self.unanswered.push_back(operation);
@@ -205,7 +206,7 @@ impl Driver {
                 Ok(answer)
             }
         };
-        // A caller that no longer waits does not want the answer.
+        // If the caller no longer waits, the answer is dropped.
         let _ = operation.reply.send(result);
     }
 
@@ -223,7 +224,7 @@ impl Driver {
             .push(async move { (key, watcher.changed().await) }.boxed());
     }
 
-    /// The length of a path as ZooKeeper knows it.
+    /// The length of a path including the chroot, as ZooKeeper sees it.
     fn length_of(&self, (path, _): &WatchKey) -> usize {
         let chroot = self.connect_string.chroot.as_ref();
         chroot.map_or(0, String::len) + path.len()
@@ -231,7 +232,7 @@ impl Driver {
 
     fn fire(&mut self, key: WatchKey, event: &WatchedEvent) {
         let kind = match event.event_type {
-            // The session's end, which `state` tells too.
+            // The session ended; `state` reports this too.
             EventType::Session => return,
             EventType::NodeCreated => WatchKind::NodeCreated,
             EventType::NodeDeleted => WatchKind::NodeDeleted,
@@ -244,11 +245,12 @@ impl Driver {
         self.shared.publish(key.0, kind);
     }
 
-    /// After the client has been given up: collects what it left without an answer, and forgets its watches.
+    /// Runs after the driver has given the client up: collects the requests without an answer and drops the client's
+    /// watches.
     async fn settle_lost(&mut self) {
         while let Some((operation, outcome)) = self.in_flight.next().await {
             match outcome {
-                // What it says of requests that went down with it.
+                // The client reports this error for requests that were lost with it.
                 Outcome::Refused(MultiError {
                     error: ZkError::Other(_),
                     ..
@@ -259,7 +261,7 @@ impl Driver {
         self.watches.clear();
     }
 
-    /// Finds the old session again or establishes a new one; `None` if the store is closed meanwhile.
+    /// Finds the old session again or establishes a new one; `None` if the store is closed in the meantime.
     async fn find_session(&mut self) -> Option<Connection> {
         let old = self.shared.session.lock().clone();
         while let Some(connection) = self.find_old_session(&old).await? {
@@ -286,7 +288,7 @@ impl Driver {
         Some(connection)
     }
 
-    /// Tries to come back to the old session for as long as nobody says that it expired. Meanwhile requests wait.
+    /// Tries to reconnect to the old session until ZooKeeper says that it has expired. Requests wait in the meantime.
     /// `None` if the store is closed, `Some(None)` if the session is gone.
     async fn find_old_session(&mut self, old: &SessionInfo) -> Option<Option<Connection>> {
         let mut backoff = FIRST_CONNECT_BACKOFF;
@@ -309,7 +311,7 @@ impl Driver {
         }
     }
 
-    /// Tries to establish a new session for as long as it takes. Meanwhile requests fail.
+    /// Tries without a time limit to establish a new session. Requests fail in the meantime.
     async fn establish_session(&mut self) -> Option<Connection> {
         let mut backoff = Duration::ZERO;
         loop {
@@ -334,11 +336,11 @@ impl Driver {
         }
     }
 
-    /// The watches of the old client are gone with it. Arms them again, however many, and tells of what has changed
-    /// meanwhile: readers must not read thousands of unchanged znodes again. Whether all are armed; if not, the connection
-    /// is lost again.
+    /// Arms the watches of the old client, which are gone with it, again, however many there are, and sends events for
+    /// the znodes that have changed in the meantime: readers must not read thousands of unchanged znodes again. Returns
+    /// whether all watches are armed; if not, the connection is lost again.
     async fn rearm(&mut self, client: &Client) -> bool {
-        // The server may be another one, which must not show us an older tree than we know.
+        // The new connection may be to another server, which must not show an older tree than the last one.
         if let Err(error) = client.sync("/").await {
             warn!(%error, "zookeeper does not say that it is up to date");
         }
@@ -348,7 +350,7 @@ impl Driver {
         let watched = join_all(armed.iter().map(|((path, class), _)| class.watch(client, path))).await;
         for ((key, before), watched) in armed.into_iter().zip(watched) {
             if watched.as_ref().is_err_and(is_lost) {
-                // Remembered, for the next connection.
+                // The driver keeps the watch for the next connection.
                 lost = true;
                 self.armed_bytes += self.length_of(&key);
                 self.armed.insert(key, before);
@@ -356,7 +358,7 @@ impl Driver {
             }
             let (now, watch) = match watched {
                 Ok(watch) => (watch.as_ref().and_then(|watch| watch.changed_in), watch),
-                // The next reader hears why.
+                // The next reader gets the error.
                 Err(_) => (Some(-1), None),
             };
             if let Some(kind) = key.1.what_happened(before, now) {
@@ -369,7 +371,7 @@ impl Driver {
         !lost
     }
 
-    /// Ends the session. The client does so when the last handle to it is dropped.
+    /// Ends the session. The client closes the session when its last handle is dropped.
     async fn close(self, client: Arc<Client>) {
         let session_timeout = client.session_timeout();
         let mut state = client.state_watcher();
