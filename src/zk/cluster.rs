@@ -1,7 +1,7 @@
-//! What a broker asks of ZooKeeper when it starts, and typed reads of what the cluster consists of.
-//! Kafka 3.9: the parts of `KafkaZkClient` that name things.
+//! Typed reads of a cluster's znodes, and the requests that a broker sends to ZooKeeper when it starts. Kafka 3.9: the
+//! typed methods of `KafkaZkClient`.
 //!
-//! Reads of many znodes are pipelined: all requests are under way before the first answer is awaited.
+//! Reads of many znodes are pipelined: all requests are sent before the first answer is awaited.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,7 +20,7 @@ use crate::common::ids::{
 };
 use crate::common::leader_and_isr::LeaderIsrAndControllerEpoch;
 
-/// Creates whatever is missing of the znodes that every broker expects.
+/// Creates the znodes that every broker expects, where they are missing.
 pub async fn create_persistent_paths(store: &dyn ZkStore) -> Result<(), ZkError> {
     for created in join_all(paths::PERSISTENT_PATHS.map(|path| ensure_path(store, path))).await {
         created?;
@@ -28,7 +28,7 @@ pub async fn create_persistent_paths(store: &dyn ZkStore) -> Result<(), ZkError>
     Ok(())
 }
 
-/// The cluster's id; `None` before the first broker came.
+/// The cluster's id; `None` before the first broker has started.
 pub async fn cluster_id(store: &dyn ZkStore) -> Result<Option<String>, ZkError> {
     let path = paths::CLUSTER_ID;
     let znode = store.get(path, false).await?;
@@ -37,7 +37,7 @@ pub async fn cluster_id(store: &dyn ZkStore) -> Result<Option<String>, ZkError> 
         .transpose()
 }
 
-/// The cluster's id. The first broker of all makes one up; of several that try, all get the same.
+/// The cluster's id. The first broker creates it; if several brokers try at once, all get the same id.
 pub async fn get_or_create_cluster_id(store: &dyn ZkStore) -> Result<String, ZkError> {
     if let Some(id) = cluster_id(store).await? {
         return Ok(id);
@@ -45,14 +45,14 @@ pub async fn get_or_create_cluster_id(store: &dyn ZkStore) -> Result<String, ZkE
     let proposed = uuid_to_base64(random_uuid());
     match create_recursive(store, paths::CLUSTER_ID, cluster_id::encode(&proposed)).await {
         Ok(()) => Ok(proposed),
-        // Someone else's, or our own after a lost connection; either way the one that counts.
+        // Another broker wrote it, or this one did before the connection was lost. Either way the stored id is the
+        // cluster's.
         Err(ZkError::NodeExists(path)) => cluster_id(store).await?.ok_or(ZkError::NoNode(path)),
         Err(error) => Err(error),
     }
 }
 
-/// An unused broker id: above `reserved.broker.max.id`, one more with every call. A lost connection may
-/// skip one.
+/// An unused broker id: above `reserved.broker.max.id`, one higher with every call. A lost connection may skip an id.
 pub async fn generate_broker_id(
     store: &dyn ZkStore,
     reserved_broker_max_id: BrokerId,
@@ -69,7 +69,7 @@ pub async fn generate_broker_id(
     id.ok_or_else(|| ZkError::Other(format!("no broker ids are left above {reserved_broker_max_id}")))
 }
 
-/// Names of the children; none if there is no such znode, which is then not watched.
+/// Names of the children; empty if the znode does not exist, and then no watch is armed.
 pub async fn children(store: &dyn ZkStore, path: &str, watch: bool) -> Result<Vec<String>, ZkError> {
     Ok(store.children(path, watch).await?.unwrap_or_default())
 }
@@ -82,8 +82,8 @@ pub async fn broker_ids(store: &dyn ZkStore, watch: bool) -> Result<Vec<BrokerId
     Ok(ids)
 }
 
-/// What these brokers say about themselves, each with its epoch; without those that are gone or whose znode nobody
-/// can read.
+/// The registrations of these brokers, each with its epoch. Leaves out brokers that are gone and znodes that cannot be
+/// read.
 pub async fn brokers(
     store: &dyn ZkStore,
     ids: &[BrokerId],
@@ -102,8 +102,8 @@ pub async fn topics(store: &dyn ZkStore, watch: bool) -> Result<Vec<String>, ZkE
     children(store, paths::TOPICS, watch).await
 }
 
-/// Ids and assignments of these topics; without those that are gone or whose znode nobody can read. With `watch`
-/// their data is watched.
+/// Ids and assignments of these topics. Leaves out topics that are gone and znodes that cannot be read. `watch` arms a
+/// watch on the data of each.
 pub async fn topic_assignments(
     store: &dyn ZkStore,
     topics: &[String],
@@ -114,7 +114,7 @@ pub async fn topic_assignments(
     Ok(read.into_iter().collect())
 }
 
-/// Leaders and in-sync replicas of these partitions; without those that have no state yet or none that anybody can
+/// Leaders and in-sync replicas of these partitions. Leaves out partitions without a state or with one that cannot be
 /// read.
 pub async fn partition_states(
     store: &dyn ZkStore,
@@ -128,7 +128,7 @@ pub async fn partition_states(
     Ok(read.into_iter().collect())
 }
 
-/// Who the controller is, if anybody.
+/// The controller's registration; `None` if there is no controller.
 pub async fn controller(
     store: &dyn ZkStore,
     watch: bool,
@@ -141,7 +141,7 @@ pub async fn controller(
     Ok(Some((controller, stat)))
 }
 
-/// The controller's epoch and the version of its znode, with which every write of the controller is guarded.
+/// The controller's epoch and the version of its znode. Every write of the controller checks that version.
 pub async fn controller_epoch(store: &dyn ZkStore) -> Result<Option<(ControllerEpoch, i32)>, ZkError> {
     let path = paths::CONTROLLER_EPOCH;
     let Some((data, stat)) = store.get(path, false).await? else {
@@ -164,7 +164,7 @@ pub async fn config(
     }
 }
 
-/// The dynamic configurations of these entities; without those that have no znode or one that nobody can read.
+/// The dynamic configurations of these entities. Leaves out entities without a znode and znodes that cannot be read.
 pub async fn configs(
     store: &dyn ZkStore,
     entity_type: ConfigEntityType,
@@ -177,8 +177,8 @@ pub async fn configs(
     Ok(read.into_iter().collect())
 }
 
-/// Reads many znodes at once. One that is missing is left out; so is one whose data is broken, for a broken znode
-/// of one topic must not keep a controller from all the others.
+/// Reads many znodes at once. Leaves out znodes that are missing or whose data is broken: a broken znode of one topic
+/// must not keep a controller from reading all others.
 async fn read_all<K, T>(
     store: &dyn ZkStore,
     items: impl Iterator<Item = (K, String)>,

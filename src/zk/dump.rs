@@ -1,8 +1,8 @@
-//! Every znode of a cluster in a form that a person can read, search and compare: `barnabas zk dump`.
+//! `barnabas zk dump`: prints every znode of a cluster in a form that people can read, search and compare.
 //!
-//! One line a znode, parents before children, four columns with tabs between: path, `v` and the data's version, the
-//! session that owns it or `-`, the data. Nothing is interpreted, so what is broken is seen as it is. Secrets are not
-//! shown: the output is made to be passed on.
+//! Each znode is one line, parents before children, with four tab-separated columns: path; `v` and the data's version;
+//! the owning session or `-`; data. The dump interprets nothing, so it shows broken data as it is. It hides secrets,
+//! because the output is meant to be passed on.
 
 use std::fmt::Write as _;
 use std::io;
@@ -14,9 +14,9 @@ use serde_json::Value;
 use super::recursive::walk;
 use super::store::{Stat, ZkError, ZkStore};
 
-/// How many znodes are read at once.
+/// How many znodes one request reads.
 const BATCH: usize = 1000;
-/// What stands for a secret, as in Kafka's logs.
+/// Replaces a secret, as in Kafka's logs.
 const HIDDEN: &str = "[hidden]";
 
 /// Why a dump stopped.
@@ -29,7 +29,8 @@ pub enum DumpError {
     Io(#[from] io::Error),
 }
 
-/// Writes every znode below the chroot to `out`; returns how many. Those that vanish meanwhile are left out.
+/// Writes every znode below the chroot to `out`. Returns how many it wrote. Leaves out znodes that are deleted in the
+/// meantime.
 pub async fn dump(store: &dyn ZkStore, out: &mut impl io::Write) -> Result<usize, DumpError> {
     let paths = walk(store, "/").await?;
     let mut count = 0;
@@ -57,7 +58,7 @@ fn line(path: &str, data: &Bytes, stat: &Stat) -> String {
     line
 }
 
-/// The data as one line of text; bytes that are no text as Rust's escapes.
+/// The data as one line of text; bytes that are not text are escaped as in Rust.
 fn readable(path: &str, data: &Bytes) -> String {
     match std::str::from_utf8(data) {
         Ok(text) if path.starts_with("/config/") => hide_secrets(text),
@@ -67,7 +68,7 @@ fn readable(path: &str, data: &Bytes) -> String {
     }
 }
 
-/// Passwords and SCRAM credentials in a configuration. They are encrypted or hashed, but that invites guessing.
+/// Hides passwords and SCRAM credentials of a configuration. They are encrypted or hashed, but that invites guessing.
 fn hide_secrets(text: &str) -> String {
     let Ok(mut json) = serde_json::from_str::<Value>(text) else {
         return text.escape_debug().to_string();
@@ -80,7 +81,7 @@ fn hide_secrets(text: &str) -> String {
     json.to_string()
 }
 
-/// Whether Kafka takes a configuration with this name for a secret: those of type password, and SCRAM mechanisms.
+/// Whether Kafka treats a configuration of this name as a secret: type password, and SCRAM mechanisms.
 fn is_secret(key: &str) -> bool {
     const ENDS: [&str; 5] = [
         "password",

@@ -1,4 +1,4 @@
-//! A store that can be held: its user stands still, while the rest of the cluster goes on.
+//! A store for tests that can be held: its user's operations wait while the rest of the cluster goes on.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use tokio::sync::{mpsc, watch};
 use crate::zk::store::MultiError;
 use crate::zk::{CreateMode, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
 
-/// What is asked of it waits while it is held.
+/// A store whose operations wait while it is held.
 pub struct GatedStore<S> {
     inner: Arc<S>,
     gate: Gate,
 }
 
-/// Lets through in the order of arrival, as a session keeps the order of its requests.
+/// Lets operations through in the order of their arrival: a session keeps the order of its requests.
 #[derive(Clone)]
 struct Gate {
     open: watch::Receiver<bool>,
@@ -32,7 +32,7 @@ impl Gate {
 }
 
 impl<S: ZkStore> GatedStore<S> {
-    /// Open while `open` says so.
+    /// A gate that is open while `open` is true.
     pub fn new(inner: Arc<S>, open: &watch::Sender<bool>) -> Self {
         let gate = Gate {
             open: open.subscribe(),

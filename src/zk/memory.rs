@@ -1,8 +1,8 @@
-//! A ZooKeeper in memory, for tests and simulation: versions, transaction ids, ephemerals, sequential znodes,
-//! multi, one-shot watches, sessions that expire on command, faults on command. Kafka 3.9: `EmbeddedZookeeper`.
+//! A ZooKeeper in memory, for tests and simulation: versions, transaction ids, ephemerals, sequential znodes, multi,
+//! one-shot watches, and sessions that expire and faults that occur on command. Kafka 3.9: `EmbeddedZookeeper`.
 //!
-//! Every operation is applied when it is called, so the futures are ready at once and their order is the order of
-//! the calls. Nothing here waits or reads the operating system's time.
+//! A call applies its operation at once, so the futures are ready at once and the operations happen in the order of the
+//! calls. No call waits or reads the operating system's time.
 
 mod tree;
 
@@ -19,7 +19,7 @@ use self::tree::{Changed, Tree};
 use super::store::{CreateMode, MultiError, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};
 use crate::common::clock::SharedClock;
 
-/// The ensemble: one tree that any number of sessions share.
+/// The ensemble: one tree shared by any number of sessions.
 pub struct MemoryZooKeeper {
     state: Arc<Mutex<State>>,
 }
@@ -30,11 +30,11 @@ pub struct MemorySession {
     client: usize,
 }
 
-/// What shall go wrong with a write.
+/// A fault to inject into a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The write is applied, its answer is lost with the connection, and so it is sent again unchanged: the caller
-    /// sees the outcome of the second attempt (facts 2 and 3).
+    /// The write is applied, but its answer is lost with the connection. The store therefore sends the write again
+    /// unchanged, and the caller sees the outcome of the second attempt (facts 2 and 3).
     AnswerLost,
     /// The write is not applied; the caller sees this error.
     Refused(ZkError),
@@ -57,7 +57,7 @@ struct Client {
 }
 
 impl MemoryZooKeeper {
-    /// An empty tree. `clock` gives the creation times.
+    /// An empty tree. `clock` provides the creation times.
     pub fn new(clock: SharedClock) -> Self {
         let state = State {
             tree: Tree::new(clock),
@@ -83,14 +83,14 @@ impl MemoryZooKeeper {
         })
     }
 
-    /// Every path there is with its data, for what a test wants to assert about the whole.
+    /// Every path with its data, for tests that compare the whole tree.
     pub fn snapshot(&self) -> BTreeMap<String, Bytes> {
         self.state.lock().tree.snapshot()
     }
 }
 
 impl MemorySession {
-    /// Ends the session: its ephemerals and watches are gone, its subscribers hear of it, and every operation
+    /// Ends the session: its ephemerals and watches are removed, its subscribers get an event, and every operation
     /// fails until [`MemorySession::establish`].
     pub fn expire(&self) {
         let mut state = self.state.lock();
@@ -98,8 +98,8 @@ impl MemorySession {
         state.tell_subscribers(self.client, WatchKind::SessionExpired);
     }
 
-    /// Like [`MemorySession::expire`], but the ephemerals stay behind, as they do with ZooKeeper for a while when the
-    /// client finds out before it (and without end with ZOOKEEPER-2985).
+    /// Like [`MemorySession::expire`], but leaves the ephemerals. ZooKeeper does so for a while when the client notices
+    /// the expiry first (and without end with ZOOKEEPER-2985).
     pub fn expire_leaving_ephemerals(&self) {
         let mut state = self.state.lock();
         state.forget_session(self.client);
@@ -118,15 +118,15 @@ impl MemorySession {
         state.tell_subscribers(self.client, WatchKind::SessionEstablished);
     }
 
-    /// Closes the session for good: like expiry, but the subscribers hear nothing any more.
+    /// Closes the session: like expiry, but the subscribers get no event.
     pub fn close(&self) {
         let mut state = self.state.lock();
         state.clients[self.client].subscribers.clear();
         state.end_session(self.client);
     }
 
-    /// Lets the next write that touches `path` or anything below it go wrong; of a multi any operation counts.
-    /// Faults for the same write are used up one at a time, in the order in which they were injected.
+    /// Makes the next write that touches `path` or anything below it fail. A multi matches if any of its operations
+    /// does. Several faults for the same write are used one at a time, in the order of injection.
     pub fn inject(&self, path: &str, fault: Fault) {
         let mut state = self.state.lock();
         state.clients[self.client]
@@ -150,7 +150,7 @@ impl MemorySession {
         state.check_session(self.client).map_err(whole_multi)?;
         match state.take_fault(self.client, ops) {
             Some(Fault::Refused(error)) => return Err(whole_multi(error)),
-            // Whatever the first attempt brought, nobody hears of it.
+            // The caller does not see the result of the first attempt.
             Some(Fault::AnswerLost) => drop(state.apply(self.client, ops)),
             None => {}
         }
@@ -212,7 +212,7 @@ impl State {
         faults.remove(at).map(|(_, fault)| fault)
     }
 
-    /// Fires the watches that `changes` trip, each once.
+    /// Fires the watches that match `changes`, each once.
     fn fire(&mut self, changes: &[Changed]) {
         for client in &mut self.clients {
             for Changed { path, kind } in changes {

@@ -1,13 +1,13 @@
-//! The way to ZooKeeper: paths, znodes, the session with its watches, and the store trait in front of them.
-//! Imports only `common` and `config`. Kafka 3.9: `KafkaZkClient`, `ZooKeeperClient`, `ZkData`.
+//! Access to ZooKeeper: paths, znodes, the session with its watches, and the store trait in front of them. Imports only
+//! `common` and `config`. Kafka 3.9: `KafkaZkClient`, `ZooKeeperClient`, `ZkData`.
 //!
-//! From the bottom up: [`paths`] and [`znode`] say what stands where and in which form, and talk to nobody.
-//! [`store`] is the trait that everything above is written against; [`session`] implements it on a real ensemble,
-//! `memory` for tests, which a release build does not contain. [`recursive`], [`cluster`], [`registration`] and
-//! [`dump`] are functions over any store.
+//! From the bottom up: [`paths`] and [`znode`] define the znodes' places and forms, without any connection. [`store`]
+//! is the trait that all users of ZooKeeper call. [`session`] implements it on a real ensemble, `memory` for tests (a
+//! release build does not contain it). [`recursive`], [`cluster`], [`registration`] and [`dump`] are functions over any
+//! store.
 //!
-//! What is not here: who is elected, what a controller writes, when a configuration counts. And no ACLs yet: every
-//! znode is open, as Kafka has it without `zookeeper.set.acl`.
+//! This module does not elect the controller, does not decide what a controller writes, and does not apply
+//! configurations. It sets no ACLs yet: every znode is open, as in Kafka without `zookeeper.set.acl`.
 
 pub mod check;
 pub mod cluster;

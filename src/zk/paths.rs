@@ -1,12 +1,12 @@
-//! Every znode path, once. Kafka 3.9: `ZkData`.
+//! The path of every znode, each defined once. Kafka 3.9: `ZkData`.
 //!
-//! All paths are below the chroot of `zookeeper.connect`. Pure: nothing here talks to ZooKeeper.
+//! All paths are below the chroot of `zookeeper.connect`. The functions are pure: they do not talk to ZooKeeper.
 
 use std::fmt;
 
 use crate::common::ids::BrokerId;
 
-/// Parent of what the old consumers kept; still used by OffsetCommit and OffsetFetch version 0.
+/// Parent of the old consumers' znodes; OffsetCommit and OffsetFetch version 0 still use them.
 pub const CONSUMERS: &str = "/consumers";
 
 /// Parent of everything about brokers and topics.
@@ -18,7 +18,7 @@ pub const TOPICS: &str = "/brokers/topics";
 /// The version of this znode is the source of generated broker ids.
 pub const BROKER_SEQUENCE_ID: &str = "/brokers/seqid";
 
-/// Ephemeral; who the controller is.
+/// Ephemeral: the controller's registration.
 pub const CONTROLLER: &str = "/controller";
 /// How many controllers there have been; every controller write checks its version (fact 4).
 pub const CONTROLLER_EPOCH: &str = "/controller_epoch";
@@ -34,25 +34,25 @@ pub const CONFIG: &str = "/config";
 pub const CONFIG_CHANGES: &str = "/config/changes";
 /// Names of the children of [`CONFIG_CHANGES`] start with this.
 pub const CONFIG_CHANGE_PREFIX: &str = "config_change_";
-/// What to create sequentially for a new notification.
+/// Prefix of a new sequential notification.
 pub const CONFIG_CHANGE_SEQUENCE: &str = "/config/changes/config_change_";
 /// The entity whose configuration every other entity of its type inherits.
 pub const DEFAULT_ENTITY: &str = "<default>";
 
 /// Notifications of changed in-sync replicas by brokers older than 2.7; a controller still consumes them.
 pub const ISR_CHANGE_NOTIFICATION: &str = "/isr_change_notification";
-/// What to create sequentially for a new notification.
+/// Prefix of a new sequential notification.
 #[cfg(test)]
 pub const ISR_CHANGE_SEQUENCE: &str = "/isr_change_notification/isr_change_";
 
 /// Notifications of failed log directories.
 pub const LOG_DIR_EVENT_NOTIFICATION: &str = "/log_dir_event_notification";
-/// What to create sequentially for a new notification.
+/// Prefix of a new sequential notification.
 pub const LOG_DIR_EVENT_SEQUENCE: &str = "/log_dir_event_notification/log_dir_event_";
 
-/// Parent of what administrators ask of the controller.
+/// Parent of administrators' requests to the controller.
 pub const ADMIN: &str = "/admin";
-/// A child for each topic that shall be deleted.
+/// Has a child for each topic that the controller has to delete.
 pub const DELETE_TOPICS: &str = "/admin/delete_topics";
 /// The old way to ask for a reassignment; still honoured.
 pub const REASSIGN_PARTITIONS: &str = "/admin/reassign_partitions";
@@ -63,7 +63,7 @@ pub const PREFERRED_REPLICA_ELECTION: &str = "/admin/preferred_replica_election"
 pub const PRODUCER_ID_BLOCK: &str = "/latest_producer_id_block";
 /// Finalized features (KIP-584).
 pub const FEATURE: &str = "/feature";
-/// There only while the cluster migrates to KRaft (fact 11).
+/// Exists only while the cluster migrates to KRaft (fact 11).
 pub const MIGRATION: &str = "/migration";
 
 /// ACLs of literal resource names.
@@ -86,10 +86,10 @@ pub const DELEGATION_TOKENS: &str = "/delegation_token/tokens";
 #[cfg(test)]
 pub const DELEGATION_TOKEN_CHANGES: &str = "/delegation_token/token_changes";
 
-/// What every broker creates at its start if it is missing, without data.
+/// Paths that every broker creates without data at its start if they are missing.
 ///
-/// Kafka creates `/latest_producer_id_block` too, with null data. This ZooKeeper client can only write empty data,
-/// which a Java controller cannot read, so that znode is left to the allocation of the first block (fact 1).
+/// Kafka also creates `/latest_producer_id_block`, with null data. This ZooKeeper client can only write empty data,
+/// which a Java controller cannot read. The allocation of the first block creates that znode instead (fact 1).
 pub const PERSISTENT_PATHS: [&str; 13] = [
     CONSUMERS,
     BROKER_IDS,
@@ -106,7 +106,7 @@ pub const PERSISTENT_PATHS: [&str; 13] = [
     "/config/ips",
 ];
 
-/// What a dynamic configuration can be about. Kafka 3.9: `ConfigType`.
+/// Types of entities that have dynamic configurations. Kafka 3.9: `ConfigType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "Kafka's own names")]
 pub enum ConfigEntityType {
@@ -212,7 +212,7 @@ pub fn parent(path: &str) -> Option<&str> {
     }
 }
 
-/// The path of a child: unlike plain formatting it knows that the root ends with a slash.
+/// The path of a child. Unlike plain formatting it handles the slash at the end of the root.
 pub fn child(parent: &str, name: &str) -> String {
     if parent == "/" {
         format!("/{name}")

@@ -1,7 +1,7 @@
-//! Creating a znode with its parents, and walking a tree.
-//! Kafka 3.9: `KafkaZkClient.createRecursive`.
+//! Functions on trees of znodes: creates a znode with its parents, lists a tree. Kafka 3.9:
+//! `KafkaZkClient.createRecursive`.
 //!
-//! None of it is atomic: others may see, and meddle with, what is half done.
+//! None of these is atomic: other clients may see and change a half-done state.
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
@@ -9,8 +9,8 @@ use futures::future::{BoxFuture, FutureExt as _, join_all};
 use super::paths;
 use super::store::{CreateMode, ZkError, ZkStore};
 
-/// Creates a persistent znode, and whichever of its parents are missing without data. `NodeExists` if there is one
-/// already, which may be our own after a lost connection.
+/// Creates a persistent znode, and its missing parents without data. `NodeExists` if the znode already exists; after a
+/// lost connection it may be this caller's own.
 pub async fn create_recursive(store: &dyn ZkStore, path: &str, data: Bytes) -> Result<(), ZkError> {
     match store.create(path, data.clone(), CreateMode::Persistent).await {
         Err(ZkError::NoNode(_)) => {
@@ -23,7 +23,7 @@ pub async fn create_recursive(store: &dyn ZkStore, path: &str, data: Bytes) -> R
     }
 }
 
-/// Makes sure that a persistent znode exists, and its parents: creates without data whatever is missing.
+/// Makes sure that a persistent znode and its parents exist. Creates the missing ones without data.
 pub fn ensure_path<'a>(store: &'a dyn ZkStore, path: &'a str) -> BoxFuture<'a, Result<(), ZkError>> {
     async move {
         match create_recursive(store, path, Bytes::new()).await {

@@ -1,4 +1,4 @@
-//! A broker's registration at `/brokers/ids/N` and the rules about who may have it (KAFKA-7165, fact 5).
+//! A broker's registration at `/brokers/ids/N` and the rules about its owner (KAFKA-7165, fact 5).
 //! Kafka 3.9: `KafkaZkClient.CheckedEphemeral`, `KafkaServer.createBrokerInfo`.
 
 use std::collections::BTreeSet;
@@ -13,11 +13,11 @@ use super::store::{CreateMode, MultiError, Stat, ZkError, ZkOp, ZkOpResult, ZkSt
 use super::znode::BrokerInfo;
 use crate::common::ids::{BrokerEpoch, BrokerId};
 
-/// Why a broker could not register. The first two are for a person to resolve, so the broker gives up.
+/// Why a broker could not register. An operator has to resolve the first two, so the broker gives up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
-    /// Another session holds the znode: another broker with this id, or this one before it was killed, whose
-    /// session has yet to expire.
+    /// Another session holds the znode: it belongs to another broker with this id, or to an earlier run of this broker
+    /// that was killed and whose session has not expired yet.
     #[error(
         "/brokers/ids/{broker_id} is there already, by ZooKeeper session {owner:#x}: another broker has this id, or \
          this one was killed and its old session has not expired yet"
@@ -41,8 +41,8 @@ pub enum RegistrationError {
     Zk(#[from] ZkError),
 }
 
-/// One broker's registration, which remembers the session it was made in: a znode left by that session, after it
-/// expired, may be taken away; a znode of any other session may not.
+/// One broker's registration. It remembers its session: a znode that this session left behind after it expired may be
+/// deleted; a znode of any other session may not.
 pub struct Registration {
     broker_id: BrokerId,
     registered_by: Mutex<Option<i64>>,
@@ -57,7 +57,8 @@ impl Registration {
         }
     }
 
-    /// Registers the broker in the current session. To be done again in every new one, which brings a new epoch.
+    /// Registers the broker in the current session. The broker must repeat this in every new session, and gets a new
+    /// epoch each time.
     pub async fn register(
         &self,
         store: &dyn ZkStore,
@@ -78,7 +79,7 @@ impl Registration {
             };
             let owner = stat.ephemeral_owner;
             if owner == store.session_id() {
-                // Our own, by a first attempt whose answer was lost.
+                // An earlier attempt of this call, whose answer was lost, created the znode.
                 break stat;
             }
             if *self.registered_by.lock() != Some(owner) {
@@ -99,7 +100,7 @@ impl Registration {
     }
 }
 
-/// Creates an ephemeral znode that is never seen without its data, and whose version, as with Kafka, is 1 (fact 6).
+/// Creates an ephemeral znode whose data is there from the start, and whose version, as in Kafka, is 1 (fact 6).
 async fn create_with_data(store: &dyn ZkStore, path: &str, data: Bytes) -> Result<Stat, ZkError> {
     let create = ZkOp::Create {
         path: path.to_owned(),
@@ -113,7 +114,7 @@ async fn create_with_data(store: &dyn ZkStore, path: &str, data: Bytes) -> Resul
     };
     let results = store.multi(vec![create, set]).await;
     match results.map_err(|MultiError { error, .. }| error)?.pop() {
-        // Not the stat of the creation, which some ZooKeeper servers leave blank (ZOOKEEPER-4026).
+        // The result of the creation is not used: some ZooKeeper servers leave its stat blank (ZOOKEEPER-4026).
         Some(ZkOpResult::Set { stat }) => Ok(stat),
         other => Err(ZkError::Other(format!(
             "ZooKeeper answered a registration with {other:?}"
@@ -121,7 +122,7 @@ async fn create_with_data(store: &dyn ZkStore, path: &str, data: Bytes) -> Resul
     }
 }
 
-/// Refuses a broker that advertises an address which another live one advertises already (fact 12).
+/// Refuses a broker that advertises the same address as another live broker (fact 12).
 pub async fn check_endpoints(
     store: &dyn ZkStore,
     broker_id: BrokerId,

@@ -1,4 +1,4 @@
-//! `zk-schema/` held against what Apache Kafka 3.9.1 wrote, what barnabas writes, and its own README.
+//! Tests that compare `zk-schema/` with the znodes of Apache Kafka 3.9.1, with those of barnabas, and with its README.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ struct Index {
     znodes: Vec<Entry>,
 }
 
-/// The index with its schemas ready for use.
+/// The index with its compiled schemas.
 struct Schemas {
     index: Index,
     validators: BTreeMap<String, Validator>,
@@ -116,7 +116,7 @@ impl Schemas {
         matching.min_by_key(|entry| entry.path.matches('{').count())
     }
 
-    /// What is wrong with a znode, in words; `None` if nothing is.
+    /// The problem of a znode, as text; `None` if it is valid.
     fn violation(&self, path: &str, data: &[u8]) -> Option<String> {
         let Some(entry) = self.entry(path) else {
             return Some(format!("{path} is in no cluster of Kafka 3.9"));

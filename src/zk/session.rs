@@ -1,10 +1,9 @@
-//! The store on a real ensemble: one ZooKeeper session, replaced by a new one whenever it expires.
-//! Kafka 3.9: `ZooKeeperClient` and the retrying half of `KafkaZkClient`.
+//! The store on a real ensemble: one ZooKeeper session, which is replaced by a new one when it expires. Kafka 3.9:
+//! `ZooKeeperClient` and the retrying half of `KafkaZkClient`.
 //!
-//! [`ZkSession`] is what callers hold; it only puts requests into a queue. One task, the driver, owns the
-//! connection: it starts the requests in the order of the queue, many at a time, matches the answers, sends again
-//! what a broken connection left unanswered, turns one-shot watches into events for everybody, and finds a session
-//! again:
+//! Callers hold a [`ZkSession`], which only puts requests into a queue. One task, the driver, owns the connection. It
+//! starts the requests in the order of the queue, many at a time, and matches the answers. It sends unanswered requests
+//! again after a connection breaks, turns one-shot watches into events for all subscribers, and recovers the session:
 //!
 //! ```text
 //!            connection lost, found again by crate zookeeper-client: what was unanswered is sent again
@@ -22,12 +21,14 @@
 //!           └── SessionEstablished ──── ask for a new session, every second
 //! ```
 //!
-//! Asking for the old session first matters after an outage of the whole ensemble: ZooKeeper keeps all sessions
-//! through it, however long it took, and Kafka's brokers come out of it with their registrations; so do ours.
+//! After an outage of the whole ensemble it matters that the driver asks for the old session first. ZooKeeper keeps all
+//! sessions through such an outage, however long it takes, and Kafka's brokers keep their registrations; so does
+//! barnabas.
 //!
-//! zookeeper-client 0.11.2 cannot re-arm more than 128 KiB of watched paths, some 3000 topics of a controller, on a new
-//! connection. A client with more is not left to find its connection again: it is given up at once, and what is drawn
-//! below it arms all watches by reading. Persistent watches would be no way out: those it does not re-arm at all.
+//! zookeeper-client 0.11.2 cannot arm more than 128 KiB of watched paths again on a new connection; a controller
+//! reaches that with about 3000 topics. The driver does not let a client with more watches reconnect: it drops the
+//! client at once, and the lower half of the drawing arms all watches again by reading. Persistent watches would not
+//! help: the crate does not arm those again at all.
 
 mod connect_string;
 mod connection;
@@ -58,7 +59,7 @@ use self::request::{Answer, Operation, Request};
 use self::shared::Shared;
 use super::store::{CreateMode, MultiError, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
 
-/// How many znodes one request reads: a round trip through ZooKeeper's threads takes longer than many of them.
+/// How many znodes one request reads. A round trip through ZooKeeper's threads takes longer than many reads.
 const READS_AT_ONCE: usize = 100;
 
 /// A session with a real ensemble. Dropping it ends the session like [`ZkSession::close`], without waiting.
@@ -71,8 +72,8 @@ pub struct ZkSession {
 }
 
 impl ZkSession {
-    /// Connects, and creates the chroot if asked to. Tries again until the connection timeout has passed; a connect
-    /// string that makes no sense fails at once.
+    /// Connects, and creates the chroot if the options say so. Retries until the connection timeout has passed. Fails
+    /// at once if the connect string is invalid.
     pub async fn connect(options: ZkOptions) -> Result<Self, ZkError> {
         let connect_string = ConnectString::parse(&options.connect)?;
         let connection = connection::connect_first(&options, &connect_string).await?;
@@ -101,28 +102,28 @@ impl ZkSession {
         })
     }
 
-    /// After how long without a sign of life ZooKeeper ends the session: what it has settled for.
+    /// The negotiated timeout: how long ZooKeeper keeps a session from which it hears nothing.
     pub fn session_timeout(&self) -> Duration {
         self.session_timeout
     }
 
-    /// Whether there is a connection to ZooKeeper, as it changes.
+    /// Whether there is a connection to ZooKeeper; the receiver sees changes.
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.shared.connected.subscribe()
     }
 
-    /// Ends the session: when this returns ZooKeeper has removed its ephemerals, unless it could not be reached.
-    /// Operations under way and later ones fail with [`ZkError::ConnectionLoss`].
+    /// Ends the session. When this returns, ZooKeeper has removed the session's ephemerals, unless it was unreachable.
+    /// Operations in flight and later ones fail with [`ZkError::ConnectionLoss`].
     pub async fn close(&self) {
         self.closing.cancel();
         let driver = self.driver.lock().take();
         if let Some(driver) = driver {
-            // It can only have failed by a panic, which has been reported.
+            // The task can only have failed by a panic, which has been reported.
             let _ = driver.await;
         }
     }
 
-    /// Id and password of the session, with which a test can end it behind the driver's back.
+    /// Id and password of the session. A test can use them to end the session without the driver.
     #[cfg(test)]
     pub(super) fn session_info(&self) -> zookeeper_client::SessionInfo {
         self.shared.session.lock().clone()
@@ -141,7 +142,7 @@ impl ZkSession {
         }
     }
 
-    /// Starts a request to which only one variant of [`Answer`] can be the answer.
+    /// Starts a request whose answer is always the same variant of [`Answer`].
     fn start_and_take<T: 'static>(
         &self,
         request: Request,

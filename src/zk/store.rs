@@ -1,22 +1,22 @@
-//! The trait in front of ZooKeeper, so that everything above can be driven without one.
+//! The trait in front of ZooKeeper. With it, all code above can run in tests without a ZooKeeper.
 //!
-//! Two implementations: `session` (a real ensemble) and `memory` (a double with versions, ephemerals, multi,
-//! watches and injected faults). One shared test suite is run against both.
+//! There are two implementations: `session` (a real ensemble) and `memory` (a double with versions, ephemerals, multi,
+//! watches and injected faults). One shared test suite runs against both.
 //!
 //! # Lost connections
 //!
-//! When a connection breaks, the answers of the operations under way are lost; each may have been applied or not.
-//! As in Kafka (`KafkaZkClient.retryRequestsUntilConnected`) every such operation is sent again unchanged once the
-//! session has a connection again, inside the store, so callers do not see connection losses. What they may see
-//! instead is **their own write in the way**: a `NodeExists`, `NoNode` or `BadVersion` that the first attempt
-//! caused. A caller must read again before it draws a conclusion from one of these three: the controller's election
-//! (fact 2), every conditional write of a partition's state (fact 3), a broker's registration
-//! (`cluster::register_broker` does), a producer id block. A sequential znode may have been created twice, so a
-//! notification must be harmless when it is read twice. Who does not care, such as a recursive creation that takes
-//! `NodeExists` for success, has nothing to do.
+//! When a connection breaks, the answers of the operations in flight are lost; each operation may have been applied or
+//! not. As in Kafka (`KafkaZkClient.retryRequestsUntilConnected`), the store sends every such operation again unchanged
+//! once the session has a connection again, so callers do not see connection losses. Instead a caller may meet **its
+//! own earlier write**: a `NodeExists`, `NoNode` or `BadVersion` that the first attempt caused. A caller that gets one
+//! of these three must read again before it draws a conclusion: the controller's election (fact 2), every conditional
+//! write of a partition's state (fact 3), a broker's registration (`cluster::register_broker` does so), a producer id
+//! block. A sequential znode may be created twice, so a notification must be harmless when it is read twice. A caller
+//! to which the difference does not matter, such as a recursive creation that treats `NodeExists` as success, needs no
+//! second read.
 //!
-//! Operations resent keep their order, but one that was started just when the connection broke may overtake them.
-//! Writes that depend on each other belong in one multi, or the second is started after the first was answered.
+//! Resent operations keep their order, but an operation that starts just when the connection breaks may overtake them.
+//! Writes that depend on each other must be in one multi, or the second must start after the answer to the first.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 use super::znode::ZnodeError;
 
-/// What went wrong.
+/// An error of the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "ZooKeeper's own error names")]
 pub enum ZkError {
@@ -36,29 +36,29 @@ pub enum ZkError {
     BadVersion(String),
     #[error("znode has children: {0}")]
     NotEmpty(String),
-    /// The store was closed while the operation was under way, which may or may not have been applied.
+    /// The store was closed while the operation was in flight. The operation may have been applied or not.
     #[error("connection to ZooKeeper lost")]
     ConnectionLoss,
-    /// No session stands. The operation may have been applied in the one that ended. Everything is done again
-    /// after [`WatchKind::SessionEstablished`].
+    /// There is no session. The operation may have been applied in the session that ended. Callers must do everything
+    /// again after [`WatchKind::SessionEstablished`].
     #[error("ZooKeeper session expired")]
     SessionExpired,
     #[error("not authorized: {0}")]
     NoAuth(String),
-    /// The znode is there, but nobody can read it.
+    /// The znode exists, but its data cannot be read.
     #[error("data of {path}: {error}")]
     Malformed { path: String, error: ZnodeError },
-    /// `zookeeper.connect` makes no sense.
+    /// `zookeeper.connect` is invalid.
     #[error("zookeeper.connect {connect:?}: {reason}")]
     InvalidConnectString { connect: String, reason: String },
-    /// There was no first connection in time.
+    /// The first connection was not made in time.
     #[error("no connection to ZooKeeper at {servers} within {timeout_ms} ms: {reason}")]
     Unreachable {
         servers: String,
         timeout_ms: u64,
         reason: String,
     },
-    /// The server does not know what is asked of it: the first that does is 3.5.
+    /// The server does not know a request that barnabas needs; ZooKeeper has it since 3.5.
     #[error("ZooKeeper at {servers} is older than 3.5")]
     TooOld { servers: String },
     #[error("ZooKeeper: {0}")]
@@ -74,10 +74,10 @@ pub enum CreateMode {
     Ephemeral,
 }
 
-/// What ZooKeeper keeps beside a znode's data.
+/// ZooKeeper's metadata of a znode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
-    /// Transaction that created it; for a registration this is the broker epoch.
+    /// Transaction that created the znode; for a registration this is the broker epoch.
     pub czxid: i64,
     /// Transaction that last changed its data.
     pub mzxid: i64,
@@ -114,7 +114,7 @@ pub enum ZkOp {
 }
 
 impl ZkOp {
-    /// The znode it is about; the prefix of the name of a sequential one.
+    /// The path of the znode; for a sequential znode, the prefix of its path.
     pub fn path(&self) -> &str {
         match self {
             Self::Create { path, .. }
@@ -124,7 +124,7 @@ impl ZkOp {
         }
     }
 
-    /// The data that it brings.
+    /// The data that the write stores.
     pub fn data(&self) -> &[u8] {
         match self {
             Self::Create { data, .. } | Self::SetData { data, .. } => data,
@@ -133,7 +133,7 @@ impl ZkOp {
     }
 }
 
-/// What one write of a multi brought.
+/// The result of one write of a multi.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "one for each operation")]
 pub enum ZkOpResult {
@@ -149,7 +149,7 @@ pub enum ZkOpResult {
     Checked,
 }
 
-/// Why a multi was refused: nothing of it was applied, unless `error` is a connection loss.
+/// Why a multi was refused. None of its operations was applied, unless `error` is a connection loss.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error} (operation {index} of a multi)")]
 pub struct MultiError {
@@ -159,7 +159,7 @@ pub struct MultiError {
     pub error: ZkError,
 }
 
-/// What a watch saw, or what became of the session.
+/// An event of a watch or of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchEvent {
     /// The znode; empty for events of the session.
@@ -176,25 +176,25 @@ pub enum WatchKind {
     NodeDeleted,
     NodeDataChanged,
     NodeChildrenChanged,
-    /// The session is gone, and with it every ephemeral znode and every watch.
+    /// The session is gone, and with it all its ephemeral znodes and watches.
     SessionExpired,
-    /// A new session stands where one expired. Everything must be registered and read again.
+    /// A new session has replaced an expired one. Callers must register and read everything again.
     SessionEstablished,
 }
 
-/// Data and stat of each of many znodes; `None` where there is none.
+/// Data and stat of many znodes; `None` for a znode that does not exist.
 pub type Znodes = Vec<Option<(Bytes, Stat)>>;
 
-/// The operations that barnabas needs of ZooKeeper. Paths are below the chroot.
+/// The operations that barnabas needs from ZooKeeper. Paths are below the chroot.
 ///
-/// Operations may be started one after the other without waiting: they are pipelined and applied in order.
-/// They are under way as soon as they are called; dropping a future does not take its operation back.
-/// `watch: true` arms a one-shot watch whose event goes to every subscriber; arming the same path twice is
-/// harmless. A watch is re-armed by the next read only, so always read again after an event (fact 7).
-/// An event may come twice or without a change behind it; none is lost while the session lives.
+/// Callers may start several operations without waiting: the operations are pipelined and applied in order. An
+/// operation is in flight as soon as its method is called; dropping the future does not cancel it. `watch: true` arms a
+/// one-shot watch whose event goes to every subscriber; arming the same path twice is harmless. Only the next read arms
+/// a watch again, so a caller must always read again after an event (fact 7). An event may come twice or without a
+/// change; none is lost while the session lives.
 ///
-/// While no session stands, from [`WatchKind::SessionExpired`] to [`WatchKind::SessionEstablished`], every
-/// operation fails with [`ZkError::SessionExpired`]; while the session merely has no connection, they wait.
+/// While there is no session, from [`WatchKind::SessionExpired`] to [`WatchKind::SessionEstablished`], every operation
+/// fails with [`ZkError::SessionExpired`]. While the session only has no connection, operations wait.
 pub trait ZkStore: Send + Sync + 'static {
     /// Data and stat; `None` if there is no such znode (a watch then waits for its creation).
     fn get(&self, path: &str, watch: bool) -> BoxFuture<'static, Result<Option<(Bytes, Stat)>, ZkError>>;
@@ -218,7 +218,7 @@ pub trait ZkStore: Send + Sync + 'static {
     fn delete(&self, path: &str, version: Option<i32>) -> BoxFuture<'static, Result<(), ZkError>>;
     /// All or nothing.
     fn multi(&self, ops: Vec<ZkOp>) -> BoxFuture<'static, Result<Vec<ZkOpResult>, MultiError>>;
-    /// The session that owns what is created ephemeral now.
+    /// The id of the current session, which owns the ephemerals that are created now.
     fn session_id(&self) -> i64;
     /// Every event from now on.
     fn subscribe(&self) -> mpsc::UnboundedReceiver<WatchEvent>;

@@ -1,6 +1,8 @@
-//! Whether the znodes agree with each other. Those that cannot be read are the schema's business and left out here.
+//! Finds znodes that contradict each other. Znodes that cannot be read are left to the schema check.
 //!
-//! Brokers that are down are no contradiction by themselves: a cluster at rest has none up. What needs a controller to be
+//! A broker that is down is no contradiction by itself: a stopped cluster has no broker. Problems that only a
+//! controller can repair are reported only while there is a controller. Znodes of a topic that is being deleted are not
+//! checked.
 //! put right is looked at only while there is one, and what belongs to a topic that is being deleted not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,7 +67,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Two brokers at one address: clients that look for one find the other.
+    /// Reports two brokers with one address: a client that looks for one of them finds the other.
     fn check_brokers(&self, findings: &mut BTreeSet<Finding>) {
         let mut taken: BTreeMap<(&str, u16), BrokerId> = BTreeMap::new();
         for (&id, (info, _)) in &self.brokers {
@@ -135,7 +137,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// A partition gets its state as soon as one of its replicas is alive.
+    /// Reports partitions without a state znode: a partition gets its state as soon as one of its replicas is alive.
     fn check_missing_states(
         &self,
         topic: &str,
@@ -194,7 +196,8 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// One line for each broker, however many partitions it should have.
+    /// Reports assigned brokers that do not exist: one line for each broker, however many partitions are assigned to
+    /// it.
     fn check_assigned_brokers(&self, findings: &mut BTreeSet<Finding>) {
         if self.controller.is_none() {
             return;
@@ -221,7 +224,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Znodes about topics that do not exist.
+    /// Reports znodes about topics that do not exist.
     fn check_leftovers(&self, findings: &mut BTreeSet<Finding>) {
         let exists = |topic: &str| self.snapshot.contains_key(&paths::topic(topic));
         for parent in [paths::DELETE_TOPICS, "/config/topics"] {

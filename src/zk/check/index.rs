@@ -1,8 +1,9 @@
-//! Which znodes a cluster of Kafka 3.9 has: `zk-schema/index.json`, the same file that people read.
+//! The kinds of znodes that a cluster of Kafka 3.9 has, from `zk-schema/index.json`, which also serves as
+//! documentation.
 
 use serde::Deserialize;
 
-/// Compiled in: the check must work where the binary is all there is.
+/// Compiled into the binary: the check must work without any other file.
 const INDEX: &str = include_str!("../../../zk-schema/index.json");
 
 /// One kind of znode.
@@ -20,29 +21,29 @@ pub(super) struct Entry {
     pub(super) nullable: bool,
 }
 
-/// Who keeps it.
+/// What keeps a znode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {
-    /// ZooKeeper.
+    /// ZooKeeper keeps it until it is deleted.
     Persistent,
-    /// The session that made it.
+    /// The session that created it.
     Ephemeral,
-    /// ZooKeeper, and gives it a number.
+    /// ZooKeeper keeps it, and adds a number to its name.
     PersistentSequential,
 }
 
-/// What is in it.
+/// The form of a znode's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Data {
-    /// Nothing.
+    /// No data.
     None,
     /// JSON of a schema.
     Json,
     /// A number in decimal digits.
     Decimal,
-    /// Anything.
+    /// Any text.
     Text,
 }
 
@@ -58,14 +59,14 @@ impl Index {
         serde_json::from_str(INDEX).expect("the compiled-in index is JSON, as its test says")
     }
 
-    /// The kind of a znode, the most specific pattern if there are several.
+    /// The kind of a znode: the most specific pattern if several match.
     pub(super) fn entry(&self, path: &str) -> Option<&Entry> {
         let matching = self.znodes.iter().filter(|entry| matches(&entry.path, path));
         matching.min_by_key(|entry| entry.path.matches('{').count())
     }
 }
 
-/// Whether `path` fits a pattern such as `/config/changes/config_change_{sequence}`.
+/// Whether `path` matches a pattern such as `/config/changes/config_change_{sequence}`.
 pub(in crate::zk) fn matches(pattern: &str, path: &str) -> bool {
     let (mut patterns, mut parts) = (pattern.split('/'), path.split('/'));
     loop {

@@ -1,10 +1,10 @@
-//! What is broken in a cluster's znodes: `barnabas zk check`. A znode that cannot be what it should be ([`schema`]), or that
-//! contradicts another one ([`contradictions`]), is named together with the reason.
+//! `barnabas zk check`: finds what is broken in a cluster's znodes. A finding names a znode and the reason: the znode
+//! is invalid by itself ([`schema`]), or contradicts another znode ([`contradictions`]).
 //!
-//! A cluster that lives changes while it is read, so that what was read early contradicts what was read late. Nothing is
-//! therefore reported that is not found again, word for word, when everything is read once more, twice over.
+//! A running cluster changes while the check reads it, so an early read may contradict a late one. The check therefore
+//! reads everything three times and reports only what it finds word for word in every pass.
 //!
-//! It never writes anything, and it does not repair: what is right, the controller knows or a person.
+//! The check writes nothing and repairs nothing: only the controller or an operator knows what is right.
 
 mod contradictions;
 pub(super) mod index;
@@ -22,14 +22,14 @@ use futures::future::join_all;
 use super::recursive::walk;
 use super::store::{Stat, ZkError, ZkStore};
 
-/// How many znodes are read at once.
+/// How many znodes one request reads.
 const BATCH: usize = 1000;
-/// How often everything is read again before something is reported.
+/// How often the check reads everything again before it reports a finding.
 const CONFIRMATIONS: usize = 2;
-/// What a controller needs at most for what it is at, in most cases.
+/// Pause between two passes: in most cases the controller completes its current work within this time.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Everything below the chroot as it was read: data and stat by path.
+/// All znodes below the chroot: data and stat by path.
 type Snapshot = BTreeMap<String, (Bytes, Stat)>;
 
 /// Something that is wrong with a znode.
@@ -37,7 +37,7 @@ type Snapshot = BTreeMap<String, (Bytes, Stat)>;
 pub struct Finding {
     /// The znode.
     pub path: String,
-    /// What is wrong, for a person.
+    /// The problem, as text for an operator.
     pub reason: String,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything that is wrong and stays so, by path.
+/// All lasting problems, by path.
 pub async fn check(store: &dyn ZkStore) -> Result<BTreeSet<Finding>, ZkError> {
     let mut findings = find(&read(store).await?);
     for _ in 0..CONFIRMATIONS {
@@ -76,7 +76,7 @@ async fn read(store: &dyn ZkStore) -> Result<Snapshot, ZkError> {
     for batch in paths.chunks(BATCH) {
         let znodes = join_all(batch.iter().map(|path| store.get(path, false))).await;
         for (path, znode) in batch.iter().zip(znodes) {
-            // One that has vanished since is gone.
+            // A znode that has been deleted since the listing is left out.
             if let Some(znode) = znode? {
                 snapshot.insert(path.clone(), znode);
             }
@@ -85,7 +85,7 @@ async fn read(store: &dyn ZkStore) -> Result<Snapshot, ZkError> {
     Ok(snapshot)
 }
 
-/// Everything that is wrong with what was read.
+/// All problems of one snapshot.
 fn find(snapshot: &Snapshot) -> BTreeSet<Finding> {
     let mut findings = schema::violations(snapshot);
     findings.extend(contradictions::find(snapshot));

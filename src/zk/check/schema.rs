@@ -1,6 +1,7 @@
-//! Whether each znode can be what it should be: known to Kafka, ephemeral or not, readable, of a version that exists.
+//! Checks each znode by itself: Kafka knows its path, it is ephemeral or not as it should be, its data can be read, and
+//! its version exists.
 //!
-//! Readable is what barnabas and Kafka read. Unknown keys are no fault, as they are none to them.
+//! Data is valid if barnabas and Kafka can read it. Both ignore unknown keys, so an unknown key is no fault.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use crate::zk::paths;
 use crate::zk::store::Stat;
 use crate::zk::znode::*;
 
-/// The highest version of each schema; all begin at 1, but for `migration.json` whose only version is 0.
+/// The highest version of each schema. All versions begin at 1, except for `migration.json`, whose only version is 0.
 const VERSIONS: &[(&str, i64)] = &[
     ("acl.json", 1),
     ("broker_id.json", 5),
@@ -31,8 +32,8 @@ const VERSIONS: &[(&str, i64)] = &[
     ("topic.json", 3),
 ];
 
-/// Below these nothing may stand that Kafka does not know. Elsewhere old consumers, and other users of the same
-/// ZooKeeper, keep what they like.
+/// Below these paths every znode must be one that Kafka knows. Elsewhere old consumers and other users of the same
+/// ZooKeeper may keep their own znodes.
 const KAFKAS_OWN: [&str; 6] = [
     paths::BROKERS,
     paths::ADMIN,
@@ -42,7 +43,7 @@ const KAFKAS_OWN: [&str; 6] = [
     paths::LOG_DIR_EVENT_NOTIFICATION,
 ];
 
-/// Every znode that cannot be what it should be.
+/// Reports every invalid znode.
 pub(super) fn violations(snapshot: &Snapshot) -> BTreeSet<Finding> {
     let index = Index::load();
     let mut findings = BTreeSet::new();
@@ -76,7 +77,7 @@ fn misplaced(entry: &Entry, stat: &Stat) -> Option<&'static str> {
 
 fn unreadable(entry: &Entry, data: &[u8]) -> Option<String> {
     match entry.data {
-        // Kafka does not look, and some tools write something.
+        // Kafka does not read this data, and some tools write something here.
         Data::None | Data::Text => None,
         Data::Decimal => match std::str::from_utf8(data)
             .ok()
@@ -96,7 +97,7 @@ fn unreadable(entry: &Entry, data: &[u8]) -> Option<String> {
     }
 }
 
-/// Reads the data as its user would.
+/// Decodes the data with the codec that its reader uses.
 fn decode(schema: &str, data: &[u8]) -> Result<(), ZnodeError> {
     match schema {
         "broker_id.json" => BrokerInfo::decode(data).map(drop),
@@ -112,18 +113,19 @@ fn decode(schema: &str, data: &[u8]) -> Result<(), ZnodeError> {
         "producer_id_block.json" => ProducerIdBlock::decode(data).map(drop),
         "reassign_partitions.json" => reassign_partitions::decode(data).map(drop),
         "topic.json" => TopicAssignment::decode(data).map(drop),
-        // Nobody reads these here yet; JSON they must be.
+        // barnabas does not read these znodes yet; the check only demands JSON.
         _ => serde_json::from_slice::<serde_json::Value>(data)
             .map(drop)
             .map_err(|error| ZnodeError::Malformed(error.to_string())),
     }
 }
 
-/// A version beyond those that Kafka 3.9 writes: somebody newer was here. Text is a version to `/cluster/id`.
+/// Reports a version that Kafka 3.9 does not write: newer software wrote the znode. The version of `/cluster/id` is
+/// text.
 fn unknown_version(schema: &str, data: &[u8]) -> Option<String> {
     let json: serde_json::Value = match serde_json::from_slice(data) {
         Ok(json) => json,
-        // Kafka takes some of these for empty.
+        // Kafka treats some of these as empty.
         Err(error) => return Some(format!("not JSON: {error}")),
     };
     let version = json.get("version")?;
@@ -145,7 +147,7 @@ mod tests {
             let path = format!("{}/zk-schema/{schema}", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(&path).unwrap();
             let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-            // Some have a schema for each version.
+            // Some files have one schema for each version.
             let each = json["oneOf"].as_array().cloned().unwrap_or_else(|| vec![json]);
             let versions = each.iter().flat_map(|schema| {
                 let version = &schema["properties"]["version"];

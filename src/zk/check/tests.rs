@@ -72,12 +72,12 @@ fn a_healthy_cluster_and_the_one_of_a_real_kafka_are_clean() {
     let captured = CAPTURE.lines().map(|line| {
         let columns: Vec<_> = line.split(" |").map(str::trim).collect();
         let data = if columns[1] == "null" { "" } else { columns[1] };
-        // All of it is of one broker, and so of one session.
+        // One broker, and therefore one session, owns all ephemeral znodes of the capture.
         let owner = i64::from(columns[2] == "EPHEMERAL");
         (columns[0].to_owned(), znode(data, owner))
     });
     let findings = find(&captured.collect());
-    // The states of Kafka's own topics were left out of the capture.
+    // The capture leaves out the states of Kafka's own topics.
     let left_out = |finding: &&Finding| {
         finding.path.starts_with("/brokers/topics/__") && finding.reason.contains("has no state")
     };
@@ -85,7 +85,7 @@ fn a_healthy_cluster_and_the_one_of_a_real_kafka_are_clean() {
     assert!(strange.is_empty(), "{strange:#?}");
 }
 
-/// What to write over a healthy cluster (nothing: delete), and what is found then.
+/// Changes to a healthy cluster (no data: delete the znode), and the findings that each causes.
 #[test]
 fn what_is_broken_is_named() {
     let whole = |partitions| Some(topic(partitions));

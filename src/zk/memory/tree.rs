@@ -1,4 +1,5 @@
-//! The tree of znodes and what a transaction does to it. Knows nothing of clients and watches: it tells what changed.
+//! The tree of znodes and the effect of a transaction on it. The tree has no clients and watches; it returns the
+//! changes.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ pub struct Changed {
 struct Znode {
     data: Bytes,
     stat: Stat,
-    /// How many children it ever got: the source of sequential names.
+    /// How many children this znode has ever had: the source of sequential names.
     children_created: i32,
 }
 
@@ -239,7 +240,7 @@ fn push_deletion(path: &str, changes: &mut Vec<Changed>) {
     }
 }
 
-/// What the znodes that a transaction touches were before it.
+/// The state of the znodes before a transaction touched them.
 #[derive(Default)]
 struct Undo(Vec<(String, Option<Znode>)>);
 

@@ -1,18 +1,18 @@
-//! `zookeeper.connect`: servers and chroot. Kafka 3.9: ZooKeeper's `ConnectStringParser`.
+//! Parser of `zookeeper.connect`: servers and chroot. Kafka 3.9: ZooKeeper's `ConnectStringParser`.
 
 use crate::zk::store::ZkError;
 
-/// `host:port,host:port/chroot`, taken apart.
+/// The parts of `host:port,host:port/chroot`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectString {
-    /// `host:port,host:port`; a port that is missing is 2181.
+    /// `host:port,host:port`; a missing port means 2181.
     pub servers: String,
-    /// `/chroot`, or nothing.
+    /// `/chroot`, if there is one.
     pub chroot: Option<String>,
 }
 
 impl ConnectString {
-    /// Takes a connect string apart. Blanks around the servers are ignored, as in Java; a lone slash is no chroot.
+    /// Parses a connect string. Blanks around the servers are ignored, as in Java; a single slash means no chroot.
     pub fn parse(text: &str) -> Result<Self, ZkError> {
         let invalid = |reason: &str| ZkError::InvalidConnectString {
             connect: text.to_owned(),

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::config::BrokerConfig;
 
-/// How many requests are under way at most, unless told otherwise. Kafka's default of
-/// `zookeeper.max.in.flight.requests`, 10, keeps a controller of many partitions waiting for round trips; 1000 is
-/// also where ZooKeeper's own limit of outstanding requests lies.
+/// Default limit of requests in flight. Kafka's default of `zookeeper.max.in.flight.requests`, 10, makes a controller
+/// with many partitions wait for round trips. ZooKeeper's own limit of outstanding requests is 1000 too.
 pub const MAX_IN_FLIGHT: usize = 1000;
 
 /// How to reach ZooKeeper.
@@ -14,18 +13,19 @@ pub const MAX_IN_FLIGHT: usize = 1000;
 pub struct ZkOptions {
     /// `host:port,…/chroot`, as in `zookeeper.connect`.
     pub connect: String,
-    /// After how long without a sign of life ZooKeeper is to end the session; it may choose another value.
+    /// How long ZooKeeper should keep a session from which it hears nothing. ZooKeeper may choose another value.
     pub session_timeout: Duration,
-    /// How long to try for the very first connection. Later ones are tried without end.
+    /// How long to try for the first connection. Later attempts have no time limit.
     pub connection_timeout: Duration,
-    /// How many requests are under way at most; the others wait.
+    /// How many requests may be in flight; the others wait.
     pub max_in_flight: usize,
-    /// Whether to create the chroot if it is missing. A broker does, a tool that looks around does not.
+    /// Whether to create the chroot if it is missing. A broker does; a tool that only reads does not.
     pub create_chroot: bool,
 }
 
 impl ZkOptions {
-    /// The options in a broker's configuration. [`MAX_IN_FLIGHT`] holds unless `zookeeper.max.in.flight.requests` is set.
+    /// The options from a broker's configuration. `zookeeper.max.in.flight.requests` can raise [`MAX_IN_FLIGHT`] but
+    /// not lower it, because its default of 10 looks the same as an explicit 10.
     pub fn from_config(config: &BrokerConfig) -> Self {
         Self {
             connect: config.zookeeper_connect.clone(),
@@ -36,7 +36,7 @@ impl ZkOptions {
         }
     }
 
-    /// The options of a command line tool, with Kafka's default timeouts.
+    /// The options for a command line tool, with Kafka's default timeouts.
     pub fn for_tool(connect: &str) -> Self {
         Self {
             connect: connect.to_owned(),

@@ -1,4 +1,4 @@
-//! One request to ZooKeeper: how it is put to crate zookeeper-client, and what its answer means.
+//! One request to ZooKeeper: its translation into calls of crate zookeeper-client, and the meaning of the answer.
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -8,24 +8,24 @@ use zookeeper_client::{Client, MultiReadResult, MultiWriteError, MultiWriteResul
 
 use crate::zk::store::{CreateMode, MultiError, Stat, WatchKind, ZkError, ZkOp, ZkOpResult};
 
-/// Everyone may do everything, as Kafka has it unless `zookeeper.set.acl` is set.
+/// Every client may do everything, as in Kafka unless `zookeeper.set.acl` is set.
 const OPEN: zk::Acls<'static> = zk::Acls::anyone_all();
 
-/// A request and where its answer goes.
+/// A request and the receiver of its answer.
 pub struct Operation {
     pub request: Request,
     pub reply: oneshot::Sender<Result<Answer, MultiError>>,
 }
 
-/// What is asked of ZooKeeper.
+/// A request to ZooKeeper.
 pub enum Request {
     Get {
         path: String,
         watch: bool,
     },
-    /// In one request, which ZooKeeper can since 3.6.
+    /// All znodes in one request, which ZooKeeper supports since 3.6.
     GetAll(Vec<String>),
-    /// The same in a request for each.
+    /// The same, with one request for each znode.
     GetEach(Vec<String>),
     Exists {
         path: String,
@@ -39,7 +39,7 @@ pub enum Request {
     Multi(Vec<ZkOp>),
 }
 
-/// What ZooKeeper answers, to each kind of request its own kind of answer.
+/// ZooKeeper's answer; each kind of request has its own kind of answer.
 #[derive(Debug)]
 pub enum Answer {
     Data(Option<(Bytes, Stat)>),
@@ -50,19 +50,19 @@ pub enum Answer {
     Multi(Vec<ZkOpResult>),
 }
 
-/// What became of a request.
+/// The outcome of a request.
 pub enum Outcome {
-    /// It was answered, and a watch was armed if it asked for one.
+    /// ZooKeeper answered, and a watch was armed if the request asked for one.
     Answered(Answer, Option<Watch>),
-    /// It was refused; nothing was changed.
+    /// ZooKeeper refused the request; nothing was changed.
     Refused(MultiError),
-    /// It was sent, or not, and there was no answer.
+    /// There was no answer. The request may have been sent or not.
     Unanswered,
-    /// The server is too old to know such a request.
+    /// The server is too old to know this request.
     Unimplemented,
 }
 
-/// Which of the two watches that a path can have.
+/// The two kinds of watches that a path can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WatchClass {
     /// Creation, deletion and change of data.
@@ -72,7 +72,7 @@ pub enum WatchClass {
 }
 
 impl WatchClass {
-    /// Arms a watch; `None` if it has to have a znode and there is none.
+    /// Arms a watch; `None` if the watch needs an existing znode and there is none.
     pub async fn watch(self, client: &Client, path: &str) -> Result<Option<Watch>, zk::Error> {
         match self {
             Self::Data => {
@@ -87,7 +87,8 @@ impl WatchClass {
         }
     }
 
-    /// What a watch would have told, by the transactions that last changed what it watches; `None` if nothing.
+    /// The event that a watch would have sent, from the transactions that last changed the watched znode; `None` if
+    /// nothing changed.
     pub fn what_happened(self, before: Option<i64>, now: Option<i64>) -> Option<WatchKind> {
         match (self, before, now) {
             (_, before, now) if before == now => None,
@@ -102,13 +103,13 @@ impl WatchClass {
 /// A watch that was just armed.
 pub struct Watch {
     pub class: WatchClass,
-    /// The transaction that last changed what is watched; `None` if there is no such znode.
+    /// The transaction that last changed the watched znode; `None` if it does not exist.
     pub changed_in: Option<i64>,
     pub watcher: OneshotWatcher,
 }
 
 impl Request {
-    /// Path and class of the watch that it asks for.
+    /// Path and class of the watch that the request asks for.
     pub fn watch_wanted(&self) -> Option<(&str, WatchClass)> {
         match self {
             Self::Get { path, watch: true } | Self::Exists { path, watch: true } => {
@@ -119,7 +120,7 @@ impl Request {
         }
     }
 
-    /// Sends it at the first poll. `arm` is false if the watch it asks for is armed already.
+    /// Sends the request at the first poll. `arm` is false if the requested watch is armed already.
     pub async fn execute(&self, client: &Client, arm: bool) -> Outcome {
         let executed = match self {
             Self::Get { path, .. } => get(client, path, arm).await,
@@ -169,7 +170,7 @@ async fn get(client: &Client, path: &str, arm: bool) -> Executed {
             }
             Err(zk::Error::NoNode) if arm => match client.check_and_watch_stat(path).await? {
                 (None, watcher) => return Ok((Answer::Data(None), Some(Watch::data(None, watcher)))),
-                // Created in between; now there is something to get.
+                // Another client created the znode in between; now the loop can read it.
                 (Some(_), _) => continue,
             },
             Err(zk::Error::NoNode) => return Ok((Answer::Data(None), None)),
@@ -334,12 +335,13 @@ fn stat_from(stat: &zk::Stat) -> Stat {
     }
 }
 
-/// Whether an error is about the connection and not about what was asked.
+/// Whether an error concerns the connection and not the request.
 pub fn is_lost(error: &zk::Error) -> bool {
     matches!(
         error,
         zk::Error::ConnectionLoss
-            // Even this only means that crate zookeeper-client has given up; the driver finds out what is true.
+            // This error, too, only means that crate zookeeper-client has given up; the driver finds out whether the
+            // session expired.
             | zk::Error::SessionExpired
             | zk::Error::SessionMoved
             | zk::Error::Timeout

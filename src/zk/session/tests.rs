@@ -1,4 +1,4 @@
-//! What only a real session goes through: connections that break, servers that are not there.
+//! Tests of situations that only a real session has: broken connections and missing servers.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn a_chroot_is_created_for_brokers_only() {
     assert_eq!(broker.exists("/", false).await, Err(ZkError::ConnectionLoss));
 }
 
-/// Fact 3: the write was applied, its answer was lost, it was sent again, and it stands in its own way.
+/// Fact 3: the write is applied, its answer is lost, it is sent again, and fails because of itself.
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_sent_again() {
     let Some(real) = Real::for_test("a_write_whose_answer_is_lost_is_sent_again") else {
@@ -119,7 +119,7 @@ async fn watches_survive_a_lost_connection() {
     assert_eq!(next(&mut events).await, ("/a".to_owned(), WatchKind::NodeCreated));
 }
 
-/// The ensemble keeps the session although this client has given it up: nothing has expired.
+/// The ensemble keeps the session although this client has given it up: the session has not expired.
 #[tokio::test]
 async fn a_session_that_lives_is_found_again() {
     let Some(real) = Real::for_test("a_session_that_lives_is_found_again") else {
@@ -140,7 +140,7 @@ async fn a_session_that_lives_is_found_again() {
     store.get("/created-meanwhile", true).await.unwrap();
     store.children("/", true).await.unwrap();
 
-    // Someone else keeps the session alive, as an ensemble does that was down as a whole.
+    // Another client keeps the session alive, as an ensemble does that was down as a whole.
     let servers = real.connect.split('/').next().unwrap();
     let keeper = zookeeper_client::Client::connector()
         .with_detached()
@@ -152,7 +152,7 @@ async fn a_session_that_lives_is_found_again() {
         .await
         .unwrap();
     let waiting = store.set("/e", Bytes::from_static(b"1"), Some(0));
-    // 7/5 of the session timeout, after which crate zookeeper-client gives a session up, and some.
+    // A little more than 7/5 of the session timeout, after which crate zookeeper-client gives a session up.
     tokio::time::sleep(Duration::from_millis(7000)).await;
     drop(keeper);
     proxy.set(Way::Open);
@@ -174,7 +174,7 @@ async fn a_session_that_lives_is_found_again() {
     assert!(other.exists("/e", false).await.unwrap().is_some());
 }
 
-/// Crate zookeeper-client cannot re-arm more than 128 KiB of watched paths, and gives the session up over it.
+/// Crate zookeeper-client cannot arm more than 128 KiB of watched paths again, and then gives the session up.
 #[tokio::test]
 async fn more_watches_than_the_crate_can_arm_again_survive_too() {
     let Some(real) = Real::for_test("more_watches_than_the_crate_can_arm_again_survive_too") else {
@@ -204,7 +204,7 @@ async fn more_watches_than_the_crate_can_arm_again_survive_too() {
         other.delete(&path(9 - round), None).await.unwrap();
         let waiting = store.get(&path(created), false);
         proxy.set(Way::Open);
-        // Well before 7/5 of the session timeout, after which the crate would give up.
+        // Well below 7/5 of the session timeout, after which the crate would give up.
         let opened = std::time::Instant::now();
         let mut told = Vec::new();
         while told.len() < 4 {
@@ -231,7 +231,7 @@ async fn more_watches_than_the_crate_can_arm_again_survive_too() {
         assert!(waiting.await.unwrap().is_some());
     }
 
-    // What was armed again works.
+    // The watches that were armed again work.
     let mut events = store.subscribe();
     create(100).await.unwrap();
     let mut told = [next(&mut events).await, next(&mut events).await];

@@ -1,4 +1,4 @@
-//! What is built on a store: trees, a cluster's znodes, registrations.
+//! Tests of the functions over a store: trees, a cluster's znodes, registrations.
 
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ async fn a_broker_registers_and_registers_again(ensemble: &impl Ensemble) {
     );
     assert_eq!(BrokerInfo::decode(&data).as_ref(), Ok(&info));
 
-    // Twice in one session, as after a lost answer: it is ours, with the same epoch.
+    // Registering twice in one session, as after a lost answer, succeeds with the same epoch.
     assert_eq!(registration.register(&*store, &info).await, Ok(epoch));
     let brokers = cluster::brokers(
         &*store,

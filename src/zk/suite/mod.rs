@@ -1,5 +1,5 @@
-//! The suite that every store has to pass: the one in memory always, the real one against the ZooKeeper that
-//! `BARNABAS_TEST_ZOOKEEPER=host:port` names. Without it those tests say that they were skipped.
+//! The test suite for every store. The store in memory always runs it; the real one runs it against the ZooKeeper in
+//! `BARNABAS_TEST_ZOOKEEPER=host:port`. Without that variable those tests report that they were skipped.
 
 mod cluster;
 pub mod proxy;
@@ -22,16 +22,16 @@ use crate::common::clock::ManualClock;
 use crate::common::ids::{random_uuid, uuid_to_base64};
 use crate::common::limit::Limit;
 
-/// Something that sessions can be had from.
+/// A source of sessions.
 pub trait Ensemble {
     type Session: ZkStore;
     async fn connect(&self) -> Arc<Self::Session>;
-    /// Ends the session as ZooKeeper would, and lets a new one be established after some operations failed.
+    /// Ends the session as ZooKeeper would, and allows a new one only after some operations have failed.
     async fn expire(&self, session: &Arc<Self::Session>);
     async fn close(&self, session: &Arc<Self::Session>);
 }
 
-/// One in memory for each test.
+/// An ensemble in memory for each test.
 pub struct InMemory(MemoryZooKeeper);
 
 impl InMemory {
@@ -57,15 +57,15 @@ impl Ensemble for InMemory {
     }
 }
 
-/// A chroot of its own in a running ZooKeeper.
+/// A chroot of the test's own in a running ZooKeeper.
 pub struct Real {
     pub connect: String,
-    /// By session id, the way that the session goes.
+    /// The proxies by session id.
     ways: Mutex<HashMap<i64, Arc<Proxy>>>,
 }
 
 impl Real {
-    /// `None`, and a line on the standard error that no test runner swallows, if there is no ZooKeeper to test with.
+    /// `None` if there is no ZooKeeper to test with, with a line on standard error that no test runner hides.
     pub fn for_test(name: &str) -> Option<Self> {
         match std::env::var("BARNABAS_TEST_ZOOKEEPER") {
             Ok(servers) => {
@@ -107,7 +107,7 @@ impl Ensemble for Real {
     }
 
     async fn expire(&self, session: &Arc<ZkSession>) {
-        // A client that knows id and password of a session can close it, unless the owner takes it back meanwhile.
+        // A client with the id and password of a session can close it, unless the owner takes it back in the meantime.
         let way = Arc::clone(&self.ways.lock()[&session.session_id()]);
         way.cut().await;
         let servers = self.connect.split('/').next().unwrap();
@@ -125,7 +125,7 @@ impl Ensemble for Real {
     }
 }
 
-/// Runs every test of the suite in memory and for real.
+/// Runs every test of the suite in memory and against a real ZooKeeper.
 macro_rules! suite {
     ($($name:ident)*) => {
         mod in_memory {
@@ -156,7 +156,7 @@ pub async fn next(events: &mut UnboundedReceiver<WatchEvent>) -> (String, WatchK
     (event.path, event.kind)
 }
 
-/// What [`next`] gives for this event.
+/// The value that [`next`] returns for this event.
 pub fn event(path: &str, kind: WatchKind) -> (String, WatchKind) {
     (path.to_owned(), kind)
 }

@@ -1,4 +1,4 @@
-//! A TCP connection that breaks, or loses answers, on command.
+//! A TCP proxy that breaks connections, or loses answers, on command.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::Real;
 use crate::zk::session::{ZkOptions, ZkSession};
 
-/// What the way between session and ZooKeeper does.
+/// What the proxy between the session and ZooKeeper does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Open,
@@ -17,7 +17,7 @@ pub enum Way {
     Cut,
 }
 
-/// A way to ZooKeeper that can be cut.
+/// A proxy in front of ZooKeeper.
 pub struct Proxy {
     way: watch::Sender<Way>,
     /// How many connections there are.
@@ -26,7 +26,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A way from a port of its own to where the session would go.
+    /// A proxy from a port of its own to the ZooKeeper of `real`.
     pub async fn before(real: &Real) -> Self {
         let (servers, chroot) = real.connect.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -60,12 +60,12 @@ impl Proxy {
         }
     }
 
-    /// A session over this way.
+    /// A session through this proxy.
     pub async fn connect(&self) -> ZkSession {
         ZkSession::connect(self.options.clone()).await.unwrap()
     }
 
-    /// What the way does from now on.
+    /// Sets what the proxy does from now on.
     pub fn set(&self, way: Way) {
         self.way.send_replace(way);
     }

@@ -1,4 +1,4 @@
-//! The store's own promises.
+//! Tests of the guarantees of the store itself.
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -38,7 +38,7 @@ fn create(path: &str, mode: CreateMode) -> ZkOp {
     }
 }
 
-/// That nothing was heard by the time that a later write of the same session has gone round.
+/// Asserts that no event has arrived by the time that a later write of the same session completes.
 async fn assert_quiet(store: &dyn ZkStore, events: &mut UnboundedReceiver<WatchEvent>) {
     store.exists("/", false).await.unwrap();
     assert_eq!(events.try_recv().ok(), None);
@@ -247,7 +247,7 @@ async fn operations_are_applied_in_the_order_of_the_calls(ensemble: &impl Ensemb
         .collect();
     let read = store.get("/a", false);
     let child = store.create("/a/b", Bytes::new(), PERSISTENT);
-    // Nobody waits for it, and still it is done.
+    // Dropping the future does not cancel the operation.
     drop(store.create("/a/c", Bytes::new(), PERSISTENT));
     assert_eq!(read.await.unwrap().unwrap().1.version, 100);
     child.await.unwrap();
@@ -370,7 +370,7 @@ async fn after_expiry_a_new_session_stands(ensemble: &impl Ensemble) {
     assert_ne!(store.session_id(), old_id);
     assert_eq!(other.exists("/e", false).await.unwrap(), None);
 
-    // The old watch is gone; the store serves again.
+    // The old watch is gone; the store works again.
     store.set("/p", bytes("1"), None).await.unwrap();
     assert_quiet(&*store, &mut events).await;
     let (_, stat) = store

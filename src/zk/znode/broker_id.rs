@@ -9,21 +9,21 @@ use super::ZnodeError;
 use super::json::{Object, to_bytes, to_i32, wrong_type};
 use crate::config::{Endpoint, SecurityProtocol};
 
-/// The version written.
+/// The version that barnabas writes.
 const VERSION: i32 = 5;
 
-/// What a broker tells about itself.
+/// A broker's registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerInfo {
     /// Where the broker can be reached, in the order of `advertised.listeners`.
     pub endpoints: Vec<Endpoint>,
     /// `broker.rack`.
     pub rack: Option<String>,
-    /// -1 for none.
+    /// -1 for no JMX.
     pub jmx_port: i32,
     /// When the broker registered, milliseconds since 1970; -1 if it did not say.
     pub timestamp_ms: i64,
-    /// Supported features with what each range is made of; always empty for a broker of this cluster's kind.
+    /// Supported features with the bounds of each range; always empty in a ZooKeeper cluster.
     pub features: BTreeMap<String, BTreeMap<String, i32>>,
 }
 
@@ -89,8 +89,8 @@ impl BrokerInfo {
         to_bytes(&Value::Object(object))
     }
 
-    /// Reads versions 1 to 5 and, as Kafka does, any later one in the same way. Demanded are `version`,
-    /// `jmx_port` and, from version 2 on, `endpoints`; version 1 has `host` and `port` instead.
+    /// Reads versions 1 to 5 and, as Kafka does, any later one in the same way. Required are `version`, `jmx_port` and,
+    /// from version 2 on, `endpoints`; version 1 has `host` and `port` instead.
     pub fn decode(data: &[u8]) -> Result<Self, ZnodeError> {
         let object = Object::parse(data)?;
         let version = object.i32("version")?;
@@ -121,7 +121,7 @@ fn decode_endpoints(object: &Object) -> Result<Vec<Endpoint>, ZnodeError> {
         None => None,
     };
     let protocol_of = |listener: &str| match &protocols {
-        // Without a map a listener is called like its protocol.
+        // Without a map the listener's name is that of its protocol.
         None => SecurityProtocol::parse(listener),
         Some(map) => map
             .iter()
@@ -155,7 +155,7 @@ fn decode_features(object: &Object) -> Result<BTreeMap<String, BTreeMap<String, 
         .collect()
 }
 
-/// `LISTENER://host:port`, an IPv6 address in brackets.
+/// `LISTENER://host:port`, with an IPv6 address in brackets.
 fn endpoint_to_string(endpoint: &Endpoint) -> String {
     let Endpoint {
         listener, host, port, ..

@@ -11,7 +11,7 @@ pub fn encode(cluster_id: &str) -> Bytes {
     to_bytes(&json!({"version": "1", "id": cluster_id}))
 }
 
-/// Demands `id` only.
+/// Requires only `id`.
 pub fn decode(data: &[u8]) -> Result<String, ZnodeError> {
     Ok(Object::parse(data)?.str("id")?.to_owned())
 }

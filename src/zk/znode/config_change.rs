@@ -8,7 +8,7 @@ use super::ZnodeError;
 use super::json::{Object, to_bytes, wrong_type};
 use crate::zk::paths::ConfigEntityType;
 
-/// A notification. Its reader reads the entity's whole znode again and replaces what it knew (fact 10).
+/// A notification. Its reader reads the entity's whole znode again and replaces its old values (fact 10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigChange {
     /// The entity's path below `/config`, such as `topics/orders` or `users/alice/clients/c`; names are
@@ -17,15 +17,15 @@ pub struct ConfigChange {
 }
 
 impl ConfigChange {
-    /// That this entity changed.
+    /// A notification that this entity changed.
     pub fn of(entity_type: ConfigEntityType, name: &str) -> Self {
         Self {
             entity_path: format!("{entity_type}/{name}"),
         }
     }
 
-    /// Type and name of the entity: `topics` and `orders`, or `users` and `alice/clients/c`. `None` if it is of
-    /// no type that a ZooKeeper cluster has.
+    /// Type and name of the entity: `topics` and `orders`, or `users` and `alice/clients/c`. `None` if a ZooKeeper
+    /// cluster does not have this type.
     pub fn entity(&self) -> Option<(ConfigEntityType, &str)> {
         let (entity_type, name) = self.entity_path.split_once('/')?;
         Some((ConfigEntityType::parse(entity_type)?, name))
@@ -36,8 +36,8 @@ impl ConfigChange {
         to_bytes(&json!({"version": 2, "entity_path": self.entity_path}))
     }
 
-    /// Reads version 2 and version 1, which has `entity_type` (topics or clients) and `entity_name` instead.
-    /// Kafka ignores a notification that is not JSON and complains about others; so should the caller.
+    /// Reads version 2 and version 1, which has `entity_type` (topics or clients) and `entity_name` instead. Kafka
+    /// ignores a notification that is not JSON and fails on others that are malformed; callers should do the same.
     pub fn decode(data: &[u8]) -> Result<Self, ZnodeError> {
         let object = Object::parse(data)?;
         match object.i32("version")? {

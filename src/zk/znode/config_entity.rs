@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::ZnodeError;
 use super::json::{Object, to_bytes, wrong_type};
 
-/// The overrides of one entity: the whole of them, never a difference (fact 10). No znode means no overrides.
+/// The overrides of one entity: always all of them, never a difference (fact 10). A missing znode means no overrides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigEntity {
     /// By key.
@@ -21,8 +21,8 @@ impl ConfigEntity {
         to_bytes(&json!({"version": 1, "config": self.config}))
     }
 
-    /// As in Kafka a znode without data, without JSON or without a `config` object means no overrides; only a
-    /// value that is not a string is an error.
+    /// As in Kafka, a znode without data, without JSON or without a `config` object means no overrides. Only a value
+    /// that is not a string is an error.
     pub fn decode(data: &[u8]) -> Result<Self, ZnodeError> {
         let Ok(object) = Object::parse(data) else {
             return Ok(Self::default());

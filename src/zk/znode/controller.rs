@@ -1,4 +1,4 @@
-//! `/controller`: who the controller is, JSON version 2. Kafka 3.9: `ControllerZNode`.
+//! `/controller`: the controller's registration, JSON version 2. Kafka 3.9: `ControllerZNode`.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -12,10 +12,10 @@ use crate::common::ids::BrokerId;
 pub struct ControllerRegistration {
     /// Its broker id.
     pub broker_id: BrokerId,
-    /// When it was elected, milliseconds since 1970; -1 if it did not say.
+    /// When it was elected, milliseconds since 1970; -1 if the znode does not say.
     pub timestamp_ms: i64,
-    /// -1 for an ordinary controller. Above 0 a KRaft controller has taken over for a migration, and no broker
-    /// may act as controller or write configurations any more (fact 11).
+    /// -1 for an ordinary controller. A value above 0 means that a KRaft controller has taken over for a migration, and
+    /// no broker may act as controller or write configurations any more (fact 11).
     pub kraft_controller_epoch: i32,
 }
 
@@ -44,7 +44,7 @@ impl ControllerRegistration {
         }))
     }
 
-    /// Demands `brokerid` only.
+    /// Requires only `brokerid`.
     pub fn decode(data: &[u8]) -> Result<Self, ZnodeError> {
         let object = Object::parse(data)?;
         Ok(Self {

@@ -6,7 +6,7 @@ use super::ZnodeError;
 use super::json::number_text;
 use crate::common::ids::ControllerEpoch;
 
-/// What the znode is created with; the first controller writes one more.
+/// The initial value of the znode; the first controller writes one more.
 pub const INITIAL: ControllerEpoch = 0;
 
 /// The text.

@@ -8,26 +8,26 @@ use serde_json::{Map, Value, json};
 use super::ZnodeError;
 use super::json::{Object, to_bytes, wrong_type};
 
-/// Whether the features count.
+/// Whether the features are in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeatureStatus {
-    /// They do not.
+    /// Not in use.
     Disabled = 0,
-    /// They do.
+    /// In use.
     Enabled = 1,
 }
 
 /// The cluster's finalized features. Their epoch is the znode's version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureZnode {
-    /// Whether they count.
+    /// Whether they are in use.
     pub status: FeatureStatus,
     /// The finalized level of each feature; none in a cluster without KRaft.
     pub features: BTreeMap<String, i16>,
 }
 
 impl FeatureZnode {
-    /// What a controller creates if the znode is missing.
+    /// The value that a controller creates if the znode is missing.
     pub fn enabled() -> Self {
         Self {
             status: FeatureStatus::Enabled,
@@ -45,7 +45,7 @@ impl FeatureZnode {
         to_bytes(&json!({"features": features, "version": 2, "status": self.status as i32}))
     }
 
-    /// Reads version 2 and version 1, in which a feature has `min_version_level` too. Everything is demanded.
+    /// Reads version 2 and version 1, in which a feature also has `min_version_level`. All keys are required.
     pub fn decode(data: &[u8]) -> Result<Self, ZnodeError> {
         let object = Object::parse(data)?;
         let version = object.i32("version")?;

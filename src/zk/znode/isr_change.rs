@@ -15,7 +15,7 @@ pub fn encode(partitions: &[TopicPartition]) -> bytes::Bytes {
     super::json::to_bytes(&serde_json::json!({"version": 1, "partitions": partitions}))
 }
 
-/// The partitions. Kafka takes text that is not JSON for none; so should the caller.
+/// The partitions. Kafka treats text that is not JSON as an empty list; callers should do the same.
 pub fn decode(data: &[u8]) -> Result<Vec<TopicPartition>, ZnodeError> {
     let object = Object::parse(data)?;
     object

@@ -1,4 +1,4 @@
-//! Reading JSON the way Kafka's decoders do: by key, strict about types, blind to what is not asked for.
+//! A JSON reader that works like Kafka's decoders: reads by key, checks types strictly, ignores other keys.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 use super::ZnodeError;
 use crate::common::ids::{BrokerId, TopicPartition};
 
-/// A JSON object that remembers under which key it stood, for the sake of messages.
+/// A JSON object that knows its key, for error messages.
 pub struct Object(Map<String, Value>);
 
 impl Object {
-    /// Parses the first JSON value of `data`, which must be an object. Like Jackson this does not look at what
-    /// follows it, and of a key that occurs twice the last value counts.
+    /// Parses the first JSON value of `data`, which must be an object. Like Jackson it ignores what follows the value,
+    /// and if a key occurs twice, the last value counts.
     pub fn parse(data: &[u8]) -> Result<Self, ZnodeError> {
         match serde_json::Deserializer::from_slice(data)
             .into_iter::<Value>()
@@ -33,7 +33,7 @@ impl Object {
         }
     }
 
-    /// The value, or `None` if there is no such key.
+    /// The value; `None` if there is no such key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }
@@ -66,7 +66,7 @@ impl Object {
         }
     }
 
-    /// A number of 64 bits that stands in a string.
+    /// A 64-bit number that is written as a string.
     pub fn i64_in_str(&self, key: &str) -> Result<i64, ZnodeError> {
         self.str(key)?
             .parse()
@@ -133,7 +133,7 @@ pub fn to_bytes(value: &Value) -> Bytes {
     Bytes::from(value.to_string())
 }
 
-/// That `key` holds something else than `expected`.
+/// The error that `key` holds something other than `expected`.
 pub fn wrong_type(key: &str, expected: &'static str) -> ZnodeError {
     ZnodeError::WrongType {
         key: key.to_owned(),
@@ -141,7 +141,7 @@ pub fn wrong_type(key: &str, expected: &'static str) -> ZnodeError {
     }
 }
 
-/// A whole number of 32 bits; Kafka takes neither `1.0` nor `"1"` for one.
+/// A whole number of 32 bits; like Kafka this accepts neither `1.0` nor `"1"`.
 pub fn to_i32(value: &Value, key: &str) -> Result<i32, ZnodeError> {
     let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
     number.ok_or_else(|| wrong_type(key, "a whole number of 32 bits"))
@@ -159,7 +159,7 @@ fn to_brokers(value: &Value, key: &str) -> Result<Vec<BrokerId>, ZnodeError> {
     to_list(value, key)?.iter().map(|id| to_i32(id, key)).collect()
 }
 
-/// Text that is a decimal number and nothing else.
+/// Text that is only a decimal number.
 pub fn number_text<T: std::str::FromStr>(data: &[u8]) -> Result<T, ZnodeError> {
     let text = std::str::from_utf8(data).ok().and_then(|text| text.parse().ok());
     text.ok_or_else(|| ZnodeError::Malformed("not a decimal number".to_owned()))

@@ -8,7 +8,7 @@ use super::ZnodeError;
 use super::json::{Object, to_bytes};
 use crate::common::ids::BrokerId;
 
-/// The only kind of event there is.
+/// The only kind of event.
 const LOG_DIR_FAILURE_EVENT: i32 = 1;
 
 /// The JSON.

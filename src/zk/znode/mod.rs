@@ -1,9 +1,9 @@
-//! The data of every znode: encode and decode, one noun a file. Kafka 3.9: `ZkData`.
+//! The data of every znode: encoders and decoders, one kind of znode in each file. Kafka 3.9: `ZkData`.
 //!
-//! Encoders write the keys in the order in which Kafka writes them, so that a person who compares two clusters
-//! sees the same text. Decoders are as tolerant as Kafka's: unknown keys are ignored, the order is free, and
-//! only what Kafka demands is demanded. Whatever breaks, the result is a [`ZnodeError`], never a panic; Kafka
-//! takes some broken znodes for empty ones, and where it does so the decoder says.
+//! Encoders write the keys in Kafka's order, so that the znodes of two clusters can be compared as text. Decoders are
+//! as tolerant as Kafka's: they ignore unknown keys, accept any order, and require only the keys that Kafka requires.
+//! Every failure is a [`ZnodeError`], never a panic. Kafka treats some broken znodes as empty; where it does so, the
+//! decoder's comment says it.
 
 pub mod broker_id;
 pub mod cluster_id;
@@ -36,21 +36,21 @@ pub use topic::TopicAssignment;
 /// Why a znode's data could not be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ZnodeError {
-    /// Neither JSON nor, where text is expected, a number.
+    /// The data is not JSON or, where text is expected, not a number.
     #[error("malformed: {0}")]
     Malformed(String),
-    /// JSON, but without a key that Kafka demands.
+    /// JSON without a key that Kafka requires.
     #[error("key {0:?} is missing")]
     MissingKey(String),
-    /// JSON with a value that is of another type or out of range.
+    /// JSON with a value of the wrong type or out of range.
     #[error("key {key:?} is not {expected}")]
     WrongType {
         /// The key.
         key: String,
-        /// What should stand there.
+        /// The expected type.
         expected: &'static str,
     },
-    /// A version that neither Kafka 3.9 nor we know.
+    /// A version that neither Kafka 3.9 nor barnabas knows.
     #[error("unsupported version {0}")]
     UnsupportedVersion(i32),
 }

@@ -9,7 +9,7 @@ use super::json::{Object, to_bytes, wrong_type};
 use crate::common::ids::PartitionEpoch;
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch, LeaderRecoveryState};
 
-/// The JSON. The partition epoch is not part of it: that is the znode's own version.
+/// The JSON. It does not hold the partition epoch, which is the znode's own version.
 pub fn encode(state: &LeaderIsrAndControllerEpoch) -> Bytes {
     let LeaderAndIsr {
         leader,
@@ -30,8 +30,8 @@ pub fn encode(state: &LeaderIsrAndControllerEpoch) -> Bytes {
     to_bytes(&Value::Object(object))
 }
 
-/// Reads the JSON of a znode whose version is `partition_epoch`. Demanded are leader, leader epoch, ISR and
-/// controller epoch; a recovery state that is missing means recovered.
+/// Reads the JSON of a znode whose version is `partition_epoch`. Required are leader, leader epoch, ISR and controller
+/// epoch; a missing recovery state means recovered.
 pub fn decode(
     data: &[u8],
     partition_epoch: PartitionEpoch,

@@ -1,4 +1,4 @@
-//! `/latest_producer_id_block`: the last block of producer ids given out, JSON version 1.
+//! `/latest_producer_id_block`: the last allocated block of producer ids, JSON version 1.
 //! Kafka 3.9: `ProducerIdBlockZNode`, `ProducerIdsBlock`.
 
 use bytes::Bytes;
@@ -11,11 +11,11 @@ use crate::common::ids::{BrokerId, ProducerId};
 /// How many ids a block has.
 pub const PRODUCER_ID_BLOCK_SIZE: i64 = 1000;
 
-/// A block of producer ids, both ends included. Created together with its first block, never before it, and
+/// A block of producer ids, both ends included. The znode is created together with its first block, never before, and
 /// replaced by compare-and-set (fact 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerIdBlock {
-    /// Whom it was given to.
+    /// The broker that owns the block.
     pub broker_id: BrokerId,
     /// The first id.
     pub first: ProducerId,
@@ -24,7 +24,7 @@ pub struct ProducerIdBlock {
 }
 
 impl ProducerIdBlock {
-    /// The block after `previous`, or the first one of all; `None` when the ids are used up.
+    /// The block after `previous`, or the first block; `None` when the ids are used up.
     pub fn next(previous: Option<&Self>, broker_id: BrokerId) -> Option<Self> {
         let first = match previous {
             None => 0,
@@ -48,8 +48,8 @@ impl ProducerIdBlock {
         }))
     }
 
-    /// Demands everything but the version. A znode with null data, as Kafka creates it, reads as empty here and
-    /// means that there is no block yet: ask for `data.is_empty()` first.
+    /// Requires every key except the version. A znode with null data, as Kafka creates it, reads as empty here and
+    /// means that there is no block yet: callers must check `data.is_empty()` first.
     pub fn decode(data: &[u8]) -> Result<Self, ZnodeError> {
         let object = Object::parse(data)?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! `/admin/reassign_partitions`: a reassignment asked for in the old way, JSON version 1.
+//! `/admin/reassign_partitions`: a request for a reassignment in the old way, JSON version 1.
 //! Kafka 3.9: `ReassignPartitionsZNode`.
 
 use bytes::Bytes;

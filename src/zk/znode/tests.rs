@@ -1,4 +1,4 @@
-//! Every codec against what Apache Kafka 3.9.1 wrote, byte for byte, and against what it would tolerate.
+//! Tests of every codec against znodes of Apache Kafka 3.9.1, byte for byte, and against input that Kafka tolerates.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::common::leader_and_isr::{
 use crate::config::{Endpoint, SecurityProtocol};
 use crate::zk::paths::ConfigEntityType;
 
-/// `path | data | EPHEMERAL or nothing | vN` a line, as the znodes of a running Apache Kafka 3.9.1 stood.
+/// Lines of `path | data | EPHEMERAL or nothing | vN`: the znodes of a running Apache Kafka 3.9.1.
 const CAPTURE: &str = include_str!("../../../zk-schema/captures/kafka-3.9.1.txt");
 
-/// Decodes `data` and encodes it again, with the codec that belongs to `path`; `None` for znodes without data.
+/// Decodes `data` and encodes it again with the codec for `path`; `None` for znodes without data.
 fn recode(path: &str, data: &[u8]) -> Option<Result<Bytes, ZnodeError>> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     Some(match parts[..] {
@@ -49,7 +49,7 @@ fn what_kafka_wrote_comes_out_as_kafka_wrote_it() {
         let recoded = recoded.unwrap_or_else(|error| panic!("{path}: {error}"));
         let recoded = std::str::from_utf8(&recoded).unwrap();
         if path.starts_with("/config/") && !path.starts_with("/config/changes") {
-            // Kafka leaves these keys in the order of a hash table.
+            // Kafka writes these keys in the order of a hash table.
             let value = |text| serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text).unwrap();
             assert_eq!(value(recoded), value(data), "{path}");
         } else {
@@ -333,7 +333,7 @@ fn features_of_both_versions() {
 
 #[test]
 fn json_is_read_like_jackson_reads_it() {
-    // The last of two equal keys counts, what follows the object does not, null stands for missing.
+    // Of two equal keys the last counts, text after the object is ignored, null means missing.
     let text = br#"{"version":2,"brokerid":1,"brokerid":2,"kraftControllerEpoch":-1} trailing"#;
     assert_eq!(ControllerRegistration::decode(text).unwrap().broker_id, 2);
     let text = br#"{"version":5,"jmx_port":-1,"endpoints":[],"rack":null,"features":null}"#;

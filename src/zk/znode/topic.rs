@@ -10,19 +10,18 @@ use super::json::{Object, to_bytes, wrong_type};
 use crate::common::ids::{BrokerId, TopicId, uuid_from_base64, uuid_to_base64};
 use crate::common::leader_and_isr::ReplicaAssignment;
 
-/// Id and assignment of one topic. A writer of a topic's znode must carry over all of it, the id above all
-/// (fact 8).
+/// Id and assignment of one topic. A writer of a topic's znode must keep all of it, the id in particular (fact 8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicAssignment {
-    /// `None` for a topic created before Kafka 2.8 that no newer controller has seen yet.
+    /// `None` for a topic created before Kafka 2.8 that no newer controller has updated yet.
     pub topic_id: Option<TopicId>,
     /// By partition.
     pub partitions: BTreeMap<i32, ReplicaAssignment>,
 }
 
 impl TopicAssignment {
-    /// The JSON. The maps of adding and removing replicas are always there, with entries only for partitions that
-    /// are being reassigned.
+    /// The JSON. The maps of adding and removing replicas are always there, and have entries only for partitions under
+    /// reassignment.
     pub fn encode(&self) -> Bytes {
         let mut object = Map::new();
         object.insert(
@@ -52,8 +51,8 @@ impl TopicAssignment {
         Value::Object(lists.collect())
     }
 
-    /// Reads any version. Nothing is demanded: a topic without `partitions` has none. Kafka also takes text that
-    /// is not JSON for a topic without partitions; here that is an error, for the caller to log.
+    /// Reads any version. No key is required: a topic without `partitions` has none. Kafka also treats text that is not
+    /// JSON as a topic without partitions; here that is an error, which the caller logs.
     pub fn decode(data: &[u8]) -> Result<Self, ZnodeError> {
         let object = Object::parse(data)?;
         let topic_id = match object.get("topic_id") {
