@@ -1,4 +1,4 @@
-//! `barnabas broker FILE`.
+//! The subcommand `barnabas broker FILE`.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::config::{BrokerConfig, Properties};
 pub(super) struct Arguments {
     /// Kafka's server.properties.
     file: PathBuf,
-    /// Set a configuration over the file's; may be given many times.
+    /// Override a configuration of the file; may be given many times.
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 }

@@ -1,5 +1,5 @@
-//! `barnabas cleaner`: how the log cleaner of a running broker is doing, and which partitions it cannot clean and why.
-//! Asks the broker's `barnabas.metrics.listener`. Kafka has no such tool.
+//! The subcommand `barnabas cleaner`: shows the state of a running broker's log cleaner, and which partitions it cannot
+//! clean and why. Reads the broker's `barnabas.metrics.listener`. Kafka has no such tool.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Patience with a broker that does not answer.
+/// How long to wait for the broker's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// No broker has so many metrics.
+/// Largest accepted answer; no broker has so many metrics.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
-/// What the families of the cleaner begin with.
+/// Prefix of the cleaner's metric families.
 const FAMILIES: &str = "kafka_log_logcleaner";
 /// The family with a sample for each partition that cannot be cleaned.
 const UNCLEANABLE: &str = "kafka_log_logcleanermanager_uncleanable_partition{";
@@ -74,7 +74,7 @@ fn report(metrics: &str) -> String {
     report
 }
 
-/// The value of a label, its escapes undone.
+/// The value of a label, without escapes.
 fn label(labels: &str, name: &str) -> Option<String> {
     let start = labels.find(&format!("{name}=\""))? + name.len() + 2;
     let mut value = String::new();

@@ -1,4 +1,5 @@
-//! `barnabas cluster --brokers N`: each broker a value of its own, with its own session, ports and files.
+//! The subcommand `barnabas cluster --brokers N`: several brokers in one process, each with its own session, ports and
+//! files.
 
 use std::path::{Path, PathBuf};
 
@@ -109,7 +110,8 @@ fn configure(arguments: &Arguments, id: u16) -> Result<BrokerConfig> {
     Ok(config)
 }
 
-/// `host:port` with the id added to the port, since the brokers share the machine; port 0 stays a free one.
+/// `host:port` with the id added to the port, because the brokers share the machine. Port 0 stays 0: the system picks a
+/// free port.
 fn nth_address(address: &str, id: u16) -> Option<String> {
     let (host, port) = address.rsplit_once(':')?;
     let port = match port.parse().ok()? {

@@ -28,19 +28,19 @@ pub struct Cli {
 enum Command {
     /// Run one broker in the foreground; SIGTERM or SIGINT is a controlled shutdown, a second one quits at once.
     Broker(broker::Arguments),
-    /// Run several brokers in one process, for tests and for looking around.
+    /// Run several brokers in one process, for tests and experiments.
     Cluster(cluster::Arguments),
-    /// Print what is in the files of a log dir; the flags are those of Kafka's kafka-dump-log.
+    /// Print the content of the files of a log dir; the flags are those of Kafka's kafka-dump-log.
     DumpLog(dump_log::Arguments),
-    /// Show how a running broker's log cleaner is doing, and which partitions it cannot clean and why.
+    /// Show the state of a running broker's log cleaner, and which partitions it cannot clean and why.
     Cleaner(cleaner::Arguments),
-    /// Look at the cluster's znodes.
+    /// Print or check the cluster's znodes.
     Zk(zk::Arguments),
 }
 
 impl Cli {
-    /// What is logged unless `RUST_LOG` says otherwise: all that a broker does, but of a tool, whose output is what it prints,
-    /// only what is wrong.
+    /// The log level unless `RUST_LOG` sets another. A broker logs its work; a tool, whose output is what it prints,
+    /// logs only problems.
     #[must_use]
     pub fn log_level(&self) -> &'static str {
         match self.command {
@@ -49,7 +49,7 @@ impl Cli {
         }
     }
 
-    /// Carries the command out. `loggers` change what is logged while it runs.
+    /// Runs the command. `loggers` change the log levels while it runs.
     pub fn run(self, loggers: Loggers) -> Result<()> {
         raise_open_files_limit();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -62,13 +62,14 @@ impl Cli {
                 Command::Zk(arguments) => zk::run(arguments).await,
             }
         });
-        // What still runs in the background has nothing left to do.
+        // Background tasks have no work left.
         runtime.shutdown_background();
         result
     }
 }
 
-/// Every partition keeps files open; the soft limit of a login shell, often 1024, is soon reached. The JVM raises it too.
+/// Raises the soft limit of open files: every partition keeps files open, and the limit of a login shell, often 1024,
+/// is soon reached. The JVM raises it too.
 fn raise_open_files_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,4 +1,4 @@
-//! The signals that ask a process to stop.
+//! The signals that stop the process.
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};

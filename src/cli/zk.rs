@@ -1,4 +1,4 @@
-//! `barnabas zk dump|check`: the cluster's znodes, decoded; what is broken in them.
+//! The subcommands `barnabas zk dump` and `barnabas zk check`: print the cluster's znodes, and report the broken ones.
 
 use anyhow::{Context, Result, bail};
 
@@ -14,8 +14,8 @@ pub(super) struct Arguments {
 enum Command {
     /// Print every znode, one line each: path, version, owner if it is ephemeral, data.
     Dump(Where),
-    /// Name each znode that breaks its schema or contradicts another, one line each; exit status 1 if there are any.
-    /// What is only passing, because the cluster is at work, is not named.
+    /// Report each znode that violates its schema or contradicts another, one line each; exit status 1 if there are
+    /// any. Transient states of a busy cluster are not reported.
     Check(Where),
 }
 

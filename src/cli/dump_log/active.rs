@@ -1,14 +1,15 @@
 //! Whether a segment may still be growing.
 //!
-//! The last segment of a partition is the one a running broker writes to, and the one that a crash leaves behind as
-//! it was. In its files these are no corruption: a batch that is not all there at the end of the `.log`, zeros behind
-//! it (`log.preallocate`), zeros behind the last entry of an index, an incomplete last entry.
+//! A running broker writes to the last segment of a partition, and a crash leaves that segment as it was. In its files
+//! these are no corruption: an incomplete batch at the end of the `.log`, zeros behind it (`log.preallocate`), zeros
+//! behind the last entry of an index, an incomplete last entry.
 
 use std::path::Path;
 
 use crate::log::names::{LOG_SUFFIX, parse_segment_file};
 
-/// Whether no segment with a higher base offset lies beside `file`. A copy that lies alone is taken for the last one.
+/// Whether the directory has no segment with a higher base offset than `file`. A copied file without neighbours counts
+/// as the last segment.
 pub(super) fn is_last_segment(file: &Path) -> bool {
     let base_offset = |name: &std::ffi::OsStr| Some(parse_segment_file(name.to_str()?)?.0);
     let Some(own) = file.file_name().and_then(base_offset) else {

@@ -7,13 +7,13 @@ pub(in crate::cli) struct Arguments {
     /// The files to dump, separated by commas: .log .index .timeindex .txnindex .snapshot and checkpoints.
     #[arg(long, value_name = "FILE,...", value_delimiter = ',', required = true)]
     pub(super) files: Vec<String>,
-    /// Print the content of records too. Any decoder does so by itself.
+    /// Print the content of records too; every decoder flag implies this.
     #[arg(long)]
     pub(super) print_data_log: bool,
-    /// Print every record of a batch. --print-data-log does so by itself.
+    /// Print every record of a batch; --print-data-log implies this.
     #[arg(long)]
     pub(super) deep_iteration: bool,
-    /// Only ask of indexes what a broker asks when it starts.
+    /// Only run the checks that a broker runs on its indexes when it starts.
     #[arg(long)]
     pub(super) index_sanity_check: bool,
     /// Only compare indexes with their log; do not print their entries.
@@ -31,7 +31,7 @@ pub(in crate::cli) struct Arguments {
     /// Decode the records of __transaction_state.
     #[arg(long)]
     pub(super) transaction_log_decoder: bool,
-    /// Do not print what stands around keys and values.
+    /// Do not print the metadata of records, only keys and values.
     #[arg(long)]
     pub(super) skip_record_metadata: bool,
     /// How keys are decoded: Kafka's StringDecoder, IntegerDecoder, LongDecoder or DefaultDecoder.
@@ -52,7 +52,7 @@ pub(in crate::cli) struct Arguments {
 }
 
 impl Arguments {
-    /// Whether keys and values are printed.
+    /// Whether the tool prints keys and values.
     pub(super) fn prints_data(&self) -> bool {
         self.print_data_log
             || self.offsets_decoder
@@ -61,12 +61,12 @@ impl Arguments {
             || self.value_decoder_class.is_some()
     }
 
-    /// Whether batches are opened.
+    /// Whether the tool reads the records of batches.
     pub(super) fn is_deep(&self) -> bool {
         self.deep_iteration || self.prints_data()
     }
 
-    /// How keys and values are made readable. The first of several wins, in Kafka's order.
+    /// The decoder of keys and values. If there are several, the first wins, in Kafka's order.
     pub(super) fn decoder(&self) -> Decoder {
         if self.offsets_decoder {
             Decoder::Offsets
@@ -80,7 +80,7 @@ impl Arguments {
         }
     }
 
-    /// Why these flags are refused, if they are.
+    /// Why the tool refuses these flags; `None` if it accepts them.
     pub(super) fn refusal(&self) -> Option<&'static str> {
         if self.offsets_decoder || self.transaction_log_decoder {
             None

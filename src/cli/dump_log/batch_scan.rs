@@ -1,8 +1,9 @@
 //! The walk over the batches of an unchecked `.log`. Kafka 3.9: `FileLogInputStream`.
 //!
-//! [`crate::log::file_records`] refuses what a broker must refuse. Here a batch of an unknown format is still taken
-//! for one, because it can be printed and the next one found behind it: the header is read as that of the nearest
-//! format known. The file is opened for reading only, its length is taken once, and the walk never goes beyond.
+//! [`crate::log::file_records`] rejects the batches that a broker must reject. This walk accepts a batch of an unknown
+//! format, because the tool can still print it and find the next batch behind it: the walk reads the header as that of
+//! the nearest known format. It opens the file only for reading, reads its length once, and never goes beyond that
+//! length.
 
 use std::fs::File;
 use std::io;
@@ -18,21 +19,21 @@ use crate::record::{BatchHeader, RecordError, RecordReader};
 
 /// Bytes read at a time; more only for a batch that is larger.
 const CHUNK_BYTES: u64 = 256 * 1024;
-/// What one record, or the records of a wrapper of format 0 or 1, may unpack to.
+/// Largest unpacked size of one record, or of the records of a wrapper of format 0 or 1.
 const UNPACKED_BYTES_MAX: usize = 1024 * 1024 * 1024;
-/// Where the bytes start that the checksum of format 2 covers.
+/// First byte that the checksum of format 2 covers.
 const CHECKED_FROM_V2: usize = HEADER_SIZE_UP_TO_MAGIC + size_of::<u32>();
 
-/// A batch, or something that has the length of one.
+/// A batch, or bytes with the length of one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FoundBatch {
     /// Its first byte in the file.
     pub(super) position: u64,
-    /// Its bytes.
+    /// Its size in bytes.
     pub(super) size: u64,
     /// The number in its magic byte, known or not.
     pub(super) magic: i8,
-    /// Its header. Where the format is unknown or the length too small for it, these fields are as good as any.
+    /// Its header. If the format is unknown, or the batch too short for a header, the fields have no meaning.
     pub(super) header: BatchHeader,
 }
 
@@ -45,7 +46,7 @@ impl FoundBatch {
         }
     }
 
-    /// Whether `bytes`, all of the batch, have the checksum that they name.
+    /// Whether the checksum of `bytes`, which are the whole batch, is right.
     pub(super) fn is_valid(&self, bytes: &[u8]) -> bool {
         if self.magic >= 2 {
             return bytes.len() >= RECORD_BATCH_OVERHEAD
@@ -56,7 +57,7 @@ impl FoundBatch {
         crc.sum() == self.header.crc()
     }
 
-    /// The records in `bytes`, all of the batch.
+    /// The records in `bytes`, which are the whole batch.
     pub(super) fn records<'a>(&self, bytes: &'a [u8]) -> Result<RecordReader<'a>, RecordError> {
         let payload = bytes.get(self.header_bytes()..);
         let payload = payload.ok_or_else(|| RecordError::Invalid("it is shorter than its header".into()))?;
@@ -67,7 +68,7 @@ impl FoundBatch {
 /// Walks from batch to batch.
 pub(super) struct BatchScan {
     file: File,
-    /// Bytes of the file when it was opened.
+    /// Length of the file when it was opened.
     length: u64,
     /// Where the next batch starts.
     position: u64,
@@ -112,14 +113,14 @@ impl BatchScan {
         self.end
     }
 
-    /// Starts again at `position`, for at most `limit` bytes. False if the file ends before.
+    /// Starts again at `position`, for at most `limit` bytes. Returns false if the file ends before `position`.
     pub(super) fn seek(&mut self, position: u64, limit: u64) -> bool {
         self.position = position;
         self.end = position.saturating_add(limit).min(self.length);
         position <= self.length
     }
 
-    /// The next batch. An incomplete one ends the walk; a length that no batch can have is an error.
+    /// The next batch. An incomplete batch ends the walk; an impossible length is an error.
     pub(super) fn next(&mut self) -> Result<Option<FoundBatch>, Stop> {
         let position = self.position;
         let left = self.end.saturating_sub(position);
@@ -173,7 +174,7 @@ impl BatchScan {
         self.view(batch.position, batch.size as usize)
     }
 
-    /// Whether there is nothing but zeros from `position` to the end of the file.
+    /// Whether the file has only zeros from `position` to its end.
     pub(super) fn is_zero_from(&mut self, mut position: u64) -> Result<bool, Stop> {
         while position < self.length {
             let length = (self.length - position).min(CHUNK_BYTES) as usize;
@@ -192,7 +193,7 @@ impl BatchScan {
             let wanted = (self.length - position).min(CHUNK_BYTES).max(length as u64);
             self.window.resize(wanted as usize, 0);
             self.window_at = position;
-            // The file may have been cut since it was opened.
+            // The file may have been truncated since it was opened.
             let read = self.file.read_exact_at(&mut self.window, position);
             if let Err(error) = read {
                 self.window.clear();

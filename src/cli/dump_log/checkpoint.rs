@@ -1,4 +1,4 @@
-//! The checkpoints of a log dir and of a partition, which Kafka's tool does not print.
+//! Dump of the checkpoint files of a log dir and of a partition. Kafka's tool does not print them.
 //! Kafka 3.9: `OffsetCheckpointFile`, `LeaderEpochCheckpointFile`.
 
 use std::io::{self, Write};
@@ -54,7 +54,7 @@ pub(super) fn is_checkpoint(name: &str) -> bool {
 
 /// Dumps a checkpoint, its entries in order of topic and partition, or of epochs.
 pub(super) fn dump(path: &Path, name: &str, report: &mut Report<'_>) -> Result<(), Stop> {
-    // To the readers a missing file is an empty one.
+    // The readers treat a missing file as empty, so this call checks first that the file exists.
     read(path)?;
     let malformed = |error: io::Error| Stop::unreadable(error);
     let fs = Fs::default();

@@ -1,4 +1,4 @@
-//! The subcommand: each file in its turn. Kafka 3.9: `DumpLogSegments.main`.
+//! The subcommand `barnabas dump-log`: dumps the files one after the other. Kafka 3.9: `DumpLogSegments.main`.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use super::arguments::Arguments;
 use super::report::{Report, Stop};
 use super::{checkpoint, index, log, snapshot, time_index, transaction_index};
 
-/// Bytes gathered before they are written.
+/// Size of the output buffer.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
-/// Dumps the files that the command line names to standard output.
+/// Dumps the files of the command line to standard output.
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(refusal) = arguments.refusal() {
         clap::Error::raw(ErrorKind::InvalidValue, format!("{refusal}\n")).exit();
@@ -30,10 +30,10 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Dumps the files. Returns how many problems they have; an error is one of `out` or `err`.
+/// Dumps the files. Returns how many problems they have. An error comes from `out` or `err`.
 pub(super) fn dump(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<usize> {
     let mut report = Report::new(out, err, arguments.json);
-    // As Java splits a list: what is empty at its end does not count.
+    // Like Java's split: empty names at the end of the list are ignored.
     let named = arguments.files.iter().rposition(|file| !file.is_empty());
     for file in arguments.files.iter().take(named.map_or(0, |last| last + 1)) {
         let file = normalized(file);
@@ -62,7 +62,7 @@ fn dump_file(path: &Path, arguments: &Arguments, report: &mut Report<'_>) -> Res
     }
 }
 
-/// A path as Java's `File` keeps it: slashes in a row are one, and none is at the end.
+/// A path in the form of Java's `File`: several slashes become one, and the last slash is removed.
 fn normalized(file: &str) -> String {
     let mut kept = String::with_capacity(file.len());
     for c in file.chars() {
@@ -76,7 +76,7 @@ fn normalized(file: &str) -> String {
     kept
 }
 
-/// Java's `File.getAbsolutePath`: nothing is resolved, the working directory is put in front.
+/// Java's `File.getAbsolutePath`: puts the working directory in front and resolves nothing.
 fn absolute(file: &str) -> String {
     match std::env::current_dir() {
         Ok(dir) if !file.starts_with('/') => format!("{}/{file}", dir.display()),

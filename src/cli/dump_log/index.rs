@@ -1,4 +1,5 @@
-//! An `.index`: offsets to positions, each held against its `.log`. Kafka 3.9: `DumpLogSegments.dumpIndex`.
+//! Dump of an `.index` (offsets to positions), with each entry compared to the `.log`. Kafka 3.9:
+//! `DumpLogSegments.dumpIndex`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,10 +13,10 @@ use super::files::{base_offset_of, read, sibling};
 use super::report::{Line, Report, Stop};
 use crate::log::names::LOG_SUFFIX;
 
-/// Bytes of an entry: i32 offset less the base offset, i32 position.
+/// Size of an entry: i32 offset minus base offset, i32 position.
 const ENTRY_BYTES: usize = 8;
 
-/// All entries of an offset index, whatever they are.
+/// All entries of an offset index, valid or not.
 pub(super) struct Entries {
     base_offset: i64,
     bytes: Vec<u8>,
@@ -57,7 +58,7 @@ impl Entries {
         self.bytes.len() % ENTRY_BYTES
     }
 
-    /// Entries in front of the zeros that a file in use ends with. The first entry is never one of them.
+    /// Number of entries before the zeros at the end of a file in use. The first entry always counts.
     fn used(&self) -> usize {
         let zero = self
             .iter()
@@ -66,7 +67,7 @@ impl Entries {
         zero.map_or(self.len(), |index| index + 1)
     }
 
-    /// Where in the log to start looking for `offset`: the position of the last entry not beyond it.
+    /// The position in the log from which to search for `offset`: that of the last entry at or below it.
     pub(super) fn lookup(&self, offset: i64) -> i32 {
         let entries = &self.bytes.as_chunks::<ENTRY_BYTES>().0[..self.used()];
         let beyond = entries.partition_point(|entry| self.decode(entry).0 <= offset);
@@ -76,7 +77,7 @@ impl Entries {
         }
     }
 
-    /// What a broker asks of an index before it uses it.
+    /// The checks that a broker makes before it uses an index.
     fn check_sanity(&self) -> Result<(), Stop> {
         if let Some((last, _)) = self.iter().last()
             && last < self.base_offset
@@ -150,7 +151,8 @@ impl Line for Verdict<'_> {
 /// Dumps an `.index`.
 pub(super) fn dump(path: &Path, arguments: &Arguments, report: &mut Report<'_>) -> Result<(), Stop> {
     let base_offset = base_offset_of(path)?;
-    // The index first: what a running broker adds to it meanwhile may point to what it adds to the log.
+    // Read the index before the log: otherwise an entry that a running broker adds could point beyond the log that was
+    // read.
     let entries = Entries::read(path, base_offset)?;
     let mut log = BatchScan::open(&sibling(path, LOG_SUFFIX))?;
     let file = report.file().to_owned();
@@ -169,7 +171,8 @@ pub(super) fn dump(path: &Path, arguments: &Arguments, report: &mut Report<'_>) 
         for (i, (offset, position)) in entries.iter().enumerate().take(entries.used()) {
             let byte = (i * ENTRY_BYTES) as u64;
             match check_entry(&mut log, byte, offset, position, arguments.max_message_size) {
-                // The broker has not written a first entry yet. What Kafka's tool reads out of the zeros is no fault.
+                // The broker has not written a first entry yet. Kafka's tool interprets the zeros, but they are no
+                // fault.
                 Err(Stop::Input { .. }) if is_unused => return Ok(()),
                 found => {
                     let found = found?;

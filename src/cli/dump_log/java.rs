@@ -1,10 +1,10 @@
-//! Habits of the Java virtual machine that show in what Kafka's tool prints.
+//! Behaviour of the Java virtual machine that is visible in the output of Kafka's tool.
 
-/// Text as Java reads it from bytes: like [`String::from_utf8_lossy`], except that an encoded surrogate is one
+/// Text as Java decodes it from bytes: like [`String::from_utf8_lossy`], except that an encoded surrogate is one
 /// malformed character, not one per byte.
 pub(super) fn text_of(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
-    // Bytes that still belong to the surrogate before.
+    // Bytes that still belong to the previous surrogate.
     let mut expected = 0;
     for chunk in bytes.utf8_chunks() {
         if !chunk.valid().is_empty() {
@@ -28,8 +28,8 @@ pub(super) fn text_of(bytes: &[u8]) -> String {
     text
 }
 
-/// `DefaultRecordBatch.incrementSequence`, which gives another answer than [`crate::record::sequence`] for the
-/// sequence numbers of corrupt batches.
+/// `DefaultRecordBatch.incrementSequence`. For the sequence numbers of corrupt batches its result differs from
+/// [`crate::record::sequence`].
 pub(super) fn increment_sequence(sequence: i32, delta: i32) -> i32 {
     if sequence > i32::MAX.wrapping_sub(delta) {
         delta
@@ -55,7 +55,7 @@ pub(super) fn hash_of_partition(topic: &str, partition: i32) -> i32 {
         .wrapping_add(hash_of(topic))
 }
 
-/// A table of Scala's mutable maps and sets: how long it is decides in which order its elements come out.
+/// A table of Scala's mutable maps and sets: its length decides the iteration order of its elements.
 pub(super) struct HashTable {
     length: usize,
     size: usize,
@@ -68,7 +68,7 @@ impl HashTable {
         Self { length: 16, size: 0 }
     }
 
-    /// Room for elements that are added together.
+    /// Reserves space for elements that are added together.
     pub(super) fn expect(&mut self, elements: usize) {
         let slots = (elements as f64 + 1.0) / 0.75;
         let wanted = ((slots as usize).max(5)).next_power_of_two();
@@ -83,7 +83,7 @@ impl HashTable {
         self.size += 1;
     }
 
-    /// Sorts the elements into the order of the table's slots; within a slot they go by their hash.
+    /// Sorts the elements into the order of the table's slots; elements of one slot are sorted by hash.
     pub(super) fn sort<T>(&self, elements: &mut [T], hash: impl Fn(&T) -> i32) {
         elements.sort_by_key(|element| {
             let hash = hash(element);
@@ -93,7 +93,7 @@ impl HashTable {
     }
 }
 
-/// Elements that were added one by one, as a Scala map gives them out.
+/// Sorts elements that are added one by one into the iteration order of a Scala map.
 pub(super) fn in_hash_order<T>(mut elements: Vec<T>, hash: impl Fn(&T) -> i32) -> Vec<T> {
     let mut table = HashTable::new();
     elements.iter().for_each(|_| table.add());
@@ -113,7 +113,7 @@ pub(super) fn optional_long(value: Option<i64>) -> String {
 mod tests {
     use super::*;
 
-    /// What `new String(bytes, UTF_8)` of a Java 17 makes of them.
+    /// Compares with `new String(bytes, UTF_8)` of Java 17.
     #[test]
     fn malformed_text_is_replaced_as_java_does() {
         let cases: [(&[u8], &str); 10] = [

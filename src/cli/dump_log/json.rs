@@ -1,4 +1,4 @@
-//! JSON as Jackson writes it: Kafka's decoders print it within their lines, and `--json` uses the same hand.
+//! JSON in Jackson's form. Kafka's decoders print it within their lines, and `--json` uses the same form.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use serde::Serialize as _;
 use serde_json::Value;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
 
-/// Like serde_json's own compact form, but with `\u001B` where that says `\u001b`.
+/// Like serde_json's compact form, but with `\u001B` where serde_json writes `\u001b`.
 struct Jackson(CompactFormatter);
 
 impl Formatter for Jackson {

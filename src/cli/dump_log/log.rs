@@ -1,4 +1,5 @@
-//! A `.log`: its batches and, if wanted, their records. Kafka 3.9: `DumpLogSegments.dumpLog`, `printBatchLevel`.
+//! Dump of a `.log`: its batches and, if requested, their records. Kafka 3.9: `DumpLogSegments.dumpLog`,
+//! `printBatchLevel`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -79,7 +80,7 @@ impl Line for BatchLine {
         } else {
             write!(out, "offset: {}", header.last_offset())?;
         }
-        // Kafka's tool gets no further where the codec has no name or the format cannot be.
+        // Kafka's tool stops the line here if the codec has no name or the format is impossible.
         let (Ok(compression), 0..) = (header.compression(), self.batch.magic) else {
             return Ok(());
         };
@@ -145,7 +146,8 @@ pub(super) fn dump(path: &Path, arguments: &Arguments, report: &mut Report<'_>) 
     report.line(&LogStart(base_offset_of(path)?))?;
     let mut scan = BatchScan::open(path)?;
     scan.seek(0, arguments.max_bytes as u64);
-    // The offset of the record before; Kafka's tool takes -1 for "none yet", and so a record with offset -1 too.
+    // The offset of the previous record. Kafka's tool uses -1 for "none yet", and so treats a record with offset -1 as
+    // none.
     let mut last_offset = -1;
     loop {
         let batch = match scan.next() {
@@ -155,7 +157,7 @@ pub(super) fn dump(path: &Path, arguments: &Arguments, report: &mut Report<'_>) 
         };
         dump_batch(&mut scan, batch, &mut last_offset, arguments, report)?;
     }
-    // Kafka's tool does not look for them if it was to look at a part only.
+    // Kafka's tool does not report invalid bytes at the end if it reads only a part of the file.
     let bytes = scan.end().saturating_sub(scan.position());
     if bytes == 0 || arguments.max_bytes != i32::MAX {
         return Ok(());
@@ -176,7 +178,7 @@ pub(super) fn dump(path: &Path, arguments: &Arguments, report: &mut Report<'_>) 
     ))
 }
 
-/// A running broker's preallocated file ends in zeros, where Kafka's tool fails.
+/// Handles the zeros at the end of a running broker's preallocated file, on which Kafka's tool fails.
 fn end_at_preallocated_zeros(
     path: &Path,
     scan: &mut BatchScan,
@@ -230,7 +232,7 @@ fn dump_batch(
     Ok(())
 }
 
-/// How many records Kafka's tool prints before it meets the error, if there is one.
+/// How many records Kafka's tool prints before it meets the error, and the error, if there is one.
 fn readable_records(batch: &FoundBatch, bytes: &[u8]) -> (usize, Option<String>) {
     let is_batch = batch.magic >= 2;
     if is_batch && batch.header.count() == Some(0) {
@@ -245,10 +247,10 @@ fn readable_records(batch: &FoundBatch, bytes: &[u8]) -> (usize, Option<String>)
         match reader.next() {
             Ok(Some(_)) => readable += 1,
             Ok(None) => return (readable, None),
-            // Compressed records are all unpacked before the first is shown.
+            // Kafka's tool unpacks all compressed records before it prints the first.
             Err(error) if batch.header.is_compressed() => return (0, Some(error.to_string())),
             Err(error) => {
-                // Bytes behind the last record are noticed together with it.
+                // Kafka's tool notices bytes behind the last record when it reads that record.
                 let promised = batch.header.count().and_then(|count| usize::try_from(count).ok());
                 let shown = if promised == Some(readable) {
                     readable.saturating_sub(1)
@@ -275,7 +277,7 @@ fn dump_records(
         let decoder = arguments.decoder();
         let mut reader = batch.records(bytes).map_err(|error| invalid(&error))?;
         for _ in 0..readable {
-            // The reader refuses a message in a wrapper whose checksum does not fit.
+            // The reader rejects a message in a wrapper if its checksum is wrong.
             let message_crc = reader
                 .next_message_crc()
                 .map(|crc| (crc, is_valid || batch.header.is_compressed()));

@@ -1,7 +1,7 @@
-//! `barnabas dump-log`: what is in the files of a log dir, in the words of Kafka's own tool.
-//! Kafka 3.9: `kafka.tools.DumpLogSegments`, whose flags these are and whose lines these are, to the byte.
+//! The subcommand `barnabas dump-log`: prints the content of the files of a log dir in the format of Kafka's own tool.
+//! Kafka 3.9: `kafka.tools.DumpLogSegments`; flags and lines are the same, to the byte.
 //!
-//! Where it goes beyond its model:
+//! Differences from Kafka's tool:
 //!
 //! | | Kafka's tool | here |
 //! |---|---|---|
@@ -11,8 +11,8 @@
 //! | checkpoints | not read | printed too |
 //! | `--json` | | one object a line |
 //!
-//! What it refuses: decoders that are Java classes other than Kafka's own, KRaft's metadata and remote storage's.
-//! Records that only the group coordinator of KRaft writes are named, not decoded.
+//! It refuses Java decoder classes other than Kafka's own, KRaft's metadata, and remote storage's metadata. It names
+//! records that only KRaft's group coordinator writes, and does not decode them.
 
 mod active;
 mod arguments;

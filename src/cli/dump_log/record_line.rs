@@ -1,4 +1,4 @@
-//! One record as it is printed. Kafka 3.9: the inner loop of `DumpLogSegments.dumpLog`.
+//! The printed form of one record. Kafka 3.9: the inner loop of `DumpLogSegments.dumpLog`.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ use crate::config::TimestampType;
 use crate::record::batch::NO_SEQUENCE;
 use crate::record::{BatchHeader, ControlRecordType, EndTransactionMarker, Record};
 
-/// The names that `ControlRecordType` has for the types of KRaft, from 2 on.
+/// The names of KRaft's control record types in `ControlRecordType`, from 2 on.
 const KRAFT_CONTROL_TYPES: [&str; 5] = [
     "LEADER_CHANGE",
     "SNAPSHOT_HEADER",
@@ -20,7 +20,7 @@ const KRAFT_CONTROL_TYPES: [&str; 5] = [
     "KRAFT_VOTERS",
 ];
 
-/// What kind of time a batch carries, in the words of `TimestampType`.
+/// The name of the batch's timestamp type in Kafka's `TimestampType`.
 pub(super) fn timestamp_type_name(header: &BatchHeader) -> &'static str {
     match (header.magic(), header.timestamp_type()) {
         (0, _) => "NoTimestampType",
@@ -29,7 +29,7 @@ pub(super) fn timestamp_type_name(header: &BatchHeader) -> &'static str {
     }
 }
 
-/// What a control record says.
+/// The content of a control record.
 enum Control {
     Marker(EndTransactionMarker),
     Other { name: &'static str, id: i16 },
@@ -55,11 +55,11 @@ impl Control {
     }
 }
 
-/// One record, and how much of it is shown.
+/// One record, and which parts of it are printed.
 pub(super) struct RecordLine<'a> {
     batch: &'a FoundBatch,
     record: &'a Record<'a>,
-    /// In formats 0 and 1 each message has a checksum of its own; whether it fits.
+    /// In formats 0 and 1 each message has its own checksum: the checksum and whether it is right.
     message_crc: Option<(u32, bool)>,
     skip_metadata: bool,
     control: Option<Control>,
@@ -68,7 +68,7 @@ pub(super) struct RecordLine<'a> {
 }
 
 impl<'a> RecordLine<'a> {
-    /// The record without its content.
+    /// The record without its key, value and marker.
     pub(super) fn new(
         batch: &'a FoundBatch,
         record: &'a Record<'a>,
@@ -86,8 +86,8 @@ impl<'a> RecordLine<'a> {
         }
     }
 
-    /// Reads what is to be shown: a marker, or key and value. After an error the line holds what came before it,
-    /// which is how far Kafka's tool gets.
+    /// Reads the parts to print: a marker, or key and value. After an error the line holds the parts before it, as in
+    /// Kafka's tool.
     pub(super) fn read_content(&mut self, decoder: &Decoder, prints_data: bool) -> Result<(), String> {
         if self.batch.header.is_control_batch() && self.batch.magic >= 2 {
             if !self.skip_metadata {
@@ -134,7 +134,7 @@ impl<'a> RecordLine<'a> {
             )?;
         }
         if let Some((crc, is_valid)) = self.message_crc {
-            // One brace too many, as in the original.
+            // Kafka's tool prints one brace too many, too.
             write!(out, " isValid: {is_valid} crc: {crc}}}")?;
         }
         match &self.control {

@@ -1,5 +1,5 @@
-//! Where everything that is found goes: lines to standard output, complaints to standard error, and at the end
-//! the lists that Kafka's tool keeps for last. Kafka 3.9: `DumpLogSegments.main`, `TimeIndexDumpErrors`.
+//! The output of a dump: lines go to standard output, problems to standard error, and the lists of mismatches, as in
+//! Kafka's tool, come at the end. Kafka 3.9: `DumpLogSegments.main`, `TimeIndexDumpErrors`.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 use super::java::in_hash_order;
 use super::json::to_text;
 
-/// Something that is printed as one line.
+/// An item that is printed as one line.
 pub(super) trait Line {
-    /// As Kafka's tool prints it, without the end of the line.
+    /// Writes the line as Kafka's tool prints it, without the line feed.
     fn text(&self, out: &mut dyn Write) -> io::Result<()>;
-    /// The same facts as an object.
+    /// The same content as a JSON object.
     fn json(&self) -> Value;
 }
 
-/// Why a file is not dumped to its end.
+/// Why the dump of a file stops early.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// Standard output or standard error cannot be written.
     Output(io::Error),
-    /// The file cannot be read, or not further; the byte where that is known.
+    /// The file cannot be read from here on; `byte` is the position if it is known.
     Input { byte: Option<u64>, reason: String },
 }
 
 impl Stop {
-    /// The bytes from `byte` on cannot be what they should be.
+    /// The bytes from `byte` on are corrupt.
     pub(super) fn corrupt(byte: u64, reason: impl Display) -> Self {
         Self::Input {
             byte: Some(byte),
@@ -45,7 +45,8 @@ impl Stop {
 }
 
 impl From<io::Error> for Stop {
-    /// An error without a file's name is one of the output; reading names its file and uses the functions above.
+    /// An error without a file's name comes from the output: code that reads names its file and uses the functions
+    /// above.
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
@@ -63,13 +64,13 @@ impl Pairs {
         }
     }
 
-    /// The files in the order in which a Scala map gives them out.
+    /// The files in the iteration order of a Scala map.
     fn in_kafkas_order(&self) -> Vec<&(String, Vec<(i64, i64)>)> {
         in_hash_order(self.0.iter().collect(), |(name, _)| super::java::hash_of(name))
     }
 }
 
-/// What has been found in all files.
+/// The findings of all files.
 pub(super) struct Report<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
@@ -101,7 +102,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// From here on everything is about `file`, as it was named; `absolute` is where it is.
+    /// Starts the report of `file`, named as on the command line; `absolute` is its absolute path.
     pub(super) fn begin(&mut self, file: &str, absolute: &str) -> io::Result<()> {
         file.clone_into(&mut self.file);
         absolute.clone_into(&mut self.absolute);
@@ -111,7 +112,7 @@ impl<'a> Report<'a> {
         writeln!(self.out, "Dumping {file}")
     }
 
-    /// The file, as it was named.
+    /// The current file, named as on the command line.
     pub(super) fn file(&self) -> &str {
         &self.file
     }
@@ -129,7 +130,7 @@ impl<'a> Report<'a> {
         writeln!(self.out, "{}", to_text(&object))
     }
 
-    /// Something is wrong with the file. Standard error says what and where, and the exit status will be 1.
+    /// Reports a problem of the file: standard error names the problem and the place, and the exit status becomes 1.
     pub(super) fn problem(&mut self, byte: Option<u64>, reason: &str) -> io::Result<()> {
         self.problems += 1;
         if self.json {
@@ -143,7 +144,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Tells why a file is not dumped further; fails only if that cannot be told.
+    /// Reports why the dump of a file stops. Fails only if the report cannot be written.
     pub(super) fn stop(&mut self, stop: Stop) -> io::Result<()> {
         match stop {
             Stop::Input { byte, reason } => self.problem(byte, &reason),
@@ -151,46 +152,47 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// A remark that is no complaint.
+    /// Prints a remark that is not a problem.
     pub(super) fn remark(&mut self, remark: impl Display) -> io::Result<()> {
         self.out.flush()?;
         writeln!(self.err, "{remark}")
     }
 
-    /// An index entry names `index_offset`, but a batch that ends with `log_offset` is there.
+    /// Records that an index entry names `index_offset`, but the batch at its position ends with `log_offset`.
     pub(super) fn index_mismatch(&mut self, index_offset: i64, log_offset: i64) {
         self.index_mismatches
             .add(&self.absolute, (index_offset, log_offset));
     }
 
-    /// The batch that a time index entry points to has another largest timestamp.
+    /// Records that the batch of a time index entry has another largest timestamp.
     pub(super) fn timestamp_mismatch(&mut self, index_timestamp: i64, log_timestamp: i64) {
         self.timestamp_mismatches
             .add(&self.absolute, (index_timestamp, log_timestamp));
     }
 
-    /// A time index entry is not later than the one before.
+    /// Records that a time index entry is not later than the previous one.
     pub(super) fn timestamp_out_of_order(&mut self, timestamp: i64, previous: i64) {
         self.timestamps_out_of_order
             .add(&self.absolute, (timestamp, previous));
     }
 
-    /// No batch ends with the offset of a time index entry; the next one ends with `log_offset`, -1 for none.
+    /// Records that no batch ends with the offset of a time index entry; the next batch ends with `log_offset`, -1 for
+    /// none.
     pub(super) fn offset_not_found(&mut self, index_offset: i64, log_offset: i64) {
         self.offsets_not_found
             .add(&self.absolute, (index_offset, log_offset));
     }
 
-    /// A record's offset is not one more than its predecessor's: what the cleaner and markers leave behind.
+    /// Records that an offset is not the previous one plus 1, which the cleaner and markers cause.
     pub(super) fn not_consecutive(&mut self, offset: i64, next: i64) {
         self.not_consecutive.add(&self.absolute, (offset, next));
     }
 
-    /// Prints the lists. Returns how many problems there were.
+    /// Prints the lists. Returns the number of problems.
     pub(super) fn finish(self) -> io::Result<usize> {
         let Self { out, err, .. } = self;
         out.flush()?;
-        // Kafka's lists grow at their head, so they come out backwards; those of the time index do not.
+        // Kafka's lists grow at their head, so they are printed in reverse; those of the time index are not.
         for (file, pairs) in self.index_mismatches.in_kafkas_order() {
             writeln!(err, "Mismatches in :{file}")?;
             for (index_offset, log_offset) in pairs.iter().rev() {

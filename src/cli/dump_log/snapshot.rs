@@ -1,4 +1,4 @@
-//! A `.snapshot`: the producers of a partition. Kafka 3.9: `DumpLogSegments.dumpProducerIdSnapshot`.
+//! Dump of a `.snapshot`: the producers of a partition. Kafka 3.9: `DumpLogSegments.dumpProducerIdSnapshot`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -62,7 +62,7 @@ impl Line for Producer {
     }
 }
 
-/// Dumps a `.snapshot`. Its checksum covers everything, so nothing is printed of one that is corrupt.
+/// Dumps a `.snapshot`. Its checksum covers the whole file, so the tool prints nothing of a corrupt one.
 pub(super) fn dump(path: &Path, report: &mut Report<'_>) -> Result<(), Stop> {
     let bytes = read(path)?;
     for (id, entry) in read_snapshot(&bytes).map_err(|error| Stop::corrupt(0, error))? {

@@ -1,5 +1,5 @@
-//! The lines are held against what `kafka.tools.DumpLogSegments` of Apache Kafka 3.9.1 printed of the same files
-//! (`testdata`, with `DIR` for the directory); then what Kafka's tool does not do.
+//! Tests that compare the output with that of `kafka.tools.DumpLogSegments` of Apache Kafka 3.9.1 for the same files
+//! (`testdata`, with `DIR` for the directory), and tests of what Kafka's tool does not do.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ struct CommandLine {
     arguments: Arguments,
 }
 
-/// What a run printed, and its problems.
+/// The output of a run and its number of problems.
 struct Dumped {
     out: String,
     err: String,
@@ -175,7 +175,7 @@ fn what_is_corrupt_is_named_with_its_byte_and_the_rest_is_still_dumped() {
     let dir = partition("orders-1");
     let log = dir.path().join(format!("{SEGMENT}.log"));
     let mut bytes = fs::read(&log).unwrap();
-    // The second batch starts at byte 136; the last byte of it is a byte of its only record.
+    // The second batch starts at byte 136; its last byte belongs to its only record.
     bytes[213] ^= 1;
     fs::write(&log, &bytes).unwrap();
     let names = [".log", ".txnindex"].map(|suffix| format!("{SEGMENT}{suffix}"));
@@ -193,7 +193,7 @@ fn what_is_corrupt_is_named_with_its_byte_and_the_rest_is_still_dumped() {
         "DIR/00000000000000000000.log: byte 136: the checksum is not 1381593510 as stored\n"
     );
 
-    // A length that cannot be ends the file, as in Kafka's tool, but not the run.
+    // An impossible length ends the file, as in Kafka's tool, but not the run.
     bytes[136 + 8..136 + 12].copy_from_slice(&13i32.to_be_bytes());
     fs::write(&log, &bytes).unwrap();
     let dumped = run(dir.path(), &files, &[]);
@@ -262,7 +262,7 @@ fn a_running_brokers_files_are_no_corruption() {
         let dumped = run(dir.path(), &files, flags);
         assert_eq!(dumped.problems, 0, "{flags:?}: {}", dumped.err);
     }
-    // A batch that is still being written, and room that no batch has been written to.
+    // A batch that is still being written, and preallocated space behind it.
     let whole = fs::read(file(".log")).unwrap();
     append(".log", &whole[..100]);
     let torn = run(dir.path(), &files[..1], &["--deep-iteration"]);
@@ -272,7 +272,7 @@ fn a_running_brokers_files_are_no_corruption() {
     fs::write(file(".log"), [&whole[..], &[0; 5000]].concat()).unwrap();
     assert_eq!(run(dir.path(), &files[..1], &[]).problems, 0);
 
-    // The same in a segment that has a successor is corruption.
+    // In a segment that has a successor, the same is corruption.
     fs::write(dir.path().join("00000000000000000024.log"), []).unwrap();
     let dumped = run(dir.path(), &files, &[]);
     for (suffix, byte) in [("log", 856), ("txnindex", 68)] {

@@ -1,5 +1,5 @@
-//! A `.timeindex`: timestamps to offsets, each held against `.index` and `.log`.
-//! Kafka 3.9: `DumpLogSegments.dumpTimeIndex`.
+//! Dump of a `.timeindex` (timestamps to offsets), with each entry compared to `.index` and `.log`. Kafka 3.9:
+//! `DumpLogSegments.dumpTimeIndex`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::report::{Line, Report, Stop};
 use crate::log::names::{INDEX_SUFFIX, LOG_SUFFIX};
 use crate::record::batch::NO_TIMESTAMP;
 
-/// Bytes of an entry: i64 timestamp, i32 offset less the base offset.
+/// Size of an entry: i64 timestamp, i32 offset minus base offset.
 const ENTRY_BYTES: usize = 12;
 
 /// `timestamp: 1795354704886 offset: 23`.
@@ -55,18 +55,18 @@ impl TimeEntries {
         self.bytes.len() / ENTRY_BYTES
     }
 
-    /// Nothing but zeros: the broker has not written a first entry yet.
+    /// Whether the file has only zeros: the broker has not written a first entry yet.
     fn is_unused(&self) -> bool {
         self.bytes.iter().all(|&byte| byte == 0)
     }
 
-    /// Zeros behind the last entry: the broker has not rolled or closed the segment yet.
+    /// Whether zeros follow the last entry: the broker has not rolled or closed the segment yet.
     fn has_room(&self) -> bool {
         let last = self.iter().last();
         self.len() > 1 && last.is_some_and(|last| (last.timestamp, last.offset) == (0, self.base_offset))
     }
 
-    /// What a broker asks of a time index before it uses it.
+    /// The checks that a broker makes before it uses a time index.
     fn check_sanity(&self) -> Result<(), Stop> {
         if let (Some(first), Some(last)) = (self.iter().next(), self.iter().last()) {
             let at = ((self.len() - 1) * ENTRY_BYTES) as u64;
@@ -149,7 +149,7 @@ pub(super) fn dump(path: &Path, arguments: &Arguments, report: &mut Report<'_>) 
     }
 }
 
-/// Holds an entry against the log. Returns what is wrong with it.
+/// Compares an entry with the log. Returns the problem, if there is one.
 fn check_entry(
     log: &mut BatchScan,
     offsets: &Entries,

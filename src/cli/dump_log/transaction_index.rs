@@ -1,4 +1,4 @@
-//! A `.txnindex`: the aborted transactions of a segment. Kafka 3.9: `DumpLogSegments.dumpTxnIndex`.
+//! Dump of a `.txnindex`: the aborted transactions of a segment. Kafka 3.9: `DumpLogSegments.dumpTxnIndex`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,8 +12,8 @@ use crate::log::index::AbortedTxn;
 
 /// One entry.
 struct Entry {
-    /// The first byte, which Kafka's tool takes for the whole version. It refuses versions to come, but not
-    /// negative ones.
+    /// The first byte, which Kafka's tool treats as the whole version. It refuses higher versions, but not negative
+    /// ones.
     version: i8,
     is_known: bool,
     transaction: AbortedTxn,
@@ -66,7 +66,7 @@ pub(super) fn dump(path: &Path, report: &mut Report<'_>) -> Result<(), Stop> {
     let bytes = read(path)?;
     let (chunks, rest) = bytes.as_chunks();
     let at = |i: usize| (i * AbortedTxn::SIZE) as u64;
-    // Kafka's tool prints none unless it can read all.
+    // Kafka's tool prints no entry unless it can read all.
     let mut entries = Vec::with_capacity(chunks.len());
     for (i, chunk) in chunks.iter().enumerate() {
         entries

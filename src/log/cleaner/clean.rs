@@ -41,7 +41,7 @@ pub struct Cleaner {
     clock: SharedClock,
     map: OffsetMap,
     buffer_bytes: usize,
-    /// `message.max.bytes`. The cleaner reads batches up to this size without a check.
+    /// `message.max.bytes`. The cleaner checks the checksum of a larger batch before it takes memory for it.
     trusted_bytes: usize,
     buffer: Vec<u8>,
     scratch: Scratch,

@@ -24,8 +24,8 @@ pub struct ZkOptions {
 }
 
 impl ZkOptions {
-    /// The options from a broker's configuration. `zookeeper.max.in.flight.requests` can raise [`MAX_IN_FLIGHT`] but
-    /// not lower it, because its default of 10 looks the same as an explicit 10.
+    /// The options from a broker's configuration. [`MAX_IN_FLIGHT`] holds unless `zookeeper.max.in.flight.requests` is
+    /// set.
     pub fn from_config(config: &BrokerConfig) -> Self {
         Self {
             connect: config.zookeeper_connect.clone(),

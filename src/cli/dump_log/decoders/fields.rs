@@ -1,7 +1,7 @@
-//! The fields that keys and values are made of: big-endian numbers, strings behind an i16 length, bytes behind an
-//! i32 length, arrays behind an i32 count; length -1 is null. `None` from here means that the bytes end too soon.
+//! Reader of the fields of keys and values: big-endian numbers, strings with an i16 length, bytes with an i32 length,
+//! arrays with an i32 count; length -1 is null. `None` means that the bytes end too soon.
 
-/// Takes fields off the front.
+/// Reads fields from the front of the bytes.
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -19,7 +19,7 @@ impl<'a> Fields<'a> {
         self.take().map(i32::from_be_bytes)
     }
 
-    /// `length` bytes; the inner `None` stands for null.
+    /// `length` bytes; the inner `None` means null.
     fn bytes_of(&mut self, length: i32) -> Option<Option<&'a [u8]>> {
         match length {
             -1 => Some(None),
@@ -44,7 +44,7 @@ impl<'a> Fields<'a> {
         self.nullable_string()?
     }
 
-    /// How many elements an array claims to have.
+    /// The number of elements that an array claims to have.
     pub(super) fn count(&mut self) -> Option<usize> {
         self.i32()?.try_into().ok()
     }

@@ -1,4 +1,4 @@
-//! How keys and values are made readable. Kafka 3.9: `DumpLogSegments.MessageParser`,
+//! The decoders that make keys and values readable. Kafka 3.9: `DumpLogSegments.MessageParser`,
 //! `org.apache.kafka.tools.api.Decoder`.
 
 mod fields;
@@ -14,7 +14,7 @@ use super::java::text_of;
 use super::json::to_text;
 use crate::record::Record;
 
-/// What became of a key or a value.
+/// A decoded key or value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Decoded {
     /// Text.
@@ -26,7 +26,7 @@ pub(super) enum Decoded {
 }
 
 impl Decoded {
-    /// As it stands in a line.
+    /// Its form in a line of text.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -35,7 +35,7 @@ impl Decoded {
         }
     }
 
-    /// As it stands in an object: bytes that are no text as the array of them.
+    /// Its form in a JSON object; bytes that are not text become an array of numbers.
     pub(super) fn json(&self) -> Value {
         match self {
             Self::Text(text) => text.as_str().into(),
@@ -48,13 +48,13 @@ impl Decoded {
     }
 }
 
-/// Key and value; `None` is not printed.
+/// Key and value; the tool does not print `None`.
 pub(super) type KeyAndValue = (Option<Decoded>, Option<Decoded>);
 
 /// A way to read records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decoder {
-    /// Key and value each by themselves.
+    /// Decodes key and value separately.
     Plain { key: DecoderClass, value: DecoderClass },
     /// The records of `__consumer_offsets`.
     Offsets,
@@ -63,7 +63,7 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    /// Reads a record. An error ends the dump of the file, as it does in Kafka's tool.
+    /// Decodes a record. An error ends the dump of the file, as in Kafka's tool.
     pub(super) fn decode(&self, record: &Record<'_>) -> Result<KeyAndValue, String> {
         match self {
             Self::Plain { key, value } => Ok((

@@ -1,8 +1,8 @@
 //! The records of `__consumer_offsets`, in the JSON of Kafka's tool. Kafka 3.9: `OffsetsMessageParser`,
 //! `CoordinatorRecordSerde`, the generated `…JsonConverter` classes.
 //!
-//! The layouts are [`crate::coordinator::group::log`]'s. What this adds: which fields each version has, and the
-//! subscriptions and assignments of consumers, which the coordinator leaves to its clients.
+//! [`crate::coordinator::group::log`] documents the layouts. This module adds the fields of each version, and the
+//! subscriptions and assignments of consumers, which the coordinator does not decode.
 
 use std::fmt::Display;
 
@@ -29,7 +29,7 @@ pub(super) fn decode(record: &Record<'_>) -> Result<KeyAndValue, String> {
             );
             Ok((Some(Decoded::Text(text)), None))
         }
-        // Behind the comma Kafka's tool has the message of a Java exception, which is `null` more often than not.
+        // After the comma Kafka's tool prints the message of a Java exception, which is usually `null`.
         Err(Unreadable::Malformed(error)) => {
             let text = format!("Error at offset {}, skipping. {error}", record.offset);
             Ok((Some(Decoded::Text(text)), None))
@@ -127,7 +127,7 @@ fn member_json(member: &MemberValue, version: i16, is_consumer: bool) -> Value {
         data.insert("rebalanceTimeout".into(), member.rebalance_timeout_ms.into());
     }
     data.insert("sessionTimeout".into(), member.session_timeout_ms.into());
-    // What only the clients understand is shown as bytes, in base64.
+    // Bytes that only the clients can decode are printed in base64.
     let of_client = |bytes: &[u8], read: fn(&[u8]) -> Option<Value>| {
         let structure = if is_consumer { read(bytes) } else { None };
         structure.unwrap_or_else(|| STANDARD.encode(bytes).into())

@@ -1,11 +1,11 @@
-//! Text and numbers. Kafka 3.9: `StringDecoder`, `IntegerDecoder`, `LongDecoder`, `DefaultDecoder` of
+//! Decoders for text and numbers. Kafka 3.9: `StringDecoder`, `IntegerDecoder`, `LongDecoder`, `DefaultDecoder` of
 //! `org.apache.kafka.tools.api`.
 
 use std::str::FromStr;
 
 use super::Decoded;
 
-/// One of the decoders that Kafka brings along. Others are Java classes, which nobody can run here.
+/// One of Kafka's own decoders. Others are Java classes, which barnabas cannot run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::cli::dump_log) enum DecoderClass {
     /// UTF-8.
@@ -15,12 +15,12 @@ pub(in crate::cli::dump_log) enum DecoderClass {
     Integer,
     /// The first eight bytes.
     Long,
-    /// The bytes themselves, in hexadecimal. Kafka's prints the address of the array instead.
+    /// The bytes in hexadecimal. Kafka's decoder prints the address of the array instead.
     Default,
 }
 
 impl DecoderClass {
-    /// What the flag means when it stands alone.
+    /// The decoder of a flag without a value.
     pub(in crate::cli::dump_log) const DEFAULT: &str = "org.apache.kafka.tools.api.StringDecoder";
 
     pub(super) fn decode(self, bytes: &[u8]) -> Result<Decoded, String> {
@@ -46,7 +46,7 @@ impl DecoderClass {
 impl FromStr for DecoderClass {
     type Err = String;
 
-    /// The new names and the deprecated ones.
+    /// Accepts the new and the deprecated class names.
     fn from_str(class: &str) -> Result<Self, String> {
         let name = class
             .strip_prefix("org.apache.kafka.tools.api.")

@@ -1,7 +1,7 @@
-//! The records of `__transaction_state`, in the words of Kafka's tool.
-//! Kafka 3.9: `TransactionLog.formatRecordKeyAndValue`.
+//! The records of `__transaction_state`, in the text form of Kafka's tool. Kafka 3.9:
+//! `TransactionLog.formatRecordKeyAndValue`.
 //!
-//! The layouts are [`crate::coordinator::transaction::log`]'s.
+//! [`crate::coordinator::transaction::log`] documents the layouts.
 
 use std::fmt::Display;
 
@@ -53,7 +53,7 @@ fn value_text(value: &TransactionValue) -> String {
     )
 }
 
-/// The partitions, topic by topic, in the order in which Kafka's set of them gives them out.
+/// The partitions, topic by topic, in the iteration order of Kafka's set.
 fn in_order_of_kafka<'a>(partitions: impl Iterator<Item = &'a TopicPartition>) -> Vec<&'a TopicPartition> {
     let mut partitions: Vec<_> = partitions.collect();
     let mut set = HashTable::new();
