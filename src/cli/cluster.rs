@@ -21,14 +21,14 @@ pub(super) struct Arguments {
     /// zookeeper.connect, with the cluster's chroot.
     #[arg(long, value_name = "HOST:PORT/CHROOT")]
     zookeeper: String,
-    /// Where each broker gets a folder of its own, broker-ID.
+    /// Directory in which each broker gets a subdirectory of its own, broker-ID.
     #[arg(long)]
     dir: PathBuf,
-    /// Broker ID listens on 127.0.0.1 at this port plus ID; free ports are taken if this is left out.
+    /// Broker ID listens on 127.0.0.1 at this port plus ID; without this flag the system picks free ports.
     #[arg(long)]
     base_port: Option<u16>,
-    /// Set a configuration of every broker; may be given many times. To the port of barnabas.metrics.listener each
-    /// broker adds its ID.
+    /// Override a configuration of every broker; may be given many times. Each broker adds its ID to the port of
+    /// barnabas.metrics.listener.
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 }

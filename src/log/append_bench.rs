@@ -1,8 +1,8 @@
-//! `cargo bench --bench log_append [-- GIGABYTES]`: CPU-seconds a gigabyte on the leader's log path: validation, one
-//! write, indexes, rolls and the flushes that follow them. Beside it what the operating system takes for the
-//! same writes alone, which no log can do without.
+//! `cargo bench --bench log_append [-- GIGABYTES]`: CPU-seconds per gigabyte on the leader's log path: validation, one
+//! write, indexes, rolls and the flushes that follow them. For comparison the benchmark also measures the same writes
+//! alone, which is the operating system's share and the minimum for any log.
 //!
-//! Measured from inside because from outside the network is part of it. A program of its own: Kafka 3.9 has no
+//! The benchmark runs inside the process, because a measurement from outside includes the network. Kafka 3.9 has no
 //! counterpart.
 
 use std::fs::File;
@@ -23,7 +23,7 @@ use bench_process::cpu_seconds;
 /// Records in a batch and bytes in a record: batches of 64 KB, as a busy producer sends them.
 const RECORDS: usize = 64;
 const RECORD_SIZE: usize = 1024;
-/// Different batches, so that they do not stay in the processor's cache.
+/// Number of different batches, so that they do not stay in the processor's cache.
 const BATCHES: usize = 256;
 
 fn main() -> anyhow::Result<()> {
@@ -58,7 +58,7 @@ fn batch(seed: usize) -> Bytes {
     builder.build()
 }
 
-/// CPU-seconds and seconds of writing batches to a file in turn, and of removing it.
+/// CPU-seconds and seconds of writing the batches to a file in turn, and of removing the file.
 fn write(path: &std::path::Path, batches: &[Bytes], bytes: usize) -> anyhow::Result<[f64; 2]> {
     let mut file = File::create(path)?;
     let took = measured(|| {
@@ -76,7 +76,7 @@ fn write(path: &std::path::Path, batches: &[Bytes], bytes: usize) -> anyhow::Res
     took
 }
 
-/// The same of appending them to a log.
+/// CPU-seconds and seconds of appending the same batches to a log.
 fn append(root: &std::path::Path, batches: &[Bytes], bytes: usize) -> anyhow::Result<[f64; 2]> {
     let config = BrokerConfig::for_test(1, &root.join("logs"));
     let manager = LogManager::open(

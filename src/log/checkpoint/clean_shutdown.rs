@@ -1,7 +1,8 @@
-//! `.kafka_cleanshutdown`: says that a log dir was closed in order. Kafka 3.9: `CleanShutdownFileHandler`.
+//! `.kafka_cleanshutdown`: marks a log dir that was closed in order. Kafka 3.9: `CleanShutdownFileHandler`.
 //!
-//! Written last of all when a broker stops, after indexes are trimmed and snapshots and checkpoints are on disk
-//! (fact 47). Taken away first of all when it starts, so that a crash while loading counts as one.
+//! A stopping broker writes the file as its last step, after it has trimmed the indexes and flushed snapshots and
+//! checkpoints (fact 47). A starting broker removes it as its first step, so that a crash while loading counts as a
+//! crash.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +11,7 @@ use crate::log::fs::Fs;
 
 /// Name of the file in a log dir.
 pub const FILE_NAME: &str = ".kafka_cleanshutdown";
-/// What a broker of a ZooKeeper-mode cluster writes; only the file's existence is looked at.
+/// The content that a broker of a ZooKeeper-mode cluster writes; only the file's existence matters.
 const CONTENT: &[u8] = br#"{"version":0,"brokerEpoch":-1}"#;
 
 /// Writes the marker and makes it durable.
@@ -18,7 +19,7 @@ pub fn write(fs: &Fs, log_dir: &Path) -> io::Result<()> {
     fs.replace(&log_dir.join(FILE_NAME), CONTENT)
 }
 
-/// Takes the marker away; true if there was one.
+/// Removes the marker. Returns true if it existed.
 pub fn take(fs: &Fs, log_dir: &Path) -> io::Result<bool> {
     let existed = fs.remove_if_exists(&log_dir.join(FILE_NAME))?;
     if existed {

@@ -23,11 +23,11 @@ pub const FILE_NAME: &str = "leader-epoch-checkpoint";
 pub struct EpochEntry {
     /// The leader's epoch.
     pub epoch: LeaderEpoch,
-    /// Offset of the first record it may have appended.
+    /// Offset of the first record that this leader may have appended.
     pub start_offset: Offset,
 }
 
-/// All entries, in the order of the file; none if it does not exist.
+/// All entries in the order of the file; none if the file does not exist.
 pub fn read(fs: &Fs, path: &Path) -> io::Result<Vec<EpochEntry>> {
     read_entries(fs, path, |[epoch, start_offset]: [&str; 2]| {
         Some(EpochEntry {

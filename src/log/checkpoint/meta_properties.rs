@@ -1,4 +1,4 @@
-//! `meta.properties` of a log dir: which cluster and which broker it belongs to. Kafka 3.9: `MetaProperties`,
+//! `meta.properties` of a log dir: the cluster and the broker that it belongs to. Kafka 3.9: `MetaProperties`,
 //! `MetaPropertiesEnsemble`, in their ZooKeeper-mode form.
 //!
 //! ```text
@@ -9,8 +9,8 @@
 //! directory.id=…        kept if it is there, never added
 //! ```
 //!
-//! The broker reads all of them before anything else, verifies them against each other, the configuration and
-//! ZooKeeper, and rewrites those that lack something (start-up steps 3 to 7).
+//! The broker reads the files of all log dirs first, checks them against each other, the configuration and ZooKeeper,
+//! and rewrites those that are incomplete (start-up steps 3 to 7).
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -29,9 +29,9 @@ pub const FILE_NAME: &str = "meta.properties";
 pub struct MetaProperties {
     /// The cluster's id as in `/cluster/id`.
     pub cluster_id: Option<String>,
-    /// The broker whose data lies here.
+    /// The broker that owns the log dir.
     pub broker_id: Option<BrokerId>,
-    /// The directory's own id (KIP-858); only KRaft makes use of it.
+    /// The directory's own id (KIP-858); only KRaft uses it.
     pub directory_id: Option<TopicId>,
 }
 
@@ -96,7 +96,7 @@ impl MetaProperties {
     }
 }
 
-/// What `java.util.Properties` would not read back as it is gets a backslash.
+/// Puts a backslash before characters that `java.util.Properties` would not read back unchanged.
 fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for unit in value.encode_utf16() {
@@ -114,20 +114,20 @@ fn escape(value: &str) -> String {
 /// The files of all log dirs of a broker.
 #[derive(Debug, Default)]
 pub struct MetaPropertiesEnsemble {
-    /// What was read, by log dir. `None` where there is no file yet.
+    /// The files by log dir; `None` if there is no file yet.
     pub dirs: HashMap<PathBuf, Option<MetaProperties>>,
-    /// Dirs whose file could not be read: they count as offline, the broker starts with the others.
+    /// Dirs whose file could not be read. They count as offline; the broker starts with the others.
     pub failed: HashMap<PathBuf, String>,
 }
 
-/// The files contradict each other, the configuration or ZooKeeper. The broker must not start.
+/// The files contradict each other, the configuration or ZooKeeper, so the broker must not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct MetaPropertiesError(String);
 
 impl MetaPropertiesEnsemble {
-    /// Reads the files of `log_dirs`. A missing directory is like one without a file. Only a version that a
-    /// ZooKeeper-mode broker must not touch is an error at once.
+    /// Reads the files of `log_dirs`. A missing directory counts as one without a file. At this step the only error is
+    /// a version that a ZooKeeper-mode broker must not touch.
     pub fn load(fs: &Fs, log_dirs: &[PathBuf]) -> Result<Self, MetaPropertiesError> {
         let mut ensemble = Self::default();
         for dir in log_dirs {
@@ -147,7 +147,7 @@ impl MetaPropertiesEnsemble {
         Ok(ensemble)
     }
 
-    /// The broker id the files agree on; `None` if none has one.
+    /// The broker id that the files agree on; `None` if no file has one.
     pub fn broker_id(&self) -> Option<BrokerId> {
         self.dirs
             .values()
@@ -155,8 +155,8 @@ impl MetaPropertiesEnsemble {
             .find_map(|properties| properties.broker_id)
     }
 
-    /// Step 4 of start-up: every file must be of this cluster and of one broker, the configured one if `broker_id`
-    /// is not negative, and no two dirs may have the same id.
+    /// Step 4 of start-up: every file must belong to this cluster and to one broker, which must be `broker_id` unless
+    /// that is negative. No two dirs may have the same id.
     pub fn verify(&self, cluster_id: &str, broker_id: BrokerId) -> Result<(), MetaPropertiesError> {
         let mut expected = (broker_id >= 0).then_some((broker_id, "the configuration".to_owned()));
         let mut directory_ids: HashMap<TopicId, &Path> = HashMap::new();
@@ -198,8 +198,8 @@ impl MetaPropertiesEnsemble {
         Ok(())
     }
 
-    /// Step 7 of start-up: writes the files that lack something, creating their directories. Dirs where that
-    /// fails move to [`Self::failed`].
+    /// Step 7 of start-up: writes the incomplete files and creates their directories. Dirs where this fails move to
+    /// [`Self::failed`].
     pub fn write_changed(&mut self, fs: &Fs, cluster_id: &str, broker_id: BrokerId) {
         for (dir, properties) in &mut self.dirs {
             let complete = MetaProperties {

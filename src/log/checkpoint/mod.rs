@@ -1,5 +1,5 @@
-//! The small files that say how far things have come. Each is written beside its place, fsynced and renamed, so
-//! that a crash leaves the old or the new content, never a mixture (fact 49).
+//! The checkpoint files, which record progress and identity of logs and log dirs. Each is written under a temporary
+//! name, fsynced and renamed, so that a crash leaves the old or the new content, never a mixture (fact 49).
 //!
 //! Offset and leader-epoch checkpoints share a frame, Kafka's `CheckpointFile`:
 //!
@@ -27,10 +27,11 @@ use super::fs::{Fs, corrupt};
 
 /// The only version of the frame.
 const VERSION: &str = "0";
-/// More entries than any broker has; a count beyond it is nonsense and reserves no memory.
+/// More entries than any broker has. A higher count is treated as corrupt, and no memory is reserved for it.
 const ENTRIES_MAX: usize = 10_000_000;
 
-/// Reads the frame; an absent file has no entries, nor has an empty one, which is what Kafka makes first of all. `N` is the number of fields of a line.
+/// Reads the frame. A missing file has no entries, and neither has an empty one, which Kafka creates first. `N` is the
+/// number of fields of a line.
 fn read_entries<const N: usize, T>(
     fs: &Fs,
     path: &Path,

@@ -1,4 +1,4 @@
-//! The offset checkpoints of a log dir: an offset per partition. Kafka 3.9: `OffsetCheckpointFile`.
+//! The offset checkpoints of a log dir: one offset for each partition. Kafka 3.9: `OffsetCheckpointFile`.
 //!
 //! ```text
 //! 0
@@ -46,7 +46,7 @@ impl OffsetCheckpoint {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -60,7 +60,7 @@ impl OffsetCheckpoint {
         Ok(read_entries(&self.fs, &self.path, parse)?.into_iter().collect())
     }
 
-    /// Makes an empty file where there is none, as Kafka does when it opens a log dir. Empty means no entries.
+    /// Creates an empty file if there is none, as Kafka does when it opens a log dir. An empty file has no entries.
     pub fn create_if_missing(&self) -> io::Result<()> {
         match self.fs.length(&self.path)? {
             Some(_) => Ok(()),

@@ -1,12 +1,13 @@
-//! `partition.metadata`: the id of the topic a partition's directory belongs to. Kafka 3.9: `PartitionMetadataFile`.
+//! `partition.metadata`: the id of the topic that a partition's directory belongs to. Kafka 3.9:
+//! `PartitionMetadataFile`.
 //!
 //! ```text
 //! version: 0
 //! topic_id: mZJDz3pZQ-OQQbw_-HYL_Q
 //! ```
 //!
-//! The last line has no line feed. The file is on disk before the first record is (fact 54) and never made for
-//! the nil id.
+//! The last line has no line feed. The file is on disk before the first record (fact 54), and is never written for the
+//! nil id.
 
 use std::io;
 use std::path::Path;

@@ -1,8 +1,8 @@
-//! `cleaner-offset-checkpoint` of one log dir: the first dirty offset of each log that was cleaned. Kafka 3.9:
-//! the checkpoints of `LogCleanerManager`, which reads the file anew for every question.
+//! `cleaner-offset-checkpoint` of one log dir: the first dirty offset of each cleaned log. Kafka 3.9: the checkpoints
+//! of `LogCleanerManager`, which reads the file again for every question.
 //!
-//! A file that cannot be read counts as empty: then everything is dirty and will be cleaned once more, which
-//! removes nothing that should stay.
+//! A file that cannot be read counts as empty. Everything is then dirty and is cleaned once more, which removes no
+//! record that should stay.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,15 +12,15 @@ use parking_lot::Mutex;
 use crate::common::ids::{Offset, TopicPartition};
 use crate::log::checkpoint::OffsetCheckpoint;
 
-/// The file and what is in it.
+/// The file and its content.
 pub struct CleanerCheckpoint {
     file: OffsetCheckpoint,
-    /// Held while the file is written.
+    /// The lock is held while the file is written.
     offsets: Mutex<HashMap<TopicPartition, Offset>>,
 }
 
 impl CleanerCheckpoint {
-    /// Knows nothing until [`Self::load`].
+    /// A checkpoint without entries until [`Self::load`].
     pub fn new(file: OffsetCheckpoint) -> Self {
         Self {
             file,
@@ -28,7 +28,7 @@ impl CleanerCheckpoint {
         }
     }
 
-    /// Reads the file. Makes it if it is not there yet.
+    /// Reads the file. Creates it if it is missing.
     pub fn load(&self) -> io::Result<()> {
         self.file.create_if_missing()?;
         let found = match self.file.read() {
@@ -42,8 +42,8 @@ impl CleanerCheckpoint {
         Ok(())
     }
 
-    /// Forgets the partitions that are not `there`: offsets of partitions that are gone would be believed if one of
-    /// that name were created again.
+    /// Removes the partitions that are not `there`: a new partition of the same name would otherwise take over the
+    /// offset of a deleted one.
     pub fn retain(&self, there: impl Fn(&TopicPartition) -> bool) {
         self.offsets.lock().retain(|partition, _| there(partition));
     }
@@ -53,12 +53,12 @@ impl CleanerCheckpoint {
         self.offsets.lock().get(partition).copied()
     }
 
-    /// Notes the first dirty offset of a partition.
+    /// Records the first dirty offset of a partition.
     pub fn update(&self, partition: &TopicPartition, offset: Offset) -> io::Result<()> {
         self.change(|offsets| offsets.insert(partition.clone(), offset) != Some(offset))
     }
 
-    /// Forgets partitions.
+    /// Removes partitions.
     pub fn remove(&self, partitions: &[TopicPartition]) -> io::Result<()> {
         self.change(|offsets| {
             let before = offsets.len();

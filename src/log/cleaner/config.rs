@@ -1,9 +1,9 @@
-//! What the cleaner is told by the broker's configuration; everything may change at run time but `enable`.
-//! Kafka 3.9: `CleanerConfig`.
+//! The cleaner's part of the broker's configuration. Everything except `enable` may change at run time. Kafka 3.9:
+//! `CleanerConfig`.
 
 use crate::config::BrokerConfig;
 
-/// The most that one thread's offset map may take.
+/// Largest size of one thread's offset map.
 const MAP_BYTES_MAX: u64 = i32::MAX as u64;
 
 /// `log.cleaner.*`.
@@ -23,7 +23,7 @@ pub struct CleanerConfig {
     pub io_max_bytes_per_second: f64,
     /// `log.cleaner.backoff.ms`: the pause when there is nothing to clean.
     pub backoff_ms: u64,
-    /// `message.max.bytes`: a batch of more is summed before a buffer grows for it.
+    /// `message.max.bytes`: the cleaner checks the checksum of a larger batch before it grows a buffer for it.
     pub max_message_bytes: usize,
 }
 
@@ -48,7 +48,7 @@ impl CleanerConfig {
         (self.dedupe_buffer_bytes / self.threads.max(1) as u64).min(MAP_BYTES_MAX) as usize
     }
 
-    /// Bytes of each thread's two buffers, each.
+    /// Size of each of a thread's two buffers.
     pub fn buffer_bytes(&self) -> usize {
         self.io_buffer_bytes / self.threads.max(1) / 2
     }

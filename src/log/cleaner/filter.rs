@@ -1,5 +1,5 @@
-//! What survives a clean: rules, without a file in sight. Kafka 3.9: `Cleaner.shouldRetainRecord`,
-//! `MemoryRecords.RecordFilter`.
+//! The rules that decide which batches and records a clean keeps; they do not touch files. Kafka 3.9:
+//! `Cleaner.shouldRetainRecord`, `MemoryRecords.RecordFilter`.
 
 use std::collections::HashMap;
 
@@ -7,31 +7,31 @@ use crate::common::ids::{Offset, ProducerId};
 use crate::log::unified_log::LastRecord;
 use crate::record::BatchHeader;
 
-/// What may become of a batch.
+/// The rule for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchRetention {
-    /// It goes; nobody needs to look at its records.
+    /// The cleaner removes the batch without reading its records.
     Delete,
-    /// It stays, if need be without a record: it is the last of its producer (fact 57).
+    /// The batch stays, even without records: it is the last batch of its producer (fact 57).
     RetainEmpty,
-    /// It stays as long as one of its records does.
+    /// The batch stays while it has a record that stays.
     DeleteEmpty,
 }
 
-/// The time a clean goes by.
+/// The times that a clean uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Horizon {
     /// Wall clock at the start of the clean.
     pub now_ms: i64,
     /// `delete.retention.ms`.
     pub delete_retention_ms: i64,
-    /// Tombstones of formats 0 and 1, which have no place for a horizon, stay: their segment was changed not
-    /// long enough ago.
+    /// Keep the tombstones of formats 0 and 1. These formats cannot store a horizon; the segment's last change is too
+    /// recent.
     pub retain_legacy_tombstones: bool,
 }
 
 impl Horizon {
-    /// The horizon of a batch that gets one now.
+    /// The horizon for a batch that gets one now.
     pub fn for_new_tombstones(&self) -> i64 {
         self.now_ms.saturating_add(self.delete_retention_ms.max(0))
     }
@@ -51,9 +51,9 @@ impl Horizon {
     }
 }
 
-/// What is to become of a batch, and whether its records go whatever they are.
+/// The rule for a batch, and whether all its records are removed regardless of their keys.
 ///
-/// `can_discard` is what the transactions say: the data was aborted, or a marker has nothing left to mark.
+/// `can_discard` comes from the transactions: the data was aborted, or no batch of the marker's transaction is left.
 pub fn batch_retention(
     batch: &BatchHeader,
     can_discard: bool,
@@ -74,8 +74,8 @@ pub fn batch_retention(
     (retention, discards_records)
 }
 
-/// Whether a restarted broker, or a new leader, would forget an active producer without this batch: it has the
-/// producer's last sequence number, or if only a marker is left its epoch.
+/// Whether a restarted broker, or a new leader, would forget an active producer without this batch: the batch has the
+/// producer's last sequence number or, if only a marker is left, its epoch.
 fn is_last_of_its_producer(batch: &BatchHeader, last_records: &HashMap<ProducerId, LastRecord>) -> bool {
     if !batch.has_producer_id() {
         return false;
@@ -89,8 +89,8 @@ fn is_last_of_its_producer(batch: &BatchHeader, last_records: &HashMap<ProducerI
     }
 }
 
-/// Whether a record of data stays. `last_offset` is the offset map's for its key; a record without a key has no
-/// business in a compacted log and goes.
+/// Whether a data record stays. `last_offset` is the last offset of its key in the offset map. A record without a key
+/// does not belong in a compacted log and is removed.
 pub fn retains_record(
     offset: Offset,
     has_value: bool,

@@ -1,4 +1,4 @@
-//! Which segments are cleaned into one. Kafka 3.9: `Cleaner.groupSegmentsBySize`.
+//! Grouping of the segments that are cleaned into one. Kafka 3.9: `Cleaner.groupSegmentsBySize`.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::common::ids::Offset;
 use crate::config::LogConfig;
 use crate::log::segment::{LogSegment, OFFSET_SPAN_MAX};
 
-/// What a segment takes up.
+/// The size of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Extent {
     base_offset: Offset,
@@ -27,8 +27,8 @@ impl Extent {
     }
 }
 
-/// Neighbours whose records and indexes together, were nothing removed, still make a segment (fact 52). `end` is
-/// the first offset behind the last segment.
+/// Groups adjacent segments whose records and indexes would fit into one segment even if no record were removed
+/// (fact 52). `end` is the first offset behind the last segment.
 pub fn group_segments(
     segments: &[Arc<LogSegment>],
     config: &LogConfig,
@@ -60,7 +60,8 @@ fn group_lengths(extents: &[Extent], size_max: u64, index_max: u64, end: Offset)
             let fits = sum.size + extent.size <= size_max
                 && sum.offset_index + extent.offset_index <= index_max
                 && sum.time_index + extent.time_index <= index_max
-                // A segment without records adds no offset, and else one would be left for every 2^31 offsets.
+                // A segment without records adds no offset; without this case one segment would be left for every 2^31
+                // offsets.
                 && (extent.size == 0 || last_offset - sum.base_offset <= OFFSET_SPAN_MAX);
             if !fits {
                 break;

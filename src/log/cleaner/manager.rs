@@ -1,8 +1,8 @@
-//! Which log is cleaned next, and what is remembered of all of them. Kafka 3.9: `LogCleanerManager`, and the body of
-//! `CleanerThread`.
+//! The cleaner manager: chooses the next log to clean and keeps the cleaning state of all logs. Kafka 3.9:
+//! `LogCleanerManager`, and the body of `CleanerThread`.
 //!
-//! Lock order: nothing here is held while a log is read or written, but for `selecting`, under which one thread at
-//! a time looks at every compacted log.
+//! Lock order: the manager holds no lock while it reads or writes a log, except for `selecting`, under which one thread
+//! at a time looks at every compacted log.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +25,7 @@ use crate::log::dir::LogDir;
 use crate::log::unified_log::{Logs, UnifiedLog};
 use crate::metrics::{MetricName, Registry};
 
-/// A log dir with what the cleaner keeps in it.
+/// A log dir with the cleaner's state for it.
 pub struct CleanerDir {
     /// The dir.
     pub dir: Arc<LogDir>,
@@ -33,47 +33,47 @@ pub struct CleanerDir {
     pub checkpoint: Arc<CleanerCheckpoint>,
 }
 
-/// What one round of a thread has done.
+/// The result of one round of a thread.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Round {
-    /// A log was cleaned to the end: there may be another one.
+    /// The thread cleaned a log to the end; there may be another one.
     pub cleaned: bool,
-    /// What was counted if so.
+    /// The statistics of that clean.
     pub stats: Option<CleanerStats>,
-    /// What was found out when the log was chosen.
+    /// The statistics of the selection.
     pub pre_clean: Option<PreCleanStats>,
 }
 
-/// Chooses logs, guards them, remembers how far they are clean.
+/// Chooses logs, guards them while they are cleaned, and knows how far they are clean.
 pub struct CleanerManager {
     logs: Arc<RwLock<Logs>>,
     dirs: Vec<CleanerDir>,
     clock: SharedClock,
     states: Arc<CleaningStates>,
     quarantine: Mutex<Quarantine>,
-    /// Where each partition in quarantine is shown.
+    /// The registry that shows each partition in quarantine.
     metrics: Registry,
     selecting: Mutex<()>,
-    /// Bits of an `f64`: the ratio of the dirtiest log when a thread last looked.
+    /// Dirty ratio of the dirtiest log at the last selection, as the bits of an `f64`.
     dirtiest_ratio: AtomicU64,
-    /// When a thread last looked, by the monotonic clock.
+    /// Monotonic time of the last selection.
     last_run_ms: AtomicI64,
 }
 
-/// The longest that a throttled thread sleeps before it looks whether the clean is still wanted.
+/// Longest sleep of a throttled thread before it checks whether the clean is still wanted.
 const NAP_MS_MAX: i64 = 100;
 
 /// The thread that a clean runs on.
 pub trait Worker {
-    /// Whether the thread is to end.
+    /// Whether the thread has to end.
     fn is_stopped(&self) -> bool;
-    /// Counts bytes that were read or written; for how many milliseconds to do nothing.
+    /// Counts bytes read or written. Returns for how many milliseconds the thread should sleep.
     fn throttle(&self, bytes: usize) -> i64;
-    /// Does nothing for so long.
+    /// Sleeps.
     fn nap(&self, ms: i64);
 }
 
-/// What a clean looks up to between two pieces of work.
+/// The check that a clean makes between two pieces of work.
 struct Aborts<'a> {
     manager: &'a CleanerManager,
     log: &'a UnifiedLog,
@@ -129,8 +129,8 @@ impl CleanerManager {
         }
     }
 
-    /// Cleans the filthiest log, if one is filthy enough, and applies the retention of compacted logs: one round of
-    /// a cleaner thread.
+    /// One round of a cleaner thread: cleans the filthiest log, if one is filthy enough, and applies the retention of
+    /// compacted logs.
     pub fn clean_once(&self, cleaner: &mut Cleaner, thread_id: usize, worker: &dyn Worker) -> Round {
         let mut round = Round::default();
         if let Some((target, pre_clean)) = self.grab_filthiest_log() {
@@ -149,7 +149,7 @@ impl CleanerManager {
         round
     }
 
-    /// The log that needs it most, taken for the caller.
+    /// Takes the log that needs cleaning most for the caller.
     fn grab_filthiest_log(&self) -> Option<(LogToClean, PreCleanStats)> {
         let _selecting = self.selecting.lock();
         let now_ms = self.clock.wall_ms();
@@ -177,7 +177,7 @@ impl CleanerManager {
         let filthiest = due
             .into_iter()
             .max_by(|a, b| a.cleanable_ratio().total_cmp(&b.cleanable_ratio()))?;
-        // It may have been paused since it was looked at.
+        // The log may have been paused since the selection looked at it.
         let taken = self.states.try_begin(filthiest.log.topic_partition());
         taken.then_some((filthiest, pre_clean))
     }
@@ -188,7 +188,7 @@ impl CleanerManager {
         compacted.cloned().collect()
     }
 
-    /// What could be cleaned of a log, unless it is to be left alone.
+    /// What can be cleaned of a log; `None` if the cleaner must leave it alone.
     fn look_at(&self, log: &Arc<UnifiedLog>, now_ms: i64) -> Option<LogToClean> {
         let partition = log.topic_partition();
         let is_left_alone = log.dir().is_offline()
@@ -217,7 +217,7 @@ impl CleanerManager {
         }
     }
 
-    /// Cleans; whatever goes wrong, down to a panic, is this log's error.
+    /// Cleans a log. Every failure, even a panic, becomes an error of this log.
     fn clean_log(
         &self,
         cleaner: &mut Cleaner,
@@ -237,14 +237,14 @@ impl CleanerManager {
             ))
         });
         match cleaned {
-            // What was found may be due to a truncation, or to a deletion, in the midst of the reading.
+            // A truncation or a deletion during the read may have caused the error.
             Err(CleanError::Uncleanable(_)) if watch.check().is_err() => Err(CleanError::Aborted),
             Err(CleanError::Uncleanable(_)) if target.log.open_path().is_err() => Err(CleanError::Aborted),
             result => result,
         }
     }
 
-    /// Notes the outcome of a clean; its end and what was counted if it came to its end.
+    /// Records the outcome of a clean. Returns its end and statistics if it completed.
     fn done_cleaning(
         &self,
         target: &LogToClean,
@@ -256,7 +256,7 @@ impl CleanerManager {
                 if let Some(checkpoint) = self.checkpoint_of(&target.log) {
                     let dir = target.log.dir();
                     drop(dir.check(checkpoint.update(partition, end)));
-                    // A truncation has capped the checkpoint, perhaps before this.
+                    // A truncation has lowered the checkpoint, perhaps before this point.
                     if target.log.is_outdated(target.truncations) {
                         let active = target.log.active_segment_base_offset();
                         drop(dir.check(checkpoint.truncate(partition, active)));
@@ -269,7 +269,7 @@ impl CleanerManager {
             }
             Err(CleanError::Aborted) => tracing::info!(log = %partition, "cleaning aborted"),
             Err(CleanError::Uncleanable(reason)) => self.add_to_quarantine(&target.log, reason),
-            // That has been logged where the dir went offline.
+            // The error was logged when the dir went offline.
             Err(CleanError::Storage(error)) => tracing::debug!(log = %partition, %error, "cleaning ended"),
         }
         None
@@ -286,14 +286,14 @@ impl CleanerManager {
         );
     }
 
-    /// Retention of logs that are compacted; those that are not are the log manager's.
+    /// Applies retention to compacted logs; the log manager does so for the others.
     fn delete_old_segments(&self, worker: &dyn Worker) {
         for log in self.compacted_logs() {
             if worker.is_stopped() {
                 return;
             }
             if self.states.try_begin(log.topic_partition()) {
-                // A failing dir has been reported where it failed.
+                // The failure of a dir was reported where it happened.
                 drop(log.delete_old_segments());
                 self.states.end(log.topic_partition());
             }
@@ -313,7 +313,7 @@ impl CleanerManager {
         }
     }
 
-    /// Changes the quarantine, and what the metrics show of it.
+    /// Changes the quarantine and updates the metrics that show it.
     fn change_quarantine<T>(&self, change: impl FnOnce(&mut Quarantine) -> T) -> T {
         let mut quarantine = self.quarantine.lock();
         let shown = |quarantine: &Quarantine| -> BTreeSet<MetricName> {
@@ -337,13 +337,13 @@ impl CleanerManager {
         dir.map(|dir| &dir.checkpoint)
     }
 
-    /// Keeps the cleaner away from a partition; returns when no thread is at it.
+    /// Keeps the cleaner away from a partition. Returns when no thread is cleaning it.
     pub fn abort_and_pause(&self, partition: &TopicPartition) -> Paused {
         self.states.abort_and_pause(partition)
     }
 
-    /// Work that must not meet the cleaner on a log that is not compacted: retention. `None` if the cleaner is
-    /// still at it, as after a change of policy.
+    /// Does work that must not run during a clean of a log that is not compacted: retention. `None` if a thread still
+    /// cleans the log, as after a change of policy.
     pub fn unless_cleaning<T>(&self, partition: &TopicPartition, work: impl FnOnce() -> T) -> Option<T> {
         self.states.try_begin(partition).then(|| {
             let result = work();
@@ -352,8 +352,8 @@ impl CleanerManager {
         })
     }
 
-    /// A topic's configuration has changed: those of its partitions that are not compacted (any more) are let go of,
-    /// those that could not be cleaned are tried again.
+    /// Handles a changed topic configuration: stops cleaning the topic's partitions that are not compacted (any more),
+    /// and allows a new attempt on those that could not be cleaned.
     pub fn on_topic_config_change(&self, topic: &str, not_compacted: &[TopicPartition]) {
         self.quarantine
             .lock()
@@ -363,7 +363,7 @@ impl CleanerManager {
         }
     }
 
-    /// Takes a partition's checkpoint along to another log dir.
+    /// Moves a partition's checkpoint entry to another log dir.
     pub fn alter_checkpoint_dir(&self, partition: &TopicPartition, from: &Path, to: &Path) {
         let find = |path: &Path| self.dirs.iter().find(|dir| dir.dir.path() == path);
         let (Some(from), Some(to)) = (find(from), find(to)) else {
@@ -377,7 +377,7 @@ impl CleanerManager {
         self.change_quarantine(|quarantine| quarantine.move_to(partition, to.dir.path().to_owned()));
     }
 
-    /// First dirty offset of a partition, if it was ever cleaned.
+    /// First dirty offset of a partition; `None` if it was never cleaned.
     pub fn checkpointed(&self, partition: &TopicPartition) -> Option<Offset> {
         self.dirs.iter().find_map(|dir| dir.checkpoint.get(partition))
     }
@@ -390,7 +390,7 @@ impl CleanerManager {
         all
     }
 
-    /// Bytes in a log dir that would be cleaned if they could be.
+    /// Bytes in a log dir that are dirty but cannot be cleaned.
     pub fn uncleanable_bytes(&self, dir: &Path) -> u64 {
         let now_ms = self.clock.wall_ms();
         let bytes = |partition: &TopicPartition| {
@@ -405,12 +405,12 @@ impl CleanerManager {
         here.filter_map(|(partition, _)| bytes(partition)).sum()
     }
 
-    /// Dirty ratio of the dirtiest log, when a thread last looked.
+    /// Dirty ratio of the dirtiest log at the last selection.
     pub fn dirtiest_ratio(&self) -> f64 {
         f64::from_bits(self.dirtiest_ratio.load(Ordering::Relaxed))
     }
 
-    /// Milliseconds since a thread last looked.
+    /// Milliseconds since the last selection.
     pub fn time_since_last_run_ms(&self) -> i64 {
         self.clock.monotonic_ms() - self.last_run_ms.load(Ordering::Relaxed)
     }

@@ -1,5 +1,8 @@
-//! The cleaner's metrics under Kafka's names and with Kafka's meaning. Kafka 3.9: the gauges of `LogCleaner` and
+//! The cleaner's metrics, with Kafka's names and meaning. Kafka 3.9: the gauges of `LogCleaner` and
 //! `LogCleanerManager`.
+//!
+//! One metric is barnabas's own: `uncleanable-partition`, with value 1 for each partition that could not be cleaned and
+//! with topic, partition, log dir and reason as tags.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use super::stats::{CleanerStats, PreCleanStats};
 use crate::log::LogManager;
 use crate::metrics::{MetricName, Registry};
 
-/// Registers the gauges; they hold the manager weakly.
+/// Registers the gauges, which hold a weak reference to the manager.
 pub(in crate::log) fn register(manager: &Arc<LogManager>, metrics: &Registry) {
     let gauge = |name: MetricName, value: fn(&LogCleaner) -> f64| {
         let weak = Arc::downgrade(manager);
@@ -78,7 +81,7 @@ fn per_dir(
     });
 }
 
-/// The largest among the threads' last rounds.
+/// The largest value among the threads' last rounds.
 fn max(cleaner: &LogCleaner, value: impl Fn(&CleanerStats, &PreCleanStats) -> f64) -> f64 {
     let rounds = cleaner.last_rounds();
     rounds
@@ -87,7 +90,7 @@ fn max(cleaner: &LogCleaner, value: impl Fn(&CleanerStats, &PreCleanStats) -> f6
         .fold(0.0, f64::max)
 }
 
-/// How much of what the last cleans read they wrote again.
+/// Percentage of the bytes read by the last cleans that they wrote again.
 fn recopy_percent(cleaner: &LogCleaner) -> f64 {
     let rounds = cleaner.last_rounds();
     let written: u64 = rounds.iter().map(|(stats, _)| stats.bytes_written).sum();

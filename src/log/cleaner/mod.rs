@@ -3,26 +3,26 @@
 //!
 //! # A clean, step by step
 //!
-//! 1. [`manager`] picks the filthiest log ([`selection`]): `[first dirty, first uncleanable)` is what was never
-//!    cleaned and may be.
-//! 2. [`clean`] reads that range and notes the last offset of each key in the [`offset_map`].
-//! 3. From the start of the log on it groups segments that fit into one, reads them again and writes what
-//!    survives ([`filter`], [`transactions`]) to new segments ([`output`]) under names with `.cleaned`.
-//! 4. Each group is swapped in by [`UnifiedLog::replace_segments`](super::unified_log), crash-safe.
-//! 5. The end of the cleaned range goes to `cleaner-offset-checkpoint` ([`checkpoint`]).
+//! 1. [`manager`] chooses the filthiest log ([`selection`]). `[first dirty, first uncleanable)` is the part that was
+//! never cleaned and may be cleaned now.
+//! 2. [`clean`] reads that part and stores the last offset of each key in the [`offset_map`].
+//! 3. From the start of the log it groups segments that fit into one, reads them again and writes the surviving records
+//! ([`filter`], [`transactions`]) to new segments ([`output`]), whose names have `.cleaned`.
+//! 4. [`UnifiedLog::replace_segments`](super::unified_log) swaps each group in; the swap is crash-safe.
+//! 5. The manager writes the end of the cleaned range to `cleaner-offset-checkpoint` ([`checkpoint`]).
 //!
-//! # What stands in a clean's way
+//! # Conflicts and errors
 //!
-//! [`states`] says which partition a thread cleans; a caller that deletes or moves a log pauses its cleaning and waits
-//! for the thread, which looks up after every buffer. Truncations wait for nobody: a swap looks under the log's
-//! lock whether the log is still what was read.
+//! [`states`] knows which partition a thread is cleaning. A caller that deletes or moves a log pauses its cleaning and
+//! waits for the thread, which checks after every buffer. A truncation does not wait: the swap checks under the log's
+//! lock whether the log has changed since the cleaner read it.
 //!
-//! An error ends one clean and puts that partition in [`quarantine`] with the reason; it is tried again after a
-//! while, and at once when the topic's configuration changes. Threads never die. Only an I/O error that says
-//! nothing about this log, such as a disk that cannot be read, takes the log dir offline, as everywhere. A full disk
-//! does not: what was written goes, and the partition stays as it was.
+//! An error ends one clean and puts that partition into [`quarantine`] with the reason. The cleaner tries it again
+//! after a pause, and at once when the topic's configuration changes. Threads never die. Only an I/O error that is not
+//! about this log, such as a disk that cannot be read, takes the log dir offline. A full disk does not: the cleaner
+//! removes what it wrote, and the partition stays as it was.
 //!
-//! Everything but [`thread`] is driven by its caller and a [`Clock`](crate::common::clock::Clock).
+//! All modules except [`thread`] get the time from a [`Clock`](crate::common::clock::Clock) and start no threads.
 
 pub mod checkpoint;
 pub mod clean;

@@ -1,15 +1,15 @@
-//! The last offset of each key in the dirty part of a log. Kafka 3.9: `SkimpyOffsetMap`.
+//! The offset map: the last offset of each key in the dirty part of a log. Kafka 3.9: `SkimpyOffsetMap`.
 //!
 //! ```text
 //! slot, 24 bytes: 16 bytes hash of the key | i64 offset + 1, 0 for an empty slot
 //! ```
 //!
-//! Keys are known by 128 bits of SipHash under a random key of this clean's own: a producer cannot make
-//! two keys collide, and so erase a record with another (Kafka's MD5 lets them).
+//! The map identifies a key by 128 bits of SipHash with a random key for each clean. A producer therefore cannot make
+//! two keys collide, and so erase a record with another one (with Kafka's MD5 it can).
 //!
-//! The memory is mapped when a clean begins and goes back to the system when it is done. Slots are in use from its
-//! start on, few at first, twice as many whenever half of them are taken: what is not in use was never touched
-//! and takes no space, and a map of few keys stays in the processor's caches however many records there are.
+//! The memory is mapped when a clean begins and unmapped when it ends. The map uses the slots from the start of the
+//! memory: few at first, and twice as many whenever half of them are taken. Unused memory is never touched and takes no
+//! space, and a map with few keys stays in the processor's caches however many records there are.
 
 use std::hash::Hasher;
 use std::io;
@@ -19,14 +19,14 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::common::ids::Offset;
 
-/// So many keys are looked for at once: their slots are fetched side by side.
+/// How many keys are looked up together, so that their slots are fetched in parallel.
 pub const KEYS_AT_A_TIME: usize = 128;
 /// Bytes of a slot.
 pub const SLOT_BYTES: usize = 24;
 const HASH_BYTES: usize = 16;
-/// Slots in use at first.
+/// Slots in use at the start.
 const SLOTS_AT_FIRST: usize = 1 << 14;
-/// Slots for each record that there may be, as far as the memory goes: probes stay short.
+/// Slots for each possible record, as far as the memory allows: this keeps probes short.
 const SLOTS_PER_RECORD: u64 = 2;
 
 type Slot = [u8; SLOT_BYTES];
@@ -34,40 +34,40 @@ const EMPTY: Slot = [0; SLOT_BYTES];
 
 /// Keys and offsets, in a table with open addressing.
 pub struct OffsetMap {
-    /// Slots that the configured memory has room for.
+    /// Number of slots that fit into the configured memory.
     capacity: usize,
-    /// Keys that the map takes: `capacity` times the load factor.
+    /// Largest number of keys: `capacity` times the load factor.
     entries_max: usize,
     entries: usize,
     memory: Option<MmapMut>,
-    /// Slots in use, from the start of the memory on.
+    /// Slots in use, counted from the start of the memory.
     slots: usize,
     hasher: SipHasher13,
     latest_offset: Offset,
 }
 
-/// A key as this clean knows it.
+/// The hash of a key in this clean.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyHash(u128);
 
-/// What a put did.
+/// The result of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Put {
-    /// The key's last offset is noted.
+    /// The key's last offset is stored.
     Noted,
     /// The key is new and the map is full.
     Full,
 }
 
 impl OffsetMap {
-    /// A map that takes `bytes` at the most, filled up to `load_factor`.
+    /// A map of at most `bytes`, filled up to `load_factor`.
     pub fn new(bytes: usize, load_factor: f64) -> Self {
         let capacity = bytes / SLOT_BYTES;
         let entries_max = (capacity as f64 * load_factor.clamp(0.0, 1.0)) as usize;
         Self {
             capacity,
-            // The search in a table without an empty slot would not end.
+            // Without an empty slot a search would not end.
             entries_max: entries_max.min(capacity.saturating_sub(1)),
             entries: 0,
             memory: None,
@@ -77,7 +77,7 @@ impl OffsetMap {
         }
     }
 
-    /// Empties the map for a range with `records_max` records at the most, under a new hash key.
+    /// Empties the map for a range with at most `records_max` records, under a new hash key.
     pub fn begin(&mut self, records_max: u64) -> io::Result<()> {
         self.end();
         let wanted = records_max
@@ -85,7 +85,7 @@ impl OffsetMap {
             .max(SLOTS_AT_FIRST as u64);
         let mapped = (self.capacity as u64).min(wanted).max(1) as usize;
         let memory = MmapMut::map_anon(mapped * SLOT_BYTES)?;
-        // Fewer misses when keys are looked up; not every system has it.
+        // Huge pages cause fewer misses in lookups; not every system supports them.
         let _ = memory.advise(Advice::HugePage);
         self.memory = Some(memory);
         self.slots = mapped.min(SLOTS_AT_FIRST);
@@ -93,7 +93,7 @@ impl OffsetMap {
         Ok(())
     }
 
-    /// Gives the memory back.
+    /// Unmaps the memory.
     pub fn end(&mut self) {
         self.memory = None;
         self.slots = 0;
@@ -101,7 +101,7 @@ impl OffsetMap {
         self.latest_offset = -1;
     }
 
-    /// What a key is known by in this clean.
+    /// The hash of a key in this clean.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> KeyHash {
         let mut hasher = self.hasher;
@@ -109,7 +109,7 @@ impl OffsetMap {
         KeyHash(hasher.finish128().into())
     }
 
-    /// Has the slots of these keys brought near, all at a time, before they are asked for one after the other.
+    /// Prefetches the slots of these keys together, before they are looked up one by one.
     pub fn touch(&self, keys: impl Iterator<Item = KeyHash>) {
         let slots = self.slots();
         if slots.is_empty() {
@@ -119,7 +119,7 @@ impl OffsetMap {
         std::hint::black_box(bytes.fold(0, |all, byte| all ^ byte));
     }
 
-    /// Notes that the last record with this key is at `offset`; it is beyond all that were noted before.
+    /// Stores `offset` as the last offset of this key. It must be above all offsets stored before.
     pub fn put(&mut self, KeyHash(hash): KeyHash, offset: Offset) -> Put {
         let entry = encode(hash, offset);
         match locate(self.slots(), hash) {
@@ -170,9 +170,9 @@ impl OffsetMap {
         &mut all[..self.slots]
     }
 
-    /// Takes twice the slots in use, as far as there are, without a second table: the place of a hash among more
-    /// slots never lies before its place among fewer, so entries are moved from the last to the first. The few
-    /// that would land among those not moved yet wait until the end.
+    /// Doubles the slots in use, up to the capacity, without a second table. With more slots the place of a hash is
+    /// never before its old place, so the loop moves entries from the last to the first. It keeps the few that would
+    /// land among entries not moved yet until the end.
     fn grow(&mut self) {
         let before = self.slots;
         let mapped = self.memory.as_ref().map_or(0, |memory| memory.len() / SLOT_BYTES);
@@ -201,12 +201,12 @@ impl OffsetMap {
         }
     }
 
-    /// All records up to this offset are accounted for; -1 for none.
+    /// The map covers all records up to this offset; -1 for none.
     pub fn latest_offset(&self) -> Offset {
         self.latest_offset
     }
 
-    /// Says so.
+    /// Sets the offset up to which the map covers all records.
     pub fn update_latest_offset(&mut self, offset: Offset) {
         self.latest_offset = self.latest_offset.max(offset);
     }
@@ -216,7 +216,7 @@ impl OffsetMap {
         self.entries
     }
 
-    /// How many keys it takes.
+    /// The largest number of keys.
     pub fn entries_max(&self) -> usize {
         self.entries_max
     }
@@ -242,17 +242,17 @@ fn decode(slot: &Slot) -> Option<(u128, Offset)> {
     (offset != 0).then(|| (u128::from_be_bytes(*hash), offset - 1))
 }
 
-/// Where a hash is.
+/// The result of a search for a hash.
 enum Place {
-    /// In this slot, with this offset.
+    /// The hash is in this slot, with this offset.
     Taken(usize, Offset),
-    /// Not there; it would take this slot.
+    /// The hash is not there; it would go into this slot.
     Free(usize),
-    /// Not there, and every slot is taken.
+    /// The hash is not there, and every slot is taken.
     Nowhere,
 }
 
-/// The slot where the search for a hash begins: in proportion to its upper half.
+/// The slot where the search for a hash begins, in proportion to the hash's upper half.
 #[inline]
 fn home(hash: u128, slots: usize) -> usize {
     (((hash >> 64) * slots as u128) >> 64) as usize
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(get(&map, b"nobody"), None);
     }
 
-    /// Two strings of Wang and Yu with the same MD5: Kafka's map takes them for one key.
+    /// Two strings of Wang and Yu with the same MD5: Kafka's map treats them as one key.
     #[test]
     fn keys_with_the_same_md5_are_two() {
         let one = include_bytes!("testdata/md5-collision-1");
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_growing_map_forgets_nothing() {
-        // Not a power of two, and full to the last key at the end.
+        // A size that is not a power of two, filled to the last key.
         let mut map = map(150_001, 0.9);
         let keys = map.entries_max() as u64;
         for i in 0..keys {

@@ -1,8 +1,8 @@
-//! The segments that a clean writes, under names with `.cleaned`. Kafka 3.9: the second half of
+//! The segments that a clean writes, whose names have `.cleaned`. Kafka 3.9: the second half of
 //! `Cleaner.cleanSegments`, `UnifiedLog.createNewCleanedSegment`, `LocalLog.splitOverflowedSegment`.
 //!
-//! Usually that is one segment. Where offsets lie further apart than a segment can hold, as an old broker could
-//! leave them, another one is begun. What is not handed over in the end is removed.
+//! Usually a clean writes one segment for each group. Where offsets are further apart than a segment can hold, as old
+//! brokers could leave them, the output begins another segment. It removes segments that it does not hand over.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::log::index::AbortedTxn;
 use crate::log::segment::{LogSegment, OFFSET_SPAN_MAX};
 use crate::record::BatchHeader;
 
-/// Segments in the making.
+/// The segments of one group.
 pub struct Output {
     dir: Arc<LogDir>,
     path: PathBuf,
@@ -25,7 +25,7 @@ pub struct Output {
     base_offset: Offset,
     /// The last one is being written.
     segments: Vec<LogSegment>,
-    /// Bytes on their way to the last segment, and the headers of the batches in them.
+    /// Bytes that are not yet written to the last segment, and the headers of their batches.
     pending: Vec<u8>,
     headers: Vec<BatchHeader>,
     pending_max: usize,
@@ -33,8 +33,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// Nothing yet; the first segment will be named `base_offset`. Up to `pending_max` bytes are gathered before a
-    /// write.
+    /// An output without segments; the name of the first segment will be `base_offset`. It gathers up to `pending_max`
+    /// bytes before it writes.
     pub fn new(
         dir: Arc<LogDir>,
         path: PathBuf,
@@ -57,12 +57,12 @@ impl Output {
         }
     }
 
-    /// Bytes of records given so far.
+    /// Number of bytes of records given to the output.
     pub fn bytes_written(&self) -> u64 {
         self.bytes_written
     }
 
-    /// Takes batches as they lie one behind the other in `bytes`.
+    /// Adds batches that lie one after the other in `bytes`.
     pub fn write(&mut self, mut bytes: &[u8], mut headers: &[BatchHeader]) -> io::Result<()> {
         while let Some(first) = headers.first() {
             let base_offset = self.segment_for(first)?;
@@ -77,13 +77,13 @@ impl Output {
         Ok(())
     }
 
-    /// Takes a batch that was made anew.
+    /// Adds a batch that the cleaner has rebuilt.
     pub fn write_batch(&mut self, header: &BatchHeader, records: &[u8]) -> io::Result<()> {
         self.segment_for(header)?;
         self.put(&header.encode(), records, std::slice::from_ref(header))
     }
 
-    /// Notes an aborted transaction whose marker was the last batch taken.
+    /// Adds an aborted transaction, whose marker was the last added batch, to the transaction index.
     pub fn note_aborted(&mut self, transaction: &AbortedTxn) -> io::Result<()> {
         match self.segments.last() {
             Some(segment) => segment.append_aborted(transaction),
@@ -110,7 +110,7 @@ impl Output {
         }
     }
 
-    /// Writes what is pending, and `tail` behind it.
+    /// Writes the pending bytes, and `tail` behind them.
     fn flush_with(&mut self, tail: &[u8]) -> io::Result<()> {
         let Some(segment) = self.segments.last() else {
             return Ok(());
@@ -126,7 +126,7 @@ impl Output {
         Ok(())
     }
 
-    /// Makes sure that the batch fits the last segment; that one's base offset.
+    /// Makes sure that the batch fits into the last segment. Returns that segment's base offset.
     fn segment_for(&mut self, header: &BatchHeader) -> io::Result<Offset> {
         if let Some(last) = self.segments.last()
             && header.last_offset() - last.base_offset() <= OFFSET_SPAN_MAX
@@ -137,7 +137,7 @@ impl Output {
         self.finish_last()?;
         let fits_first = header.last_offset() - self.base_offset <= OFFSET_SPAN_MAX;
         if is_first && !fits_first {
-            // The name of the first segment must be taken over, or the old one of that name would stay.
+            // The first new segment must have the old name; otherwise the old segment of that name would stay.
             self.begin(self.base_offset)?;
             self.finish_last()?;
         }
@@ -164,8 +164,8 @@ impl Output {
         }
     }
 
-    /// The finished segments, ascending, on disk; their files look as old as `modified_ms`. If nothing has
-    /// survived it is an empty one.
+    /// Returns the finished segments, ascending and on disk, with `modified_ms` as the last change of their files. If
+    /// no record has survived there is one empty segment.
     pub fn finish(mut self, modified_ms: i64) -> io::Result<Vec<LogSegment>> {
         if self.segments.is_empty() {
             self.begin(self.base_offset)?;
@@ -187,18 +187,18 @@ impl Drop for Output {
     }
 }
 
-/// Removes the files of segments that are not going to be used; the last ones first, because of how a loader
-/// tells a swap that was not complete (fact 51).
+/// Removes the files of unused segments, the last segment first: the loader relies on that order to recognise an
+/// incomplete swap (fact 51).
 pub fn remove_unused(dir: &LogDir, segments: &[LogSegment]) {
     for segment in segments.iter().rev() {
-        // The loader removes what cannot be removed now.
+        // If the removal fails now, the loader repeats it.
         if let Err(error) = segment.delete(dir.fs()) {
             tracing::warn!(dir = %dir.path().display(), %error, "cannot remove the files of an unfinished clean");
         }
     }
 }
 
-/// An offset that the batch's first record does not lie below. Wrappers of formats 0 and 1 know only their last.
+/// A lower bound of the batch's first offset. Wrappers of formats 0 and 1 only store their last offset.
 fn first_offset_at_least(header: &BatchHeader) -> Offset {
     match header.magic() {
         0 | 1 => (header.last_offset() - OFFSET_SPAN_MAX).max(0),

@@ -1,5 +1,5 @@
-//! Partitions that could not be cleaned, and why. Kafka 3.9 marks them uncleanable until the broker restarts; here
-//! they are tried again after a while, and at once when their topic's configuration changes (KAFKA-19895).
+//! The quarantine: partitions that could not be cleaned, and why. Kafka 3.9 marks them uncleanable until the broker
+//! restarts. barnabas tries again after a pause, and at once when the topic's configuration changes (KAFKA-19895).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,11 +17,11 @@ const RETRY_MS_MAX: i64 = 60 * 60_000;
 pub struct Quarantined {
     /// Its log dir.
     pub dir: PathBuf,
-    /// Why, for people.
+    /// The reason, as text for an operator.
     pub reason: String,
-    /// How often in a row.
+    /// Number of failures in a row.
     pub failures: u32,
-    /// When it is tried again, by the monotonic clock.
+    /// Monotonic time of the next attempt.
     pub retry_at_ms: i64,
 }
 
@@ -32,7 +32,7 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// Notes a failure; how long the partition is left alone.
+    /// Adds a failure. Returns how long the cleaner leaves the partition alone.
     pub fn add(&mut self, partition: &TopicPartition, dir: PathBuf, reason: String, now_ms: i64) -> i64 {
         let failures = self.partitions.get(partition).map_or(0, |q| q.failures) + 1;
         let pause_ms = RETRY_MS_MIN
@@ -48,19 +48,19 @@ impl Quarantine {
         pause_ms
     }
 
-    /// Whether a partition is to be left alone now.
+    /// Whether the cleaner must leave a partition alone now.
     pub fn holds(&self, partition: &TopicPartition, now_ms: i64) -> bool {
         self.partitions
             .get(partition)
             .is_some_and(|q| now_ms < q.retry_at_ms)
     }
 
-    /// A partition was cleaned after all; true if it was in quarantine.
+    /// Removes a partition that was cleaned after all. Returns true if it was in quarantine.
     pub fn remove(&mut self, partition: &TopicPartition) -> bool {
         self.partitions.remove(partition).is_some()
     }
 
-    /// Has the partitions of a topic tried again at once.
+    /// Allows an immediate new attempt on the partitions of a topic.
     pub fn retry_topic(&mut self, topic: &str, now_ms: i64) {
         for (partition, quarantined) in &mut self.partitions {
             if &*partition.topic == topic {
@@ -70,12 +70,12 @@ impl Quarantine {
         }
     }
 
-    /// Forgets partitions that are no more.
+    /// Removes partitions that no longer exist.
     pub fn retain(&mut self, is_there: impl Fn(&TopicPartition) -> bool) {
         self.partitions.retain(|partition, _| is_there(partition));
     }
 
-    /// A partition was moved to another dir.
+    /// Follows the move of a partition to another dir.
     pub fn move_to(&mut self, partition: &TopicPartition, dir: PathBuf) {
         if let Some(quarantined) = self.partitions.get_mut(partition) {
             quarantined.dir = dir;

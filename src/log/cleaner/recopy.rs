@@ -1,5 +1,5 @@
-//! What becomes of one batch: it goes, stays as it is, or is written anew with fewer records. Kafka 3.9:
-//! `MemoryRecords.filterTo`.
+//! Decides for one batch whether the cleaner removes it, keeps it as it is, or rewrites it with fewer records. Kafka
+//! 3.9: `MemoryRecords.filterTo`.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::record::{
     BatchHeader, EndTransactionMarker, RawRecords, RecordBatch, RecordError, Survivors, retain_messages,
 };
 
-/// Bytes that a batch may unpack to.
+/// Largest unpacked size of a batch.
 const UNPACKED_BYTES_MAX: usize = 1 << 30;
 
 /// Buffers that are used again for batch after batch.
@@ -24,21 +24,21 @@ const UNPACKED_BYTES_MAX: usize = 1 << 30;
 pub struct Scratch {
     /// A batch's records, unpacked.
     unpacked: Vec<u8>,
-    /// Those that stay.
+    /// The unpacked records that stay.
     survivors: Vec<u8>,
-    /// Those that stay, as they are stored.
+    /// The records that stay, compressed as the log stores them.
     packed: Vec<u8>,
-    /// The keys that are looked for next.
+    /// The hashes of the keys that are looked up next.
     hashes: Vec<Option<KeyHash>>,
 }
 
 impl Scratch {
-    /// The records of a batch of format 2, unpacked if need be.
+    /// The records of a batch of format 2, unpacked if necessary.
     pub fn plain<'a>(&'a mut self, batch: &RecordBatch<'a>) -> Result<&'a [u8], RecordError> {
         plain(batch, &mut self.unpacked)
     }
 
-    /// Gives back what was needed for an unusually large batch.
+    /// Frees the extra memory that an unusually large batch needed.
     pub fn shrink(&mut self, bytes: usize) {
         for buffer in [&mut self.unpacked, &mut self.survivors, &mut self.packed] {
             buffer.clear();
@@ -57,38 +57,38 @@ fn plain<'a>(batch: &RecordBatch<'a>, unpacked: &'a mut Vec<u8>) -> Result<&'a [
     Ok(unpacked)
 }
 
-/// What becomes of a batch.
+/// The decision about a batch.
 #[derive(Debug)]
 pub enum Fate<'a> {
-    /// It goes.
+    /// The batch is removed.
     Dropped,
-    /// It stays as it is.
+    /// The batch stays as it is.
     Verbatim,
-    /// It stays with this header and these records.
+    /// The batch stays with this header and these records.
     Rewritten(BatchHeader, &'a [u8]),
     /// A message of format 0 or 1 that stays in this form.
     RewrittenMessage(&'a [u8]),
 }
 
-/// Decides batch by batch, from the start of a group of segments on.
+/// Decides batch by batch, from the start of a group of segments.
 pub struct Recopy<'a> {
     /// The last offset of each key in `verified`.
     pub map: &'a OffsetMap,
-    /// The time.
+    /// The times that the clean uses.
     pub horizon: Horizon,
-    /// What each active producer wrote last.
+    /// The last write of each active producer.
     pub last_records: &'a HashMap<ProducerId, LastRecord>,
-    /// Where the walk is with regard to transactions.
+    /// The position of the walk among the transactions.
     pub transactions: &'a mut CleanedTransactions,
-    /// The offsets whose batches had their checksum looked at when the map was built.
+    /// The offsets of the batches whose checksums were checked when the map was built.
     pub verified: std::ops::Range<Offset>,
     /// Buffers.
     pub scratch: &'a mut Scratch,
-    /// What is counted.
+    /// The statistics.
     pub stats: &'a mut CleanerStats,
 }
 
-/// What the filter found in the records of a batch.
+/// The result of the check of a batch's records.
 struct FilterResult {
     read: i32,
     retained: i32,
@@ -97,7 +97,8 @@ struct FilterResult {
 }
 
 impl Recopy<'_> {
-    /// The fate of the next batch, and the entry for the transaction index if it is an abort marker that needs one.
+    /// The decision about the next batch, and the entry for the transaction index if the batch is an abort marker that
+    /// needs one.
     pub fn decide(&mut self, batch: &RecordBatch<'_>) -> Result<(Fate<'_>, Option<AbortedTxn>), CleanError> {
         self.stats.bytes_read += batch.size_in_bytes() as u64;
         let (can_discard, aborted) = self.pass(batch)?;
@@ -117,7 +118,7 @@ impl Recopy<'_> {
         Ok((fate, aborted))
     }
 
-    /// Tells the transactions of the batch.
+    /// Passes the batch to the transactions.
     fn pass(&mut self, batch: &RecordBatch<'_>) -> Result<(bool, Option<AbortedTxn>), CleanError> {
         if !batch.is_control_batch() {
             return Ok((self.transactions.on_batch(batch), None));
@@ -129,7 +130,7 @@ impl Recopy<'_> {
         Ok((verdict.can_discard, verdict.aborted))
     }
 
-    /// Nothing is removed or summed anew on the word of a batch that is not what was written.
+    /// Checks the batch: a corrupt batch must not cause the removal of records, and must not get a new checksum.
     fn verify(&self, batch: &RecordBatch<'_>) -> Result<(), CleanError> {
         if self.verified.contains(&batch.base_offset()) && self.verified.contains(&batch.last_offset()) {
             return Ok(());
@@ -166,8 +167,8 @@ impl Recopy<'_> {
         Ok(Fate::Rewritten(header, records))
     }
 
-    /// Looks at the records. Those that stay are copied, as whole ranges, to the scratch; unless all do and none
-    /// is a tombstone.
+    /// Checks the records of a batch. Copies those that stay, as whole ranges, to the scratch buffer, unless all stay
+    /// and none is a tombstone.
     fn filter_records(
         &mut self,
         batch: &RecordBatch<'_>,
@@ -190,7 +191,7 @@ impl Recopy<'_> {
             max_timestamp: i64::MIN,
             has_tombstone: false,
         };
-        // Where the current run of records that stay begins, and where the walk is.
+        // Start of the current run of records that stay, and position of the walk.
         let (mut run, mut position) = (0, 0);
         for (i, record) in RawRecords::new(count, records).enumerate() {
             if i % KEYS_AT_A_TIME == 0 {
@@ -233,7 +234,7 @@ impl Recopy<'_> {
         Ok(result)
     }
 
-    /// The batch with the survivors, packed as it was.
+    /// The batch with the surviving records, in the same codec.
     fn rebuild(
         &mut self,
         batch: &RecordBatch<'_>,
@@ -247,7 +248,7 @@ impl Recopy<'_> {
             ..
         } = &mut *self.scratch;
         if let Some(horizon) = horizon {
-            // Deltas count from the base timestamp, whose place the horizon takes.
+            // Record deltas count from the base timestamp, and the horizon takes that field over.
             unpacked.clear();
             let moved_by = batch.base_timestamp().wrapping_sub(horizon);
             for record in RawRecords::new(result.retained, survivors) {
@@ -309,7 +310,7 @@ impl Recopy<'_> {
     }
 }
 
-/// Whether a record of data stays.
+/// Whether a data record stays.
 #[inline]
 fn retains(
     map: &OffsetMap,

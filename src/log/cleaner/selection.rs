@@ -1,4 +1,4 @@
-//! Which part of a log may be cleaned, and how badly it needs to be. Kafka 3.9: `LogCleanerManager.cleanableOffsets`,
+//! Computes which part of a log may be cleaned, and how urgently. Kafka 3.9: `LogCleanerManager.cleanableOffsets`,
 //! `maxCompactionDelay`, `LogToClean`.
 
 use std::io;
@@ -8,31 +8,31 @@ use crate::common::ids::Offset;
 use crate::log::segment::LogSegment;
 use crate::log::unified_log::{CleaningView, UnifiedLog};
 
-/// A log with what may be cleaned of it.
+/// A log with the part of it that may be cleaned.
 #[derive(Clone)]
 pub struct LogToClean {
     /// The log.
     pub log: Arc<UnifiedLog>,
-    /// All its segments when it was looked at.
+    /// All its segments at the time of the selection.
     pub segments: Vec<Arc<LogSegment>>,
-    /// From here on it was never cleaned.
+    /// Everything from here on was never cleaned.
     pub first_dirty_offset: Offset,
-    /// From here on it may not be cleaned; the base offset of a segment, or the first dirty offset.
+    /// Nothing from here on may be cleaned. The base offset of a segment, or the first dirty offset.
     pub first_uncleanable_offset: Offset,
-    /// The checkpoint was of no use: the first dirty offset is to be written there.
+    /// The checkpoint was not usable, so the first dirty offset has to be written to it.
     pub resets_checkpoint: bool,
-    /// By how much it is beyond `max.compaction.lag.ms`; 0 if it is not.
+    /// By how much the log exceeds `max.compaction.lag.ms`; 0 if it does not.
     pub compaction_delay_ms: i64,
     /// Bytes in front of the first dirty segment.
     pub clean_bytes: u64,
     /// Bytes between the two offsets.
     pub cleanable_bytes: u64,
-    /// How often the log had been cut.
+    /// How often the log had been truncated.
     pub truncations: u64,
 }
 
 impl LogToClean {
-    /// Looks at a log whose checkpoint says `checkpointed`.
+    /// The state of a log whose checkpoint entry is `checkpointed`.
     pub fn new(log: &Arc<UnifiedLog>, checkpointed: Option<Offset>, now_ms: i64) -> io::Result<Self> {
         let view = log.cleaning_view();
         let (first_dirty_offset, resets_checkpoint) = first_dirty_offset(log, &view, checkpointed);
@@ -85,7 +85,7 @@ impl LogToClean {
         &self.segments[start..end]
     }
 
-    /// How much of what is or could be clean is not.
+    /// The dirty share of the clean and cleanable bytes.
     pub fn cleanable_ratio(&self) -> f64 {
         match self.clean_bytes + self.cleanable_bytes {
             0 => 0.0,
@@ -93,7 +93,7 @@ impl LogToClean {
         }
     }
 
-    /// Whether it is to be cleaned at all.
+    /// Whether the log needs cleaning at all.
     pub fn is_due(&self) -> bool {
         self.cleanable_bytes > 0
             && (self.compaction_delay_ms > 0
@@ -101,21 +101,21 @@ impl LogToClean {
     }
 }
 
-/// Index of the segment that `offset` belongs to; 0 if it lies before the first.
+/// Index of the segment that holds `offset`; 0 if `offset` is before the first.
 fn floor(segments: &[Arc<LogSegment>], offset: Offset) -> usize {
     segments
         .partition_point(|s| s.base_offset() <= offset)
         .saturating_sub(1)
 }
 
-/// Where the last clean ended, unless the log is not what it was then.
+/// The end of the last clean, unless the log has changed in a way that makes it invalid.
 fn first_dirty_offset(log: &UnifiedLog, view: &CleaningView, checkpointed: Option<Offset>) -> (Offset, bool) {
     let (start, end) = (view.log_start_offset, view.log_end_offset);
     match checkpointed {
         None => (start, false),
         Some(offset) if (start..=end).contains(&offset) => (offset, false),
         Some(offset) => {
-            // Retention overtakes the cleaner of a log with both policies all the time.
+            // In a log with both policies, retention regularly passes the cleaner.
             if offset > end || !log.config().cleanup_policy.delete {
                 tracing::warn!(
                     log = %log.topic_partition(), checkpointed = offset, start, end,
@@ -127,8 +127,8 @@ fn first_dirty_offset(log: &UnifiedLog, view: &CleaningView, checkpointed: Optio
     }
 }
 
-/// Nothing is cleaned that is in the active segment, beyond the last stable offset (and so the high watermark), or
-/// in a segment with a record younger than `min.compaction.lag.ms` (fact 57).
+/// The cleaner must not touch the active segment, anything beyond the last stable offset (and so beyond the high
+/// watermark), or a segment with a record younger than `min.compaction.lag.ms` (fact 57).
 fn first_uncleanable_offset(
     view: &CleaningView,
     dirty: &[Arc<LogSegment>],
@@ -156,7 +156,7 @@ fn first_uncleanable_offset(
     Ok(whole.max(first_dirty_offset))
 }
 
-/// By how much the oldest dirty record has waited longer than `max.compaction.lag.ms`.
+/// How much longer than `max.compaction.lag.ms` the oldest dirty record has waited.
 fn compaction_delay(dirty: &[Arc<LogSegment>], max_compaction_lag_ms: i64, now_ms: i64) -> io::Result<i64> {
     if max_compaction_lag_ms == i64::MAX {
         return Ok(0);

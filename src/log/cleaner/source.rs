@@ -1,4 +1,4 @@
-//! A segment read a buffer at a time. Kafka 3.9: `FileRecords.readInto`, `Cleaner.growBuffers`.
+//! Reader of a segment, one buffer at a time. Kafka 3.9: `FileRecords.readInto`, `Cleaner.growBuffers`.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use crate::log::fs::corrupt;
 use crate::log::segment::LogSegment;
 use crate::record::BatchHeader;
 
-/// Reads a segment that nobody writes any more.
+/// Reads a segment that has no writer any more.
 pub struct SegmentSource<'a> {
     segment: &'a LogSegment,
     position: u64,
@@ -15,8 +15,8 @@ pub struct SegmentSource<'a> {
 }
 
 impl<'a> SegmentSource<'a> {
-    /// Reads from byte `position` on. Batches of more than `trusted_bytes` are summed, piece by piece, before memory
-    /// is taken for them.
+    /// Reads from byte `position` on. For a batch of more than `trusted_bytes` the source checks the checksum piece by
+    /// piece before it takes memory for the batch.
     pub fn new(segment: &'a LogSegment, position: u64, trusted_bytes: usize) -> Self {
         Self {
             segment,
@@ -26,8 +26,8 @@ impl<'a> SegmentSource<'a> {
         }
     }
 
-    /// The next bytes: a whole batch at least, the last one may be cut; nothing at the end. The buffer grows if a
-    /// batch does not fit; a length that is not true makes it grow no further than to what is trusted.
+    /// The next bytes: at least one whole batch, with the last one possibly cut; empty at the end. The buffer grows if
+    /// a batch does not fit; a wrong length makes it grow at most to the trusted size.
     pub fn fill<'b>(&self, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
         let left = self.end - self.position;
         let mut filled = self.read(buffer, left)?;
@@ -55,10 +55,10 @@ impl<'a> SegmentSource<'a> {
         }
     }
 
-    /// Whether a large batch, which begins at the present position, is what was written.
+    /// Checks the checksum of a large batch that begins at the current position.
     fn check_large(&self, header: &BatchHeader, buffer: &mut [u8]) -> io::Result<()> {
         let size = header.size_in_bytes();
-        // Messages of formats 0 and 1 come from brokers that bounded them by the same setting.
+        // Messages of formats 0 and 1 come from brokers that limited them by the same setting.
         if size <= self.trusted_bytes || header.magic() < 2 {
             return Ok(());
         }
@@ -86,12 +86,12 @@ impl<'a> SegmentSource<'a> {
             .read_into(&mut buffer[..wanted], self.position)
     }
 
-    /// So many bytes, whole batches, are done with.
+    /// Marks so many bytes, which are whole batches, as processed.
     pub fn consume(&mut self, bytes: usize) {
         self.position += bytes as u64;
     }
 
-    /// An error about the content at the present position.
+    /// An error about the content at the current position.
     pub fn corrupt(&self, reason: &str) -> io::Error {
         corrupt(
             &self.segment.records().path(),

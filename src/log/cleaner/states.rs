@@ -1,8 +1,9 @@
-//! Which partitions a cleaner thread is at, and which it must keep away from. Kafka 3.9: the states and the
+//! The partitions that a cleaner thread is cleaning, and those that it must not clean. Kafka 3.9: the states and the
 //! condition of `LogCleanerManager`.
 //!
-//! The deletion and the move of a log pause its cleaning: a clean that is under way is told to abort and waited for,
-//! which takes as long as a buffer, or an fsync, at the most; no other begins until the pause is over. Pauses add up.
+//! The deletion and the move of a log pause its cleaning. They tell a running clean to abort and wait for it, at most
+//! for the time of one buffer or one fsync. No other clean begins until the pause is over. Several pauses of one
+//! partition are counted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,24 +14,24 @@ use crate::common::ids::TopicPartition;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
-    /// A thread is at it.
+    /// A thread is cleaning the partition.
     busy: bool,
-    /// That thread is to stop.
+    /// That thread has to stop.
     abort: bool,
-    /// How many want nobody at it.
+    /// Number of pauses.
     pauses: usize,
 }
 
-/// The partitions that are being cleaned or must not be.
+/// The partitions that are being cleaned or paused.
 #[derive(Default)]
 pub struct CleaningStates {
     states: Mutex<HashMap<TopicPartition, State>>,
-    /// A thread has left a partition.
+    /// Signals that a thread has released a partition.
     left: Condvar,
 }
 
 impl CleaningStates {
-    /// Takes a partition for a thread; false if another thread has it or it is paused.
+    /// Takes a partition for a thread. Returns false if another thread has it or it is paused.
     pub fn try_begin(&self, partition: &TopicPartition) -> bool {
         let mut states = self.states.lock();
         if states.contains_key(partition) {
@@ -44,7 +45,7 @@ impl CleaningStates {
         true
     }
 
-    /// Lets go of a partition.
+    /// Releases a partition.
     pub fn end(&self, partition: &TopicPartition) {
         let mut states = self.states.lock();
         if let Some(state) = states.get_mut(partition) {
@@ -56,25 +57,25 @@ impl CleaningStates {
         self.left.notify_all();
     }
 
-    /// Whether the thread that is at a partition is to stop.
+    /// Whether the thread that cleans a partition has to stop.
     pub fn is_aborted(&self, partition: &TopicPartition) -> bool {
         self.states.lock().get(partition).is_some_and(|state| state.abort)
     }
 
-    /// Whether somebody is at a partition or has paused it.
+    /// Whether a thread is cleaning a partition, or the partition is paused.
     pub fn is_taken(&self, partition: &TopicPartition) -> bool {
         self.states.lock().contains_key(partition)
     }
 
-    /// Tells the thread that may be at a partition to stop, and does not wait for it.
+    /// Tells the thread that may be cleaning a partition to stop, without waiting for it.
     pub fn abort(&self, partition: &TopicPartition) {
         if let Some(state) = self.states.lock().get_mut(partition) {
             state.abort = state.busy;
         }
     }
 
-    /// Keeps the cleaner away from a partition until the returned value is dropped; returns when no thread is at
-    /// it. To be called without any lock of a log.
+    /// Keeps the cleaner away from a partition until the returned value is dropped. Returns when no thread is cleaning
+    /// it. The caller must hold no lock of a log.
     pub fn abort_and_pause(self: &Arc<Self>, partition: &TopicPartition) -> Paused {
         let mut states = self.states.lock();
         states.entry(partition.clone()).or_default().pauses += 1;

@@ -1,40 +1,41 @@
-//! What a clean counts, and the lines it leaves in the log. Kafka 3.9: `CleanerStats`, `PreCleanStats`.
+//! The statistics of a clean, and the lines that it writes to the broker's log. Kafka 3.9: `CleanerStats`,
+//! `PreCleanStats`.
 
 use crate::common::ids::{Offset, TopicPartition};
 
-/// Counted during one clean. Times are of the monotonic clock.
+/// The statistics of one clean. Times are monotonic.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CleanerStats {
-    /// When it began.
+    /// Start of the clean.
     pub start_ms: i64,
-    /// When the offset map was complete.
+    /// Time when the offset map was complete.
     pub map_complete_ms: i64,
-    /// When all was done.
+    /// End of the clean.
     pub end_ms: i64,
     /// Bytes and records of the dirty part.
     pub map_bytes_read: u64,
-    /// Records looked at for the map.
+    /// Records read for the map.
     pub map_messages_read: u64,
-    /// Bytes looked at by the second reading.
+    /// Bytes read by the second pass.
     pub bytes_read: u64,
     /// Bytes that survived.
     pub bytes_written: u64,
-    /// Records looked at by the second reading.
+    /// Records read by the second pass.
     pub messages_read: u64,
     /// Records that survived.
     pub messages_written: u64,
     /// Records without a key.
     pub invalid_messages_read: u64,
-    /// How full the offset map was, of 1.
+    /// How full the offset map was, from 0 to 1.
     pub buffer_utilization: f64,
 }
 
-/// What was found out when a log was chosen.
+/// The statistics of a selection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PreCleanStats {
-    /// By how much the log that waits longest is beyond its `max.compaction.lag.ms`.
+    /// By how much the log that has waited longest exceeds its `max.compaction.lag.ms`.
     pub max_compaction_delay_ms: i64,
-    /// How many logs are.
+    /// How many logs exceed it.
     pub delayed_partitions: usize,
     /// How many logs could have been chosen.
     pub cleanable_partitions: usize,
@@ -56,7 +57,7 @@ fn percent_less(before: u64, after: u64) -> f64 {
 }
 
 impl CleanerStats {
-    /// How long it took, in seconds.
+    /// Duration in seconds.
     pub fn elapsed_secs(&self) -> f64 {
         (self.end_ms - self.start_ms) as f64 / 1000.0
     }
@@ -65,7 +66,7 @@ impl CleanerStats {
         (self.map_complete_ms - self.start_ms) as f64 / 1000.0
     }
 
-    /// The summary at the end of a clean.
+    /// Logs the summary at the end of a clean.
     pub fn log(
         &self,
         thread: usize,

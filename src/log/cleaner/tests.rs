@@ -1,4 +1,4 @@
-//! The cleaner as a whole, on logs in a temporary directory, driven by a clock that stands still.
+//! Tests of the whole cleaner, on logs in a temporary directory and with a manual clock.
 
 mod bad_input;
 mod crashes;
@@ -29,7 +29,7 @@ use crate::record::{
     BatchBuilder, Compression, ControlRecordType, EndTransactionMarker, RecordBatches, RecordReader,
 };
 
-/// Goes on, whatever happens.
+/// A check that always lets the clean go on.
 struct Unhindered;
 
 impl Worker for Unhindered {
@@ -44,7 +44,7 @@ impl Worker for Unhindered {
     fn nap(&self, _ms: i64) {}
 }
 
-/// One compacted log and what cleans it.
+/// One compacted log and its cleaner.
 struct Cleaning {
     test: TestLog,
     manager: CleanerManager,
@@ -66,7 +66,7 @@ const CONFIG: CleanerConfig = CleanerConfig {
     max_message_bytes: 1 << 20,
 };
 
-/// Everything dirty is cleaned, tombstones are kept for 1000 ms.
+/// A configuration that cleans everything dirty and keeps tombstones for 1000 ms.
 fn compacted() -> LogConfig {
     LogConfig {
         cleanup_policy: CleanupPolicy {
@@ -109,7 +109,7 @@ impl Cleaning {
         self.reopen_with(opening, Fs::default())
     }
 
-    /// The same files opened again, the high watermark at the end.
+    /// Opens the same files again, with the high watermark at the end.
     fn reopen_with(self, opening: Opening, fs: Fs) -> Self {
         let TestLog {
             root,
@@ -126,7 +126,7 @@ impl Cleaning {
         Self::of(test, &CONFIG)
     }
 
-    /// One record in a batch of its own.
+    /// Appends one record in a batch of its own.
     fn put(&self, key: &[u8], value: Option<&[u8]>) -> Offset {
         let mut builder = BatchBuilder::new(0);
         builder.append(self.now(), Some(key), value, &[("h", Some(b"x"))]);
@@ -148,7 +148,7 @@ impl Cleaning {
             .unwrap();
     }
 
-    /// Rolls, so that everything can be cleaned, and does a round.
+    /// Rolls the log, so that everything can be cleaned, and does one round.
     fn roll_and_clean(&mut self) -> Round {
         self.test.commit();
         self.test.log.roll().unwrap();
@@ -159,7 +159,7 @@ impl Cleaning {
         self.manager.clean_once(&mut self.cleaner, 0, &Unhindered)
     }
 
-    /// Every record of data in the log, aborted ones too.
+    /// Every data record in the log, aborted ones too.
     fn contents(&self) -> Vec<Found> {
         records_in(&self.bytes())
     }
@@ -179,7 +179,7 @@ impl Cleaning {
         bytes.into()
     }
 
-    /// What a consumer with `read_committed` is given, by the rules that consumers follow.
+    /// The records that a `read_committed` consumer sees, by the rules that consumers follow.
     fn committed(&self) -> Vec<Found> {
         let log = &self.test.log;
         let mut offset = log.log_start_offset();
@@ -227,7 +227,7 @@ impl Cleaning {
     }
 }
 
-/// The records of data in batches, whose checksums must be right.
+/// The data records in batches, whose checksums must be right.
 fn records_in(bytes: &[u8]) -> Vec<Found> {
     let mut found = Vec::new();
     for batch in RecordBatches::new(bytes).map(Result::unwrap) {
@@ -248,7 +248,7 @@ fn records_in(bytes: &[u8]) -> Vec<Found> {
     found
 }
 
-/// The example that guides to compaction show.
+/// The example that introductions to compaction show.
 #[test]
 fn the_last_value_of_each_key_stays() {
     let mut cleaning = Cleaning::new(compacted());

@@ -1,5 +1,5 @@
-//! The cleaner's threads: a loop around [`CleanerManager::clean_once`], and how threads come and go with the
-//! configuration. Kafka 3.9: `LogCleaner`, `CleanerThread`.
+//! The cleaner's threads: a loop around [`CleanerManager::clean_once`], and the start and stop of threads when the
+//! configuration changes. Kafka 3.9: `LogCleaner`, `CleanerThread`.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,7 +21,7 @@ struct SignalState {
     awake: bool,
 }
 
-/// Tells a thread to end, or to end its sleep.
+/// Ends a thread, or wakes it.
 #[derive(Default)]
 struct ThreadSignal {
     state: Mutex<SignalState>,
@@ -53,7 +53,7 @@ impl ThreadSignal {
     }
 }
 
-/// What a thread last did.
+/// The last round of a thread.
 #[derive(Default)]
 struct LastRound {
     stats: CleanerStats,
@@ -66,14 +66,14 @@ struct CleanerThread {
     handle: JoinHandle<()>,
 }
 
-/// What threads share.
+/// The state that the threads share.
 struct Shared {
     manager: Arc<CleanerManager>,
     throttler: Throttler,
     clock: SharedClock,
 }
 
-/// One thread as its cleans see it.
+/// One thread, as its cleans see it.
 struct ThisThread<'a> {
     shared: &'a Shared,
     signal: &'a ThreadSignal,
@@ -116,12 +116,12 @@ impl LogCleaner {
         }
     }
 
-    /// What it cleans.
+    /// The manager of the cleaned logs.
     pub fn manager(&self) -> &Arc<CleanerManager> {
         &self.shared.manager
     }
 
-    /// What it works by now.
+    /// The current configuration.
     pub fn config(&self) -> CleanerConfig {
         self.config.lock().clone()
     }
@@ -133,7 +133,8 @@ impl LogCleaner {
 
     /// Starts the threads, unless the cleaner is switched off.
     pub fn start(&self) {
-        // Before the configuration is read: a caller that switches the cleaner off then finds the threads.
+        // Take the lock before reading the configuration: a caller that switches the cleaner off then finds the
+        // threads.
         let mut threads = self.threads.lock();
         let config = self.config.lock().clone();
         if !config.enable {
@@ -148,7 +149,7 @@ impl LogCleaner {
         tracing::info!(threads = threads.len(), "started the log cleaner");
     }
 
-    /// Ends the threads, and with them what they are at; returns when they are gone.
+    /// Ends the threads and aborts their cleans. Returns when the threads have ended.
     pub fn stop(&self) {
         let threads = std::mem::take(&mut *self.threads.lock());
         threads.iter().for_each(|thread| thread.signal.stop());
@@ -159,14 +160,14 @@ impl LogCleaner {
         }
     }
 
-    /// [`Self::stop`] for good.
+    /// Does [`Self::stop`], and allows no new start.
     pub fn shutdown(&self) {
         self.config.lock().enable = false;
         self.stop();
     }
 
-    /// Puts another configuration in force. Threads end and are started anew, with their share of the buffers, if
-    /// it is about them.
+    /// Applies another configuration. If it affects the threads, they end and start again with their share of the
+    /// buffers.
     pub fn reconfigure(&self, config: CleanerConfig) {
         let before = {
             let mut current = self.config.lock();
@@ -192,12 +193,12 @@ impl LogCleaner {
         }
     }
 
-    /// Has sleeping threads look whether there is something to do.
+    /// Wakes sleeping threads to check for work.
     pub fn wake(&self) {
         self.threads.lock().iter().for_each(|thread| thread.signal.wake());
     }
 
-    /// What each thread counted in its last clean, and when it last chose a log.
+    /// The statistics of each thread's last clean and last selection.
     pub fn last_rounds(&self) -> Vec<(CleanerStats, PreCleanStats)> {
         let threads = self.threads.lock();
         let last = threads.iter().map(|thread| {

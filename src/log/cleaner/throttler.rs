@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 
-/// How often the rate is looked at: pauses are long enough to be exact and short enough not to come in bursts.
+/// How often the rate is checked: pauses are long enough to be exact, and short enough to avoid bursts.
 const CHECK_INTERVAL_MS: i64 = 300;
 
 struct Period {
@@ -17,7 +17,7 @@ pub struct Throttler {
 }
 
 impl Throttler {
-    /// A limit of so many bytes a second.
+    /// A limit in bytes per second.
     pub fn new(bytes_per_second: f64, now_ms: i64) -> Self {
         Self {
             bytes_per_second: Mutex::new(bytes_per_second),
@@ -28,12 +28,12 @@ impl Throttler {
         }
     }
 
-    /// Another limit from now on.
+    /// Changes the limit.
     pub fn set_rate(&self, bytes_per_second: f64) {
         *self.bytes_per_second.lock() = bytes_per_second;
     }
 
-    /// Counts bytes; how many milliseconds the caller must pause for the rate to be met. `now_ms` is monotonic.
+    /// Counts bytes. Returns how many milliseconds the caller must pause to meet the rate. `now_ms` is monotonic.
     pub fn observe(&self, bytes: usize, now_ms: i64) -> i64 {
         let rate = *self.bytes_per_second.lock();
         let mut period = self.period.lock();

@@ -1,8 +1,8 @@
-//! The transactions that a clean passes: whose data was aborted, and whose markers are no longer needed.
-//! Kafka 3.9: `CleanedTransactionMetadata`.
+//! The transactions that a clean passes: which data was aborted, and which markers are no longer needed. Kafka 3.9:
+//! `CleanedTransactionMetadata`.
 //!
-//! A marker may go only once no batch of its transaction is left in the log, and then not at once but after its
-//! delete horizon (facts 57 and 58): until then a reader may still be in the middle of the transaction.
+//! The cleaner may remove a marker only when the log has no batch of its transaction any more, and only after the
+//! marker's delete horizon (facts 57 and 58): until then a reader may still be in the middle of the transaction.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -11,36 +11,35 @@ use crate::common::ids::{Offset, ProducerId};
 use crate::log::index::AbortedTxn;
 use crate::record::{BatchHeader, ControlRecordType};
 
-/// An aborted transaction that the clean is within.
+/// An aborted transaction that is open at the current position.
 #[derive(Clone, Copy, Debug)]
 struct Aborted {
     transaction: AbortedTxn,
-    /// Whether a batch of it is still in the log.
+    /// Whether the log still has a batch of it.
     has_batch: bool,
 }
 
-/// What is to become of a control batch.
+/// The decision about a control batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkerVerdict {
-    /// No batch of its transaction is left: it may go after its delete horizon.
+    /// No batch of its transaction is left: the marker may be removed after its delete horizon.
     pub can_discard: bool,
     /// The entry that the cleaned segment's transaction index needs.
     pub aborted: Option<AbortedTxn>,
 }
 
-/// Where a walk through a log's batches is with regard to transactions.
+/// The position of a walk through a log's batches among the transactions.
 #[derive(Default)]
 pub struct CleanedTransactions {
     /// Producers with data of a transaction that was not aborted.
     committed: HashSet<ProducerId>,
     aborted: HashMap<ProducerId, Aborted>,
-    /// Aborted transactions that the walk has not reached, earliest first: first offset and marker, producer, last
-    /// stable offset.
+    /// Aborted transactions ahead of the walk, earliest first: first offset and marker, producer, last stable offset.
     upcoming: BinaryHeap<Reverse<(Offset, Offset, ProducerId, Offset)>>,
 }
 
 impl CleanedTransactions {
-    /// Announces what the transaction index says of the offsets ahead. A transaction may be announced again.
+    /// Adds the transaction index entries for the offsets ahead. The same transaction may be added again.
     pub fn add_aborted(&mut self, transactions: &[AbortedTxn]) {
         let upcoming = transactions
             .iter()
@@ -66,7 +65,7 @@ impl CleanedTransactions {
         }
     }
 
-    /// Passes a control batch; `marker` is what it holds, `None` if it has been emptied.
+    /// Handles a control batch. `marker` is its content; `None` if the batch is empty.
     pub fn on_control_batch(
         &mut self,
         batch: &BatchHeader,
@@ -88,7 +87,7 @@ impl CleanedTransactions {
         MarkerVerdict { can_discard, aborted }
     }
 
-    /// Passes a batch of data; whether it was aborted and goes.
+    /// Handles a data batch. Returns whether it was aborted and has to be removed.
     pub fn on_batch(&mut self, batch: &BatchHeader) -> bool {
         self.advance_to(batch.last_offset());
         if !batch.is_transactional() {
@@ -150,7 +149,7 @@ mod tests {
             "no data between"
         );
         assert!(transactions.on_batch(&header(10, 7)));
-        // Announced again, as for the next segment.
+        // The same transaction again, as for the next segment.
         transactions.add_aborted(&[aborted(7, 10, 12)]);
         let verdict = transactions.on_control_batch(&header(12, 7), Some(Abort));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Disks that fill, batches that are not what was written, batches and offsets that do not fit.
+//! Tests with full disks, corrupt batches, and batches and offsets that do not fit.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::log::fs::{Call, Faults, Verdict};
 use crate::log::segment::OFFSET_SPAN_MAX;
 use crate::log::testing::leader_batch;
 
-/// No space for what the cleaner writes, as long as it is full.
+/// A disk without space for the cleaner's files while it is full.
 #[derive(Default)]
 struct FullDisk(AtomicBool);
 
@@ -64,7 +64,7 @@ fn a_corrupt_batch_puts_the_partition_in_quarantine_until_it_is_mended() {
     let path = cleaning.test.path().join("00000000000000000000.log");
     let good = std::fs::read(&path).unwrap();
     let size = good.len() / 8;
-    // In a value, in a batch's length, and a length that reaches beyond the end.
+    // A flipped byte in a value, one in a batch's length, and a length that reaches beyond the end.
     let cases: [(usize, u8); 3] = [(3 * size + 100, 0xff), (3 * size + 11, 7), (3 * size + 8, 0x7f)];
     for (at, byte) in cases {
         let mut bad = good.clone();
@@ -93,7 +93,7 @@ fn a_corrupt_batch_puts_the_partition_in_quarantine_until_it_is_mended() {
     );
     assert_eq!(cleaning.offsets(), [6, 7]);
     assert_eq!(cleaning.metrics.exposition(), "");
-    // In the part that is clean already nothing is removed on the word of a corrupt batch either.
+    // In the clean part, too, a corrupt batch causes no removal.
     let mut bad = std::fs::read(&path).unwrap();
     bad[70] ^= 1;
     std::fs::write(&path, &bad).unwrap();
@@ -114,7 +114,7 @@ fn a_batch_larger_than_the_buffer_is_cleaned_all_the_same() {
     let mut modest = CONFIG;
     modest.max_message_bytes = 100_000;
     cleaning.cleaner = Cleaner::new(&modest, cleaning.test.clock.clone());
-    // A batch beyond what is trusted is believed only if its checksum fits.
+    // A batch larger than the trusted size is accepted only if its checksum is right.
     cleaning.test.commit();
     cleaning.test.log.roll().unwrap();
     let path = cleaning.test.path().join("00000000000000000000.log");

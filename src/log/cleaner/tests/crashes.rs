@@ -1,9 +1,9 @@
-//! A disk that dies at any call of a clean, as when the process is killed there.
+//! Tests with a disk that fails at any call of a clean, as when the process is killed there.
 
 use super::*;
 use crate::log::testing::{Dying, UNCLEAN, copy_dir};
 
-/// A log of several segments with tombstones and aborted data in it.
+/// A log of several segments with tombstones and aborted data.
 fn prepared() -> Cleaning {
     let cleaning = Cleaning::new(LogConfig {
         segment_bytes: 700,
@@ -28,7 +28,7 @@ fn prepared() -> Cleaning {
     cleaning
 }
 
-/// The last committed value of each key: what must not change, whatever happens.
+/// The last committed value of each key, which must never change.
 fn state(cleaning: &Cleaning) -> HashMap<Vec<u8>, (Offset, Option<Vec<u8>>)> {
     let committed = cleaning.committed().into_iter();
     committed
@@ -65,7 +65,7 @@ fn whenever_it_dies_nothing_is_lost_and_nothing_comes_back() {
             let round = cleaning.clean();
             cleaning.test.scheduler.run_due();
             completed = round.cleaned && cleaning.test.failures.take().is_empty();
-            // The process is gone; the next one finds the files.
+            // A new process opens the files.
             let reopened = cleaning.reopen(opening);
             assert_eq!(state(&reopened), expected, "after {calls} calls");
             let contents = reopened.contents();

@@ -1,5 +1,5 @@
-//! Any sequence of appends, tombstones, transactions, changed configurations, cleans and restarts leaves what the
-//! definition of compaction says, to the record.
+//! Model test: after any sequence of appends, tombstones, transactions, configuration changes, cleans and restarts the
+//! log holds exactly the records that the definition of compaction demands.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::log::testing::UNCLEAN;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A batch of (key, value or tombstone) in a codec.
+    /// Append a batch of (key, value or tombstone) in a codec.
     Append(Vec<(u8, Option<u8>)>, usize),
     /// The same within a transaction of one of three producers.
     Transactional(i64, Vec<(u8, Option<u8>)>),
@@ -48,7 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A batch that was appended and what should still be in the log of it.
+/// An appended batch, and the part of it that should still be in the log.
 struct ModelBatch {
     producer: Option<i64>,
     aborted: bool,
@@ -56,7 +56,7 @@ struct ModelBatch {
     records: Vec<Found>,
 }
 
-/// The definition: batches by their first offset.
+/// The model, which follows the definition: batches by their first offset.
 #[derive(Default)]
 struct Model {
     batches: BTreeMap<Offset, ModelBatch>,
@@ -93,7 +93,7 @@ impl Model {
             .collect()
     }
 
-    /// What a consumer with `read_committed` may see below the last stable offset.
+    /// The records that a `read_committed` consumer may see below the last stable offset.
     fn committed(&self, last_stable: Offset) -> Vec<Found> {
         let committed = self.batches.values().filter(|batch| !batch.aborted);
         let records = committed.flat_map(|batch| batch.records.clone());

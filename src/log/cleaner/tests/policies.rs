@@ -1,4 +1,4 @@
-//! What is chosen, when, and who may come between.
+//! Tests of the selection: which logs, when, and which operations may interrupt a clean.
 
 use super::*;
 
@@ -98,7 +98,7 @@ fn a_checkpoint_beyond_the_end_is_not_believed() {
     assert_eq!(cleaning.offsets(), [17]);
 }
 
-/// Does something to the log at the n-th look up from the work.
+/// Does something to the log at the n-th check during the work.
 struct At<'a> {
     calls: std::cell::Cell<usize>,
     action: &'a dyn Fn(),
@@ -130,7 +130,7 @@ fn a_truncation_at_any_moment_wins() {
             ..compacted()
         });
         let log = cleaning.test.log.clone();
-        // As the log manager does it.
+        // The same steps as in the log manager.
         let checkpoint = Arc::clone(&cleaning.manager.dirs()[0].checkpoint);
         let truncate = || {
             assert!(log.truncate_to(10).unwrap());
@@ -149,12 +149,12 @@ fn a_truncation_at_any_moment_wins() {
             cleaning.test.files()
         );
         if log.log_end_offset() > 10 {
-            // The clean was over before.
+            // The clean ended earlier.
             break;
         }
         aborted += usize::from(!round.cleaned);
         assert!(cleaning.offsets().iter().all(|offset| *offset < 10), "step {n}");
-        // The offsets are used again, by other records.
+        // Other records take the same offsets.
         for i in 0..10u8 {
             cleaning.put(&[i % 4], Some(b"other"));
         }
@@ -184,7 +184,7 @@ fn a_paused_or_aborted_partition_is_left_alone() {
     assert!(cleaning.clean().cleaned);
 }
 
-/// A disk so slow that the throttle never lets go.
+/// A disk so slow that the throttle always applies.
 struct Throttled<'a>(&'a dyn Fn());
 
 impl Worker for Throttled<'_> {

@@ -1,4 +1,4 @@
-//! Batches, codecs, producers, transactions, tombstones.
+//! Tests of the cleaning rules: batches, codecs, producers, transactions, tombstones.
 
 use super::*;
 use crate::log::testing::UNCLEAN;
@@ -108,7 +108,7 @@ fn an_active_producers_last_batch_stays_without_a_record() {
     let batches: Vec<_> = RecordBatches::new(&bytes).map(Result::unwrap).collect();
     let facts: Vec<_> = batches.iter().map(|b| (b.base_offset(), b.count())).collect();
     assert_eq!(facts, [(2, Some(0)), (3, Some(1))]);
-    // A broker that rebuilds its memory from the log still knows the producer.
+    // A broker that rebuilds its state from the log still knows the producer.
     let root = cleaning.test.root.clone();
     for name in cleaning
         .test
@@ -258,7 +258,7 @@ fn segments_are_joined_and_a_long_run_is_copied_as_it_is() {
         ..compacted()
     };
     let mut cleaning = Cleaning::new(config);
-    // Half of these are overwritten below, the others stay in neighbourhood.
+    // Half of these are overwritten below; the others stay side by side.
     for i in 0..400u32 {
         let mut builder = BatchBuilder::new(0);
         builder.append(NOW_MS, Some(&i.to_be_bytes()), Some(&[1; 500]), &[]);
@@ -272,7 +272,7 @@ fn segments_are_joined_and_a_long_run_is_copied_as_it_is() {
     }
     let segments = cleaning.test.log.number_of_segments();
     cleaning.roll_and_clean();
-    // Now they are small, and the next clean joins them.
+    // The segments are small now, and the next clean joins them.
     cleaning.put(b"another", Some(b"key"));
     cleaning.roll_and_clean();
     assert!(cleaning.test.log.number_of_segments() < segments);

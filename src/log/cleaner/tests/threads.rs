@@ -1,4 +1,4 @@
-//! The cleaner within a log manager, with threads and a clock that runs.
+//! Tests of the cleaner within a log manager, with threads and a running clock.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ fn open_with(dir: &Path, adjust: impl FnOnce(&mut BrokerConfig), metrics: &Regis
     manager
 }
 
-/// A log in which one key was written ten times, and which was rolled then.
+/// A log in which one key was written ten times and which was then rolled.
 fn filled(manager: &LogManager, topic: &str) -> Arc<UnifiedLog> {
     let partition = TopicPartition::new(topic, 0);
     let log = manager
@@ -89,7 +89,7 @@ fn threads_clean_what_is_dirty_and_the_checkpoint_follows_the_log() {
         ),
         (2, 0)
     );
-    // A truncation takes the checkpoint back, a deletion takes it away.
+    // A truncation lowers the checkpoint, a deletion removes its entry.
     manager.cleaner().stop();
     assert!(a.truncate_to(15).unwrap());
     let active = a.active_segment_base_offset();
@@ -144,7 +144,7 @@ fn without_a_cleaner_nothing_is_cleaned() {
     manager.shutdown();
 }
 
-/// What `/metrics` shows of the cleaner under such a name; labels and all.
+/// The value of the cleaner metric with this name and labels in `/metrics`.
 fn shown(metrics: &Registry, name: &str) -> Option<f64> {
     let text = metrics.exposition();
     let line = text.lines().find(|line| line.starts_with(name))?;
@@ -155,7 +155,7 @@ fn shown(metrics: &Registry, name: &str) -> Option<f64> {
 fn the_figures_have_kafkas_names_and_meaning() {
     let dir = tempfile::tempdir().unwrap();
     let metrics = Registry::default();
-    // Ten keys; the only one there is fills a tenth of it.
+    // Space for ten keys; the only key fills a tenth of it.
     let small = |config: &mut BrokerConfig| config.log_cleaner_dedupe_buffer_size = 240;
     let manager = open_with(dir.path(), small, &metrics);
     let cleaner = |name: &str| shown(&metrics, &format!("kafka_log_logcleaner_{name} "));
@@ -177,7 +177,7 @@ fn the_figures_have_kafkas_names_and_meaning() {
     assert_eq!(of_manager("uncleanable_partitions_count{"), Some(0.0));
     assert_eq!(of_manager("uncleanable_bytes{"), Some(0.0));
 
-    // A log that waited too long, and cannot be cleaned: one byte of its second segment is not what was written.
+    // A log that has waited too long and cannot be cleaned: one byte of its second segment is corrupt.
     manager.cleaner().stop();
     write(&log, 10);
     let segment = log.path().join(format!("{:020}.log", 10));
@@ -197,7 +197,7 @@ fn the_figures_have_kafkas_names_and_meaning() {
     wait_until(|| cleaner("max_compaction_delay_secs") > Some(1000.0));
     assert_eq!(cleaner("deadthreadcount"), Some(0.0));
 
-    // Mended, it is not tried again before its pause is over, but a changed configuration ends that.
+    // After the repair the cleaner does not try the log again before the pause ends, unless its configuration changes.
     std::fs::write(&segment, &good).unwrap();
     manager.update_topic_config("a", &|_| compacted());
     wait_until(|| checkpointed(&manager, &log) == Some(20));
