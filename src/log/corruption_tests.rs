@@ -1,5 +1,6 @@
-//! Every byte of every file of a log dir flipped, and every file cut, zeroed and gone: a start finds the longest valid
-//! prefix, or no log dir and a message that names the file. It never panics and never takes garbage for records.
+//! Corruption tests: they flip every byte of every file of a log dir, and truncate, zero and remove every file. A start
+//! then finds the longest valid prefix, or fails with a message that names the file. It never panics and never reads
+//! garbage as records.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ fn topic_config() -> LogConfig {
 /// A batch by its first offset, with its bytes.
 type Batch = (Offset, Vec<u8>);
 
-/// What lies in the files of a log, in order: file, first byte in it, batch.
+/// The batches in the files of a log, in order: file, first byte in it, batch.
 type Place = (PathBuf, usize, Batch);
 
 fn places(dir: &Path, partition: &TopicPartition) -> Vec<Place> {
@@ -71,7 +72,7 @@ fn batch_offset(bytes: &[u8]) -> Offset {
     RecordBatches::new(bytes).next().unwrap().unwrap().base_offset()
 }
 
-/// What a reader gets, up to the first error; whole batches only.
+/// The whole batches that a reader gets before the first error.
 fn read(log: &UnifiedLog) -> Vec<Batch> {
     let (mut offset, mut found) = (log.log_start_offset(), Vec::new());
     while let Ok(data) = log.read(offset, 1 << 20, FetchIsolation::LogEnd, true) {
@@ -90,7 +91,7 @@ fn read(log: &UnifiedLog) -> Vec<Batch> {
     found
 }
 
-/// A stopped log dir with one log of everything: several segments, epochs, a producer, an aborted transaction.
+/// A stopped log dir with one log that has everything: several segments, epochs, a producer, an aborted transaction.
 fn small_dir() -> Arc<tempfile::TempDir> {
     let root = testing::root();
     let manager = open(root.path()).unwrap();
@@ -132,7 +133,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Something done to a file.
+/// Damage to a file.
 #[derive(Clone, Copy, Debug)]
 enum Damage {
     Flip(usize, u8),
@@ -142,7 +143,7 @@ enum Damage {
 }
 
 impl Damage {
-    /// Does it; the first byte that is another now.
+    /// Does the damage. Returns the first byte that has changed.
     fn apply(self, path: &Path) -> usize {
         let before = std::fs::read(path).unwrap();
         let mut bytes = before.clone();
@@ -171,7 +172,7 @@ fn damages(length: usize, step: usize) -> impl Iterator<Item = Damage> {
     flips.chain(cuts).chain([Damage::Remove])
 }
 
-/// Whether a byte of a file is one that no checksum covers.
+/// Whether no checksum covers a byte of a file.
 fn is_uncovered(places: &[Place], file: &Path, at: usize) -> bool {
     let here = places.iter().filter(|(place, ..)| place == file);
     let within = here.filter_map(|(_, start, (_, bytes))| Some((at.checked_sub(*start)?, bytes.len())));
@@ -179,7 +180,7 @@ fn is_uncovered(places: &[Place], file: &Path, at: usize) -> bool {
     within.any(|(within, _)| UNCOVERED.iter().any(|range| range.contains(&within)))
 }
 
-/// Opens a copy of a dir after some damage, and holds what is read of each log against what was there.
+/// Opens a copy of a dir after some damage, and compares what each log returns with its content before.
 fn damaged(dir: &Path, logs: &[Known], file: &Path, damage: Damage, is_clean: bool) {
     let root = testing::root();
     copy_dir(dir, root.path());
@@ -202,7 +203,7 @@ fn damaged(dir: &Path, logs: &[Known], file: &Path, damage: Damage, is_clean: bo
             return;
         }
     };
-    // A text that says that the log starts beyond its end cannot be told from the truth.
+    // A file that places the log's start beyond its end is valid in itself, so the damage cannot be noticed.
     if file.ends_with(LOG_START_OFFSET_FILE) {
         return;
     }
@@ -213,7 +214,7 @@ fn damaged(dir: &Path, logs: &[Known], file: &Path, damage: Damage, is_clean: bo
     }
 }
 
-/// A log as it was.
+/// A log before the damage.
 struct Known {
     partition: TopicPartition,
     places: Vec<Place>,
@@ -239,7 +240,7 @@ impl Known {
             found.len()
         );
         assert_eq!(found[..intact], self.batches[..intact], "{case}");
-        // A file that is gone, or ends with a whole batch, might be one that was compacted.
+        // A missing file, or one that ends with a whole batch, looks like the result of compaction.
         let ends_here = |(place, start, (_, bytes)): &Place| place == file && start + bytes.len() == at;
         let is_undetectable = match damage {
             Damage::Flip(..) => is_uncovered(&self.places, file, at),
@@ -251,7 +252,7 @@ impl Known {
             assert_eq!(found.len(), intact, "{case}: not the longest valid prefix");
         }
         for (offset, bytes) in &found[intact..] {
-            // After a clean stop nobody sums but the reader.
+            // After a clean stop only the reader checks checksums.
             let is_known = self.batches.iter().any(|(_, known)| known[16..] == bytes[16..]);
             let batch = RecordBatches::new(bytes).next().unwrap().unwrap();
             assert!(

@@ -1,6 +1,7 @@
-//! A disk that dies at every single call of everything a log does, cut writes included, and what the next start makes
-//! of the files. The first run of a script, on a disk that works, tells what the log holds after each step; a run
-//! that dies within a step must come back with what both sides of that step have, and nothing that neither has.
+//! Crash tests: the disk fails at every single call of every operation of a log, with partial writes too, and the next
+//! start recovers the files. The first run of a script, on a working disk, records the log's content after each step. A
+//! run that fails within a step must recover with everything that the states before and after that step share, and with
+//! nothing that is in neither.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -20,35 +21,35 @@ use crate::record::{BatchBuilder, RecordBatches};
 
 mod power_loss;
 
-/// How many bytes of the fatal write reach the disk.
+/// How many bytes of the failing write reach the disk.
 const CUTS: [usize; 5] = [0, 1, 17, 61, 150];
 
-/// What is done to a log.
+/// An operation on a log.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// As the leader, so many batches of one record.
+    /// Append so many batches of one record as the leader.
     Lead(LeaderEpoch, usize),
-    /// As a follower, from a leader in that epoch; by an idempotent producer.
+    /// Append as a follower of a leader in that epoch; by an idempotent producer.
     Follow(LeaderEpoch, usize),
-    /// The high watermark reaches the end.
+    /// Raise the high watermark to the end.
     Commit,
     Roll,
     Flush,
-    /// DeleteRecords.
+    /// DeleteRecords: move the log's start.
     MoveStart(Offset),
-    /// Retention, once so much time has passed.
+    /// Apply retention, after so much time has passed.
     Retain(i64),
-    /// What was marked as deleted is removed.
+    /// Run the background jobs, which remove files marked as deleted.
     Tick,
     Truncate(Offset),
     TruncateFully(Offset),
     Close,
 }
 
-/// Timestamp of each batch by its offset: no two batches have the same.
+/// Timestamp of each batch by its offset; all timestamps differ.
 type Content = BTreeMap<Offset, i64>;
 
-/// What a log holds after a step.
+/// The content of a log after a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct State {
     start: Offset,
@@ -79,7 +80,7 @@ fn content(test: &TestLog, epochs_from: Offset) -> Content {
             let batch = batch.unwrap();
             assert!(batch.is_valid_crc(), "offset {}", batch.base_offset());
             found.insert(batch.base_offset(), batch.max_timestamp());
-            // Of what lies below a start that was not checkpointed epochs are no longer known.
+            // Below a start that was not checkpointed the epochs may be unknown.
             match test.log.epoch_for_offset(batch.base_offset()) {
                 None => assert!(batch.base_offset() < epochs_from, "{found:?}"),
                 epoch => assert_eq!(epoch, Some(batch.partition_leader_epoch()), "{found:?}"),
@@ -132,7 +133,7 @@ fn take(test: &TestLog, step: Step, clock: &mut i64) -> Result<(), AppendError> 
     Ok(())
 }
 
-/// Every batch an own step: appends are acknowledged one by one.
+/// Splits the steps so that every batch is a step of its own: appends are acknowledged one by one.
 fn single(script: &[Step]) -> Vec<Step> {
     let mut steps = Vec::new();
     for &step in script {
@@ -145,7 +146,7 @@ fn single(script: &[Step]) -> Vec<Step> {
     steps
 }
 
-/// Runs a script, dies at every call of it, recovers; how many deaths that were.
+/// Runs a script, fails at every call of it, and recovers. Returns how many failures that were.
 fn die_everywhere(config: &LogConfig, script: &[Step]) -> usize {
     let steps = single(script);
     let healthy = TestLog::new(config.clone());
@@ -201,7 +202,7 @@ fn die_everywhere(config: &LogConfig, script: &[Step]) -> usize {
     deaths
 }
 
-/// What lies between the states before and after the step that failed.
+/// Checks that a recovered log is between the states before and after the failed step.
 fn check(
     root: Arc<tempfile::TempDir>,
     config: &LogConfig,
@@ -228,7 +229,8 @@ fn check(
     assert_sound(test, &found, case);
 }
 
-/// A recovered log has no hole, is found by its indexes, takes another batch and can be closed and opened.
+/// Checks that a recovered log has no hole, that lookups by index work, that it accepts another batch, and that it can
+/// be closed and opened.
 fn assert_sound(test: TestLog, found: &Content, case: &str) {
     let offsets: Vec<Offset> = found.keys().copied().collect();
     assert!(
@@ -288,7 +290,7 @@ fn appends_rolls_and_flushes_survive_death_at_any_call() {
     assert!(deaths > 1000, "{deaths}");
 }
 
-/// Old segments go, by age and because the log starts later.
+/// Retention removes old segments, by age and because the log's start moves.
 fn retention() -> [Step; 12] {
     use Step::*;
     [
@@ -307,7 +309,7 @@ fn retention() -> [Step; 12] {
     ]
 }
 
-/// Ends of the log are cut, in the active segment and before it.
+/// Truncations cut the end of the log, in the active segment and before it.
 fn truncation() -> [Step; 10] {
     use Step::*;
     [
@@ -324,7 +326,7 @@ fn truncation() -> [Step; 10] {
     ]
 }
 
-/// The log begins anew elsewhere.
+/// The log starts again at another offset.
 fn truncation_to_new_start() -> [Step; 12] {
     use Step::*;
     [
@@ -356,8 +358,8 @@ fn truncation_survives_death_at_any_call() {
     assert!(deaths > 1500, "{deaths}");
 }
 
-/// What must be true after one call failed on a disk that works otherwise: the dir is offline, nothing is written any
-/// more, and what was acknowledged is there after a restart. False if no call failed.
+/// Checks a log after one call failed on a disk that otherwise works: the dir is offline, nothing is written any more,
+/// and acknowledged records are there after a restart. Returns false if no call failed.
 fn fail_once(fs: Fs, case: &str) -> bool {
     let config = LogConfig {
         flush_messages: 2,
@@ -449,14 +451,15 @@ fn steps() -> impl Strategy<Value = Vec<(Step, bool)>> {
         1 => (0..60i64).prop_map(Step::TruncateFully),
         1 => Just(Step::Close),
     ];
-    // With each: whether the next restart, if any, finds the recovery point in its checkpoint.
+    // For each step: whether the next restart, if any, finds the recovery point in its checkpoint.
     prop::collection::vec((step, any::<bool>()), 1..40)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// A log, stopped and killed again and again, against a map. Closing is a clean restart, flushing a kill.
+    /// Compares a log that is stopped and killed again and again with a map. Closing is a clean restart, flushing a
+    /// kill.
     #[test]
     fn any_history_leaves_what_a_map_would_hold(history in steps()) {
         let mut test = TestLog::new(LogConfig { retention_ms: -1, ..config() });
@@ -501,7 +504,7 @@ proptest! {
                 prop_assert_eq!(test.log.log_end_offset(), end);
             }
             prop_assert_eq!(test.log.log_start_offset(), start);
-            // The batch in which the log starts may have been asked for by its first offset only.
+            // A reader may only have asked for the first offset of the batch in which the log starts.
             let expected: Content = model.range(start..).map(|(k, v)| (*k, *v)).collect();
             prop_assert_eq!(content(&test, start), expected);
         }

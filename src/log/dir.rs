@@ -1,8 +1,8 @@
-//! One log dir: its path, its file system, and the latch that takes it offline. Kafka 3.9: `LogDirFailureChannel`.
+//! One log dir: its path, its file system, and its offline state. Kafka 3.9: `LogDirFailureChannel`.
 //!
-//! The first I/O error on a dir latches it: no log of it is written or read again until the broker restarts
-//! (fact 55). An error is never retried as if nothing had happened; after a failed fsync nobody knows what is
-//! on the disk.
+//! The first I/O error on a dir takes it offline: no log of it is written or read again until the broker restarts
+//! (fact 55). The broker never retries as if nothing had happened: after a failed fsync the content of the disk is
+//! unknown.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::error::LogError;
 use super::fs::Fs;
 
-/// Where dirs report that they went offline.
+/// The channel through which dirs report that they went offline.
 #[derive(Default)]
 pub struct FailureChannel {
     failed: Mutex<Vec<PathBuf>>,
@@ -22,7 +22,7 @@ pub struct FailureChannel {
 }
 
 impl FailureChannel {
-    /// Dirs that failed since the last call.
+    /// Dirs that have failed since the last call.
     pub fn take(&self) -> Vec<PathBuf> {
         std::mem::take(&mut self.failed.lock())
     }
@@ -41,9 +41,9 @@ impl FailureChannel {
 /// The space of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// All of it.
+    /// Its size.
     pub total_bytes: i64,
-    /// What an ordinary process may still write.
+    /// The part that an ordinary process may still write.
     pub usable_bytes: i64,
 }
 
@@ -51,13 +51,13 @@ pub struct Space {
 pub struct LogDir {
     path: PathBuf,
     fs: Fs,
-    /// Why it is offline.
+    /// The reason why it is offline.
     offline: OnceLock<String>,
     failures: Arc<FailureChannel>,
 }
 
 impl LogDir {
-    /// A dir that works until an error says otherwise.
+    /// A dir that is online until an error occurs.
     pub fn new(path: PathBuf, fs: Fs, failures: Arc<FailureChannel>) -> Arc<Self> {
         Arc::new(Self {
             path,
@@ -72,7 +72,7 @@ impl LogDir {
         &self.path
     }
 
-    /// Its absolute path, by which tools know it.
+    /// Its absolute path, which tools use as its name.
     pub fn absolute_path(&self) -> PathBuf {
         std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone())
     }
@@ -87,7 +87,7 @@ impl LogDir {
         })
     }
 
-    /// The file calls to be used in it.
+    /// The file calls of this dir.
     pub fn fs(&self) -> &Fs {
         &self.fs
     }
@@ -97,7 +97,7 @@ impl LogDir {
         self.offline.get().is_some()
     }
 
-    /// An error if it is offline.
+    /// Returns an error if it is offline.
     pub fn ensure_online(&self) -> Result<(), LogError> {
         match self.offline.get() {
             None => Ok(()),
@@ -105,13 +105,13 @@ impl LogDir {
         }
     }
 
-    /// Turns an I/O error into one that has taken the dir offline.
+    /// Takes the dir offline if the result is an I/O error.
     pub fn check<T>(&self, result: io::Result<T>) -> Result<T, LogError> {
         result.map_err(|error| self.fail(&error))
     }
 
-    /// Like [`Self::check`] for a read without the log's lock. A truncation or a deletion may pull the file away
-    /// from under it, so bytes that make no sense and files that are not there fail the read, not the dir.
+    /// Like [`Self::check`], for a read without the log's lock. A truncation or a deletion may remove the file during
+    /// the read, so invalid bytes and missing files fail the read, not the dir.
     pub fn check_read<T>(&self, result: io::Result<T>) -> Result<T, LogError> {
         result.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::NotFound => {
@@ -122,7 +122,7 @@ impl LogDir {
         })
     }
 
-    /// Takes the dir offline; the first error counts and is logged here, as nobody above can handle it.
+    /// Takes the dir offline. The first error is kept and logged here, because no caller can handle it.
     pub fn fail(&self, error: &io::Error) -> LogError {
         let reason = error.to_string();
         if self.offline.set(reason.clone()).is_ok() {

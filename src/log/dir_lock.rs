@@ -1,8 +1,8 @@
-//! `.lock`: keeps two brokers out of one log dir. Kafka 3.9: `FileLock`.
+//! `.lock`: keeps two brokers from using one log dir. Kafka 3.9: `FileLock`.
 //!
-//! Java holds an fcntl (POSIX) lock on the file, so we must. Such a lock is the process's, not the handle's: it
-//! does not keep two brokers of one process apart, and it is lost when *any* handle of the file is closed. An
-//! flock beside it keeps brokers within one process apart.
+//! Java holds an fcntl (POSIX) lock on the file, so barnabas must use one too. Such a lock belongs to the process, not
+//! to the handle: it does not exclude a second broker in the same process, and it is lost when *any* handle of the file
+//! is closed. An additional flock excludes other brokers of the same process.
 
 use std::fs::File;
 use std::io;
@@ -21,12 +21,12 @@ pub struct DirLock {
 }
 
 impl DirLock {
-    /// Locks `log_dir`, or says at once that somebody else has: an error of kind `WouldBlock`.
+    /// Locks `log_dir`. Fails at once with an error of kind `WouldBlock` if another broker holds the lock.
     pub fn acquire(fs: &Fs, log_dir: &Path) -> io::Result<Self> {
         let file = fs.open(&log_dir.join(FILE_NAME))?;
         if let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            // Closing this handle would free the fcntl lock of the other broker in this process, so it stays
-            // open for good: a failed start costs one handle.
+            // Closing this handle would release the fcntl lock of the other broker in this process, so the handle stays
+            // open: a failed start costs one handle.
             std::mem::forget(file);
             return Err(held(e.into(), log_dir));
         }
@@ -37,7 +37,7 @@ impl DirLock {
 
 fn held(error: io::Error, log_dir: &Path) -> io::Error {
     match error.kind() {
-        // EACCES is what fcntl may say as well.
+        // fcntl may also return EACCES.
         io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied => io::Error::new(
             io::ErrorKind::WouldBlock,
             format!(

@@ -1,28 +1,28 @@
-//! What can go wrong with a log: one error for appends, which answers a client, one for everything else that is
-//! done to a log, and one for log dirs that a broker cannot start with.
+//! The errors of a log: one for appends, which answers a client; one for all other operations on a log; and one for log
+//! dirs with which a broker cannot start.
 
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId};
 
-/// The state of a log that has not been read yet.
+/// The log start offset of a log that has not been read yet.
 const UNKNOWN_OFFSET: Offset = -1;
 
-/// Why nothing was appended: the code for the client and what to tell it.
+/// Why an append was refused: the code and the message for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct AppendError {
     /// Kafka's code. [`ErrorCode::KafkaStorageError`] means that the log dir has gone offline.
     pub code: ErrorCode,
-    /// A sentence for people.
+    /// The message, as text for people.
     pub message: String,
-    /// Records refused one by one: index in the batch and why (KIP-467).
+    /// Records that were refused individually: index in the batch and reason (KIP-467).
     pub record_errors: Vec<(i32, String)>,
-    /// Where the log begins that has refused the records; -1 if they did not come so far.
+    /// The start offset of the log that refused the records; -1 if the records did not reach the log.
     pub log_start_offset: Offset,
 }
 
 impl AppendError {
-    /// An error about the append as a whole.
+    /// An error of the whole append.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -47,17 +47,17 @@ impl From<LogError> for AppendError {
 /// Why a log could not be read, truncated or created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// Before the start or beyond the end (or beyond the high watermark, for a truncation by a reader).
+    /// The offset is before the start or beyond the end (or beyond the high watermark, for a truncation by a reader).
     #[error("offset {offset} is outside [{start}, {end}]")]
     OffsetOutOfRange {
-        /// What was asked for.
+        /// The requested offset.
         offset: Offset,
         /// Log start offset.
         start: Offset,
         /// Log end offset.
         end: Offset,
     },
-    /// I/O failed and the log dir is offline from now on, or the log was closed or deleted meanwhile.
+    /// I/O failed and the log dir is offline from now on, or the log was closed or deleted in the meantime.
     #[error("log dir {dir}: {reason}")]
     Storage {
         /// The log dir.
@@ -75,7 +75,7 @@ pub enum LogError {
     },
 }
 
-/// Why the log dirs cannot be opened. A person must act before the broker can start.
+/// Why the log dirs cannot be opened. An operator must act before the broker can start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LogDirsError(pub String);

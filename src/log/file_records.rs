@@ -1,5 +1,5 @@
-//! The bytes of a `.log`: batches one behind the other, appended with one write, read as ranges of the file.
-//! Kafka 3.9: `FileRecords`, `FileLogInputStream`.
+//! The bytes of a `.log` file: batches one behind the other, each append written with one call, and read as ranges of
+//! the file. Kafka 3.9: `FileRecords`, `FileLogInputStream`.
 
 use std::fs::File;
 use std::io;
@@ -14,16 +14,16 @@ use crate::common::file_range::FileRange;
 use crate::record::batch::RECORD_BATCH_OVERHEAD;
 use crate::record::{BatchHeader, RecordBatch};
 
-/// Bytes read at a time when only headers are wanted: one page holds many small batches.
+/// Bytes read at a time for headers only: one page holds many small batches.
 const HEADER_CHUNK: usize = 4096;
-/// Bytes read at a time when whole batches are wanted.
+/// Bytes read at a time for whole batches.
 const BATCH_CHUNK: usize = 512 * 1024;
 
-/// A `.log` file. Its handle is opened when needed and can be let go of.
+/// A `.log` file. It opens its handle when it is needed and can release it.
 pub struct FileRecords {
     fs: Fs,
     handle: Mutex<Handle>,
-    /// Bytes of complete appends: readers never look beyond, whatever the file's length.
+    /// Bytes of complete appends. Readers never read beyond, whatever the file's length.
     size: AtomicU64,
 }
 
@@ -32,7 +32,7 @@ struct Handle {
     file: Option<Arc<File>>,
 }
 
-/// The name of a file that nobody opens by it meanwhile.
+/// The lock on a file's name: no reader opens the file by its name while this lives.
 pub(super) struct HeldName<'a>(MutexGuard<'a, Handle>);
 
 impl HeldName<'_> {
@@ -47,7 +47,8 @@ impl HeldName<'_> {
 }
 
 impl FileRecords {
-    /// Creates an empty file; `preallocate` bytes are set aside (`preallocate=true`) and cut by [`Self::trim`].
+    /// Creates an empty file. `preallocate` reserves so many bytes (`preallocate=true`), which [`Self::trim`] cuts
+    /// again.
     pub fn create(fs: &Fs, path: &Path, preallocate: Option<u64>) -> io::Result<Self> {
         let file = fs.create(path)?;
         if let Some(length) = preallocate {
@@ -75,18 +76,17 @@ impl FileRecords {
         self.size.load(Ordering::Acquire)
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> Arc<Path> {
         Arc::clone(&self.handle.lock().path)
     }
 
-    /// Keeps everybody from opening the file while its directory is renamed.
+    /// Keeps readers from opening the file while its directory is renamed.
     pub(super) fn hold_name(&self) -> HeldName<'_> {
         HeldName(self.handle.lock())
     }
 
-    /// Renames the file; nobody opens it by a name that it has no more. One that is not there is taken for
-    /// renamed.
+    /// Renames the file. No reader opens it by its old name afterwards. A missing file counts as renamed.
     pub fn rename(&self, to: impl FnOnce(&Path) -> PathBuf) -> io::Result<()> {
         let mut handle = self.handle.lock();
         let renamed = to(&handle.path);
@@ -107,13 +107,13 @@ impl FileRecords {
         Ok((file, path))
     }
 
-    /// Lets go of the handle until it is needed again.
+    /// Releases the handle until it is needed again.
     pub fn release(&self) {
         self.handle.lock().file = None;
     }
 
-    /// Writes `head` and `tail` behind the last record. The size moves only if everything was written. The
-    /// caller makes sure that there is one appender.
+    /// Writes `head` and `tail` behind the last record. The size grows only if everything was written. The caller makes
+    /// sure that there is only one appender.
     pub fn append(&self, head: &[u8], tail: &[u8]) -> io::Result<()> {
         let (file, path) = self.file()?;
         let position = self.size();
@@ -123,7 +123,7 @@ impl FileRecords {
         Ok(())
     }
 
-    /// Reads bytes of records into `buffer` from `position` on; less only at the end of the file.
+    /// Reads bytes of records into `buffer` from `position` on; fewer only at the end of the file.
     pub fn read_into(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let (file, path) = self.file()?;
         self.fs.read_at(&file, &path, buffer, position)
@@ -138,14 +138,14 @@ impl FileRecords {
         })
     }
 
-    /// Cuts everything from `size` on, in the file too.
+    /// Truncates the records and the file to `size`.
     pub fn truncate(&self, size: u64) -> io::Result<()> {
         let (file, path) = self.file()?;
         self.size.store(size, Ordering::Release);
         self.fs.set_length(&file, &path, size)
     }
 
-    /// Cuts what was preallocated and not used.
+    /// Cuts the preallocated bytes that are not used.
     pub fn trim(&self) -> io::Result<()> {
         let path = self.path();
         match self.fs.length(&path)? {
@@ -209,7 +209,7 @@ impl Headers {
         self.position
     }
 
-    /// The next header, which stays the next.
+    /// The next header, without consuming it.
     pub fn peek(&mut self) -> io::Result<Option<BatchHeader>> {
         let position = self.position;
         let next = self.next_header();
@@ -217,7 +217,7 @@ impl Headers {
         Ok(next?.map(|(_, header)| header))
     }
 
-    /// The next batch's first byte in the file and its header.
+    /// The position and the header of the next batch.
     pub fn next_header(&mut self) -> io::Result<Option<(u64, BatchHeader)>> {
         let position = self.position;
         let left = self.end.saturating_sub(position);
@@ -264,7 +264,7 @@ impl Batches {
         self.position
     }
 
-    /// The next batch. Neither its checksum nor its offsets have been looked at.
+    /// The next batch. The caller has to check its checksum and its offsets.
     pub fn next_batch(&mut self) -> io::Result<Option<RecordBatch<'_>>> {
         let left = self.end.saturating_sub(self.position);
         self.fill(left.min(RECORD_BATCH_OVERHEAD as u64) as usize)?;

@@ -1,7 +1,7 @@
-//! Every file call the log makes, in one place, so that tests can make the N-th one fail or cut it short.
-//! Kafka 3.9 has no counterpart; its `Utils.atomicMoveWithFallback` and `Utils.flushDir` are here.
+//! Every file call of the log module, in one place, so that tests can make the N-th call fail or write only a part.
+//! Kafka 3.9 has no counterpart, except `Utils.atomicMoveWithFallback` and `Utils.flushDir`.
 //!
-//! An [`Fs`] without faults costs one branch a call. Errors name the call and the file.
+//! An [`Fs`] without faults costs one branch for each call. Errors name the call and the file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -16,7 +16,7 @@ pub enum Call {
     Open,
     /// Reading bytes, or the list of a directory.
     Read,
-    /// Writing so many bytes.
+    /// Writing this number of bytes.
     Write(usize),
     /// Cutting or growing a file.
     SetLength,
@@ -30,34 +30,34 @@ pub enum Call {
     CreateDir,
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 pub enum Verdict {
-    /// It is made.
+    /// The call is made.
     Proceed,
-    /// It fails and leaves no trace.
+    /// The call fails and changes nothing.
     Fail(io::Error),
-    /// A write leaves only so many of its bytes behind, then fails.
+    /// A write stores only so many of its bytes, then fails.
     Cut(usize, io::Error),
 }
 
-/// Decides which calls fail. For tests.
+/// Decides which calls fail, for tests.
 pub trait Faults: Send + Sync {
-    /// Asked before each call, in the order of the calls.
+    /// Called before each call, in the order of the calls.
     fn before(&self, call: Call, path: &Path) -> Verdict;
 }
 
-/// The file system, or a lying one.
+/// The real file system, or one with faults.
 #[derive(Clone, Default)]
 pub struct Fs {
     faults: Option<Arc<dyn Faults>>,
 }
 
-/// Adds what was tried and on which file.
+/// Adds the attempted call and the file to the error.
 fn explain(error: io::Error, what: &str, path: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("{what} {}: {error}", path.display()))
 }
 
-/// Whether a removal failed because of what was to be removed (it is protected, mounted, or still written to), not
+/// Whether a removal failed because of the file itself (it is protected, mounted, or still being written), and not
 /// because the disk cannot be written.
 pub fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind::{DirectoryNotEmpty, NotADirectory, PermissionDenied, ResourceBusy};
@@ -67,7 +67,7 @@ pub fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// An error about the content of a file: what was read cannot be right.
+/// An error about the content of a file, which is invalid.
 pub fn corrupt(path: &Path, reason: impl std::fmt::Display) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
@@ -106,7 +106,7 @@ impl Fs {
         open().map_err(|e| explain(e, "open", path))
     }
 
-    /// The file in `slot`, opened if it is not yet.
+    /// The file in `slot`, opened if necessary.
     pub fn open_once<'a>(&self, slot: &'a mut Option<Arc<File>>, path: &Path) -> io::Result<&'a Arc<File>> {
         match slot {
             Some(file) => Ok(file),
@@ -146,7 +146,7 @@ impl Fs {
         read().map_err(|e| explain(e, "read", path))
     }
 
-    /// The whole file as text; `None` if there is none.
+    /// The whole file as text; `None` if it does not exist.
     pub fn read_text(&self, path: &Path) -> io::Result<Option<String>> {
         match self.read(path) {
             Ok(bytes) => match String::from_utf8(bytes) {
@@ -158,7 +158,7 @@ impl Fs {
         }
     }
 
-    /// Length of a file; `None` if there is none.
+    /// Length of a file; `None` if it does not exist.
     pub fn length(&self, path: &Path) -> io::Result<Option<u64>> {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Some(metadata.len())),
@@ -167,7 +167,7 @@ impl Fs {
         }
     }
 
-    /// Fills the buffer from `position` on; returns less only at the end of the file.
+    /// Fills the buffer from `position` on; reads fewer bytes only at the end of the file.
     pub fn read_at(&self, file: &File, path: &Path, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let mut read = || {
             self.ask(Call::Read, path)?;
@@ -231,7 +231,7 @@ impl Fs {
             .map_err(|e| explain(e, "rename", from))
     }
 
-    /// [`Self::rename`] of what may not be there.
+    /// Does [`Self::rename`] if the file exists.
     pub fn rename_if_exists(&self, from: &Path, to: &Path) -> io::Result<()> {
         match self.rename(from, to) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -247,7 +247,7 @@ impl Fs {
             .map_err(|e| explain(e, "set the time of", path))
     }
 
-    /// Removes a file; true if there was one.
+    /// Removes a file. Returns true if it existed.
     pub fn remove_if_exists(&self, path: &Path) -> io::Result<bool> {
         match self.ask(Call::Remove, path).and_then(|()| fs::remove_file(path)) {
             Ok(()) => Ok(true),
@@ -256,7 +256,7 @@ impl Fs {
         }
     }
 
-    /// Removes a directory and all in it, if it is there.
+    /// Removes a directory and its content, if it exists.
     pub fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         match self
             .ask(Call::Remove, path)
@@ -267,20 +267,20 @@ impl Fs {
         }
     }
 
-    /// Creates a directory and those above it.
+    /// Creates a directory and its parents.
     pub fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.ask(Call::CreateDir, path)
             .and_then(|()| fs::create_dir_all(path))
             .map_err(|e| explain(e, "create directory", path))
     }
 
-    /// Names in a directory, sorted. A name that is not UTF-8 is none of ours and left out.
+    /// Names in a directory, sorted. Names that are not UTF-8 do not belong to barnabas and are left out.
     pub fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         self.list_if(path, |_| true)
     }
 
-    /// Names in a directory, sorted, without those of directories: a directory that has the name of a segment's file
-    /// is none of ours, as for Kafka.
+    /// Names in a directory, sorted, without subdirectories: a directory with the name of a segment's file is not a
+    /// segment, as in Kafka.
     pub fn list_files(&self, path: &Path) -> io::Result<Vec<String>> {
         self.list_if(path, |entry| !entry.file_type().is_ok_and(|kind| kind.is_dir()))
     }
@@ -301,8 +301,8 @@ impl Fs {
         list().map_err(|e| explain(e, "list", path))
     }
 
-    /// Replaces a small file so that a crash leaves either the old or the new content: writes `<path>.tmp`,
-    /// fsyncs it, renames it over `path` and fsyncs the directory (fact 49).
+    /// Replaces a small file so that a crash leaves either the old or the new content: writes `<path>.tmp`, fsyncs it,
+    /// renames it to `path` and fsyncs the directory (fact 49).
     pub fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let temporary = super::names::with_suffix(path, ".tmp");
         let file = self.create(&temporary)?;
@@ -316,7 +316,7 @@ impl Fs {
     }
 }
 
-/// pwritev until everything is written.
+/// Calls pwritev until everything is written.
 fn write_pieces(file: &File, pieces: [&[u8]; 2], mut position: u64) -> io::Result<()> {
     let [mut first, mut second] = pieces;
     while !first.is_empty() || !second.is_empty() {

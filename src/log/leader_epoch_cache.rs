@@ -1,5 +1,5 @@
-//! Where each leader epoch of a partition begins: what tells a follower how far its log agrees with the leader's
-//! (KIP-101, KIP-595). Kafka 3.9: `LeaderEpochFileCache`.
+//! The start offsets of a partition's leader epochs. A follower compares them with the leader's to find out how far the
+//! two logs agree (KIP-101, KIP-595). Kafka 3.9: `LeaderEpochFileCache`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::checkpoint::leader_epoch::{self, EpochEntry};
 use super::fs::Fs;
 use crate::common::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset};
 
-/// "No such epoch", in answers to OffsetForLeaderEpoch.
+/// "No such epoch" in answers to OffsetForLeaderEpoch.
 pub const UNDEFINED: (LeaderEpoch, Offset) = (NO_LEADER_EPOCH, -1);
 
 /// The epochs of one log, in memory and in `leader-epoch-checkpoint`. Epochs and start offsets both increase
@@ -20,11 +20,11 @@ pub struct LeaderEpochCache {
     fs: Fs,
     path: Mutex<PathBuf>,
     entries: Mutex<Vec<EpochEntry>>,
-    /// Whether the file has entries that were dropped in memory.
+    /// Whether the file still has entries that were dropped in memory.
     has_stale_file: AtomicBool,
 }
 
-/// Makes room for `entry` at the end and adds it; false if it says nothing new.
+/// Adds `entry` at the end and drops the entries that contradict it. Returns false if it adds nothing new.
 fn assign(entries: &mut Vec<EpochEntry>, entry: EpochEntry) -> bool {
     if let Some(latest) = entries.last()
         && latest.epoch == entry.epoch
@@ -57,8 +57,8 @@ impl LeaderEpochCache {
         })
     }
 
-    /// Writes the file. The path's lock orders the writers, so that the last one writes the newest entries; the
-    /// entries can be read and changed meanwhile. Nothing is written for a log whose directory is gone.
+    /// Writes the file. The lock of the path orders the writers, so that the last one writes the newest entries; the
+    /// entries can be read and changed in the meantime. Writes nothing for a log whose directory is gone.
     pub fn flush(&self) -> io::Result<()> {
         let path = self.path.lock();
         let entries = {
@@ -74,7 +74,7 @@ impl LeaderEpochCache {
         }
     }
 
-    /// Has the partition's directory renamed, while nobody writes the file.
+    /// Renames the partition's directory while no thread writes the file.
     pub fn move_dir(&self, to: &Path, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut path = self.path.lock();
         rename()?;
@@ -82,9 +82,10 @@ impl LeaderEpochCache {
         Ok(())
     }
 
-    /// Records that `epoch` begins at `start_offset`, dropping what contradicts it, in memory only; true if the caller
-    /// has to flush: that was news, or the file still has an epoch that was dropped at or before this offset. Behind
-    /// records of an older epoch such an entry could not be told from a true one after the next start.
+    /// Records in memory that `epoch` begins at `start_offset`, and drops the entries that contradict it. Returns true
+    /// if the caller has to flush: the entry is new, or the file still has an epoch that was dropped at or before this
+    /// offset. After the next start such an entry could not be told from a valid one, because records of an older epoch
+    /// precede it.
     pub fn assign_in_memory(&self, epoch: LeaderEpoch, start_offset: Offset) -> bool {
         if epoch < 0 || start_offset < 0 {
             return false;
@@ -94,7 +95,7 @@ impl LeaderEpochCache {
             || self.has_stale_file.load(Ordering::Relaxed)
     }
 
-    /// Records that `epoch` begins at `start_offset`, on disk when it returns (fact 32).
+    /// Records that `epoch` begins at `start_offset`; the entry is on disk when this returns (fact 32).
     #[cfg(test)]
     pub fn assign(&self, epoch: LeaderEpoch, start_offset: Offset) -> io::Result<()> {
         match self.assign_in_memory(epoch, start_offset) {
@@ -114,8 +115,8 @@ impl LeaderEpochCache {
         self.entries.lock().clone()
     }
 
-    /// The largest epoch ≤ `epoch` and where it ends; the latest one ends at `log_end_offset`. [`UNDEFINED`] for
-    /// an epoch beyond the latest. For one before the first: itself, ending where the first begins.
+    /// The largest epoch ≤ `epoch` and its end; the latest epoch ends at `log_end_offset`. [`UNDEFINED`] for an epoch
+    /// beyond the latest. For an epoch before the first: that epoch itself, with the start of the first as its end.
     pub fn end_offset_for(&self, epoch: LeaderEpoch, log_end_offset: Offset) -> (LeaderEpoch, Offset) {
         let entries = self.entries.lock();
         if epoch == NO_LEADER_EPOCH {
@@ -139,7 +140,7 @@ impl LeaderEpochCache {
         next.checked_sub(1).map(|i| entries[i].epoch)
     }
 
-    /// Forgets the epochs that begin at `end_offset` or beyond; true if there were any.
+    /// Drops the epochs that begin at `end_offset` or beyond. Returns true if there were any.
     pub fn truncate_from_end(&self, end_offset: Offset) -> bool {
         let mut entries = self.entries.lock();
         let kept = entries.partition_point(|e| e.start_offset < end_offset);
@@ -149,8 +150,8 @@ impl LeaderEpochCache {
         changed
     }
 
-    /// Forgets the epochs that ended before `start_offset`; the one that holds it begins there from now on. True
-    /// if anything changed.
+    /// Drops the epochs that ended before `start_offset`; the epoch of that offset now begins there. Returns true if
+    /// anything changed.
     pub fn truncate_from_start(&self, start_offset: Offset) -> bool {
         let mut entries = self.entries.lock();
         let next = entries.partition_point(|e| e.start_offset <= start_offset);
@@ -163,7 +164,7 @@ impl LeaderEpochCache {
         changed
     }
 
-    /// Forgets everything, in memory.
+    /// Drops all entries in memory.
     pub fn clear(&self) {
         let mut entries = self.entries.lock();
         entries.clear();
@@ -216,7 +217,7 @@ mod tests {
     fn an_epoch_that_was_dropped_in_memory_does_not_come_back_behind_older_records() {
         let (dir, cache) = cache(&[(0, 0), (1, 3)]);
         assert!(cache.truncate_from_end(3));
-        // Records of epoch 0 follow at 3, before anything has written the file.
+        // Records of epoch 0 follow at 3 before the file is written.
         assert!(cache.assign_in_memory(0, 3), "the caller has to flush");
         cache.flush().unwrap();
         assert!(!cache.assign_in_memory(0, 4), "once");

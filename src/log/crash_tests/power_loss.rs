@@ -1,11 +1,12 @@
-//! The power fails at every single call of everything a log does. Unlike a process that dies, the machine loses what
-//! was not fsynced: any page of a file that was written since, the length it has got, any of the latest creations,
-//! renames and removals in the directory. What was flushed must be there all the same, and whatever else is there
-//! must have been written there once.
+//! Power loss tests: the power fails at every single call of every operation of a log. Unlike a killed process, the
+//! machine loses data that was not fsynced: any page of a file that was written since, the file's new length, and any
+//! of the latest creations, renames and removals in the directory. Flushed data must still be there, and all other data
+//! must be something that was once written in its place.
 //!
-//! A script runs once, on a [`Disk`] that only watches. At each call it draws some of the states in which the power
-//! could leave the files; each is written to a directory of its own and recovered there. From some of them a second
-//! life begins on such a disk, whose recovery and whose first appends the power ends again, and a third and a fourth.
+//! A script runs once, on a [`Disk`] that only observes. At each call the disk draws some of the states in which a
+//! power loss could leave the files. The test writes each state to a directory of its own and recovers it there. From
+//! some of the states a second life begins on such a disk: the power fails again during its recovery and first appends,
+//! and a third and a fourth life follow.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -24,15 +25,15 @@ use crate::log::unified_log::UnifiedLog;
 
 /// How many states are drawn at each call.
 const DRAWS: usize = 4;
-/// Of so many states one is lived on from.
+/// One of so many states gets another life.
 const SURVIVOR: usize = 150;
-/// How many more times.
+/// How many further lives.
 const LIVES: LeaderEpoch = 3;
 
 /// Inodes by name.
 type Listing = BTreeMap<String, u64>;
 
-/// A file: its last fsynced content, and a handle that shows the present one even when no name is left.
+/// A file: its last fsynced content, and a handle that shows the current content even when no name is left.
 struct Inode {
     synced: Vec<u8>,
     handle: File,
@@ -51,41 +52,41 @@ impl Inode {
 /// Files by name.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Files as a call would have left them.
+/// Files as a power loss at a call would have left them.
 struct Draw {
     files: Files,
     recovery_point: Offset,
     call: String,
 }
 
-/// Files as the power has left them, and what is known of that moment.
+/// Files after a power loss, and the state of the log at that moment.
 #[derive(Clone)]
 struct Wreck {
     files: Files,
     opening: Opening,
-    /// What was flushed and is not to be dropped.
+    /// Batches that were flushed and may not be lost.
     promised: Content,
-    /// Of what lies below epochs need not be known.
+    /// Below this offset the epochs may be unknown.
     epochs_from: Offset,
     case: String,
 }
 
-/// What was ever written at each offset.
+/// Everything that was ever written at each offset.
 type Written = BTreeMap<Offset, BTreeSet<i64>>;
 
 #[derive(Default)]
 struct Watched {
     inodes: HashMap<u64, Inode>,
-    /// The directory as of its last fsync and after each change since.
+    /// The directory at its last fsync, and after each change since.
     listings: Vec<Listing>,
-    /// Not yet while it is being recovered.
+    /// `None` while the log is being recovered.
     log: Option<Arc<UnifiedLog>>,
     draws: Vec<Draw>,
     calls: u64,
 }
 
 impl Watched {
-    /// Notes what the last call has done to the directory.
+    /// Records how the last call has changed the directory.
     fn look(&mut self, dir: &Path) {
         let mut listing = Listing::new();
         for entry in std::fs::read_dir(dir).into_iter().flatten() {
@@ -124,7 +125,7 @@ impl Watched {
     }
 }
 
-/// Watches what is done to a log's directory.
+/// Observes the calls on a log's directory.
 struct Disk {
     dir: PathBuf,
     /// How many states are drawn at each call.
@@ -133,7 +134,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// With these files, all of them fsynced, in the directory.
+    /// A disk whose directory has these files, all fsynced.
     fn with(files: &Files, dir: PathBuf, draws: usize) -> Arc<Self> {
         write_files(files, &dir);
         let mut watched = Watched::default();
@@ -189,7 +190,7 @@ impl Faults for Disk {
     }
 }
 
-/// What a log holds, the epochs of which are known from `epochs_from` on.
+/// The content of a log whose epochs are known from `epochs_from` on.
 fn state(test: &TestLog, epochs_from: Offset) -> State {
     let start = test.log.log_start_offset();
     State {
@@ -198,7 +199,7 @@ fn state(test: &TestLog, epochs_from: Offset) -> State {
     }
 }
 
-/// Recovers a log and runs a script on it; what the power would leave at each call of that.
+/// Recovers a log and runs a script on it. Returns what a power loss at each call would leave.
 fn live(
     config: &LogConfig,
     from: &Wreck,
@@ -259,13 +260,13 @@ fn live(
         }
         before = after;
     }
-    // The log holds the disk; the disk must not hold the log.
+    // The log holds the disk, so the disk must not hold the log.
     disk.watched.lock().log = None;
     wrecks
 }
 
-/// Runs a script, recovers what the power would leave at each call of it; how many states that were. From some of
-/// them on the log lives on, only to lose its power again, while it recovers or soon after.
+/// Runs a script and recovers what a power loss at each call of it would leave. Returns how many states that were. From
+/// some of them the log gets another life, only to lose power again during its recovery or soon after.
 fn fail_everywhere(config: &LogConfig, script: &[Step]) -> usize {
     let nothing = Wreck {
         files: Files::new(),

@@ -1,11 +1,11 @@
-//! A file of fixed-size entries that is read through a memory map: what `.index` and `.timeindex` have in common.
-//! Kafka 3.9: `AbstractIndex`.
+//! A file of fixed-size entries that is read through a memory map: the common part of `.index` and `.timeindex`. Kafka
+//! 3.9: `AbstractIndex`.
 //!
-//! While its segment is active the file has room for all the entries it may get and is zero behind the last one;
-//! it is cut to what is used when the segment is rolled or closed, because Kafka takes every byte of an index it
-//! opens for an entry (fact 47). Unlike Kafka we never write through the map: on a full disk a store to a hole
-//! of a sparse file kills the process with SIGBUS, whereas pwrite returns an error that takes the dir offline.
-//! The map and the file handle are made when they are first needed, so an idle index costs neither.
+//! While its segment is active, the file has room for all the entries that it may get, with zeros behind the last one.
+//! It is cut to its entries when the segment is rolled or closed, because Kafka treats every byte of an index as part
+//! of an entry (fact 47). Unlike Kafka, barnabas never writes through the map: on a full disk, a store to a hole of a
+//! sparse file kills the process with SIGBUS, whereas pwrite returns an error that takes the dir offline. The map and
+//! the file handle are created when they are first needed, so an idle index costs neither.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -23,19 +23,19 @@ const REBUILD_BUFFER: usize = 256 * 1024;
 
 /// One entry of an index, `N` bytes in the file. Offsets are stored relative to the segment's base.
 pub trait IndexEntry<const N: usize>: Copy + Debug {
-    /// Slots at the end that only the last entry of a segment may take.
+    /// Slots at the end that are reserved for the last entry of a segment.
     const SLOTS_KEPT: usize;
 
-    /// Reads an entry; any bytes are one.
+    /// Reads an entry; all bytes are valid.
     fn decode(base_offset: Offset, bytes: &[u8; N]) -> Self;
 
     /// The entry's bytes; `None` if a field does not fit.
     fn encode(&self, base_offset: Offset) -> Option<[u8; N]>;
 
-    /// The absolute offset in it.
+    /// Its absolute offset.
     fn offset(&self) -> Offset;
 
-    /// Whether it may stand behind `earlier` (fact 60).
+    /// Whether the entry may follow `earlier` (fact 60).
     fn may_follow(&self, earlier: &Self) -> bool;
 }
 
@@ -44,13 +44,13 @@ pub struct Index<E, const N: usize> {
     fs: Fs,
     path: PathBuf,
     base_offset: Offset,
-    /// Entries in use, those in `unwritten` included.
+    /// Number of entries, including those in `unwritten`.
     entries: usize,
-    /// Entries the file may get.
+    /// Number of entries for which the file may have room.
     entries_max: usize,
-    /// Bytes of the file, the zeros behind the last entry included.
+    /// Length of the file, including the zeros behind the last entry.
     length: u64,
-    /// The last entry, once it was read; the inner `None` says that there is none.
+    /// The last entry, once it was read; the inner `None` means that there is no entry.
     last: Option<Option<E>>,
     /// The last entries, while the index is being rebuilt.
     unwritten: Vec<u8>,
@@ -61,19 +61,18 @@ pub struct Index<E, const N: usize> {
 }
 
 impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
-    /// Creates an empty file with room for `bytes_max`, rounded down to whole entries. What was there is lost.
+    /// Creates an empty file with room for `bytes_max`, rounded down to whole entries. Overwrites an existing file.
     pub fn create(fs: &Fs, path: PathBuf, base_offset: Offset, bytes_max: usize) -> io::Result<Self> {
         let file = fs.create(&path)?;
         let mut index = Self::open(fs, path, 0, base_offset, bytes_max);
         index.file = Some(Arc::new(file));
         index.preallocate()?;
-        // Many logs are made and hardly any is written at once: the first entry opens the file again.
+        // Many logs are created together and hardly any is written at once: the first entry opens the file again.
         index.release();
         Ok(index)
     }
 
-    /// An index of which `length` bytes exist, all of them entries. An incomplete last one fails
-    /// [`Self::check_length`].
+    /// An index with `length` bytes, all of them entries. If the last one is incomplete, [`Self::check_length`] fails.
     pub fn open(fs: &Fs, path: PathBuf, length: u64, base_offset: Offset, bytes_max: usize) -> Self {
         Self {
             fs: fs.clone(),
@@ -115,17 +114,17 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         (self.entries * N) as u64
     }
 
-    /// No more entries fit but the segment's last one: the segment must be rolled.
+    /// Whether only the segment's last entry still fits, so that the segment must be rolled.
     pub fn is_full(&self) -> bool {
         self.entries + E::SLOTS_KEPT >= self.entries_max
     }
 
-    /// Whether there is no room even for a segment's last entry.
+    /// Whether not even a segment's last entry fits.
     pub(super) fn is_crammed(&self) -> bool {
         self.entries >= self.entries_max
     }
 
-    /// Whether the file is made of whole entries.
+    /// Checks that the file consists of whole entries.
     pub fn check_length(&self) -> io::Result<()> {
         if self.length.is_multiple_of(N as u64) {
             return Ok(());
@@ -134,8 +133,8 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         Err(corrupt(&self.path, reason))
     }
 
-    /// Whether the content can be an index, by its first and last entries; the caller rebuilds it if not. Empty
-    /// is fine.
+    /// Checks by the first and last entries whether the content can be an index. The caller rebuilds the index if not.
+    /// An empty index is valid.
     pub fn check_sanity(&mut self) -> io::Result<()> {
         self.check_length()?;
         let base = self.base_offset;
@@ -168,7 +167,7 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         Ok(last)
     }
 
-    /// The last entry whose key is not beyond `target`, by binary search; keys never fall.
+    /// The last entry whose key is at most `target`, by binary search; keys never decrease.
     pub(super) fn last_not_beyond(&mut self, target: i64, key: impl Fn(&E) -> i64) -> io::Result<Option<E>> {
         let base = self.base_offset;
         let entries = self.as_slice()?;
@@ -177,7 +176,7 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         Ok(found.map(|bytes| E::decode(base, bytes)))
     }
 
-    /// The first entry whose key reaches `target`, by binary search; keys never fall.
+    /// The first entry whose key is at least `target`, by binary search; keys never decrease.
     pub(super) fn first_reaching(&mut self, target: u64, key: impl Fn(&E) -> u64) -> io::Result<Option<E>> {
         let base = self.base_offset;
         let entries = self.as_slice()?;
@@ -240,8 +239,8 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         }
         if self.map.as_ref().is_none_or(|map| map.len() < used) {
             let file = self.fs.open_once(&mut self.file, &self.path)?;
-            // SAFETY: the log dir is locked, so only this value changes the file. It changes bytes below
-            // `entries` never, and it drops the map before it shortens the file. The slice borrows `self`.
+            // SAFETY: the log dir is locked, so only this value changes the file. It never changes bytes below
+            // `entries`, and it drops the map before it shortens the file. The slice borrows `self`.
             let map = unsafe { Mmap::map(&**file) };
             let map =
                 map.map_err(|e| io::Error::new(e.kind(), format!("map {}: {e}", self.path.display())))?;
@@ -254,7 +253,7 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         Ok(map[..used].as_chunks::<N>().0)
     }
 
-    /// Drops the entries whose offset is `offset` or beyond, and zeroes the room behind.
+    /// Drops the entries whose offset is `offset` or beyond, and writes zeros over them.
     pub fn truncate_to(&mut self, offset: Offset) -> io::Result<()> {
         let base = self.base_offset;
         let entries = self.as_slice()?;
@@ -275,14 +274,14 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         Ok(())
     }
 
-    /// Drops all entries, readable or not, for others that follow until [`Self::trim`].
+    /// Drops all entries, valid or not. New ones follow until [`Self::trim`].
     pub fn begin_rebuild(&mut self) -> io::Result<()> {
         self.cut(0)?;
         self.rebuilding = true;
         Ok(())
     }
 
-    /// Cuts the file to its entries and lets go of the map and the handle.
+    /// Cuts the file to its entries and releases the map and the handle.
     pub fn trim(&mut self) -> io::Result<()> {
         self.write_unwritten()?;
         self.rebuilding = false;
@@ -291,7 +290,7 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         Ok(())
     }
 
-    /// Gives the file the length of a full one; the new part is a hole that reads as zeros.
+    /// Extends the file to the length of a full index; the new part is a hole that reads as zeros.
     fn preallocate(&mut self) -> io::Result<()> {
         self.set_length((self.entries_max.max(self.entries) * N) as u64)
     }
@@ -300,7 +299,7 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         if length == self.length {
             return Ok(());
         }
-        // A map may never reach beyond the end of its file.
+        // A map must never extend beyond the end of its file.
         self.map = None;
         let file = self.fs.open_once(&mut self.file, &self.path)?;
         self.fs.set_length(file, &self.path, length)?;
@@ -308,7 +307,7 @@ impl<E: IndexEntry<N>, const N: usize> Index<E, N> {
         Ok(())
     }
 
-    /// Lets go of the map and the handle until they are needed again.
+    /// Releases the map and the handle until they are needed again.
     pub fn release(&mut self) {
         self.map = None;
         self.file = None;

@@ -1,5 +1,6 @@
-//! The three indexes of a segment. Their bytes are Kafka's; each file says which. Offset and time index are both an
-//! [`entries::Index`] and differ in their entries; a transaction index is a plain file, as it is rarely there.
+//! The three indexes of a segment, with Kafka's bytes; each module describes its format. Offset and time index are both
+//! an [`entries::Index`] with different entries. The transaction index is a plain file, because most segments have
+//! none.
 
 pub mod entries;
 pub mod offset;

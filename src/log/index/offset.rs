@@ -74,7 +74,7 @@ impl OffsetIndex {
             .unwrap_or(start))
     }
 
-    /// An offset that lies behind the `size` bytes from the entry at `start` on; `None` if the index ends before.
+    /// An offset that is at least `size` bytes behind the entry at `start`; `None` if the index ends before.
     pub fn upper_bound(&mut self, start: OffsetPosition, size: u64) -> io::Result<Option<OffsetPosition>> {
         self.first_reaching(start.position.saturating_add(size), |entry| entry.position)
     }

@@ -1,4 +1,4 @@
-//! The indexes against maps that cannot be wrong.
+//! Tests that compare the indexes with simple maps.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::log::fs::Fs;
 
 const BASE: Offset = 5_000_000_000;
 
-/// What is done to an index: an entry that much further on, a cut, or closing and opening it again.
+/// A change of an index: an entry with a higher key, a truncation, or closing and opening it again.
 #[derive(Clone, Debug)]
 enum Step {
     Append(u16, u16),
@@ -91,7 +91,7 @@ proptest! {
                 Step::Append(..) if index.is_full() => prop_assert_eq!(model.len(), 99),
                 Step::Append(by, ms) => {
                     offset += Offset::from(by);
-                    // Older than the last one at times: such an entry is ignored.
+                    // Sometimes older than the last one: the index ignores such an entry.
                     timestamp += i64::from(ms) - 100;
                     index.maybe_append(timestamp, offset, false).unwrap();
                     if timestamp > model.last().map_or(-1, |(t, _)| *t) {
@@ -140,7 +140,7 @@ proptest! {
                 producer_id: open,
                 first_offset: (last_offset - span).max(0),
                 last_offset,
-                // The last stable offset never falls.
+                // The last stable offset never decreases.
                 last_stable_offset: last_offset - open.min(step - 1),
             };
             index.append(&transaction).unwrap();

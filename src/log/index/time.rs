@@ -4,8 +4,8 @@
 //! entry, 12 bytes: i64 timestamp | i32 offset - base offset
 //! ```
 //!
-//! An entry says that no record before its offset has a larger timestamp. Timestamps increase strictly, offsets
-//! never fall (fact 60). One slot is kept free for the entry that is written when the segment is rolled.
+//! An entry means that no record before its offset has a larger timestamp. Timestamps increase strictly, offsets never
+//! decrease (fact 60). One slot is reserved for the entry that is written when the segment is rolled.
 
 use std::io;
 
@@ -78,8 +78,8 @@ impl TimeIndex {
             .unwrap_or(none))
     }
 
-    /// Adds an entry if its timestamp is beyond the last one; an older or equal one is ignored. `is_last` may
-    /// take the slot that is kept free.
+    /// Adds an entry if its timestamp is above the last one; ignores an older or equal one. `is_last` may take the
+    /// reserved slot.
     pub fn maybe_append(&mut self, timestamp: i64, offset: Offset, is_last: bool) -> io::Result<()> {
         if timestamp <= self.last()?.timestamp {
             return Ok(());

@@ -5,8 +5,8 @@
 //!                  i64 last stable offset after the marker
 //! ```
 //!
-//! Entries lie in the order of their markers. The file does not exist until the first entry is written; Kafka's
-//! loader takes its absence for "none".
+//! Entries are in the order of their markers. The file is created with the first entry; for Kafka's loader, too, a
+//! missing file means no aborted transactions.
 
 use std::fs::File;
 use std::io;
@@ -18,7 +18,7 @@ use crate::log::fs::{Fs, corrupt};
 
 /// Bytes of an entry.
 const ENTRY_SIZE: usize = 34;
-/// The only version there is.
+/// The only version.
 const VERSION: i16 = 0;
 /// Entries read at a time.
 const CHUNK_ENTRIES: usize = 512;
@@ -26,7 +26,7 @@ const CHUNK_ENTRIES: usize = 512;
 /// A transaction that was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AbortedTxn {
-    /// Whose it was.
+    /// The transaction's producer.
     pub producer_id: ProducerId,
     /// Its first record.
     pub first_offset: Offset,
@@ -39,7 +39,7 @@ pub struct AbortedTxn {
 impl AbortedTxn {
     /// Bytes of an entry.
     pub const SIZE: usize = ENTRY_SIZE;
-    /// The version of an entry's layout; there is no other.
+    /// The version of an entry's layout.
     pub const VERSION: i16 = VERSION;
 
     fn encode(&self) -> [u8; ENTRY_SIZE] {
@@ -52,7 +52,7 @@ impl AbortedTxn {
         entry
     }
 
-    /// Reads an entry; `None` for a version that does not exist.
+    /// Reads an entry; `None` for an unknown version.
     pub fn decode(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
         let (version, rest) = entry.split_at(2);
         let (fields, _) = rest.as_chunks::<8>();
@@ -73,13 +73,13 @@ pub struct TransactionIndex {
     fs: Fs,
     path: PathBuf,
     base_offset: Offset,
-    /// 0 also stands for "no file".
+    /// Length of the file; 0 also if there is no file.
     length: u64,
     file: Option<Arc<File>>,
 }
 
 impl TransactionIndex {
-    /// An index of which `length` bytes exist; 0 if there is no file.
+    /// An index of `length` bytes; 0 if there is no file.
     pub fn open(fs: &Fs, path: PathBuf, length: u64, base_offset: Offset) -> Self {
         Self {
             fs: fs.clone(),
@@ -90,7 +90,7 @@ impl TransactionIndex {
         }
     }
 
-    /// Adds the next aborted transaction. Its marker must be beyond those already there.
+    /// Adds the next aborted transaction. Its marker must be beyond the existing ones.
     pub fn append(&mut self, transaction: &AbortedTxn) -> io::Result<()> {
         let file = self.fs.open_once(&mut self.file, &self.path)?;
         let entry = transaction.encode();
@@ -99,7 +99,7 @@ impl TransactionIndex {
         Ok(())
     }
 
-    /// Hands every entry with its position to `visit` until that returns false.
+    /// Passes every entry with its position to `visit` until that returns false.
     fn scan(&mut self, mut visit: impl FnMut(u64, AbortedTxn) -> bool) -> io::Result<()> {
         if self.length == 0 {
             return Ok(());
@@ -133,7 +133,7 @@ impl TransactionIndex {
         Ok(())
     }
 
-    /// Whether the content can be an index; the caller recovers the segment if not.
+    /// Checks whether the content can be an index. The caller recovers the segment if not.
     pub fn check_sanity(&mut self) -> io::Result<()> {
         let base_offset = self.base_offset;
         let mut misplaced = None;
@@ -163,7 +163,7 @@ impl TransactionIndex {
         Ok(all)
     }
 
-    /// Adds to `found` the transactions that concern a reader of [`fetch_offset`, `upper_bound`). True if no
+    /// Adds the transactions that matter to a reader of [`fetch_offset`, `upper_bound`) to `found`. Returns true if no
     /// later segment can hold another one.
     pub fn collect(
         &mut self,
@@ -197,7 +197,7 @@ impl TransactionIndex {
         }
     }
 
-    /// Drops all entries, readable or not.
+    /// Drops all entries, valid or not.
     pub fn reset(&mut self) -> io::Result<()> {
         self.set_length(0)
     }
@@ -212,7 +212,7 @@ impl TransactionIndex {
         Ok(())
     }
 
-    /// Whether there is none.
+    /// Whether it has no entry.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.length == 0
@@ -227,7 +227,7 @@ impl TransactionIndex {
         Ok(Some((Arc::clone(file), self.path.clone())))
     }
 
-    /// Lets go of the handle until it is needed.
+    /// Releases the handle until it is needed.
     pub fn release(&mut self) {
         self.file = None;
     }

@@ -1,4 +1,4 @@
-//! Crashes: files as they may be left, and what is made of them.
+//! Crash tests of the loader: files as a crash may leave them, and the log that the loader makes of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn ten_batches() -> TestLog {
     test
 }
 
-/// Opens a copy of a log after something was done to its files.
+/// Opens a copy of a log after some damage to its files.
 fn open_after(test: &TestLog, opening: Opening, damage: impl FnOnce(&Path)) -> TestLog {
     let root = crate::log::testing::root();
     copy_dir(test.root.path(), root.path());
@@ -80,7 +80,7 @@ fn any_flipped_byte_leaves_the_longest_valid_prefix() {
         let intact = 3 + (byte / batch_size) as Offset;
         let within = byte % batch_size;
         let found = offsets(&test);
-        // Base offset and leader epoch lie outside the checksum; what they say may still be possible.
+        // Base offset and leader epoch are outside the checksum, so a changed value may still be valid.
         let unprotected = within < 8 || (12..16).contains(&within);
         if unprotected && found.len() as Offset != intact {
             continue;
@@ -225,7 +225,7 @@ fn a_torn_epoch_file_or_topic_id_fails_the_dir() {
     }
 }
 
-/// A segment of a cleaner that did not look how far apart the offsets lie, and one behind it.
+/// A segment of an old cleaner that ignored the distance between offsets, and a segment behind it.
 fn overflowed(config: &LogConfig) -> (TestLog, Vec<Offset>) {
     let far = Offset::from(i32::MAX);
     let offsets = vec![0, 5, far, far + 1, 2 * far, 3 * far + 7, 3 * far + 8];
@@ -286,7 +286,7 @@ fn a_segment_whose_offsets_lie_too_far_apart_is_split() {
                 .any(|f| f.contains("swap") || f.contains("cleaned"))
         );
     }
-    // Elsewhere such an offset is a flipped bit.
+    // Without compaction such an offset is a flipped bit.
     let (test, _) = overflowed(&config());
     assert_eq!(
         offsets(&open_after(&test, UNCLEAN, |_| {})),
@@ -300,7 +300,7 @@ fn a_split_survives_death_at_any_call() {
     for calls in 0.. {
         let root = crate::log::testing::root();
         copy_dir(test.root.path(), root.path());
-        // A torn end stays the end.
+        // A torn end stays the end of the log.
         let last = segment_file(&root.path().join("t-0"), *all.last().unwrap(), ".log");
         overwrite(&last, |bytes| bytes.push(7));
         let fs = crate::log::testing::Dying::after(calls, 4);
@@ -386,7 +386,7 @@ fn copy_segment(dir: &Path, from: Offset, base: Offset, suffix: &str) {
 fn cleaned(dir: &Path, suffix: &str) {
     copy_segment(dir, 3, 0, suffix);
     for kind in [".index", ".timeindex"] {
-        // Its index would count from 0; a rebuilt one does.
+        // The index would count from another base offset; a rebuilt one counts from 0.
         std::fs::write(segment_file(dir, 0, &format!("{kind}{suffix}")), b"").unwrap();
     }
 }

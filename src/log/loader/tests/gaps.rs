@@ -1,4 +1,4 @@
-//! Offsets that are missing between two segments after a crash: removed, or lost?
+//! Tests of missing offsets between two segments after a crash: the loader must tell removed records from lost ones.
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ fn a_hole_may_be_a_cleaners_if_one_was_there_or_nobody_knows_what_was_flushed() 
         });
         let case = format!("{recovery_point:?}, {cleaned_to:?}");
         assert_eq!(offsets(&recovered), expected, "{case}");
-        // The next crash, from what is checkpointed now, ends it no more.
+        // After the next crash, with the recovery point that is checkpointed now, the gap is accepted.
         let recovery_point = Some(recovered.log.recovery_point());
         let again = recovered.reopen(Opening {
             recovery_point,
@@ -67,7 +67,7 @@ fn a_hole_may_be_a_cleaners_if_one_was_there_or_nobody_knows_what_was_flushed() 
     }
 }
 
-/// A leader that has been cleaned sends what is left.
+/// Appends as a follower of a leader whose log was cleaned.
 fn follow(test: &TestLog, offset: Offset) {
     let records = leader_batch(offset, 1, 0);
     test.log.append_as_follower(records, 0).unwrap();
@@ -115,7 +115,7 @@ fn a_log_cut_within_a_gap_rolls_without_another_one() {
     assert_eq!(bases(&test), [0, 1]);
     assert_eq!(offsets(&test), [0, 7]);
     assert_eq!(offsets(&open_after(&test, UNCLEAN, |_| {})), [0, 7]);
-    // As a leader it goes on where it was cut.
+    // As a leader the log goes on where it was cut.
     test.log.truncate_to(6).unwrap();
     test.append(batch(1, NOW_MS, 10), 1);
     assert_eq!(offsets(&test), [0, 6]);
