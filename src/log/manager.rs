@@ -1,7 +1,7 @@
-//! The log directories of one broker and the logs in them. Kafka 3.9: `LogManager`.
+//! The log manager: the log dirs of one broker and the logs in them. Kafka 3.9: `LogManager`.
 //!
-//! A dir that fails is taken offline alone; its logs answer with storage errors until
-//! [`LogManager::take_failed_dirs`] lets go of them, and the others go on.
+//! A dir that fails goes offline alone, and the other dirs go on. Its logs answer with storage errors until
+//! [`LogManager::take_failed_dirs`] releases them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -41,24 +41,24 @@ mod loading_progress;
 mod metrics;
 mod opening;
 
-/// A log dir with what the manager keeps for it.
+/// A log dir with the manager's state for it.
 struct ManagedDir {
     dir: Arc<LogDir>,
-    /// The logs of all dirs, those in this one among them.
+    /// The logs of all dirs, including this one.
     logs: LogTables,
-    /// What its logs are given.
+    /// The context that its logs share.
     context: Arc<LogContext>,
-    /// Let go of when the dir fails, or the manager shuts down.
+    /// Released when the dir fails, or when the manager shuts down.
     lock: Mutex<Option<DirLock>>,
     recovery_points: OffsetCheckpoint,
     log_start_offsets: OffsetCheckpoint,
     high_watermark_file: OffsetCheckpoint,
     cleaner_checkpoint: Arc<CleanerCheckpoint>,
-    /// What is in `high_watermark_file`; the lock orders its writers.
+    /// The content of `high_watermark_file`; the lock orders its writers.
     high_watermarks: Mutex<HashMap<TopicPartition, Offset>>,
     /// Orders the writers of the other checkpoints.
     checkpointing: Mutex<()>,
-    /// Logs have been created since the dir was fsynced last.
+    /// Whether logs have been created since the dir was last fsynced.
     sync_is_due: AtomicBool,
 }
 
@@ -66,7 +66,7 @@ struct ManagedDir {
 #[derive(Clone, Default)]
 struct LogTables {
     current: Arc<RwLock<Logs>>,
-    /// Copies that are to replace a log of another dir (`-future`).
+    /// Copies that will replace a log of another dir (`-future`).
     future: Arc<RwLock<Logs>>,
 }
 
@@ -84,13 +84,14 @@ struct Intervals {
 pub struct LogManager {
     dirs: Vec<Arc<ManagedDir>>,
     logs: LogTables,
-    /// Where a partition's log is to be, now or once it is created.
+    /// The dir chosen for a partition's log, existing or not.
     preferred_dirs: Mutex<HashMap<TopicPartition, Arc<ManagedDir>>>,
-    /// Partitions whose log is being copied: what was copied must not be cleaned in the copy's absence.
+    /// Partitions whose log is being copied. Their cleaning is paused, so that the log and its copy keep the same
+    /// records.
     moving: Mutex<HashMap<TopicPartition, Paused>>,
-    /// Held while a log is created or deleted, so that a partition has one directory only.
+    /// Held while a log is created or deleted, so that a partition has only one directory.
     creating: Mutex<()>,
-    /// Held while a topic's configuration is asked for and put in force.
+    /// Held while a topic's configuration is read and applied.
     configuring: Mutex<()>,
     failures: Arc<FailureChannel>,
     clock: SharedClock,
@@ -100,7 +101,7 @@ pub struct LogManager {
     threads_per_dir: AtomicUsize,
     /// `producer.id.expiration.ms`, shared with every log.
     producer_id_expiration_ms: Arc<AtomicI64>,
-    /// `log.segment.delete.delay.ms`, for what a stop has left over.
+    /// `log.segment.delete.delay.ms`, for directories that were still to be removed when the broker stopped.
     file_delete_delay_ms: i64,
     intervals: Intervals,
     cleaner: LogCleaner,
@@ -109,9 +110,10 @@ pub struct LogManager {
 }
 
 impl LogManager {
-    /// Locks the log dirs, loads every log in them. `topic_config` gives the configuration of a topic. A dir that
-    /// fails is left out, unless no other is left. Directories that do not belong in a log dir, a dir that is in
-    /// use, or a partition found twice are errors a person must see to. Figures about the dirs go to `metrics`.
+    /// Locks the log dirs and loads every log in them. `topic_config` returns the configuration of a topic. A dir that
+    /// fails is left out, unless no other dir is left. An operator must resolve these errors: a directory that does not
+    /// belong in a log dir, a dir that is in use, a partition that exists twice. The metrics of the dirs go to
+    /// `metrics`.
     pub fn open(
         config: &BrokerConfig,
         topic_config: &(dyn Fn(&str) -> LogConfig + Sync),
@@ -124,7 +126,7 @@ impl LogManager {
         Ok(manager)
     }
 
-    /// The log of a partition, if there is one in a dir that works.
+    /// The log of a partition, if an online dir has one.
     pub fn get_log(&self, partition: &TopicPartition) -> Option<Arc<UnifiedLog>> {
         self.logs.current.read().get(partition).cloned()
     }
@@ -137,10 +139,10 @@ impl LogManager {
         logs
     }
 
-    /// The partition's log, created if there is none: in the dir it is meant for, or else in the one with the fewest
-    /// logs. `is_new` is the controller's word that no replica existed here before; without it nothing is created
-    /// while a dir is offline, since the log may lie there (fact 15). A new log's directory is on the disk for good after
-    /// [`Self::sync_created_logs`].
+    /// The partition's log, created if there is none: in its preferred dir, or in the dir with the fewest logs.
+    /// `is_new` means that the controller says that no replica existed on this broker before. Without it no log is
+    /// created while a dir is offline, because the log may be there (fact 15). A new log's directory survives a power
+    /// loss only after [`Self::sync_created_logs`].
     pub fn get_or_create_log(
         &self,
         partition: &TopicPartition,
@@ -149,7 +151,7 @@ impl LogManager {
         config: LogConfig,
     ) -> Result<Arc<UnifiedLog>, LogError> {
         let log = self.get_or_create(partition, is_new, config)?;
-        // Takes an fsync, for which many partitions need not queue up.
+        // Assigning the id takes an fsync, so partitions do it in parallel, without the lock.
         if let Some(id) = topic_id.filter(|id| !id.is_nil()) {
             log.assign_topic_id(id)?;
         }
@@ -181,12 +183,12 @@ impl LogManager {
         Ok(log)
     }
 
-    /// An error if any dir is offline: what is not found may lie there.
+    /// Returns an error if any dir is offline: a log that is not found may be there.
     fn ensure_all_online(&self) -> Result<(), LogError> {
         self.dirs.iter().try_for_each(|d| d.dir.ensure_online())
     }
 
-    /// The dir that was asked for, or the live one with the fewest logs.
+    /// The preferred dir, or the online one with the fewest logs.
     fn dir_for_new_log(&self, partition: &TopicPartition) -> Result<Arc<ManagedDir>, LogError> {
         if let Some(preferred) = self.preferred_dirs.lock().get(partition) {
             preferred.dir.ensure_online()?;
@@ -240,8 +242,8 @@ impl LogManager {
         ))
     }
 
-    /// Brings the directories of the logs that were created to disk: one fsync of each dir, however many they are. What
-    /// is promised about a log before may go with its directory when the power fails.
+    /// Fsyncs the dirs in which logs were created: one fsync for each dir, however many logs there are. Before that, a
+    /// power loss may remove a new log with its directory, so the broker must not promise anything about it.
     pub fn sync_created_logs(&self) {
         let _creating = self.creating.lock();
         for managed in &self.dirs {
@@ -252,18 +254,19 @@ impl LogManager {
         }
     }
 
-    /// Renames the directory to `-delete`, drops it from the checkpoints; the files go after
-    /// `file.delete.delay.ms`. A copy under way goes too. Nothing happens if there is no such log.
+    /// Renames the directory to `-delete` and removes the log from the checkpoints. The files are removed after
+    /// `file.delete.delay.ms`. A copy that is being made is deleted too. Does nothing if there is no such log.
     pub fn delete_log(&self, partition: &TopicPartition) -> Result<(), LogError> {
         self.delete_logs(std::slice::from_ref(partition))
     }
 
-    /// [`Self::delete_log`] of many, with the checkpoints written once. All are tried; the first error is returned.
+    /// Does [`Self::delete_log`] for many logs and writes the checkpoints once. Tries all logs and returns the first
+    /// error.
     pub fn delete_logs(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         let _creating = self.creating.lock();
         let mut result = Ok(());
         for partition in partitions {
-            // No cleaner may write into the directory of a partition that is made anew under this name.
+            // The cleaner must not write into the directory of a new partition with this name.
             let _paused = self.cleaner.manager().abort_and_pause(partition);
             self.moving.lock().remove(partition);
             for logs in [&self.logs.future, &self.logs.current] {
@@ -292,7 +295,7 @@ impl LogManager {
         Ok(())
     }
 
-    /// Has a directory of a deleted log removed.
+    /// Schedules the removal of a deleted log's directory.
     fn remove_later(&self, dir: &Arc<LogDir>, path: PathBuf, delay_ms: i64) {
         let dir = Arc::clone(dir);
         self.scheduler.schedule(delay_ms, move || {
@@ -300,7 +303,7 @@ impl LogManager {
                 return;
             }
             match dir.fs().remove_dir_all(&path) {
-                // Something that is protected, mounted or being written to there says nothing about the disk.
+                // A file in it is protected, mounted or being written; that is no failure of the disk.
                 Err(error) if is_refusal(&error) => {
                     tracing::warn!(path = %path.display(), %error, "cannot remove the rest of a deleted log, leaving it");
                 }
@@ -314,14 +317,14 @@ impl LogManager {
         &self.cleaner
     }
 
-    /// Dirs that work.
+    /// Dirs that are online.
     pub fn live_log_dirs(&self) -> Vec<PathBuf> {
         let live = self.dirs.iter().filter(|d| !d.dir.is_offline());
         live.map(|d| d.dir.path().to_owned()).collect()
     }
 
-    /// Dirs that failed since the last call, those that failed at start among them. Their logs are let go of,
-    /// their locks freed.
+    /// Dirs that have failed since the last call, including those that failed at start. Releases their logs and their
+    /// locks.
     pub fn take_failed_dirs(&self) -> Vec<PathBuf> {
         let failed = self.failures.take();
         for logs in [&self.logs.current, &self.logs.future] {
@@ -346,12 +349,12 @@ impl LogManager {
         failed
     }
 
-    /// Is notified whenever [`Self::take_failed_dirs`] has something new.
+    /// A notification for new results of [`Self::take_failed_dirs`].
     pub fn failure_notification(&self) -> Arc<Notify> {
         self.failures.notify()
     }
 
-    /// Partitions whose log lies in a dir.
+    /// Partitions whose log is in a dir.
     pub fn partitions_in(&self, log_dir: &Path) -> Vec<TopicPartition> {
         let logs = self.logs.current.read();
         let here = logs.iter().filter(|(_, log)| log.log_dir().path() == log_dir);
@@ -360,7 +363,7 @@ impl LogManager {
 }
 
 impl ManagedDir {
-    /// A dir whose logs will be in `logs`; one without a lock is offline.
+    /// A dir whose logs go into `logs`; a dir without a lock is offline.
     fn new(
         dir: Arc<LogDir>,
         lock: Option<DirLock>,

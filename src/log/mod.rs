@@ -1,7 +1,7 @@
 //! The log on disk: segments, indexes, checkpoints, recovery, the cleaner. Imports `common`, `config`, `record`; never the network, ZooKeeper or the protocol.
 //!
 //! Every byte here is Kafka's: a log dir can be handed to Apache Kafka 3.9 and back. All numbers are big-endian.
-//! "Durable" below says when the file is known to be on disk; everything else is on its way there.
+//! "Durable" below says when a file is known to be on disk; before that it may be lost.
 //!
 //! # In a log dir
 //!
@@ -39,8 +39,8 @@
 //!
 //! # Locks, outermost first
 //!
-//! the cleaner's states → a log's `writer` → its `view` → a segment's indexes → a file's handle. The manager's map of logs is never held
-//! while a log is worked on. No lock is held over an fsync, but for the rare small files above.
+//! The cleaner's states → a log's `writer` → its `view` → a segment's indexes → a file's handle. The manager does not
+//! hold its map of logs while it works on a log. No lock is held over an fsync, except for the rare small files above.
 
 pub mod checkpoint;
 pub mod cleaner;

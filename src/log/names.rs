@@ -1,19 +1,19 @@
-//! Names of files and directories in a log dir, built and parsed in one place. Kafka 3.9: `LogFileUtils`,
-//! `LocalLog.parseTopicPartitionName`.
+//! The names of files and directories in a log dir: this module alone builds and parses them. Kafka 3.9:
+//! `LogFileUtils`, `LocalLog.parseTopicPartitionName`.
 
 use std::path::{Path, PathBuf};
 
 use crate::common::ids::{Offset, TopicPartition, random_uuid};
 
-/// The records of a segment.
+/// Suffix of a segment's records.
 pub const LOG_SUFFIX: &str = ".log";
-/// Offsets to file positions.
+/// Suffix of the index from offsets to file positions.
 pub const INDEX_SUFFIX: &str = ".index";
-/// Timestamps to offsets.
+/// Suffix of the index from timestamps to offsets.
 pub const TIME_INDEX_SUFFIX: &str = ".timeindex";
-/// Aborted transactions.
+/// Suffix of the index of aborted transactions.
 pub const TXN_INDEX_SUFFIX: &str = ".txnindex";
-/// Producer state before the offset in the name.
+/// Suffix of the producer state before the offset in the name.
 pub const SNAPSHOT_SUFFIX: &str = ".snapshot";
 /// Appended to a file that will be removed after `file.delete.delay.ms`.
 pub const DELETED_SUFFIX: &str = ".deleted";
@@ -22,7 +22,7 @@ pub const CLEANED_SUFFIX: &str = ".cleaned";
 /// Appended to a file the cleaner has finished and is moving into place.
 pub const SWAP_SUFFIX: &str = ".swap";
 
-/// The longest file name that common file systems take.
+/// Longest file name that common file systems allow.
 const NAME_LENGTH_MAX: usize = 255;
 
 /// `00000000000000000042.log` and the like; `suffix` may be a chain such as `.log.deleted`.
@@ -40,8 +40,8 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// Digits of an offset in a file's name.
 const OFFSET_DIGITS: usize = 20;
 
-/// Splits `00000000000000000042.log.swap` into 42 and `.log.swap`; `None` if it does not start with an offset of
-/// twenty digits. Such a file is none of ours and left alone.
+/// Splits `00000000000000000042.log.swap` into 42 and `.log.swap`; `None` if it does not start with an offset of twenty
+/// digits. Such a file is not a segment's, and the log does not touch it.
 pub fn parse_segment_file(name: &str) -> Option<(Offset, &str)> {
     let dot = name.find('.')?;
     let (digits, suffix) = name.split_at(dot);
@@ -51,12 +51,12 @@ pub fn parse_segment_file(name: &str) -> Option<(Offset, &str)> {
     Some((digits.parse().ok()?, suffix))
 }
 
-/// What the directory of a partition is there for.
+/// The kind of a partition's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartitionDirKind {
     /// The log itself.
     Current,
-    /// `-delete`: waits for its removal.
+    /// `-delete`: a deleted log whose files will be removed.
     Deleted,
     /// `-future`: the copy that will replace the log in another log dir.
     Future,
@@ -75,7 +75,7 @@ impl PartitionDirKind {
     }
 }
 
-/// Reads `topic-0` and `topic-0.<32 hex>-delete`; `None` for what is no partition's directory (fact 53).
+/// Parses `topic-0` and `topic-0.<32 hex>-delete`; `None` for a directory that is not a partition's (fact 53).
 pub fn parse_partition_dir(name: &str) -> Option<(TopicPartition, PartitionDirKind)> {
     use PartitionDirKind::{Current, Deleted, Future, Stray};
     let kind = [Deleted, Future, Stray]
@@ -84,7 +84,7 @@ pub fn parse_partition_dir(name: &str) -> Option<(TopicPartition, PartitionDirKi
         .unwrap_or(Current);
     let plain = match kind {
         Current => name,
-        // Kafka demands a dot and something between it and the suffix.
+        // Kafka requires a dot and at least one character between it and the suffix.
         _ => {
             let stem = name.strip_suffix(kind.suffix())?;
             let (plain, id) = stem.rsplit_once('.')?;
@@ -101,8 +101,8 @@ pub fn parse_partition_dir(name: &str) -> Option<(TopicPartition, PartitionDirKi
     Some((TopicPartition::new(topic, partition.parse().ok()?), kind))
 }
 
-/// A fresh name for the copy of a partition's directory in another log dir; `None` if the topic's name is too long
-/// for that. Nothing is cut here: the name must give the topic back after a restart (KAFKA-4893).
+/// A new name for the copy of a partition's directory in another log dir; `None` if the topic's name is too long for
+/// that. The name is never shortened, because a restart must read the topic from it (KAFKA-4893).
 pub fn future_partition_dir(partition: &TopicPartition) -> Option<String> {
     let name = format!(
         "{partition}.{}{}",
@@ -112,7 +112,7 @@ pub fn future_partition_dir(partition: &TopicPartition) -> Option<String> {
     (name.len() <= NAME_LENGTH_MAX).then_some(name)
 }
 
-/// A fresh name for a partition's directory that is being deleted or set aside. The topic is cut so that the name
+/// A new name for a partition's directory that is being deleted or set aside. The topic is shortened so that the name
 /// fits.
 pub fn partition_dir_with_suffix(partition: &TopicPartition, kind: PartitionDirKind) -> String {
     let tail = format!(
@@ -121,7 +121,7 @@ pub fn partition_dir_with_suffix(partition: &TopicPartition, kind: PartitionDirK
         random_uuid().simple(),
         kind.suffix()
     );
-    // Topic names are ASCII; the loop keeps this right for any string.
+    // Topic names are ASCII; the loop keeps this correct for any string.
     let mut end = partition.topic.len().min(NAME_LENGTH_MAX - tail.len());
     while !partition.topic.is_char_boundary(end) {
         end -= 1;

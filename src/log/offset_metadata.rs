@@ -1,8 +1,8 @@
-//! An offset and where its record lies. Kafka 3.9: `LogOffsetMetadata`.
+//! An offset with the position of its record. Kafka 3.9: `LogOffsetMetadata`.
 
 use crate::common::ids::Offset;
 
-/// An offset and where it lies.
+/// An offset and the position of its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogOffsetMetadata {
     /// The offset.

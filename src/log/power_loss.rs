@@ -1,8 +1,9 @@
-//! What a loss of power leaves of a directory and all below it, for tests: of a file any page that was not fsynced since
-//! it was written may be the old one, and its length the old one too; of a directory any of its latest creations, renames
-//! and removals may not have happened, though none without those before it in the same directory.
+//! Model of a power loss, for tests: the states in which a directory and everything below it may be left. A page of a
+//! file that was written since the last fsync may be the old one, and so may the file's length. The latest creations,
+//! renames and removals in a directory may be undone, but only together with all later ones in the same directory.
 //!
-//! The files are real. The test names each call before it is made. Removed files are kept, as they may come back.
+//! The files are real. The test announces each call before it makes it. The model keeps removed files, because they may
+//! come back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -14,25 +15,25 @@ use tempfile::TempDir;
 
 use super::fs::Call;
 
-/// Bytes that are lost or kept together: as small beside the segments of tests as a page is beside real ones.
+/// Bytes that are lost or kept together. The size is small compared to the tests' segments, as a page is to real ones.
 const PAGE: usize = 96;
 
 /// Inodes by name.
 type Listing = BTreeMap<String, u64>;
 
 enum Inode {
-    /// Its last fsynced content.
+    /// A file's last fsynced content.
     File { synced: Vec<u8> },
-    /// As of its last fsync and after each change since.
+    /// A directory's content at its last fsync, and after each change since.
     Directory { listings: Vec<Listing> },
 }
 
-/// What is left: the content of each file by its path, and directories.
+/// The files after the power loss: the content of each by its path, and the directories.
 #[derive(Debug, Default)]
 pub struct Left(BTreeMap<PathBuf, Option<Vec<u8>>>);
 
 impl Left {
-    /// Makes what is below `root` what is left.
+    /// Replaces everything below `root` by this state.
     pub fn write(&self, root: &Path) {
         for entry in fs::read_dir(root).expect("the root is there") {
             let path = entry.expect("readable").path();
@@ -50,16 +51,16 @@ impl Left {
     }
 }
 
-/// Knows what of a directory is on the disk for good.
+/// Knows which part of a directory is durable.
 pub struct Durability {
     root: PathBuf,
     inodes: HashMap<u64, Inode>,
-    /// Has a link to each file that may be needed, by its inode.
+    /// Holds a link to each file that may be needed, named by its inode.
     kept: TempDir,
 }
 
 impl Durability {
-    /// Takes all that is there for durable. The root itself is.
+    /// Treats all existing files as durable. The root itself is durable too.
     pub fn of(root: &Path) -> Self {
         let beside = root.parent().expect("a root below a directory");
         let kept = TempDir::new_in(beside).expect("a directory beside");
@@ -76,7 +77,7 @@ impl Durability {
         durability
     }
 
-    /// Has to hear of each call before it is made.
+    /// The test must call this before each file call.
     pub fn before(&mut self, call: Call, path: &Path) {
         match call {
             Call::Read | Call::Write(_) | Call::SetLength => {}
@@ -88,7 +89,7 @@ impl Durability {
                 }
             }
             Call::Sync => {
-                // A file that was created by the last call.
+                // The last call may have created a file.
                 let dir = if path.is_dir() { Some(path) } else { path.parent() };
                 dir.filter(|dir| dir.starts_with(&self.root))
                     .into_iter()
@@ -100,7 +101,7 @@ impl Durability {
         }
     }
 
-    /// What would be left if the power failed now.
+    /// Draws a state in which a power loss now could leave the files.
     pub fn draw(&mut self, random: &mut impl Rng) -> Left {
         self.look_at_all(&self.root.clone());
         let mut left = Left::default();
@@ -138,12 +139,12 @@ impl Durability {
         self.kept.path().join(inode.to_string())
     }
 
-    /// A file's content, also when no name is left.
+    /// A file's current content, even if it has no name any more.
     fn present(&self, inode: u64) -> Vec<u8> {
         fs::read(self.kept(inode)).expect("a link is kept")
     }
 
-    /// Notes what has been done to a directory.
+    /// Records the changes of a directory.
     fn look(&mut self, dir: &Path) {
         let (Ok(metadata), Ok(entries)) = (fs::metadata(dir), fs::read_dir(dir)) else {
             return;
@@ -203,7 +204,7 @@ impl Durability {
     }
 }
 
-/// What may be left of a file.
+/// A state in which a power loss could leave a file.
 pub fn torn(synced: &[u8], present: &[u8], random: &mut impl Rng) -> Vec<u8> {
     let lengths = [synced.len(), present.len()];
     let (shorter, longer) = (lengths[0].min(lengths[1]), lengths[0].max(lengths[1]));
@@ -214,7 +215,7 @@ pub fn torn(synced: &[u8], present: &[u8], random: &mut impl Rng) -> Vec<u8> {
         3 => random.random_range(shorter..=longer),
         _ => lengths[1],
     };
-    // What was never written to the disk reads as zeros.
+    // A part that was never written to the disk reads as zeros.
     let mut left = vec![0; length];
     for (i, page) in left.chunks_mut(PAGE).enumerate() {
         let source = if random.random() { present } else { synced };

@@ -1,9 +1,9 @@
-//! The producers of a log together with their `.snapshot` files: which exist, which is read, which go.
-//! Kafka 3.9: the file half of `ProducerStateManager`.
+//! The producers of a log with their `.snapshot` files: writes, loads and removes the snapshots. Kafka 3.9: the file
+//! half of `ProducerStateManager`.
 //!
-//! A snapshot at offset N says what the producers had done before N. There is one at the base offset of each of
-//! the last segments, so that a truncation or a recovery need not replay more than a segment, and after a clean
-//! stop one at the end of the log (fact 48).
+//! A snapshot at offset N holds the producers' state before N. Each of the last segments has one at its base offset, so
+//! that a truncation or a recovery replays at most one segment. A clean stop leaves one at the end of the log
+//! (fact 48).
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,13 +22,13 @@ pub struct ProducerLog {
     dir: PathBuf,
     /// `producer.id.expiration.ms`, which can change at run time.
     expiration_ms: Arc<AtomicI64>,
-    /// What is known of the producers.
+    /// The state of the producers.
     pub state: ProducerStateManager,
     snapshots: BTreeSet<Offset>,
 }
 
 impl ProducerLog {
-    /// An empty state, and the snapshots that lie in the partition's directory.
+    /// An empty state, with the snapshots in the partition's directory.
     pub fn open(
         fs: &Fs,
         dir: &Path,
@@ -52,7 +52,7 @@ impl ProducerLog {
         segment_file(&self.dir, offset, SNAPSHOT_SUFFIX)
     }
 
-    /// Whether there is no snapshot: after a clean stop that means that there were no producers.
+    /// Whether there is no snapshot. After a clean stop this means that there were no producers.
     pub fn has_no_snapshot(&self) -> bool {
         self.snapshots.is_empty()
     }
@@ -62,7 +62,7 @@ impl ProducerLog {
         self.dir = dir.to_owned();
     }
 
-    /// Writes a snapshot if anything was appended since the last one; its path, for an fsync later on.
+    /// Writes a snapshot if records were appended since the last one. Returns its path, for a later fsync.
     pub fn take_snapshot(&mut self) -> io::Result<Option<PathBuf>> {
         let Some((offset, bytes)) = self.state.take_snapshot() else {
             return Ok(None);
@@ -74,7 +74,7 @@ impl ProducerLog {
         Ok(Some(path))
     }
 
-    /// [`Self::take_snapshot`], on disk when it returns.
+    /// Does [`Self::take_snapshot`]; the snapshot is on disk when this returns.
     pub fn take_snapshot_and_sync(&mut self) -> io::Result<()> {
         match self.take_snapshot()? {
             Some(path) => self.fs.sync(&self.fs.open_existing(&path)?, &path),
@@ -82,8 +82,8 @@ impl ProducerLog {
         }
     }
 
-    /// Makes the state that of the log [`log_start_offset`, `log_end_offset`), as far as snapshots tell: drops
-    /// those out of range and loads the newest other one. The caller replays the log from
+    /// Brings the state to that of the log [`log_start_offset`, `log_end_offset`), as far as snapshots allow: drops the
+    /// snapshots outside that range and loads the newest other one. The caller replays the log from
     /// [`ProducerStateManager::map_end_offset`] on.
     pub fn truncate_and_reload(
         &mut self,
@@ -118,7 +118,7 @@ impl ProducerLog {
         Ok(())
     }
 
-    /// Forgets everything, files included: the next offset of the log is `offset`.
+    /// Drops all state, files included: the next offset of the log is `offset`.
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset) -> io::Result<()> {
         while let Some(snapshot) = self.snapshots.last().copied() {
             self.remove(snapshot)?;
@@ -136,8 +136,8 @@ impl ProducerLog {
         self.expiration_ms.load(Ordering::Relaxed)
     }
 
-    /// At load: removes snapshots that belong to no segment, but for the last one if it lies beyond the last
-    /// segment's base: that is the one of a clean stop.
+    /// At load: removes snapshots that belong to no segment. Keeps the last one if it is beyond the last segment's
+    /// base: a clean stop wrote it.
     pub fn remove_stray(&mut self, segment_base_offsets: &BTreeSet<Offset>) -> io::Result<()> {
         let mut strays: Vec<_> = self.snapshots.difference(segment_base_offsets).copied().collect();
         if strays.last() > segment_base_offsets.last() {

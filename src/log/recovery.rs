@@ -1,4 +1,4 @@
-//! Reading a segment whole after a crash: what of it is valid, and its indexes anew. Kafka 3.9:
+//! Recovery of one segment after a crash: reads it, finds its valid part, and rebuilds its indexes. Kafka 3.9:
 //! `LogSegment.recover`.
 
 use std::io;
@@ -10,18 +10,18 @@ use super::segment::{LogSegment, OFFSET_SPAN_MAX, SegmentState};
 use crate::common::ids::Offset;
 use crate::record::{BatchHeader, RecordBatch};
 
-/// What a recovery has found.
+/// The result of a recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovered {
-    /// So many bytes from its start on are valid, and the indexes are those of these.
+    /// So many bytes from the start are valid, and the indexes match them.
     Valid(u64),
-    /// It has valid batches farther from its base offset than its indexes can say: it must be split.
+    /// A valid batch is further from the base offset than the indexes can store, so the segment must be split.
     Overflow,
 }
 
-/// Reads the segment to the first batch that is torn, fails its checksum or has impossible offsets; rebuilds the
-/// three indexes; brings producers and epochs up to date. Offsets at `end` or beyond are impossible. What is not
-/// valid is the caller's to cut, once the segments behind it are gone.
+/// Reads the segment up to the first batch that is torn, fails its checksum or has impossible offsets; offsets at `end`
+/// or beyond are impossible. Rebuilds the three indexes and updates producers and epochs. The caller cuts the invalid
+/// part, after it has removed the segments behind it.
 pub fn recover_segment(
     segment: &LogSegment,
     end: Offset,
@@ -75,8 +75,8 @@ fn log_invalid(segment: &LogSegment, position: u64, reason: &dyn std::fmt::Displ
     tracing::warn!(path = %path.display(), position, %reason, "found an invalid batch");
 }
 
-/// A batch must be what was written, and its offsets must lie between those before it and the next segment's: they
-/// are not under the checksum.
+/// Checks a batch: its checksum must be right, and its offsets must be between those of the batch before it and the
+/// start of the next segment, because the checksum does not cover the offsets.
 fn check(batch: &RecordBatch<'_>, next_offset: Offset, end: Offset) -> Result<(), String> {
     batch.ensure_valid_crc().map_err(|e| e.reason)?;
     let (first, last) = (batch.base_offset(), batch.last_offset());
@@ -88,7 +88,7 @@ fn check(batch: &RecordBatch<'_>, next_offset: Offset, end: Offset) -> Result<()
     Ok(())
 }
 
-/// Epochs larger than the latest one known; the file may lack those of the last moments.
+/// Adds an epoch that is above the latest known one; the file may lack the epochs of the last moments before the crash.
 fn note_epoch(batch: &RecordBatch<'_>, epochs: &LeaderEpochCache) -> bool {
     let epoch = batch.partition_leader_epoch();
     let is_later = epochs.latest().is_none_or(|latest| epoch > latest.epoch);
@@ -112,7 +112,7 @@ fn note_producer(
 }
 
 impl SegmentState {
-    /// Index entries for a batch that lies at `position` already: one per batch that is far enough from the last.
+    /// Adds an index entry for a batch that is already at `position`, if it is far enough from the last entry.
     pub(super) fn add_recovered(
         &mut self,
         interval: u64,
@@ -124,14 +124,15 @@ impl SegmentState {
         }
         self.note_timestamp(batch.max_timestamp(), batch.last_offset())?;
         let size = batch.size_in_bytes() as u64;
-        // A segment whose index is full was rolled then; nothing is lost but a few scans now.
+        // The original segment was rolled when its index was full, so the rest only costs some scans.
         if self.offset_index.is_full() || self.time_index.is_full() {
             return Ok(());
         }
         self.maybe_add_entries(interval, batch.last_offset(), position, size)
     }
 
-    /// What a normally closed segment has: the last time index entry, and files as long as their entries.
+    /// Brings the segment to the state of a normally closed one: adds the last time index entry and cuts the files to
+    /// their entries.
     fn finish_recovery(&mut self) -> io::Result<()> {
         let max = self.max_timestamp()?;
         self.time_index.maybe_append(max.timestamp, max.offset, true)?;

@@ -1,8 +1,8 @@
-//! Work of a log dir that must not keep an append waiting: fsync after a roll, removal of files, the periodic
-//! ticks. Kafka 3.9: `KafkaScheduler`.
+//! The scheduler: runs a log dir's background work, so that no append waits for it: fsync after a roll, removal of
+//! files, periodic jobs. Kafka 3.9: `KafkaScheduler`.
 //!
-//! Jobs are values in a heap ordered by when they are due. Threads run them in production; a test calls
-//! [`Scheduler::run_due`] after moving its clock.
+//! Jobs are values in a heap, ordered by their due time. In production threads run them; a test moves its clock and
+//! calls [`Scheduler::run_due`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +14,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::common::clock::SharedClock;
 
-/// The longest a thread sleeps before it looks at the clock again: how late it notices a clock that was moved.
+/// Longest sleep of a thread before it reads the clock again, and so the longest delay in noticing that the clock was
+/// moved.
 const SLEEP_MS_MAX: i64 = 60_000;
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -53,7 +54,7 @@ struct Queue {
     stopped: bool,
 }
 
-/// Jobs to be done later.
+/// The pending jobs.
 pub struct Scheduler {
     clock: SharedClock,
     queue: Mutex<Queue>,
@@ -70,7 +71,7 @@ impl Scheduler {
         })
     }
 
-    /// Has `work` done on a background thread after `delay_ms`. Dropped if the scheduler has stopped.
+    /// Runs `work` on a background thread after `delay_ms`. Drops it if the scheduler has stopped.
     pub fn schedule(&self, delay_ms: i64, work: impl FnOnce() + Send + 'static) {
         let mut queue = self.queue.lock();
         if queue.stopped {
@@ -87,7 +88,7 @@ impl Scheduler {
         self.changed.notify_one();
     }
 
-    /// Has `work` done after `initial_ms` and then, each time it has ended, after `interval_ms`.
+    /// Runs `work` after `initial_ms`, and again `interval_ms` after the end of each run.
     pub fn repeat(
         self: &Arc<Self>,
         initial_ms: u64,
@@ -112,7 +113,7 @@ impl Scheduler {
         again(self, initial_ms, interval_ms, Arc::new(work));
     }
 
-    /// Does everything that is due, on this thread; how many jobs that were.
+    /// Runs everything that is due on this thread. Returns the number of jobs.
     pub fn run_due(&self) -> usize {
         let mut done = 0;
         loop {
@@ -132,7 +133,7 @@ impl Scheduler {
         }
     }
 
-    /// Does jobs as they fall due until [`Self::stop`] is called: the body of a background thread.
+    /// Runs jobs when they are due until [`Self::stop`] is called: the body of a background thread.
     pub fn run(&self) {
         loop {
             self.run_due();
@@ -150,7 +151,7 @@ impl Scheduler {
         }
     }
 
-    /// Drops what is not due yet and lets the threads end.
+    /// Drops the pending jobs and lets the threads end.
     pub fn stop(&self) {
         let mut queue = self.queue.lock();
         queue.stopped = true;
@@ -160,7 +161,7 @@ impl Scheduler {
     }
 }
 
-/// A job that panics must not take the thread, and all later jobs, with it.
+/// Runs a job. A job that panics must not end the thread, which has later jobs to run.
 fn guarded(work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         tracing::error!("a background job of the log panicked");

@@ -1,5 +1,5 @@
-//! What the log manager does by itself, and how it stops. Each job is a method that does it once; the scheduler
-//! calls it again and again.
+//! The log manager's background jobs and its shutdown. Each job is a method that does it once; the scheduler calls it
+//! repeatedly.
 
 use std::sync::{Arc, Weak};
 
@@ -9,11 +9,11 @@ use crate::log::checkpoint::clean_shutdown;
 use crate::log::error::LogError;
 use crate::log::unified_log::UnifiedLog;
 
-/// Threads for background jobs: one may wait for a disk while the other ticks.
+/// Threads for background jobs: one may wait for a disk while the other runs the periodic jobs.
 const BACKGROUND_THREADS: usize = 2;
 
 impl LogManager {
-    /// Starts retention, flush, checkpoint and deletion threads, and those of the cleaner.
+    /// Starts the threads of retention, flush, checkpoints and deletion, and those of the cleaner.
     pub fn start_background(self: &Arc<Self>) {
         let every = |interval_ms: u64, job: fn(&LogManager)| {
             let manager: Weak<LogManager> = Arc::downgrade(self);
@@ -48,12 +48,12 @@ impl LogManager {
         }
     }
 
-    /// Retention, once, and letting go of the files of segments nobody writes. Retention of compacted logs is the
-    /// cleaner's; without a cleaner they are left as they are, as in Kafka.
+    /// Applies retention once, and releases the files of inactive segments. The cleaner applies retention to compacted
+    /// logs; without a cleaner they stay as they are, as in Kafka.
     pub fn delete_old_segments(&self) {
         for log in self.all_logs() {
             if !log.config().cleanup_policy.compact {
-                // A failing dir has been reported where it failed.
+                // The failure of a dir was reported where it happened.
                 let delete = || drop(log.delete_old_segments());
                 self.cleaner
                     .manager()
@@ -69,22 +69,22 @@ impl LogManager {
         }
     }
 
-    /// `flush.ms`, once.
+    /// Applies `flush.ms` once.
     pub fn flush_old(&self) {
         for log in self.all_logs().iter().chain(&self.all_future_logs()) {
             drop(log.flush_if_old());
         }
     }
 
-    /// `producer.id.expiration.ms`, once.
+    /// Applies `producer.id.expiration.ms` once.
     pub fn remove_expired_producers(&self) {
         for log in self.all_logs().iter().chain(&self.all_future_logs()) {
             log.remove_expired_producers();
         }
     }
 
-    /// Flushes and closes every log, writes checkpoints and the clean-shutdown marker. A dir in which anything of
-    /// that fails gets no marker. The high watermarks are the replica manager's to checkpoint, before.
+    /// Flushes and closes every log, and writes the checkpoints and the clean-shutdown marker. A dir in which any of
+    /// this fails gets no marker. The replica manager writes the high watermarks before.
     pub fn shutdown(&self) {
         if std::mem::replace(&mut *self.stopped.lock(), true) {
             return;
@@ -112,7 +112,7 @@ impl LogManager {
         let closed: Result<Vec<()>, LogError> = closed.into_iter().collect();
         let checkpointed =
             closed.is_ok() && managed.checkpoint_recovery_points() && managed.checkpoint_log_start_offsets();
-        // Last of all, when everything it promises is on disk (fact 47).
+        // The marker is the last write: everything that it promises is on disk (fact 47).
         if checkpointed && dir.check(clean_shutdown::write(dir.fs(), dir.path())).is_ok() {
             tracing::info!(dir = %dir.path().display(), logs = logs.len(), "closed log dir");
         }
@@ -120,10 +120,10 @@ impl LogManager {
     }
 }
 
-/// What a simulation does in place of threads.
+/// The functions that a simulation calls instead of running threads.
 #[cfg(test)]
 impl LogManager {
-    /// [`Self::open`] on a file system that is not what it seems.
+    /// [`Self::open`] on a simulated file system.
     pub(in crate::log) fn open_on(
         fs: crate::log::fs::Fs,
         config: &crate::config::BrokerConfig,
@@ -137,7 +137,7 @@ impl LogManager {
         super::opening::open(config, &configs, clock, &metrics, fs)
     }
 
-    /// Everything that the background threads would do from time to time, once.
+    /// Runs every background job once.
     pub fn run_background_jobs(&self) {
         self.delete_old_segments();
         self.flush_old();
@@ -146,7 +146,7 @@ impl LogManager {
         self.checkpoint_log_start_offsets();
     }
 
-    /// Lets go of the dirs as the end of the process does, even while others hold this value.
+    /// Releases the dirs as the end of the process does, even while other values still refer to this one.
     pub fn abandon(&self) {
         for managed in &self.dirs {
             managed.lock.lock().take();

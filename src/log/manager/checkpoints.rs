@@ -9,11 +9,11 @@ use crate::common::ids::{Offset, TopicPartition};
 use crate::log::unified_log::UnifiedLog;
 
 impl ManagedDir {
-    /// Offsets of the logs in this dir, copies under way included. The maps of logs are not held while logs are
-    /// asked.
+    /// Offsets of the logs in this dir, including copies that are being made. The function does not hold the maps of
+    /// logs while it reads the logs.
     fn offsets(&self, offset: impl Fn(&UnifiedLog) -> Option<Offset>) -> HashMap<TopicPartition, Offset> {
         let mut here: Vec<Arc<UnifiedLog>> = Vec::new();
-        // The log itself counts, should a dir have both after all.
+        // If a dir has both the log and a copy, the log's offset counts.
         for logs in [&self.logs.future, &self.logs.current] {
             let logs = logs.read();
             let found = logs.values().filter(|log| Arc::ptr_eq(log.log_dir(), &self.dir));
@@ -38,7 +38,7 @@ impl ManagedDir {
         !self.dir.is_offline() && self.dir.check(self.log_start_offsets.write(&offsets)).is_ok()
     }
 
-    /// Writes all checkpoints without `gone`, whose logs are no longer in the map.
+    /// Writes all checkpoints without the partitions in `gone`, whose logs are no longer in the map.
     pub(super) fn forget_checkpoints(&self, gone: &[TopicPartition]) -> io::Result<()> {
         self.checkpoint_recovery_points();
         self.checkpoint_log_start_offsets();
@@ -53,17 +53,17 @@ impl ManagedDir {
 }
 
 impl LogManager {
-    /// High watermark of a partition in the `replication-offset-checkpoint` of the dir where its log lies, read at
-    /// start or written since. A dir to which the log is being copied may have one too: that is the copy's.
+    /// The high watermark of a partition from `replication-offset-checkpoint` of the dir that holds its log, as read at
+    /// start or written since. A dir to which the log is being copied may have an entry too, which belongs to the copy.
     pub fn checkpointed_high_watermark(&self, partition: &TopicPartition) -> Option<Offset> {
         let log = self.get_log(partition)?;
         let managed = self.managed(log.log_dir())?;
         managed.high_watermarks.lock().get(partition).copied()
     }
 
-    /// Writes `replication-offset-checkpoint` of every live dir. A log that is not in `high_watermarks` keeps the
-    /// offset it has in the file: a broker that has not heard from its controller yet must not wipe what it
-    /// knows (fact 31).
+    /// Writes `replication-offset-checkpoint` of every online dir. A log that is not in `high_watermarks` keeps its
+    /// offset in the file: a broker that has not heard from its controller yet must not erase its checkpoints
+    /// (fact 31).
     pub fn checkpoint_high_watermarks(&self, high_watermarks: &HashMap<TopicPartition, Offset>) {
         for managed in self.dirs.iter().filter(|d| !d.dir.is_offline()) {
             let mut written = managed.high_watermarks.lock();

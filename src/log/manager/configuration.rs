@@ -1,8 +1,7 @@
-//! Configurations that change while the logs are open. Kafka 3.9: `LogManager.updateTopicConfig`,
-//! `LogManager.finishedInitializingLog`, `DynamicLogConfig`.
+//! Changes of configuration while the logs are open. Kafka 3.9: `LogManager.updateTopicConfig`,
 //!
-//! A topic's configuration is asked for under one lock and put in force under the same, so that of two changes at the
-//! same time the later one stays, whichever thread carries it out last.
+//! A topic's configuration is read and applied under one lock. Of two changes at the same time the later one therefore
+//! stays, whichever thread applies it last.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,11 +12,11 @@ use crate::common::ids::TopicName;
 use crate::config::{BrokerConfig, LogConfig};
 use crate::log::unified_log::UnifiedLog;
 
-/// The configuration that a topic has at the moment of the call.
+/// Returns the configuration that a topic has at the moment of the call.
 type TopicConfig<'a> = &'a dyn Fn(&str) -> LogConfig;
 
 impl LogManager {
-    /// Puts the settings of `config` in force that can change at run time and are not of a topic.
+    /// Applies the settings of `config` that do not belong to a topic and can change at run time.
     pub fn reconfigure(&self, config: &BrokerConfig) {
         self.producer_id_expiration_ms
             .store(config.producer_id_expiration_ms, Ordering::Relaxed);
@@ -25,17 +24,17 @@ impl LogManager {
             .store(config.num_recovery_threads_per_data_dir.max(1), Ordering::Relaxed);
     }
 
-    /// `num.recovery.threads.per.data.dir` as it is now.
+    /// The current `num.recovery.threads.per.data.dir`.
     pub fn threads_per_dir(&self) -> usize {
         self.threads_per_dir.load(Ordering::Relaxed)
     }
 
-    /// `producer.id.expiration.ms` as every log has it now.
+    /// The current `producer.id.expiration.ms` of every log.
     pub fn producer_id_expiration_ms(&self) -> i64 {
         self.producer_id_expiration_ms.load(Ordering::Relaxed)
     }
 
-    /// Puts the present configuration of a topic in force for every log of it.
+    /// Applies a topic's current configuration to all its logs.
     pub fn update_topic_config(&self, topic: &str, topic_config: TopicConfig) {
         let mut of_topic = Vec::new();
         for logs in [&self.logs.current, &self.logs.future] {
@@ -47,7 +46,7 @@ impl LogManager {
         self.cleaner.wake();
     }
 
-    /// The same for every topic. Every log is looked at once.
+    /// Does the same for every topic. Visits every log once.
     pub fn update_topic_configs(&self, topic_config: TopicConfig) {
         let mut topics: HashMap<TopicName, Vec<Arc<UnifiedLog>>> = HashMap::new();
         for logs in [&self.logs.current, &self.logs.future] {
@@ -62,8 +61,8 @@ impl LogManager {
         self.cleaner.wake();
     }
 
-    /// Puts the present configuration in force for a log that has just been created: until it was among the logs, a
-    /// change could pass it by (KAFKA-8813).
+    /// Applies the current configuration to a log that was just created: a change could miss the log before it was in
+    /// the map (KAFKA-8813).
     pub fn catch_up_with_config(&self, log: &Arc<UnifiedLog>, topic_config: TopicConfig) {
         let topic = &log.topic_partition().topic;
         self.put_in_force(topic, std::slice::from_ref(log), topic_config);

@@ -1,5 +1,5 @@
-//! A disk that dies at every call of what is done to a log dir as a whole: checkpoints, creation and deletion of logs,
-//! the stop.
+//! Crash tests of a whole log dir: the disk fails at every call of checkpoints, creation and deletion of logs, and the
+//! shutdown.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::log::testing::{self, Dying, NOW_MS, batch};
 use crate::log::unified_log::AppendOrigin;
 use crate::metrics::Registry;
 
-/// Steps of [`live`], all of them done.
+/// The number of steps of [`live`].
 const ALL_STEPS: usize = 7;
 
 fn open(dir: &Path, fs: Fs) -> Result<Arc<LogManager>, LogDirsError> {
@@ -30,7 +30,7 @@ fn partition(number: i32) -> TopicPartition {
     TopicPartition::new("t", number)
 }
 
-/// The life of a log dir; how many steps of it were completed.
+/// Goes through the operations on a log dir. Returns how many steps completed.
 fn live(manager: &LogManager) -> Result<(), usize> {
     let online = |step: usize| match manager.live_log_dirs().is_empty() {
         true => Err(step),
@@ -66,7 +66,7 @@ fn live(manager: &LogManager) -> Result<(), usize> {
     online(6)
 }
 
-/// What a start finds after so many steps.
+/// Checks the state that a start finds after so many steps.
 fn check(dir: &Path, steps: usize, case: &str) {
     let was_clean = dir.join(clean_shutdown::FILE_NAME).exists();
     assert!(!was_clean || steps >= ALL_STEPS - 1, "{case}: closed in order?");
@@ -115,7 +115,7 @@ fn a_log_dir_survives_death_at_any_call() {
                 Err(_) => 0,
                 Ok(manager) => {
                     let steps = live(&manager).map_or_else(|steps| steps, |()| ALL_STEPS);
-                    // What waits to be done would keep the dir locked.
+                    // Pending jobs would keep the dir locked.
                     manager.scheduler.stop();
                     steps
                 }

@@ -1,8 +1,8 @@
-//! Moving logs between dirs: the copy that is made in another dir (`-future`), and what happens when it is complete.
-//! Kafka 3.9: the parts of `LogManager` with "future" in their name.
+//! The move of logs between dirs: the copy in another dir (`-future`), and the replacement when it is complete. Kafka
+//! 3.9: the parts of `LogManager` with "future" in their name.
 //!
-//! The copying itself is the replica layer's. Of the two renames that end it the copy's comes first, so that at no
-//! moment a restart would find no log at all; one between the two finds two that are the same, and keeps one.
+//! The replica layer does the copying. Two renames end it, and the copy's rename comes first, so that a restart finds a
+//! log at any time. A restart between the two finds two equal logs and keeps one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::log::names::future_partition_dir;
 use crate::log::unified_log::UnifiedLog;
 
 impl LogManager {
-    /// Every log dir, those that are offline included, in the order of `log.dirs`.
+    /// Every log dir, including offline ones, in the order of `log.dirs`.
     pub fn log_dirs(&self) -> impl Iterator<Item = &Arc<LogDir>> {
         self.dirs.iter().map(|managed| &managed.dir)
     }
@@ -30,7 +30,7 @@ impl LogManager {
         self.dirs.iter().find(|managed| Arc::ptr_eq(&managed.dir, dir))
     }
 
-    /// The copy of a partition's log that is being made in another dir.
+    /// The copy of a partition's log in another dir.
     pub fn future_log(&self, partition: &TopicPartition) -> Option<Arc<UnifiedLog>> {
         self.logs.future.read().get(partition).cloned()
     }
@@ -40,8 +40,8 @@ impl LogManager {
         self.logs.future.read().values().cloned().collect()
     }
 
-    /// Has the partition's log created in this dir, should it be created later on. Forgotten when the broker stops,
-    /// as in Kafka.
+    /// Sets the dir in which the partition's log will be created later. The choice is lost when the broker stops, as in
+    /// Kafka.
     pub fn prefer_log_dir(&self, partition: &TopicPartition, dir: &Arc<LogDir>) {
         let is_there = |log: Option<Arc<UnifiedLog>>| log.is_some_and(|log| Arc::ptr_eq(log.log_dir(), dir));
         if is_there(self.get_log(partition)) || is_there(self.future_log(partition)) {
@@ -53,7 +53,7 @@ impl LogManager {
         }
     }
 
-    /// Creates an empty copy of a partition's log in another dir. Nothing is created while any dir is offline: it
+    /// Creates an empty copy of a partition's log in another dir. Fails while any dir is offline, because that dir
     /// might hold another copy.
     pub fn create_future_log(
         &self,
@@ -81,7 +81,7 @@ impl LogManager {
         Ok(log)
     }
 
-    /// Takes in a copy that was found at start, if it can still replace the log. `beside` are the logs of its dir.
+    /// Takes over a copy that was found at start, if it can still replace the log. `beside` are the logs of its dir.
     pub(super) fn take_in_copy(&self, copy: &Arc<UnifiedLog>, beside: &[Arc<UnifiedLog>]) {
         let partition = copy.topic_partition();
         if beside.iter().any(|log| log.topic_partition() == partition) {
@@ -95,7 +95,7 @@ impl LogManager {
         }
     }
 
-    /// Gives up the partition's copy if it lies in the dir where the log is about to be created.
+    /// Drops the partition's copy if it is in the dir where the log is about to be created.
     pub(super) fn give_up_copy_in(&self, dir: &LogDir, partition: &TopicPartition) {
         let mut copies = self.logs.future.write();
         let is_there = |copy: &Arc<UnifiedLog>| copy.log_dir().path() == dir.path();
@@ -113,7 +113,7 @@ impl LogManager {
         self.moving.lock().insert(partition.clone(), paused);
     }
 
-    /// Deletes a copy that is no longer wanted.
+    /// Deletes a copy that is no longer needed.
     pub fn delete_future_log(&self, partition: &TopicPartition) -> Result<(), LogError> {
         let _creating = self.creating.lock();
         let Some(log) = self.logs.future.write().remove(partition) else {
@@ -129,9 +129,9 @@ impl LogManager {
         }
     }
 
-    /// The copy becomes the log; the old one is deleted. The caller sees to it that the copy has every record and
-    /// that nobody appends meanwhile. An error of the old log's dir after the copy has taken its place is that
-    /// dir's alone.
+    /// Makes the copy the log and deletes the old log. The caller makes sure that the copy has every record and that no
+    /// append happens in the meantime. After the copy has taken the log's place, an error of the old log's dir concerns
+    /// only that dir.
     pub fn replace_current_with_future_log(&self, partition: &TopicPartition) -> Result<(), LogError> {
         let _creating = self.creating.lock();
         let (Some(old), Some(new)) = (self.get_log(partition), self.future_log(partition)) else {
@@ -175,8 +175,8 @@ impl LogManager {
         Ok(())
     }
 
-    /// Takes the old log of a replacement away that was cut short between its two renames: nothing was appended
-    /// since, so both have the same records, or what was found is no such thing.
+    /// Removes the old log of a replacement that was interrupted between its two renames. No record was appended since,
+    /// so both logs have the same records; if they differ, this is not such a case.
     pub(super) fn finish_replacement(&self, kept: &Arc<UnifiedLog>, other: &Arc<UnifiedLog>) -> bool {
         let essence = |log: &UnifiedLog| (log.topic_id(), log.log_end_offset(), log.latest_epoch());
         if essence(kept) != essence(other) || kept.topic_id().is_none() {
@@ -190,7 +190,7 @@ impl LogManager {
     }
 }
 
-/// Lets go of a copy that cannot replace a log. Its files stay: they may be the only ones that have some records.
+/// Releases a copy that cannot replace a log. Its files stay: they may be the only ones with some records.
 fn leave_alone(copy: &UnifiedLog, reason: &str) {
     tracing::warn!(
         path = %copy.path().display(), reason,

@@ -1,4 +1,4 @@
-//! How much is still to be loaded, shown while a broker starts and no longer than that. Kafka 3.9:
+//! The progress of loading: gauges that exist only while a broker starts. Kafka 3.9:
 //! `LogManager.addLogRecoveryMetrics`.
 
 use std::path::Path;
@@ -8,23 +8,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::metrics::name;
 use crate::metrics::{MetricName, Registry};
 
-/// What is left of one dir.
+/// The remaining work of one dir.
 #[derive(Clone)]
 pub(super) struct LoadingProgress {
     /// Logs that have not been loaded yet.
     pub(super) logs: Arc<AtomicUsize>,
-    /// For each thread: unflushed segments of the log it is at.
+    /// For each thread: the number of unflushed segments in its current log.
     pub(super) segments: Vec<Arc<AtomicUsize>>,
 }
 
-/// The gauges of all dirs; they go when this is dropped.
+/// The gauges of all dirs; they are removed when this is dropped.
 pub(super) struct ShownProgress<'a> {
     registry: &'a Registry,
     names: Vec<MetricName>,
 }
 
 impl<'a> ShownProgress<'a> {
-    /// Nothing to be seen yet.
+    /// Progress without gauges.
     pub(super) fn new(registry: &'a Registry) -> Self {
         Self {
             registry,
@@ -32,7 +32,7 @@ impl<'a> ShownProgress<'a> {
         }
     }
 
-    /// Shows what is left of a dir that so many threads are going to load.
+    /// Adds gauges for a dir that so many threads will load.
     pub(super) fn add_dir(&mut self, dir: &Path, threads: usize) -> LoadingProgress {
         let progress = LoadingProgress {
             logs: Arc::default(),
@@ -74,7 +74,7 @@ mod tests {
     use crate::log::testing::{self, NOW_MS, batch};
     use crate::log::unified_log::AppendOrigin;
 
-    /// Breaks nothing; notes what a scrape at each file call would show.
+    /// Injects no faults; records what a scrape at each file call would show.
     struct Scraper {
         registry: Registry,
         seen: Mutex<Vec<[f64; 2]>>,
@@ -118,7 +118,7 @@ mod tests {
                     .unwrap();
             }
         }
-        // Killed before anything was flushed.
+        // The broker was killed before it flushed anything.
         manager.scheduler.stop();
         drop(manager);
         let registry = Registry::default();

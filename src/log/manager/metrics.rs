@@ -1,11 +1,11 @@
-//! What is to be known about the log dirs, under Kafka's metric names. Kafka 3.9: the gauges of `LogManager`.
+//! The metrics of the log dirs, with Kafka's names. Kafka 3.9: the gauges of `LogManager`.
 
 use std::sync::{Arc, Weak};
 
 use super::LogManager;
 use crate::metrics::{MetricName, Registry};
 
-/// Registers the gauges; they hold the manager weakly.
+/// Registers the gauges, which hold a weak reference to the manager.
 pub(super) fn register(manager: &Arc<LogManager>, metrics: &Registry) {
     let weak = Arc::downgrade(manager);
     metrics.gauge(name("OfflineLogDirectoryCount"), move || {

@@ -1,5 +1,5 @@
-//! The power fails at every single call of what is done to a log dir as a whole, and to the logs in it. In what is left no
-//! log has a hole or has lost its beginning, and nothing is missing that was promised.
+//! Power loss tests of a whole log dir: the power fails at every single call on the dir and its logs. Afterwards no log
+//! has a hole or has lost its beginning, and no promised record is missing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -56,12 +56,12 @@ fn content(log: &UnifiedLog) -> Result<Vec<(Offset, i64)>, String> {
     Ok(found)
 }
 
-/// What must be left.
+/// The state that must survive.
 #[derive(Clone, Default)]
 struct Promised {
-    /// Partition 0 is there.
+    /// Partition 0 exists.
     exists: bool,
-    /// So many of its records are.
+    /// It has this many records.
     records: usize,
 }
 
@@ -71,7 +71,7 @@ struct Draw {
     case: String,
 }
 
-/// A disk that only watches.
+/// A disk that only observes.
 struct Disk(Mutex<Watched>);
 
 struct Watched {
@@ -107,7 +107,7 @@ impl Faults for Disk {
     }
 }
 
-/// The records of each log that there ever was, by its partition.
+/// The records of each log that ever existed, by its partition.
 type Written = Vec<(i32, Vec<(Offset, i64)>)>;
 
 struct Life<'a> {
@@ -132,7 +132,7 @@ impl Life<'_> {
         for _ in 0..count {
             self.clock += 1;
             let offset = log.log_end_offset();
-            // It may be on the disk before the append returns.
+            // The records may be on the disk before the append returns.
             let index = log.topic_partition().partition;
             let written = self.written.iter_mut().rfind(|(number, _)| *number == index);
             written.unwrap().1.push((offset, self.clock));
@@ -162,7 +162,7 @@ fn live(manager: &LogManager, disk: &Disk) -> Written {
     manager.checkpoint_recovery_points();
     life.append(&second, 3);
     manager.delete_log(&partition(1)).unwrap();
-    // The same name for another.
+    // Another log with the same name.
     let third = life.create(1);
     life.append(&third, 6);
     first.truncate_to(7).unwrap();

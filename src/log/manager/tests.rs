@@ -1,4 +1,4 @@
-//! Log dirs as a whole: those that Apache Kafka 3.9.1 left, and our own.
+//! Tests of whole log dirs, those written by Apache Kafka 3.9.1 and barnabas's own.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn open_with(
 ) -> Result<Arc<LogManager>, LogDirsError> {
     let mut config = BrokerConfig::for_test(1, dirs[0]);
     config.log_dirs = dirs.iter().map(|dir| dir.to_path_buf()).collect();
-    // What was captured never expires.
+    // The captured producers never expire.
     config.producer_id_expiration_ms = i64::MAX;
     adjust(&mut config);
     let topic_config = |_: &str| LogConfig {
@@ -169,7 +169,7 @@ fn a_clean_start_and_stop_changes_next_to_nothing() {
         .filter(|(name, bytes)| after.get(*name) != Some(bytes) && !name.ends_with(".deleted"))
         .map(|(name, _)| name.as_str())
         .collect();
-    // Kafka writes the recovery points in the order of its hash maps, we by name.
+    // Kafka writes the recovery points in the order of its hash maps, barnabas by name.
     assert_eq!(changed, ["recovery-point-offset-checkpoint"]);
     let added: Vec<_> = after.keys().filter(|name| !before.contains_key(*name)).collect();
     assert_eq!(added, [".lock"]);
@@ -217,7 +217,7 @@ fn logs_are_created_closed_and_found_again() {
         .unwrap_err();
     assert!(matches!(error, LogError::InconsistentTopicId { .. }), "{error}");
 
-    // Fact 31: a broker that has not heard of its partitions yet wipes nothing.
+    // Fact 31: a broker that has not heard of its partitions yet erases nothing.
     manager.checkpoint_high_watermarks(&HashMap::new());
     assert_eq!(manager.checkpointed_high_watermark(&t3), Some(2));
 }
@@ -281,7 +281,7 @@ fn a_deleted_log_is_renamed_at_once_and_removed_later() {
         names.iter().filter(|n| n.ends_with("-delete")).count()
     };
     assert_eq!(deleted(), 1);
-    // A new one of the same name does not mind.
+    // A new log of the same name works.
     let log = manager
         .get_or_create_log(&gone, None, true, LogConfig::default())
         .unwrap();
@@ -334,7 +334,7 @@ fn one_bad_dir_leaves_the_others_working() {
     assert_eq!(manager.live_log_dirs(), [good.path()]);
     assert_eq!(manager.take_failed_dirs(), [bad.path()]);
     assert!(manager.take_failed_dirs().is_empty());
-    // Fact 15: the log may lie in the dir that is offline.
+    // Fact 15: the log may be in the dir that is offline.
     let partition = TopicPartition::new("t", 0);
     let create = |is_new| manager.get_or_create_log(&partition, None, is_new, LogConfig::default());
     assert!(matches!(create(false), Err(LogError::Storage { .. })));
@@ -395,7 +395,7 @@ fn background_jobs_run_and_stop() {
     manager.shutdown();
 }
 
-/// Everything that may lie in a log dir beside a good log.
+/// A log dir with everything that may lie beside a good log.
 #[test]
 fn what_lies_beside_a_good_log_does_not_take_the_dir_offline() {
     let dir = tempfile::tempdir().unwrap();
@@ -452,7 +452,7 @@ fn a_copy_is_given_up_when_the_log_is_created_beside_it() {
     }
     std::fs::create_dir(two.path().join("t-0.0c-future")).unwrap();
     let manager = open(&[one.path(), two.path()]).unwrap();
-    // Of several copies one goes on.
+    // Of several copies one remains.
     assert_eq!(manager.all_future_logs().len(), 1);
     let partition = TopicPartition::new("t", 0);
     manager.prefer_log_dir(&partition, manager.log_dir(one.path()).unwrap());
@@ -471,7 +471,7 @@ fn the_rest_of_a_deleted_log_that_cannot_be_removed_is_left() {
     std::fs::create_dir(&rest).unwrap();
     let clock = ManualClock::at(NOW_MS);
     let manager = open_with(&[dir.path()], clock.clone(), |_| {}).unwrap();
-    // As if something had taken its name meanwhile; unlike a missing permission this also stops root.
+    // Something else has taken its name; unlike a missing permission this also stops root.
     std::fs::remove_dir(&rest).unwrap();
     std::fs::write(&rest, "no directory").unwrap();
     clock.advance(60_000);
@@ -480,7 +480,7 @@ fn the_rest_of_a_deleted_log_that_cannot_be_removed_is_left() {
     assert!(rest.exists());
 }
 
-/// What a log lost of its first segment to a loss of power, with the rest behind it.
+/// A log that lost a part of its first segment to a power loss, and still has the rest.
 #[test]
 fn a_log_that_is_newer_than_the_checkpoint_ends_where_it_has_a_hole() {
     let root = crate::log::testing::root();
@@ -494,7 +494,7 @@ fn a_log_that_is_newer_than_the_checkpoint_ends_where_it_has_a_hole() {
     let manager = open(&[&dir]).unwrap();
     let log = manager.get_or_create_log(&partition, None, true, config).unwrap();
     append(&log, 10);
-    // As the end of the process does.
+    // The same as at the end of the process.
     manager
         .dirs
         .iter()

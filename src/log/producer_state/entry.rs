@@ -1,4 +1,4 @@
-//! What is remembered of one producer. Kafka 3.9: `ProducerStateEntry`, `BatchMetadata`.
+//! The state of one producer. Kafka 3.9: `ProducerStateEntry`, `BatchMetadata`.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,8 @@ use crate::record::BatchHeader;
 use crate::record::batch::{NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP};
 use crate::record::sequence::decrement_sequence;
 
-/// How many batches a producer may have in flight and still have each recognised when it is sent again.
+/// How many of a producer's last batches the log remembers in order to recognise duplicates: the most that a producer
+/// may have in flight.
 pub const BATCHES_TO_RETAIN: usize = 5;
 /// No coordinator has written a marker yet.
 pub const NO_COORDINATOR_EPOCH: i32 = -1;
@@ -19,9 +20,9 @@ pub struct BatchMetadata {
     pub last_sequence: i32,
     /// Offset of its last record.
     pub last_offset: Offset,
-    /// Offset of its last record less that of its first.
+    /// Offset of its last record minus that of its first.
     pub offset_delta: i32,
-    /// Its largest timestamp; the append time where the log has such.
+    /// Its largest timestamp; the append time if the log uses that.
     pub timestamp: i64,
 }
 
@@ -44,7 +45,7 @@ pub struct ProducerStateEntry {
     pub(super) coordinator_epoch: i32,
     pub(super) last_timestamp: i64,
     pub(super) current_txn_first_offset: Option<Offset>,
-    /// Oldest first, at most [`BATCHES_TO_RETAIN`].
+    /// Its last batches, oldest first, at most [`BATCHES_TO_RETAIN`].
     pub(super) batches: VecDeque<BatchMetadata>,
 }
 
@@ -60,7 +61,7 @@ impl ProducerStateEntry {
         }
     }
 
-    /// The epoch it last wrote in, or its coordinator did.
+    /// The epoch of the last write by it or its coordinator.
     pub fn producer_epoch(&self) -> i16 {
         self.producer_epoch
     }
@@ -104,7 +105,8 @@ impl ProducerStateEntry {
             .copied()
     }
 
-    /// A batch of another epoch, even of an older one that a leader let pass, makes the others meaningless.
+    /// Sets the epoch. A batch of another epoch, even of an older one that a leader accepted, makes the remembered
+    /// batches invalid.
     pub(super) fn update_epoch(&mut self, producer_epoch: i16) {
         if self.producer_epoch != producer_epoch {
             self.batches.clear();
@@ -126,7 +128,7 @@ impl ProducerStateEntry {
         self.last_timestamp = batch.max_timestamp();
     }
 
-    /// Idle for `expiration_ms` and without an open transaction.
+    /// Whether it was idle for `expiration_ms` and has no open transaction.
     pub(super) fn is_expired(&self, now_ms: i64, expiration_ms: i64) -> bool {
         self.current_txn_first_offset.is_none() && now_ms.saturating_sub(self.last_timestamp) >= expiration_ms
     }

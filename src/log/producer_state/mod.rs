@@ -1,7 +1,7 @@
-//! What a log remembers of its producers: enough to refuse duplicates, gaps and zombies, and to know which
-//! transactions are open. Kafka 3.9: `ProducerStateManager`, `ProducerAppendInfo`, `ProducerStateEntry`.
+//! The state of a log's producers: it lets the log refuse duplicates, gaps and zombies, and know its open transactions.
+//! Kafka 3.9: `ProducerStateManager`, `ProducerAppendInfo`, `ProducerStateEntry`.
 //!
-//! Pure: no files, no clock, no lock. The log owns the `.snapshot` files and calls, under its lock:
+//! This module uses no files, no clock and no lock. The log owns the `.snapshot` files and calls, under its lock:
 //!
 //! - **Append as leader**: [`ProducerBatch::read`] of the validated batch; [`ProducerStateManager::validate_append`]:
 //!   an error is the client's, [`AppendDecision::Duplicate`] answers with the earlier offsets and appends nothing;
@@ -11,7 +11,7 @@
 //! - **Last stable offset**: the least of high watermark and [`ProducerStateManager::first_unstable_offset`]; tell
 //!   it with [`ProducerStateManager::on_high_watermark_updated`] whenever the high watermark moves (fact 67).
 //! - **Roll and close**: [`ProducerStateManager::take_snapshot`] and write its bytes under the offset it returns.
-//!   Kafka takes a clean log without any snapshot for one without producers (fact 48).
+//! Kafka treats a clean log without any snapshot as one without producers (fact 48).
 //! - **Load and truncation to `end`**: delete the snapshots outside (log start offset, `end`]. If
 //!   [`ProducerStateManager::map_end_offset`] is `end` already, that is all. Else
 //!   [`ProducerStateManager::truncate_fully_and_start_at`] the log start offset; then
@@ -20,8 +20,8 @@
 //!   `map_end_offset` to `end`; then [`ProducerStateManager::advance_map_end_offset`] to `end`.
 //! - **Every ten minutes**: [`ProducerStateManager::remove_expired`].
 //!
-//! A snapshot holds only the last batch of each producer, so that after a restart the window for duplicates is one
-//! batch wide, exactly as in Kafka (fact 72).
+//! A snapshot holds only the last batch of each producer, so after a restart the window for duplicates is one batch
+//! wide, exactly as in Kafka (fact 72).
 
 mod entry;
 mod snapshot;

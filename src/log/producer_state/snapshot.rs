@@ -1,5 +1,5 @@
-//! The bytes of a `.snapshot` file: the producers of a log as they were at the offset in the file's name.
-//! Kafka 3.9: `ProducerStateManager.readSnapshot`, `writeSnapshot`.
+//! The format of a `.snapshot` file: the producers of a log before the offset in the file's name. Kafka 3.9:
+//! `ProducerStateManager.readSnapshot`, `writeSnapshot`.
 //!
 //! ```text
 //!  0 i16 version 1
@@ -24,7 +24,7 @@ const NO_OFFSET_DELTA: i32 = 0;
 
 const _: () = assert!(ENTRIES_AT == 10 && ENTRY_BYTES == 46);
 
-/// A snapshot that cannot be trusted: the log tries the one before.
+/// The snapshot is corrupt; the log tries the previous one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("corrupt producer snapshot: {0}")]
 pub struct CorruptSnapshot(pub String);

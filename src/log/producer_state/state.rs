@@ -1,5 +1,5 @@
-//! Which producers a log knows, which transactions are open in it, which are decided but not yet replicated.
-//! Kafka 3.9: `ProducerStateManager`, `ProducerAppendInfo`. Never touches a file; see the module's documentation.
+//! The producers of a log, its open transactions, and those that ended but whose marker is not replicated yet. Kafka
+//! 3.9: `ProducerStateManager`, `ProducerAppendInfo`. Touches no files; see the module's documentation.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +12,7 @@ use crate::record::batch::NO_PRODUCER_EPOCH;
 use crate::record::sequence::increment_sequence;
 use crate::record::{AppendOrigin, BatchHeader, ControlRecordType, EndTransactionMarker, RecordError};
 
-/// What producer state wants to know of a batch, with the offsets it has in the log.
+/// The fields of a batch that the producer state needs, with the batch's offsets in the log.
 #[derive(Clone, Copy, Debug)]
 pub struct ProducerBatch {
     header: BatchHeader,
@@ -21,7 +21,7 @@ pub struct ProducerBatch {
 }
 
 impl ProducerBatch {
-    /// Looks into the payload only if the batch is a control batch.
+    /// Reads the payload only if the batch is a control batch.
     pub fn read(header: &BatchHeader, payload: &[u8]) -> Result<Self, RecordError> {
         let marker = match header.has_producer_id() {
             true => EndTransactionMarker::read(header, payload)?,
@@ -34,19 +34,19 @@ impl ProducerBatch {
     }
 }
 
-/// What a leader does with a batch that breaks no rule.
+/// The leader's decision about a valid batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendDecision {
     /// Append it.
     New,
-    /// It is in the log already, as this batch: answer with its offsets, append nothing.
+    /// The log already has it as this batch: answer with its offsets, append nothing.
     Duplicate(BatchMetadata),
 }
 
 /// Why a leader does not append a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProducerStateError {
-    /// A zombie writes.
+    /// The batch comes from a zombie: its epoch is too old.
     #[error("epoch {epoch} of producer {producer_id} is less than its last one, {current}")]
     InvalidProducerEpoch {
         /// The producer.
@@ -68,18 +68,18 @@ pub enum ProducerStateError {
         /// The last one seen; -1 for none in this epoch.
         last: i32,
     },
-    /// A batch outside a transaction while one is open.
+    /// The batch is outside a transaction while one is open.
     #[error("producer {producer_id} has a transaction open since offset {first_offset}")]
     InvalidTxnState {
         /// The producer.
         producer_id: ProducerId,
-        /// Where the transaction began.
+        /// Where that transaction began.
         first_offset: Offset,
     },
-    /// A transactional batch of a transaction that the log does not know, without the coordinator's word for it.
+    /// The batch belongs to a transaction that the log does not know and that its coordinator has not confirmed.
     #[error("producer {0} has no transaction open here, and none was verified")]
     UnverifiedTransaction(ProducerId),
-    /// A zombie coordinator writes a marker.
+    /// The marker comes from a zombie coordinator.
     #[error("coordinator epoch {epoch} for producer {producer_id} is less than the last one, {current}")]
     TransactionCoordinatorFenced {
         /// The producer.
@@ -103,7 +103,7 @@ impl ProducerStateError {
     }
 }
 
-/// A transaction that a marker has ended. If it was aborted, the transaction index gets these fields.
+/// A transaction that a marker has ended. The transaction index stores these fields if it was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompletedTxn {
     /// The producer.
@@ -112,7 +112,7 @@ pub struct CompletedTxn {
     pub first_offset: Offset,
     /// Offset of the marker.
     pub last_offset: Offset,
-    /// Aborted, not committed.
+    /// Whether it was aborted.
     pub is_aborted: bool,
     /// Where the next open transaction begins, or the offset after the marker.
     pub last_stable_offset: Offset,
@@ -122,9 +122,9 @@ pub struct CompletedTxn {
 #[derive(Clone, Debug, Default)]
 pub struct ProducerStateManager {
     producers: HashMap<ProducerId, ProducerStateEntry>,
-    /// Open transactions: first offset to producer.
+    /// Open transactions: from first offset to producer.
     ongoing_txns: BTreeMap<Offset, ProducerId>,
-    /// Ended transactions whose marker is not below the high watermark yet: first offset to the marker's.
+    /// Ended transactions whose marker is not below the high watermark yet: from first offset to the marker's.
     unreplicated_txns: BTreeMap<Offset, Offset>,
     map_end_offset: Offset,
     last_snapshot_offset: Offset,
@@ -141,7 +141,7 @@ impl ProducerStateManager {
         }
     }
 
-    /// Whether a leader may append the batch. Nothing changes; that is [`Self::update`]'s part.
+    /// Checks whether a leader may append the batch. Changes nothing; [`Self::update`] does.
     pub fn validate_append(
         &self,
         batch: &ProducerBatch,
@@ -183,8 +183,8 @@ impl ProducerStateManager {
         }
     }
 
-    /// Notes a batch that has been written. Batches without a producer id count as well: the state is then that of
-    /// the log up to their end. Returns the transaction that the batch has ended.
+    /// Records a batch that was written. The caller passes batches without a producer id too, because the state covers
+    /// the log up to the last batch. Returns the transaction that the batch has ended.
     pub fn update(&mut self, batch: &ProducerBatch) -> Option<CompletedTxn> {
         let header = &batch.header;
         self.map_end_offset = header.next_offset();
@@ -225,7 +225,7 @@ impl ProducerStateManager {
         entry.update_epoch(header.producer_epoch());
         entry.coordinator_epoch = marker.coordinator_epoch;
         entry.last_timestamp = timestamp;
-        // A marker without data (the producer wrote elsewhere only) moves nothing.
+        // A marker without data (the producer wrote only to other partitions) ends nothing.
         let first_offset = entry.current_txn_first_offset.take()?;
         self.ongoing_txns.remove(&first_offset);
         let last_offset = header.base_offset();
@@ -239,8 +239,8 @@ impl ProducerStateManager {
         })
     }
 
-    /// Where the first transaction begins that is open, or whose marker might still be lost with this leader. May
-    /// lie before the log start offset, if records were deleted under an open transaction.
+    /// The start of the first transaction that is open, or whose marker could still be lost with this leader. May be
+    /// before the log start offset, if records were deleted during an open transaction.
     pub fn first_unstable_offset(&self) -> Option<Offset> {
         let unreplicated = self.unreplicated_txns.keys().next().copied();
         self.first_undecided_offset()
@@ -249,18 +249,18 @@ impl ProducerStateManager {
             .min()
     }
 
-    /// Where the first open transaction begins: the cleaner must not go beyond (fact 57).
+    /// The start of the first open transaction, which the cleaner must not pass (fact 57).
     pub fn first_undecided_offset(&self) -> Option<Offset> {
         self.ongoing_txns.keys().next().copied()
     }
 
-    /// Forgets the ended transactions whose marker every replica in sync has.
+    /// Drops the ended transactions whose marker is replicated to all in-sync replicas.
     pub fn on_high_watermark_updated(&mut self, high_watermark: Offset) {
         self.unreplicated_txns
             .retain(|_, marker_offset| *marker_offset >= high_watermark);
     }
 
-    /// Follows the log's start. Producers stay known although their batches are gone.
+    /// Follows the log's start. Producers stay known although their batches were removed.
     pub fn on_log_start_offset_incremented(&mut self, log_start_offset: Offset) {
         self.unreplicated_txns
             .retain(|_, marker_offset| *marker_offset >= log_start_offset);
@@ -268,8 +268,8 @@ impl ProducerStateManager {
         self.last_snapshot_offset = self.last_snapshot_offset.max(log_start_offset);
     }
 
-    /// Begins to verify a transaction with its coordinator, or goes on with it; `None` if it is open here already and
-    /// needs no verification.
+    /// Begins or continues the verification of a transaction with its coordinator; `None` if the transaction is open
+    /// here already and needs no verification.
     pub fn begin_verification(
         &mut self,
         producer_id: ProducerId,
@@ -284,7 +284,7 @@ impl ProducerStateManager {
         Some(self.verifications.begin(producer_id, epoch, sequence, now_ms))
     }
 
-    /// While a transaction is verified, no batch may overtake the first one that asked.
+    /// While a transaction is verified, no batch may overtake the first batch that asked.
     fn check_verified_sequence(&self, header: &BatchHeader) -> Result<(), ProducerStateError> {
         match self.verifications.lowest_sequence(header.producer_id()) {
             Some(lowest) if header.base_sequence() > lowest => Err(ProducerStateError::OutOfOrderSequence {
@@ -297,15 +297,15 @@ impl ProducerStateManager {
         }
     }
 
-    /// Forgets producers that have not written for `expiration_ms` (`producer.id.expiration.ms`) and have no
-    /// transaction open.
+    /// Drops producers that have not written for `expiration_ms` (`producer.id.expiration.ms`) and have no open
+    /// transaction.
     pub fn remove_expired(&mut self, now_ms: i64, expiration_ms: i64) {
         self.verifications.remove_expired(now_ms, expiration_ms);
         self.producers
             .retain(|_, entry| !entry.is_expired(now_ms, expiration_ms));
     }
 
-    /// Forgets everything, as for a log whose next offset is `offset` and that has no snapshots any more.
+    /// Drops all state, as for a log without snapshots whose next offset is `offset`.
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset) {
         *self = Self {
             map_end_offset: offset,
@@ -314,8 +314,8 @@ impl ProducerStateManager {
         };
     }
 
-    /// Takes over the producers of the snapshot at `offset`, less those that have expired meanwhile. To be called on
-    /// an empty state, which stays empty if the snapshot is corrupt.
+    /// Loads the producers of the snapshot at `offset`, except those that have expired in the meantime. The state must
+    /// be empty, and stays empty if the snapshot is corrupt.
     pub fn load_snapshot(
         &mut self,
         offset: Offset,
@@ -351,18 +351,18 @@ impl ProducerStateManager {
         Some((self.map_end_offset, snapshot::encode(producers)))
     }
 
-    /// The offset up to which (exclusively) the log's batches are accounted for.
+    /// The state covers the log's batches up to this offset, exclusively.
     pub fn map_end_offset(&self) -> Offset {
         self.map_end_offset
     }
 
-    /// There is no snapshot to begin with; none is needed where the log begins.
+    /// Starts without a snapshot; at the start of the log none is needed.
     pub fn begin_without_snapshot(&mut self, log_start_offset: Offset) {
         self.last_snapshot_offset = log_start_offset;
     }
 
-    /// Says that there is nothing more to account for up to `offset`: a replay has come to its end, or skips what
-    /// lies before the log start offset.
+    /// Declares that no more batches follow up to `offset`: a replay has ended, or skips the part before the log start
+    /// offset.
     pub fn advance_map_end_offset(&mut self, offset: Offset) {
         self.map_end_offset = offset;
     }
@@ -372,18 +372,18 @@ impl ProducerStateManager {
         self.producers.len()
     }
 
-    /// Timestamp of the last record of the producer whose transaction has been open for longest, by offset.
+    /// Timestamp of the last record of the producer with the oldest open transaction, by offset.
     pub fn oldest_transaction_last_timestamp(&self) -> Option<i64> {
         let oldest = self.ongoing_txns.values().next()?;
         self.producers.get(oldest).map(|entry| entry.last_timestamp)
     }
 
-    /// Whether no producer is known and no transaction is waiting.
+    /// Whether it knows no producer and no transaction.
     pub fn is_empty(&self) -> bool {
         self.producers.is_empty() && self.ongoing_txns.is_empty() && self.unreplicated_txns.is_empty()
     }
 
-    /// What is known of a producer.
+    /// The state of a producer.
     #[cfg(test)]
     pub fn last_entry(&self, producer_id: ProducerId) -> Option<&ProducerStateEntry> {
         self.producers.get(&producer_id)
@@ -429,8 +429,8 @@ fn check_coordinator_epoch(
     })
 }
 
-/// In the same epoch the next number, in a new one 0. An unknown producer, whose records retention has deleted,
-/// goes on wherever it is.
+/// In the same epoch the next sequence number must follow, in a new epoch 0. An unknown producer, whose records
+/// retention has deleted, may go on with any number.
 fn check_sequence(entry: &ProducerStateEntry, batch: &BatchHeader) -> Result<(), ProducerStateError> {
     if entry.producer_epoch == NO_PRODUCER_EPOCH {
         return Ok(());

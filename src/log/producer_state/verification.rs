@@ -1,17 +1,18 @@
-//! Which transactions are being verified with their coordinator before their first batch may be appended (KIP-890).
+//! The verifications of transactions with their coordinator, which come before the first batch is appended (KIP-890).
 //! Kafka 3.9: `VerificationGuard`, `VerificationStateEntry`.
 //!
-//! A transactional batch that begins a transaction in a log needs the coordinator's word that the partition is part of
-//! that transaction: else a batch that comes after the marker would open a transaction that nobody ever ends. Between
-//! the question and the append the marker may be written and another transaction begin, so the word holds only for the
-//! guard that was made with the question; any transactional batch or marker of the producer makes it void.
+//! Before a batch begins a transaction in a log, the coordinator must confirm that the partition is part of that
+//! transaction. Otherwise a batch that arrives after the marker would open a transaction that never ends. Between the
+//! request to the coordinator and the append, the marker may be written and another transaction may begin. The
+//! confirmation therefore holds only for the guard that was made with the request, and any transactional batch or
+//! marker of the producer makes the guard void.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::common::ids::ProducerId;
 
-/// Names one verification; equal only to its own copies.
+/// Identifies one verification; equal only to its own copies.
 #[derive(Clone, Debug, Default)]
 pub struct VerificationGuard(Arc<()>);
 
@@ -23,32 +24,32 @@ impl PartialEq for VerificationGuard {
 
 impl Eq for VerificationGuard {}
 
-/// What a leader demands of a batch that begins a transaction in its log.
+/// The leader's requirement for a batch that begins a transaction in its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verification {
     /// Nothing: `transaction.partition.verification.enable` is false.
     Off,
-    /// The guard of a verification that is still valid. `None` is what a batch has that went through none.
+    /// The guard of a verification that is still valid. `None` for a batch that was not verified.
     Required(Option<VerificationGuard>),
 }
 
-/// The verifications under way in one log, at most one for each producer.
+/// The pending verifications of one log, at most one for each producer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Verifications(HashMap<ProducerId, Entry>);
 
 #[derive(Clone, Debug)]
 struct Entry {
     guard: VerificationGuard,
-    /// When it began, milliseconds since 1970.
+    /// Start of the verification, milliseconds since 1970.
     started_ms: i64,
     epoch: i16,
-    /// Of the batches that asked; none with a higher number may come before it.
+    /// Lowest sequence number of the batches that asked; no batch with a higher number may come before it.
     lowest_sequence: i32,
 }
 
 impl Verifications {
-    /// The guard of the producer's verification; begins one if there is none. The lowest sequence number that came so
-    /// far is kept: were a later batch let in while the first one is retried, the first could never follow.
+    /// The guard of the producer's verification; begins one if there is none. Keeps the lowest sequence number so far:
+    /// if a later batch were appended while the first one is retried, the first could never follow.
     pub(super) fn begin(
         &mut self,
         producer_id: ProducerId,
@@ -87,12 +88,12 @@ impl Verifications {
         self.0.get(&producer_id).map(|entry| entry.lowest_sequence)
     }
 
-    /// The producer's transaction has begun or ended in the log.
+    /// Ends the verification: the producer's transaction has begun or ended in the log.
     pub(super) fn end(&mut self, producer_id: ProducerId) {
         self.0.remove(&producer_id);
     }
 
-    /// Forgets those that have led to nothing.
+    /// Drops expired verifications.
     pub(super) fn remove_expired(&mut self, now_ms: i64, expiration_ms: i64) {
         self.0
             .retain(|_, entry| now_ms.saturating_sub(entry.started_ms) < expiration_ms);

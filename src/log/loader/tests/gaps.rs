@@ -57,7 +57,7 @@ fn a_hole_may_be_a_cleaners_if_one_was_there_or_nobody_knows_what_was_flushed() 
         });
         let case = format!("{recovery_point:?}, {cleaned_to:?}");
         assert_eq!(offsets(&recovered), expected, "{case}");
-        // After the next crash, with the recovery point that is checkpointed now, the gap is accepted.
+        // With the recovery point that is checkpointed now, another crash does not cut the log again.
         let recovery_point = Some(recovered.log.recovery_point());
         let again = recovered.reopen(Opening {
             recovery_point,

@@ -140,7 +140,7 @@ fn five_batches_are_recognised_when_they_come_again() {
     let batches: Vec<_> = (0..7).map(|n| data(100 + n * 2, 0, n as i32 * 2, 2)).collect();
     let state = state(&batches);
     for (n, batch) in batches.iter().enumerate() {
-        // The client sends it with whatever offset; here it would get the next one.
+        // The client sends it with any offset; here the log would assign the next one.
         let again = data(500, 0, n as i32 * 2, 2);
         let decision = state.validate_append(&again, AppendOrigin::Client, &Verification::Off);
         if n < 2 {
@@ -443,8 +443,8 @@ fn replaying_a_captured_log_gives_the_captured_transaction_index() {
 }
 
 proptest! {
-    /// Whatever order batches come in: after each accepted one the next sequence is accepted and the same batch is
-    /// a duplicate; snapshot and reload keep that.
+    /// For batches in any order: after each accepted batch the next sequence is accepted and the same batch is a
+    /// duplicate, also after a snapshot and a reload.
     #[test]
     fn an_accepted_batch_is_a_duplicate_from_then_on(
         batches in proptest::collection::vec((0i64..3, 0i16..3, 0i32..6, 1i32..4), 1..40),
@@ -501,7 +501,7 @@ fn a_transaction_is_opened_only_with_the_word_of_its_coordinator() {
     );
     state.update(&first);
 
-    // What is open needs no word; what is in the log already is not refused for want of it.
+    // An open transaction needs no verification; a batch that the log already has is not refused for the lack of it.
     assert_eq!(state.begin_verification(PRODUCER, 0, 1, 0), None);
     let second = txn(PRODUCER, 11, 0, 1);
     assert_eq!(
@@ -512,7 +512,7 @@ fn a_transaction_is_opened_only_with_the_word_of_its_coordinator() {
     let again = state.validate_append(&first, Client, &required(&None));
     assert!(matches!(again, Ok(AppendDecision::Duplicate(_))));
 
-    // A word that is older than the marker is worth nothing, even if there was another one in between.
+    // A verification that began before the marker is void, even if another one came in between.
     let stale = state.begin_verification(PRODUCER, 0, 1, 0);
     state.update(&commit(PRODUCER, 12, 0));
     let late = txn(PRODUCER, 13, 0, 1);
@@ -523,7 +523,7 @@ fn a_transaction_is_opened_only_with_the_word_of_its_coordinator() {
         state.validate_append(&late, Client, &required(&fresh)),
         Ok(AppendDecision::New)
     );
-    // Markers and plain batches need none.
+    // Markers and batches outside transactions need none.
     let plain = data(13, 0, 1, 1);
     assert_eq!(
         state.validate_append(&plain, Client, &required(&None)),
