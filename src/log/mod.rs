@@ -1,4 +1,5 @@
-//! The log on disk: segments, indexes, checkpoints, recovery, the cleaner. Imports `common`, `config`, `record`; never the network, ZooKeeper or the protocol.
+//! The log on disk: segments, indexes, checkpoints, recovery, the cleaner. Imports `common`, `config` and `record`;
+//! never the network, ZooKeeper or the protocol.
 //!
 //! Every byte here is Kafka's: a log dir can be handed to Apache Kafka 3.9 and back. All numbers are big-endian.
 //! "Durable" below says when a file is known to be on disk; before that it may be lost.
@@ -8,10 +9,10 @@
 //! | name | content | written by | durable |
 //! |---|---|---|---|
 //! | `.lock` | empty; fcntl lock | [`dir_lock`], at start | no need |
-//! | `meta.properties` | cluster id, broker id | [`checkpoint::meta_properties`], at start if something lacks | at once ¹ |
-//! | `.kafka_cleanshutdown` | JSON nobody reads | [`checkpoint::clean_shutdown`], last of all at a clean stop, removed first of all at start | at once ¹ |
+//! | `meta.properties` | cluster id, broker id | [`checkpoint::meta_properties`], at start if incomplete | at once ¹ |
+//! | `.kafka_cleanshutdown` | JSON that no broker reads | [`checkpoint::clean_shutdown`], the last write of a clean stop, the first removal at start | at once ¹ |
 //! | `recovery-point-offset-checkpoint` | text, [`checkpoint::offset`]: flushed up to here | [`manager`], every minute, after a truncation, a deletion, at stop | at once ¹ |
-//! | `log-start-offset-checkpoint` | the same: start of the log where it is not the first segment's | [`manager`], likewise | at once ¹ |
+//! | `log-start-offset-checkpoint` | the same: start of the log if it is above the first segment's | [`manager`], likewise | at once ¹ |
 //! | `replication-offset-checkpoint` | the same: high watermarks | [`manager`] for the replica manager, every 5 s | at once ¹ |
 //! | `cleaner-offset-checkpoint` | the same: cleaned up to here | [`cleaner`], after each clean; when a log is cut or deleted | at once ¹ |
 //! | `TOPIC-N` | directory of partition N | [`manager`], when the replica is created | in the background |
@@ -32,8 +33,8 @@
 //! | `N.snapshot` | [`producer_state`]: the producers before offset N | [`producer_log`], at each roll, at stop, when recovering | after a roll in the background, before the recovery point passes it; at stop at once |
 //! | `leader-epoch-checkpoint` | text, [`checkpoint::leader_epoch`] | [`leader_epoch_cache`], on each new epoch before its first record; after a truncation | at once ¹ |
 //! | `partition.metadata` | text, the topic's id | [`checkpoint::partition_metadata`], before the first record | at once ¹ |
-//! | `*.deleted` | a file on its way out | [`unified_log`] | no need |
-//! | `*.cleaned`, `*.swap` | a segment being cleaned or split; one that replaces others | [`cleaner`], [`loader`] | before it replaces any |
+//! | `*.deleted` | a file that will be removed | [`unified_log`] | no need |
+//! | `*.cleaned`, `*.swap` | a segment being cleaned or split; one that replaces other segments | [`cleaner`], [`loader`] | before it replaces any |
 //!
 //! ¹ written to `NAME.tmp`, fsynced, renamed, directory fsynced ([`fs::Fs::replace`]).
 //!

@@ -1,7 +1,7 @@
-//! One segment of a log: records, their indexes, and what is remembered of them. Kafka 3.9: `LogSegment`.
+//! One segment of a log: its records, their indexes, and values cached from them. Kafka 3.9: `LogSegment`.
 //!
-//! Lock order: the log's lock, then a segment's. A segment's own lock guards its indexes only and is held for
-//! lookups and for adding entries, never while records are copied.
+//! Lock order: the log's lock, then a segment's. A segment's lock guards only its indexes. Lookups and additions of
+//! index entries hold it; it is never held while records are copied.
 
 use std::io;
 
@@ -24,21 +24,21 @@ pub struct LogSegment {
     base_offset: Offset,
     records: FileRecords,
     index_interval_bytes: u64,
-    /// Wall clock when this value was made: the age of a segment whose records have no timestamps.
+    /// Wall clock when this value was made: the age of a segment whose records have no timestamps counts from here.
     created_ms: i64,
     state: Mutex<SegmentState>,
 }
 
-/// What the segment's lock guards.
+/// The state under the segment's lock.
 pub(super) struct SegmentState {
     pub(super) offset_index: OffsetIndex,
     pub(super) time_index: TimeIndex,
     pub(super) txn_index: TransactionIndex,
     bytes_since_last_index_entry: u64,
-    /// Timestamp of the first batch once known: `segment.ms` counts from it.
+    /// Timestamp of the first batch, once read: `segment.ms` counts from it.
     first_timestamp: Option<i64>,
-    /// Largest timestamp so far and the last offset of the first batch that has it; `None` until it is read
-    /// from the time index.
+    /// Largest timestamp so far, and the last offset of the first batch that has it; `None` until it is read from the
+    /// time index.
     max_timestamp: Option<TimestampOffset>,
 }
 
@@ -55,7 +55,7 @@ impl SegmentState {
         }
     }
 
-    /// Keeps the larger timestamp.
+    /// Stores the timestamp if it is larger than the current one.
     pub(super) fn note_timestamp(&mut self, timestamp: i64, offset: Offset) -> io::Result<()> {
         if timestamp > self.max_timestamp()?.timestamp {
             self.max_timestamp = Some(TimestampOffset { timestamp, offset });
@@ -63,12 +63,12 @@ impl SegmentState {
         Ok(())
     }
 
-    /// Remembers the timestamp of the first batch.
+    /// Stores the timestamp of the first batch.
     pub(super) fn note_first_timestamp(&mut self, timestamp: i64) {
         self.first_timestamp = Some(timestamp);
     }
 
-    /// Adds index entries for what is about to lie at `position`, if the last ones are far enough away.
+    /// Adds index entries for the append that goes to `position`, if the last entries are far enough away.
     pub(super) fn maybe_add_entries(
         &mut self,
         interval: u64,
@@ -86,7 +86,7 @@ impl SegmentState {
         Ok(())
     }
 
-    /// Empties the indexes, for a scan that fills them anew.
+    /// Empties the indexes, before a scan fills them again.
     pub(super) fn reset(&mut self) -> io::Result<()> {
         self.offset_index.begin_rebuild()?;
         self.time_index.begin_rebuild()?;
@@ -98,7 +98,7 @@ impl SegmentState {
     }
 }
 
-/// What an append adds to a segment.
+/// The data of one append.
 #[derive(Clone, Copy, Debug)]
 pub struct SegmentAppend<'a> {
     /// First bytes: a patched header, or everything.
@@ -113,12 +113,12 @@ pub struct SegmentAppend<'a> {
     pub offset_of_max_timestamp: Offset,
 }
 
-/// An append that may need a new segment first.
+/// The properties of an append that decide whether it needs a new segment.
 #[derive(Clone, Copy, Debug)]
 pub struct RollParameters {
     /// Wall clock.
     pub now_ms: i64,
-    /// `segment.ms` less this segment's jitter.
+    /// `segment.ms` minus this segment's jitter.
     pub segment_ms: i64,
     /// `segment.bytes`.
     pub segment_bytes: u64,
@@ -146,7 +146,7 @@ impl LogSegment {
         self.records.size()
     }
 
-    /// How many bytes lie between two index entries.
+    /// Minimum number of bytes between two index entries.
     pub(super) fn index_interval_bytes(&self) -> u64 {
         self.index_interval_bytes
     }
@@ -155,7 +155,7 @@ impl LogSegment {
         self.state.lock()
     }
 
-    /// The place behind its last record, as metadata of `offset`.
+    /// The position behind its last record, as metadata of `offset`.
     pub fn end_metadata(&self, offset: Offset) -> LogOffsetMetadata {
         LogOffsetMetadata {
             offset,
@@ -164,7 +164,7 @@ impl LogSegment {
         }
     }
 
-    /// Adds records. The caller holds the log's lock and has made sure that they fit.
+    /// Appends records. The caller holds the log's lock and has made sure that they fit.
     pub fn append(&self, append: &SegmentAppend<'_>) -> io::Result<()> {
         let position = self.size();
         if !(0..=OFFSET_SPAN_MAX).contains(&(append.last_offset - self.base_offset)) {
@@ -200,7 +200,7 @@ impl LogSegment {
         Ok(size > 0 && self.time_waited_for_roll(roll.now_ms, roll.max_timestamp)? > roll.segment_ms)
     }
 
-    /// How long the segment has been open: by the records' time if they have one, else by the clock.
+    /// How long the segment has been open: by the timestamps of the records if they have one, else by the clock.
     fn time_waited_for_roll(&self, now_ms: i64, message_timestamp: i64) -> io::Result<i64> {
         match self.first_timestamp()? {
             first if first >= 0 => Ok(message_timestamp.saturating_sub(first)),
@@ -208,7 +208,7 @@ impl LogSegment {
         }
     }
 
-    /// Largest timestamp of the first batch; -1 if there is none.
+    /// Timestamp of the first batch; -1 if there is none.
     pub fn first_timestamp(&self) -> io::Result<i64> {
         if let Some(first) = self.state.lock().first_timestamp {
             return Ok(first);
@@ -220,12 +220,12 @@ impl LogSegment {
         Ok(header.max_timestamp())
     }
 
-    /// Largest timestamp of its records and the last offset of the batch that has it; -1 if none has one.
+    /// Largest timestamp of its records and the last offset of the batch that has it; -1 if no record has a timestamp.
     pub fn max_timestamp(&self) -> io::Result<TimestampOffset> {
         self.state.lock().max_timestamp()
     }
 
-    /// What retention by time goes by: the largest timestamp, else the time of the last change of the file.
+    /// The timestamp for retention by time: the largest of its records, else the time of the file's last change.
     pub fn largest_timestamp(&self) -> io::Result<i64> {
         match self.max_timestamp()?.timestamp {
             timestamp if timestamp >= 0 => Ok(timestamp),
@@ -240,12 +240,12 @@ impl LogSegment {
         Ok(since.map_or(0, |d| d.as_millis() as i64))
     }
 
-    /// Records an aborted transaction.
+    /// Adds an aborted transaction to the transaction index.
     pub fn append_aborted(&self, transaction: &AbortedTxn) -> io::Result<()> {
         self.state.lock().txn_index.append(transaction)
     }
 
-    /// Drops the records from `offset` on; returns the bytes cut. The segment is the active one afterwards.
+    /// Drops the records from `offset` on. Returns the number of bytes cut. The segment becomes the active one.
     pub fn truncate_to(&self, offset: Offset) -> io::Result<u64> {
         let before = self.size();
         let cut = self.translate_offset(offset)?.map(|(position, _)| position);
@@ -267,7 +267,7 @@ impl LogSegment {
         Ok(before - after)
     }
 
-    /// The largest timestamp of what a truncation has left: the time index may have lost its last entries.
+    /// Finds the largest timestamp after a truncation, because the time index may have lost its last entries.
     fn find_max_timestamp(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         let last = state.time_index.last()?;
@@ -280,7 +280,7 @@ impl LogSegment {
         Ok(())
     }
 
-    /// Cuts the records at a byte, for recovery; the indexes are the caller's business.
+    /// Cuts the records at a byte, for recovery; the caller handles the indexes.
     pub(super) fn truncate_records(&self, size: u64) -> io::Result<()> {
         self.records.truncate(size)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::segment::LogSegment;
 use crate::common::ids::Offset;
 
-/// A list of segments; a log that is open has at least one. The last one is the active segment.
+/// A list of segments. An open log has at least one; the last one is the active segment.
 #[derive(Clone, Default)]
 pub struct Segments {
     by_base_offset: BTreeMap<Offset, Arc<LogSegment>>,
@@ -19,12 +19,12 @@ impl Segments {
         self.by_base_offset.insert(segment.base_offset(), segment);
     }
 
-    /// Takes a segment out.
+    /// Removes a segment.
     pub fn remove(&mut self, base_offset: Offset) -> Option<Arc<LogSegment>> {
         self.by_base_offset.remove(&base_offset)
     }
 
-    /// Takes all segments out.
+    /// Removes all segments.
     pub fn drain(&mut self) -> Vec<Arc<LogSegment>> {
         std::mem::take(&mut self.by_base_offset).into_values().collect()
     }
@@ -34,7 +34,7 @@ impl Segments {
         self.by_base_offset.len()
     }
 
-    /// Whether there is none, as while loading.
+    /// Whether there is no segment, as while loading.
     pub fn is_empty(&self) -> bool {
         self.by_base_offset.is_empty()
     }
@@ -54,12 +54,12 @@ impl Segments {
         self.by_base_offset.get(&base_offset)
     }
 
-    /// The one `offset` belongs to: the last whose base offset is not beyond it.
+    /// The segment that holds `offset`: the last one whose base offset is not beyond it.
     pub fn floor(&self, offset: Offset) -> Option<&Arc<LogSegment>> {
         self.by_base_offset.range(..=offset).next_back().map(|(_, s)| s)
     }
 
-    /// The one behind that with this base offset.
+    /// The segment behind the one with this base offset.
     pub fn higher(&self, base_offset: Offset) -> Option<&Arc<LogSegment>> {
         self.by_base_offset
             .range((Bound::Excluded(base_offset), Bound::Unbounded))
@@ -72,7 +72,7 @@ impl Segments {
         self.by_base_offset.values()
     }
 
-    /// The one with offset `from` and those behind it.
+    /// The segment that holds `from`, and those behind it.
     pub fn from_floor(&self, from: Offset) -> Vec<Arc<LogSegment>> {
         let start = self.floor(from).map_or(from, |s| s.base_offset());
         let range = self.by_base_offset.range(start..);

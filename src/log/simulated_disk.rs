@@ -1,5 +1,5 @@
-//! A disk for simulations: real files in a directory, of which a loss of power leaves what was fsynced and a part of
-//! the rest ([`power_loss`](super::power_loss)), and which may fail at any write.
+//! A disk for simulations: real files in a directory. A power loss keeps fsynced data and a part of the rest
+//! ([`power_loss`](super::power_loss)), and any write may fail.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::power_loss::Durability;
 use crate::common::clock::SharedClock;
 use crate::config::{BrokerConfig, LogConfig};
 
-/// The disk of one broker, through all the lives of its process.
+/// The disk of one broker, for all lives of its process.
 pub struct SimulatedDisk {
     dir: PathBuf,
     durability: Arc<Mutex<Durability>>,
@@ -26,12 +26,12 @@ pub struct SimulatedDisk {
 pub struct Mount {
     durability: Arc<Mutex<Durability>>,
     is_gone: AtomicBool,
-    /// The next write leaves so many bytes, then the disk is dead for this process.
+    /// The next write stores this many bytes; then the disk is dead for this process.
     cut: Mutex<Option<usize>>,
 }
 
 impl SimulatedDisk {
-    /// A disk that has what is in `dir`.
+    /// A disk with the content of `dir`.
     pub fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -39,7 +39,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// The view of a new process.
+    /// The disk for a new process.
     pub fn mount(&self) -> Arc<Mount> {
         Arc::new(Mount {
             durability: self.durability.clone(),
@@ -48,7 +48,7 @@ impl SimulatedDisk {
         })
     }
 
-    /// The power fails. No process may have the disk mounted.
+    /// Simulates a power loss. No process may have the disk mounted.
     pub fn lose_power(&self, random: &mut impl Rng) {
         let mut durability = self.durability.lock();
         durability.draw(random).write(&self.dir);
@@ -57,12 +57,12 @@ impl SimulatedDisk {
 }
 
 impl Mount {
-    /// The process is gone: whatever it still tries comes to nothing.
+    /// Ends the process's access: its later calls have no effect.
     pub fn unmount(&self) {
         self.is_gone.store(true, Ordering::SeqCst);
     }
 
-    /// The next write leaves `kept` bytes, and no later call succeeds.
+    /// Makes the next write store `kept` bytes, and every later call fail.
     pub fn fail_at_next_write(&self, kept: usize) {
         *self.cut.lock() = Some(kept);
     }

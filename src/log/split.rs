@@ -1,10 +1,10 @@
-//! Splitting a segment whose offsets lie farther apart than its indexes can say (fact 52). Kafka 3.9:
+//! Splits a segment whose offsets are further apart than its indexes can store (fact 52). Kafka 3.9:
 //! `LocalLog.splitOverflowedSegment`.
 //!
-//! Cleaners of old Kafka versions made such segments (KAFKA-6264). The new ones are written as `.cleaned` files, made
-//! durable, and renamed to `.swap` from the last to the first: as long as the first is a `.cleaned` one, the
-//! loader throws all of them away; from then on it completes the swap. So it is the loader's rules for crashes
-//! that put them in place here too, and that rebuild their indexes.
+//! Cleaners of old Kafka versions made such segments (KAFKA-6264). The split writes the new segments as `.cleaned`
+//! files, makes them durable, and renames them to `.swap` from the last to the first. As long as the first is still
+//! `.cleaned`, the loader removes all of them; from then on it completes the swap. The loader's crash rules thus put
+//! the new segments in place and rebuild their indexes.
 
 use std::io;
 use std::path::Path;
@@ -15,8 +15,9 @@ use super::names::{CLEANED_SUFFIX, LOG_SUFFIX, SWAP_SUFFIX, segment_file};
 use super::segment::{LogSegment, OFFSET_SPAN_MAX};
 use crate::common::ids::Offset;
 
-/// Writes the segment anew, as several that replace it when the log is loaded again. The first keeps its base offset.
-/// What is no batch, and all behind it, stays at the end of the last one: recovery must see that the log ends there.
+/// Rewrites the segment as several that replace it when the log is loaded again. The first keeps its base offset.
+/// Invalid bytes, and everything behind them, stay at the end of the last one, so that recovery sees that the log ends
+/// there.
 pub(super) fn split_overflowed(fs: &Fs, dir: &Path, segment: &LogSegment) -> io::Result<()> {
     let cleaned = format!("{LOG_SUFFIX}{CLEANED_SUFFIX}");
     let create = |base_offset| FileRecords::create(fs, &segment_file(dir, base_offset, &cleaned), None);
@@ -24,7 +25,7 @@ pub(super) fn split_overflowed(fs: &Fs, dir: &Path, segment: &LogSegment) -> io:
     let mut part = create(segment.base_offset())?;
     let mut batches = segment.records().batches(0, segment.size())?;
     let mut copied = 0;
-    // The recovery of the parts meets the error again and deals with it.
+    // Recovery of the new segments meets an error again and handles it.
     while let Ok(Some(batch)) = batches.next_batch() {
         let base_offset = bases.last().copied().unwrap_or_default();
         if batch.last_offset() - base_offset > OFFSET_SPAN_MAX {

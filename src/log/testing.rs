@@ -1,5 +1,4 @@
-//! Logs for tests: made in a temporary directory, driven by a clock that stands still, with background jobs run
-//! when the test says so.
+//! Logs for tests: they are in a temporary directory, with a manual clock and background jobs that the test runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,10 +19,10 @@ use crate::config::LogConfig;
 use crate::metrics::Registry;
 use crate::record::{BatchBuilder, RecordBatches};
 
-/// When the clock of a [`TestLog`] starts.
+/// The start time of a [`TestLog`]'s clock.
 pub const NOW_MS: i64 = 1_700_000_000_000;
 
-/// A log and what it stands on.
+/// A log with its clock, scheduler and dir.
 pub struct TestLog {
     pub root: Arc<tempfile::TempDir>,
     pub log: Arc<UnifiedLog>,
@@ -37,14 +36,14 @@ pub struct TestLog {
 #[derive(Clone, Copy, Default)]
 pub struct Opening {
     pub clean: bool,
-    /// As checkpointed, if it is.
+    /// The checkpointed recovery point, if there is one.
     pub recovery_point: Option<Offset>,
     /// From the cleaner's checkpoint.
     pub cleaned_to: Option<Offset>,
     pub log_start_offset: Offset,
 }
 
-/// An opening after a kill: nothing was known to be flushed.
+/// An opening after a kill: the flushed offset is unknown.
 pub const UNCLEAN: Opening = Opening {
     clean: false,
     recovery_point: Some(0),
@@ -60,7 +59,8 @@ pub const CLEAN: Opening = Opening {
     log_start_offset: 0,
 };
 
-/// A directory for a log, in memory where the system has such: tests that fsync thousands of times wait for no disk.
+/// A directory for a log, in memory if the system supports it: tests that fsync thousands of times then do not wait for
+/// a disk.
 pub fn root() -> Arc<tempfile::TempDir> {
     let in_memory = Path::new("/dev/shm");
     let root = match in_memory.is_dir() {
@@ -118,7 +118,7 @@ impl TestLog {
         })
     }
 
-    /// The same files opened again, as they are now.
+    /// Opens the same files again, as they are now.
     pub fn reopen(self, opening: Opening) -> Self {
         let Self {
             root, log, config, ..
@@ -139,14 +139,14 @@ impl TestLog {
             .unwrap()
     }
 
-    /// Appends `count` batches of one record of about `size` bytes each, timestamps from the clock on.
+    /// Appends `count` batches of one record of about `size` bytes each, with timestamps from the clock.
     pub fn fill(&self, count: usize, size: usize) {
         for i in 0..count {
             self.append(batch(1, NOW_MS + i as i64, size), 0);
         }
     }
 
-    /// Raises the high watermark to the end.
+    /// Raises the high watermark to the end of the log.
     pub fn commit(&self) {
         self.log.maybe_increment_high_watermark(Offset::MAX);
     }
@@ -184,7 +184,7 @@ pub fn batch(count: usize, timestamp: i64, size: usize) -> Bytes {
     builder.build()
 }
 
-/// What a leader of `epoch` would send: a batch that begins at `offset`.
+/// A batch that begins at `offset`, as a leader of `epoch` would send it.
 pub fn leader_batch(offset: Offset, count: usize, epoch: LeaderEpoch) -> Bytes {
     let mut builder = BatchBuilder::new(offset).partition_leader_epoch(epoch);
     for _ in 0..count {
@@ -193,7 +193,7 @@ pub fn leader_batch(offset: Offset, count: usize, epoch: LeaderEpoch) -> Bytes {
     builder.build()
 }
 
-/// Copies a directory with all in it; the copy is writable.
+/// Copies a directory with its content; the copy is writable.
 pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -213,14 +213,15 @@ pub fn captured(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A disk that dies: after so many changing calls every call fails, and the write it dies at may be cut.
+/// A failing disk: after so many changing calls every call fails, and the first failing write may store a part of its
+/// bytes.
 pub struct Dying {
     left: Mutex<usize>,
     cut: usize,
 }
 
 impl Dying {
-    /// Dies at the call after `calls`, having written `cut` bytes of it.
+    /// Fails at the call after `calls`, with `cut` bytes of it written.
     pub fn after(calls: usize, cut: usize) -> Fs {
         Fs::with_faults(Arc::new(Self {
             left: Mutex::new(calls),
@@ -249,8 +250,8 @@ impl Faults for Dying {
     }
 }
 
-/// A disk on which one changing call fails, the others not: it was full for a moment, or lost a write. The write that
-/// fails has written a part of its bytes.
+/// A disk on which one changing call fails and all others work: it was full for a moment, or lost a write. A failing
+/// write stores a part of its bytes.
 pub struct FailingOnce {
     left: Mutex<usize>,
     matches: fn(Call) -> bool,
@@ -258,7 +259,7 @@ pub struct FailingOnce {
 }
 
 impl FailingOnce {
-    /// Fails the call after `calls` of those that match.
+    /// Fails the matching call after `calls` others.
     pub fn after(calls: usize, matches: fn(Call) -> bool, kind: std::io::ErrorKind) -> Fs {
         Fs::with_faults(Arc::new(Self {
             left: Mutex::new(calls),

@@ -1,13 +1,13 @@
 //! One partition's log: append, read, truncate; high watermark and last stable offset. Kafka 3.9: `UnifiedLog`,
 //! `LocalLog`.
 //!
-//! **Locks.** `writer` is the log's lock: it is held around an append, a roll, a truncation, and over the one
-//! `pwritev` of an append, never over an fsync. `view` holds what readers want to know; it is held for a few
-//! loads and stores, never over I/O, so that a slow write does not keep readers waiting. Order: writer, view,
-//! a segment's. A change of the segment list, or of an offset that goes with it, holds both.
+//! **Locks.** `writer` is the log's lock. An append, with its one `pwritev`, a roll and a truncation hold it; an fsync
+//! never does. `view` holds the values that readers need. It is held only for a few loads and stores, never over I/O,
+//! so that a slow write does not keep readers waiting. Order: writer, view, a segment's lock. A change of the segment
+//! list, or of an offset that belongs to it, holds both.
 //!
-//! **Errors.** The first I/O error takes the log dir offline (fact 55); until then nothing has moved: the end of
-//! the log only moves after everything was written.
+//! **Errors.** The first I/O error takes the log dir offline (fact 55). The end of the log moves only after everything
+//! was written, so an error leaves it unchanged.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -48,24 +48,24 @@ pub use crate::record::validator::AppendOrigin;
 /// The logs of a broker by their partitions.
 pub(in crate::log) type Logs = HashMap<TopicPartition, Arc<UnifiedLog>>;
 
-/// What all logs of a log dir share.
+/// The context that all logs of a log dir share.
 pub struct LogContext {
-    /// The dir; any I/O error of the log is an error of it.
+    /// The dir. Any I/O error of the log takes it offline.
     pub dir: Arc<LogDir>,
     /// Time.
     pub clock: SharedClock,
-    /// Where fsync after a roll and the removal of files are done.
+    /// Runs fsyncs after a roll and removals of files.
     pub scheduler: Arc<Scheduler>,
-    /// Where the logs report.
+    /// The metrics of the logs.
     pub metrics: LogMetrics,
-    /// Called when a recovery point may have gone back, or a segment that may have been cleaned was cut: the
+    /// Called when a recovery point may have gone back, or when a segment that may have been cleaned was truncated: the
     /// checkpoints must not stay ahead.
     pub on_truncated: Box<dyn Fn(&UnifiedLog) + Send + Sync>,
 }
 
-/// One partition's log. All methods lock inside and are short, but for reading and writing the page cache.
+/// One partition's log. All methods lock internally and are short, except for reads and writes of the page cache.
 pub struct UnifiedLog {
-    /// For background jobs, which must not keep a deleted log alive.
+    /// A weak reference for background jobs, which must not keep a deleted log alive.
     me: Weak<UnifiedLog>,
     context: Arc<LogContext>,
     partition: TopicPartition,
@@ -76,45 +76,45 @@ pub struct UnifiedLog {
     view: Mutex<View>,
 }
 
-/// What only writers need.
+/// The state that only writers need.
 struct Writer {
     /// The partition's directory.
     path: PathBuf,
     producers: ProducerLog,
-    /// This segment's share of `segment.jitter.ms`: new for each segment, so that logs made together do not roll
-    /// together.
+    /// This segment's share of `segment.jitter.ms`. It is drawn for each segment, so that logs that were created
+    /// together do not roll together.
     roll_jitter_ms: i64,
-    /// Closed or deleted: nothing may be written any more.
+    /// Whether the log is closed or deleted: no write is allowed any more.
     closed: bool,
 }
 
-/// What readers need.
+/// The state that readers need.
 struct View {
     segments: Segments,
-    /// The end of the log: the next offset and the byte it will lie at.
+    /// The end of the log: the next offset and its position.
     end: LogOffsetMetadata,
     log_start_offset: Offset,
     high_watermark: Offset,
-    /// Where the high watermark lies, once somebody has looked.
+    /// The position of the high watermark, once it has been looked up.
     high_watermark_metadata: Option<LogOffsetMetadata>,
-    /// First record of the first transaction that is open, or ended above the high watermark.
+    /// First record of the first transaction that is open, or that ended above the high watermark.
     first_unstable_offset: Option<Offset>,
-    /// Where a last stable offset below the high watermark was found, and how often the log had been cut by then.
+    /// The position of a last stable offset below the high watermark, and the number of truncations when it was found.
     last_stable_metadata: Option<(LogOffsetMetadata, u64)>,
-    /// Everything below is on disk.
+    /// Everything below this offset is on disk.
     recovery_point: Offset,
     /// Wall clock of the last flush, for `flush.ms`.
     last_flushed_ms: i64,
-    /// How often the log was cut: a flush that began before a cut says nothing about what came after.
+    /// How often the log was truncated: a flush that began before a truncation says nothing about later data.
     truncations: u64,
 }
 
-/// A log as the loader has found it.
+/// A log as the loader found it.
 pub(super) struct LoadedLog {
     pub(super) path: PathBuf,
     pub(super) segments: Segments,
     pub(super) epochs: LeaderEpochCache,
-    /// Epochs without records were dropped, which the file does not know yet.
+    /// Whether the loader dropped epochs without records, which the file still has.
     pub(super) epochs_changed: bool,
     pub(super) producers: ProducerLog,
     pub(super) topic_id: Option<TopicId>,
@@ -124,7 +124,7 @@ pub(super) struct LoadedLog {
 }
 
 impl UnifiedLog {
-    /// Opens what the loader has found. The high watermark starts at the log start offset; the replica manager
+    /// Opens the log that the loader found. The high watermark starts at the log start offset; the replica manager
     /// raises it to the checkpointed one (fact 56).
     pub(super) fn new(
         context: Arc<LogContext>,
@@ -169,8 +169,9 @@ impl UnifiedLog {
         log
     }
 
-    /// Writes the epochs in the background, as Kafka does after loading: many logs are loaded at once, most of them
-    /// had an epoch without records, and dropping that once more does no harm. An append that comes first writes them.
+    /// Writes the epochs in the background, as Kafka does after loading: many logs are loaded at once, most of them had
+    /// an epoch without records, and dropping that epoch again after a crash does no harm. An append that comes first
+    /// writes them.
     fn flush_epochs_later(&self) {
         let me = self.me.clone();
         self.context.scheduler.schedule(0, move || {
@@ -182,12 +183,12 @@ impl UnifiedLog {
         });
     }
 
-    /// Which partition's.
+    /// Its partition.
     pub fn topic_partition(&self) -> &TopicPartition {
         &self.partition
     }
 
-    /// The log dir it lies in.
+    /// The log dir that holds it.
     pub fn log_dir(&self) -> &Arc<LogDir> {
         &self.context.dir
     }
@@ -197,12 +198,12 @@ impl UnifiedLog {
         self.writer.lock().path.clone()
     }
 
-    /// The id of the topic it belongs to, if that has one.
+    /// The id of its topic, if that has one.
     pub fn topic_id(&self) -> Option<TopicId> {
         *self.topic_id.lock()
     }
 
-    /// Notes the topic's id, on disk when this returns (fact 54).
+    /// Stores the topic's id; it is on disk when this returns (fact 54).
     pub fn assign_topic_id(&self, id: TopicId) -> Result<(), LogError> {
         use super::checkpoint::partition_metadata;
         let writer = self.writer.lock();
@@ -229,29 +230,29 @@ impl UnifiedLog {
         self.config.load_full()
     }
 
-    /// Puts another configuration in force, from the next append on.
+    /// Applies another configuration, from the next append on.
     pub fn update_config(&self, config: Arc<LogConfig>) {
         let mut writer = self.writer.lock();
         writer.roll_jitter_ms = roll::random_jitter(&config);
         self.config.store(config);
     }
 
-    /// First offset that readers may ask for.
+    /// First offset that readers may read.
     pub fn log_start_offset(&self) -> Offset {
         self.view.lock().log_start_offset
     }
 
-    /// The offset that the next record will get.
+    /// The offset of the next record.
     pub fn log_end_offset(&self) -> Offset {
         self.view.lock().end.offset
     }
 
-    /// The end of the log and where it lies.
+    /// The end of the log with its position.
     pub fn log_end_offset_metadata(&self) -> LogOffsetMetadata {
         self.view.lock().end
     }
 
-    /// Everything below is on disk.
+    /// Everything below this offset is on disk.
     pub fn recovery_point(&self) -> Offset {
         self.view.lock().recovery_point
     }
@@ -277,7 +278,7 @@ impl UnifiedLog {
         self.epochs.latest().map(|entry| entry.epoch)
     }
 
-    /// Records that `epoch` starts at `start`, at once and on disk (fact 32).
+    /// Records that `epoch` starts at `start`; the entry is on disk when this returns (fact 32).
     pub fn assign_epoch_start_offset(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
         let writer = self.writer.lock();
         self.ensure_open(&writer)?;
@@ -299,7 +300,7 @@ impl UnifiedLog {
         self.epochs.epoch_for_offset(offset)
     }
 
-    /// How many producers it knows, and the timestamp of the last record in its oldest open transaction.
+    /// Number of its producers, and the timestamp of the last record in its oldest open transaction.
     pub fn producer_figures(&self) -> (usize, Option<i64>) {
         let writer = self.writer.lock();
         let state = &writer.producers.state;
@@ -309,7 +310,7 @@ impl UnifiedLog {
         )
     }
 
-    /// What is known of its producers, by id (DescribeProducers).
+    /// Its producers, by id (DescribeProducers).
     pub fn active_producers(&self) -> Vec<ActiveProducer> {
         let writer = self.writer.lock();
         let active = writer.producers.state.active_producers();
@@ -327,7 +328,8 @@ impl UnifiedLog {
         producers
     }
 
-    /// Begins to verify with its coordinator a transaction that a batch wants to open here; `None` if it is open.
+    /// Begins the verification, with its coordinator, of a transaction that a batch wants to open here; `None` if it is
+    /// already open.
     pub fn begin_transaction_verification(
         &self,
         producer_id: ProducerId,
@@ -339,7 +341,7 @@ impl UnifiedLog {
         state.begin_verification(producer_id, epoch, sequence, now_ms)
     }
 
-    /// An error if any index cannot be what it is taken for. Looks at every segment.
+    /// Checks the indexes of every segment. Returns an error if any cannot be valid.
     pub fn check_indexes_thoroughly(&self) -> Result<(), LogError> {
         let segments: Vec<_> = self.view.lock().segments.iter().cloned().collect();
         for segment in segments {
@@ -348,7 +350,7 @@ impl UnifiedLog {
         Ok(())
     }
 
-    /// An error if the dir is offline or the log closed.
+    /// Returns an error if the dir is offline or the log closed.
     fn ensure_open(&self, writer: &Writer) -> Result<(), LogError> {
         self.context.dir.ensure_online()?;
         match writer.closed {

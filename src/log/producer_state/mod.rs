@@ -11,7 +11,7 @@
 //! - **Last stable offset**: the least of high watermark and [`ProducerStateManager::first_unstable_offset`]; tell
 //!   it with [`ProducerStateManager::on_high_watermark_updated`] whenever the high watermark moves (fact 67).
 //! - **Roll and close**: [`ProducerStateManager::take_snapshot`] and write its bytes under the offset it returns.
-//! Kafka treats a clean log without any snapshot as one without producers (fact 48).
+//!   Kafka treats a clean log without any snapshot as one without producers (fact 48).
 //! - **Load and truncation to `end`**: delete the snapshots outside (log start offset, `end`]. If
 //!   [`ProducerStateManager::map_end_offset`] is `end` already, that is all. Else
 //!   [`ProducerStateManager::truncate_fully_and_start_at`] the log start offset; then

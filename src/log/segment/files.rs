@@ -1,5 +1,5 @@
-//! The files of a segment as a whole: made, opened, cut to what is used, fsynced, renamed, removed. Kafka 3.9: the
-//! rest of `LogSegment`.
+//! The files of a segment: creates, opens, trims, fsyncs, renames and removes them together. Kafka 3.9: the rest of
+//! `LogSegment`.
 
 use std::io;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::log::names::{
 use crate::record::batch::LEGACY_RECORD_OVERHEAD_V0;
 
 impl LogSegment {
-    /// Creates the files of a new, empty segment. Leftovers of that name are overwritten.
+    /// Creates the files of a new, empty segment. Overwrites leftovers of that name.
     pub fn create(
         fs: &Fs,
         dir: &Path,
@@ -30,7 +30,7 @@ impl LogSegment {
         Self::create_named(fs, dir, base_offset, config, now_ms, preallocate, "")
     }
 
-    /// Creates the files of a segment that the cleaner is going to fill: `.cleaned` behind their names.
+    /// Creates the files of a segment that the cleaner will fill, with `.cleaned` behind their names.
     pub fn create_cleaned(
         fs: &Fs,
         dir: &Path,
@@ -73,7 +73,7 @@ impl LogSegment {
         })
     }
 
-    /// Takes over a segment whose `.log` has `size` bytes. Opens no file.
+    /// Opens a segment whose `.log` has `size` bytes, without opening a file yet.
     pub fn open(
         fs: &Fs,
         dir: &Path,
@@ -118,8 +118,7 @@ impl LogSegment {
         })
     }
 
-    /// The segment will not be written any more: adds the last time index entry and cuts the files to what is
-    /// used.
+    /// Closes the segment for writing: adds the last time index entry and cuts the files to their content.
     pub fn on_become_inactive(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         let max = state.max_timestamp()?;
@@ -130,13 +129,13 @@ impl LogSegment {
         self.records.trim()
     }
 
-    /// Lets go of files and maps until they are needed.
+    /// Releases files and maps until they are needed.
     pub fn release(&self) {
         self.records.release();
         self.release_indexes();
     }
 
-    /// Lets go of the indexes' files and maps until they are needed.
+    /// Releases the indexes' files and maps until they are needed.
     pub fn release_indexes(&self) {
         let mut state = self.state.lock();
         state.offset_index.release();
@@ -144,7 +143,7 @@ impl LogSegment {
         state.txn_index.release();
     }
 
-    /// fsync of all files. No lock is held while the disk works.
+    /// Fsyncs all files. Holds no lock while the disk works.
     pub fn sync(&self, fs: &Fs) -> io::Result<()> {
         self.records.sync()?;
         let handles = {
@@ -158,21 +157,21 @@ impl LogSegment {
         Ok(())
     }
 
-    /// Whether the indexes can be what they are taken for, as far as that costs next to nothing.
+    /// Cheap checks of whether the indexes can be valid.
     pub fn check_sanity(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         state.offset_index.check_length()?;
         state.time_index.check_length()?;
         let entries = state.offset_index.entries().max(state.time_index.entries());
         if entries as u64 > self.size() / LEGACY_RECORD_OVERHEAD_V0 as u64 + 1 {
-            // The zeros of an index that was not cut when its segment was closed.
+            // The index ends in zeros: it was not cut when its segment was closed.
             let reason = format!("{entries} entries for {} bytes of records", self.size());
             return Err(corrupt(state.offset_index.path(), reason));
         }
         state.txn_index.check_sanity()
     }
 
-    /// Whether the indexes can be what they are taken for; looks at their first and last entries.
+    /// Checks by their first and last entries whether the indexes can be valid.
     pub fn check_sanity_thoroughly(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         state.offset_index.check_sanity()?;
@@ -180,8 +179,7 @@ impl LogSegment {
         state.txn_index.check_sanity()
     }
 
-    /// Renames the files from `<name><from>` to `<name><to>`, the records first; one that is not there is left
-    /// out.
+    /// Renames the files from `<name><from>` to `<name><to>`, the records first. Skips missing files.
     pub fn change_suffix(&self, fs: &Fs, from: &str, to: &str) -> io::Result<()> {
         let renamed = |path: &Path| {
             let name = path.to_string_lossy();
@@ -199,7 +197,7 @@ impl LogSegment {
         Ok(())
     }
 
-    /// Removes the files, wherever they were renamed to.
+    /// Removes the files, under their current names.
     pub fn delete(&self, fs: &Fs) -> io::Result<()> {
         fs.remove_if_exists(&self.records.path())?;
         let state = self.state.lock();
@@ -213,7 +211,7 @@ impl LogSegment {
         Ok(())
     }
 
-    /// Keeps everybody from opening a file of the segment while the partition's directory is renamed.
+    /// Keeps readers from opening a file of the segment while the partition's directory is renamed.
     pub fn hold_names(&self) -> HeldNames<'_> {
         HeldNames {
             state: self.state.lock(),
@@ -222,9 +220,9 @@ impl LogSegment {
     }
 }
 
-/// The files of a segment, which nobody opens by their names meanwhile. A file is let go of at any time and opened
-/// again when it is needed, by readers and flushes that have no lock of the log: with the old name after a rename,
-/// the file would be missing, and the dir taken for broken.
+/// The locks on the names of a segment's files. A file can be released at any time, and readers and flushes, which do
+/// not hold the log's lock, open it again when they need it. If they used the old name after a rename, the file would
+/// be missing and the dir would be taken offline.
 pub struct HeldNames<'a> {
     state: MutexGuard<'a, SegmentState>,
     records: HeldName<'a>,

@@ -1,4 +1,4 @@
-//! Finding and reading records in a segment. Kafka 3.9: `LogSegment.read`, `translateOffset`, `readNextOffset`.
+//! Search and read of records in a segment. Kafka 3.9: `LogSegment.read`, `translateOffset`, `readNextOffset`.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::log::offset_metadata::LogOffsetMetadata;
 use crate::record::BatchHeader;
 
 impl LogSegment {
-    /// The first batch that ends at `offset` or beyond, and the byte it starts at.
+    /// The first batch that ends at `offset` or beyond, and its position.
     pub fn translate_offset(&self, offset: Offset) -> io::Result<Option<(u64, BatchHeader)>> {
         let end = self.size();
         let start = self.state.lock().offset_index.lookup(offset)?;
@@ -25,14 +25,14 @@ impl LogSegment {
         Ok(None)
     }
 
-    /// A byte where a batch begins, at or before the one with `offset`.
+    /// The position of a batch at or before the one with `offset`.
     pub fn position_of(&self, offset: Offset) -> io::Result<u64> {
         Ok(self.state.lock().offset_index.lookup(offset)?.position)
     }
 
-    /// A walk over the headers from an index entry on, to byte `end`. An entry that does not lead to a batch it can
-    /// mean is not believed: after a clean stop the indexes are not checked, and records must not be
-    /// missed, or taken from the middle of a batch, for a flipped bit. The walk begins at the start then.
+    /// A walk over the headers from an index entry to byte `end`. If the entry does not lead to a batch that it can
+    /// mean, the walk begins at the start of the file: after a clean stop the indexes are not checked, and a flipped
+    /// bit must not make a reader miss records, or read from the middle of a batch.
     pub fn headers_from(&self, entry: OffsetPosition, end: u64) -> io::Result<Headers> {
         if entry.position > 0 {
             let mut headers = self.records.headers(entry.position, end)?;
@@ -53,8 +53,8 @@ impl LogSegment {
             && first.last_offset() <= entry.offset
     }
 
-    /// Up to `size_max` bytes from the batch with `offset` on, ending before byte `position_max`. The last batch
-    /// may be cut, as Kafka cuts it. `None` if the segment ends before `offset`.
+    /// Up to `size_max` bytes from the batch with `offset` on, ending before byte `position_max`. The last batch may be
+    /// incomplete, as in Kafka. `None` if the segment ends before `offset`.
     pub fn read(
         &self,
         offset: Offset,
@@ -95,8 +95,9 @@ impl LogSegment {
         state.offset_index.lookup(entry.offset.max(starting_offset))
     }
 
-    /// The offset after the last record, by a scan from the last index entry on; the base offset if empty. An
-    /// error of kind `InvalidData` if the file does not end with a whole batch, which a clean stop sees to.
+    /// The offset after the last record, by a scan from the last index entry on; the base offset if the segment is
+    /// empty. An error of kind `InvalidData` if the file does not end with a whole batch, which a clean stop
+    /// guarantees.
     pub fn read_next_offset(&self) -> io::Result<Offset> {
         let end = self.size();
         let last = {
@@ -122,13 +123,13 @@ impl LogSegment {
         }
     }
 
-    /// An offset beyond a read of `size` bytes from `start` on; `None` if only the next segment tells.
+    /// An offset beyond a read of `size` bytes from `start` on; `None` if only the next segment can answer.
     pub fn upper_bound_offset(&self, start: OffsetPosition, size: u64) -> io::Result<Option<Offset>> {
         let bound = self.state.lock().offset_index.upper_bound(start, size)?;
         Ok(bound.map(|entry| entry.offset))
     }
 
-    /// Adds the aborted transactions of a read; true if no later segment can have more.
+    /// Adds the aborted transactions of a read. Returns true if no later segment can have more.
     pub fn collect_aborted(
         &self,
         fetch_offset: Offset,

@@ -1,5 +1,4 @@
-//! Appending to a log: as the leader, who checks and numbers the records, or as a follower, who takes them as
-//! they are.
+//! Appends to a log: the leader checks and numbers the records, a follower appends them as they are.
 
 use std::time::Duration;
 
@@ -18,13 +17,13 @@ use crate::record::conversion::Conversion;
 use crate::record::validator::{AppendContext, AppendOrigin, ValidatedRecords, validate_append};
 use crate::record::{BatchError, BatchHeader, RecordBatches};
 
-/// What a follower was sent, checked.
+/// The checked records from the leader.
 struct FollowerRecords<'a> {
-    /// Whole batches that may be appended together.
+    /// Whole batches that can be appended together.
     bytes: &'a [u8],
     first_offset: Offset,
-    /// What must not lie below the end of the log. The header of a wrapper of format 0 or 1 knows only its last
-    /// offset.
+    /// The offset that must not be below the end of the log. The header of a wrapper of format 0 or 1 stores only its
+    /// last offset.
     first_or_last_offset: Offset,
     last_offset: Offset,
     max_timestamp: i64,
@@ -32,7 +31,7 @@ struct FollowerRecords<'a> {
 }
 
 impl UnifiedLog {
-    /// Appends what opens no transaction, or what nobody verifies: see
+    /// Appends records that open no transaction, or whose transaction needs no verification: see
     /// [`append_verified_as_leader`](Self::append_verified_as_leader).
     pub fn append_as_leader(
         &self,
@@ -43,9 +42,9 @@ impl UnifiedLog {
         self.append_verified_as_leader(records, epoch, origin, &Verification::Off)
     }
 
-    /// Validates, assigns offsets, appends. `records` is what the client or coordinator sent. Everything that
-    /// looks at the records is done before the log is locked: neither offset nor epoch lies under the CRC. `verification` is
-    /// looked at if the batch begins a transaction.
+    /// Validates the records, assigns offsets and appends. `records` come from the client or the coordinator.
+    /// Everything that reads the records happens before the log is locked; this works because the CRC covers neither
+    /// offset nor epoch. `verification` matters if the batch begins a transaction.
     pub fn append_verified_as_leader(
         &self,
         records: Bytes,
@@ -100,7 +99,7 @@ impl UnifiedLog {
         Ok(info)
     }
 
-    /// Producers of old formats may send no records, or none that are whole: that is no error, and has no offset.
+    /// Producers of old formats may send no records, or no complete ones. This is no error, and has no offset.
     fn nothing_appended(&self) -> LogAppendInfo {
         LogAppendInfo {
             first_offset: -1,
@@ -167,9 +166,9 @@ impl UnifiedLog {
         Ok(info)
     }
 
-    /// Appends the leader's batches as they are; stops before a batch of an epoch later than `epoch` (fact 74).
-    /// Takes what may go into one segment; the rest will be fetched again. No size limit and no producer's epoch
-    /// or sequence is enforced (fact 44): the leader has decided.
+    /// Appends the leader's batches as they are, and stops before a batch whose epoch is above `epoch` (fact 74).
+    /// Appends only what fits into one segment; the follower fetches the rest again. Enforces no size limit and no
+    /// producer's epoch or sequence (fact 44), because the leader has already decided.
     pub fn append_as_follower(
         &self,
         records: Bytes,
@@ -198,8 +197,8 @@ impl UnifiedLog {
             });
         };
         if checked.first_or_last_offset < end {
-            // An empty log whose start lies within a batch of the leader's begins with that batch; the leader's
-            // start comes with every fetch and will raise this one's again.
+            // If the start of an empty log is within a batch of the leader's, the log begins with that batch. The
+            // leader's start comes with every fetch and raises this one's again.
             let straddles = end == log_start_offset && checked.last_offset >= log_start_offset;
             if !straddles {
                 return Err(AppendError::new(
@@ -235,11 +234,11 @@ impl UnifiedLog {
         let mut newest = NO_LEADER_EPOCH;
         for batch in RecordBatches::new(records.bytes) {
             let batch = batch.map_err(corrupt_message)?;
-            // A marker that cannot be read must not get into the log.
+            // The log must not contain a marker that cannot be read.
             ProducerBatch::read(&batch, batch.records())
                 .map_err(|e| AppendError::new(ErrorCode::CorruptMessage, e.to_string()))?;
             if batch.magic() < 2 {
-                // Without epochs, truncation must fall back on the high watermark.
+                // Without epochs, truncation falls back to the high watermark.
                 self.forget_epochs()?;
             } else if batch.partition_leader_epoch() > newest {
                 newest = batch.partition_leader_epoch();
@@ -267,7 +266,7 @@ impl UnifiedLog {
         self.context.dir.check(self.epochs.flush())
     }
 
-    /// A new epoch is on disk before its first record is.
+    /// Records a new epoch, which must be on disk before its first record.
     fn assign_epoch(&self, epoch: LeaderEpoch, start: Offset) -> Result<(), LogError> {
         match self.epochs.assign_in_memory(epoch, start) {
             true => self.context.dir.check(self.epochs.flush()),
@@ -275,8 +274,8 @@ impl UnifiedLog {
         }
     }
 
-    /// Writes the records, then moves the end of the log, then the state of the producers. Every aborted
-    /// transaction is in the index before the last stable offset passes its marker.
+    /// Writes the records, then moves the end of the log, then updates the producers' state. Every aborted transaction
+    /// is in the index before the last stable offset passes its marker.
     fn write(
         &self,
         writer: &mut Writer,
@@ -314,7 +313,7 @@ fn corrupt_message(error: BatchError) -> AppendError {
     AppendError::new(ErrorCode::CorruptMessage, error.to_string())
 }
 
-/// What a follower may append of what it was sent; `None` if that is nothing.
+/// The part of a follower's records that it may append; `None` if there is none.
 fn check_follower_records(
     records: &[u8],
     epoch: LeaderEpoch,

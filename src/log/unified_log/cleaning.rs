@@ -1,8 +1,8 @@
-//! What the log cleaner asks of a log and does to it: one consistent look, and the swap of cleaned segments for
-//! those they were made of. Kafka 3.9: `UnifiedLog.replaceSegments`, `lastRecordsOfActiveProducers`.
+//! The log's interface for the cleaner: a consistent view, and the swap of cleaned segments for the originals. Kafka
+//! 3.9: `UnifiedLog.replaceSegments`, `lastRecordsOfActiveProducers`.
 //!
-//! The cleaner reads old segments and writes new ones without any lock. A log that is cut meanwhile need not wait
-//! for it: the swap looks under the log's lock whether everything still is as it was, and is not done if not.
+//! The cleaner reads old segments and writes new ones without a lock, so a truncation does not wait for it. Instead the
+//! swap checks under the log's lock whether the log is unchanged, and is cancelled if not.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,7 +19,7 @@ use crate::log::names::{CLEANED_SUFFIX, SWAP_SUFFIX};
 use crate::log::segment::LogSegment;
 
 impl UnifiedLog {
-    /// One consistent look at what may be cleaned.
+    /// A consistent view of the part that may be cleaned.
     pub(in crate::log) fn cleaning_view(&self) -> CleaningView {
         let view = self.view.lock();
         CleaningView {
@@ -31,13 +31,13 @@ impl UnifiedLog {
         }
     }
 
-    /// Whether work that began with a view of so many truncations is in vain: the log was cut since, or its dir
+    /// Whether work that began with a view of so many truncations is useless: the log was truncated since, or its dir
     /// went offline.
     pub(in crate::log) fn is_outdated(&self, truncations: u64) -> bool {
         self.context.dir.is_offline() || self.view.lock().truncations != truncations
     }
 
-    /// The partition's directory, and an error if nothing may be written to it any more.
+    /// The partition's directory, or an error if it may not be written any more.
     pub(in crate::log) fn open_path(&self) -> Result<PathBuf, LogError> {
         let writer = self.writer.lock();
         self.ensure_open(&writer)?;
@@ -49,7 +49,7 @@ impl UnifiedLog {
         &self.context.dir
     }
 
-    /// What each producer wrote last.
+    /// The last write of each producer.
     pub(in crate::log) fn last_records_of_active_producers(&self) -> HashMap<ProducerId, LastRecord> {
         let writer = self.writer.lock();
         let active = writer.producers.state.active_producers();
@@ -64,7 +64,7 @@ impl UnifiedLog {
         active.map(last_record).collect()
     }
 
-    /// The aborted transactions with records in [`from`, `to`), of which every marker must have been written.
+    /// The aborted transactions with records in [`from`, `to`), all of whose markers must have been written.
     pub(in crate::log) fn aborted_between(&self, from: Offset, to: Offset) -> io::Result<Vec<AbortedTxn>> {
         let segments = self.view.lock().segments.from_floor(from);
         let mut found = Vec::new();
@@ -76,14 +76,16 @@ impl UnifiedLog {
         Ok(found)
     }
 
-    /// Puts cleaned segments, ascending, in the place of those they were made of. They are on disk under names with
-    /// `.cleaned`. A crash at any point leaves either all the old ones or all the new ones to the loader (fact 51):
+    /// Replaces segments by cleaned ones, in ascending order, which are on disk under names with `.cleaned`. After a
+    /// crash at any point the loader finds either all old segments or all new ones (fact 51):
     ///
-    /// 1. the new files are renamed to `.swap`, last segment first: with one `.cleaned` left, none of them counts;
-    /// 2. the old files are renamed to `.deleted`: a `.swap` without `.cleaned` stands for its range of offsets;
-    /// 3. the new files get their names.
+    /// 1. The new files are renamed to `.swap`, the last segment first: while one `.cleaned` file is left, none of them
+    /// counts.
+    /// 2. The old files are renamed to `.deleted`: a `.swap` file without `.cleaned` files replaces its range of
+    /// offsets.
+    /// 3. The new files get their final names.
     ///
-    /// An error in steps 2 and 3 takes the dir offline, as nobody knows what a reader would find.
+    /// An error in steps 2 and 3 takes the dir offline, because it is unknown which files a reader would find.
     pub(in crate::log) fn replace_segments(
         &self,
         new: Vec<LogSegment>,
@@ -128,7 +130,7 @@ impl UnifiedLog {
         let path = writer.path.clone();
         drop(writer);
         match dir.fs().sync_dir(&path) {
-            // Deleted in the meantime.
+            // The log was deleted in the meantime.
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.open_path().is_err() => {}
             result => dir.check(result)?,
         }

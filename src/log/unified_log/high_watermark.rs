@@ -1,4 +1,4 @@
-//! The high watermark and the last stable offset of a log: what consumers may see.
+//! The high watermark and the last stable offset of a log: the limits of what consumers may read.
 
 use super::{UnifiedLog, View, Writer};
 use crate::common::ids::Offset;
@@ -6,7 +6,7 @@ use crate::log::error::LogError;
 use crate::log::offset_metadata::LogOffsetMetadata;
 
 impl View {
-    /// Sets the high watermark; its place is known at once if it is the end of the log.
+    /// Sets the high watermark. Its position is known at once if it is the end of the log.
     pub(super) fn set_high_watermark(&mut self, to: Offset) {
         self.high_watermark = to;
         self.high_watermark_metadata = (to == self.end.offset).then_some(self.end);
@@ -27,12 +27,12 @@ impl UnifiedLog {
         self.view.lock().high_watermark
     }
 
-    /// The offset up to which there is no open transaction; what `read_committed` consumers may see.
+    /// The offset below which no transaction is open: the limit for `read_committed` consumers.
     pub fn last_stable_offset(&self) -> Offset {
         self.view.lock().last_stable_offset()
     }
 
-    /// The last stable offset and where it lies.
+    /// The last stable offset with its position.
     pub fn last_stable_offset_metadata(&self) -> Result<LogOffsetMetadata, LogError> {
         let (last_stable, truncations) = {
             let view = self.view.lock();
@@ -56,7 +56,7 @@ impl UnifiedLog {
         Ok(metadata)
     }
 
-    /// Forward only, never beyond the end of the log; true if it moved.
+    /// Raises the high watermark, at most to the end of the log. Returns true if it moved.
     pub fn maybe_increment_high_watermark(&self, to: Offset) -> bool {
         let mut view = self.view.lock();
         let to = to.min(view.end.offset);
@@ -68,7 +68,7 @@ impl UnifiedLog {
         true
     }
 
-    /// A follower's rule: the leader's high watermark, clamped to this log; returns the new value.
+    /// The rule of a follower: takes the leader's high watermark, limited to this log. Returns the new value.
     pub fn update_high_watermark(&self, to: Offset) -> Offset {
         let mut view = self.view.lock();
         let to = to.clamp(view.log_start_offset, view.end.offset);
@@ -79,8 +79,8 @@ impl UnifiedLog {
         to
     }
 
-    /// Transactions that ended below the high watermark no longer hold the last stable offset. Logs without
-    /// transactions, nearly all, need not take the log's lock for that.
+    /// Releases the last stable offset from transactions that ended below the high watermark. Logs without
+    /// transactions, which are nearly all, do not need the log's lock for that.
     fn after_high_watermark_moved(&self, view: parking_lot::MutexGuard<'_, View>) {
         if view.first_unstable_offset.is_none() {
             return;
@@ -92,7 +92,7 @@ impl UnifiedLog {
         self.publish_first_unstable_offset(&writer);
     }
 
-    /// Lets readers know how far transactions hold them back.
+    /// Publishes the first unstable offset to readers.
     pub(super) fn publish_first_unstable_offset(&self, writer: &Writer) {
         let mut view = self.view.lock();
         let start = view.log_start_offset;
@@ -103,7 +103,7 @@ impl UnifiedLog {
             .map(|offset| offset.max(start));
     }
 
-    /// The high watermark and where it lies, which is looked up once.
+    /// The high watermark with its position, which is looked up once.
     pub fn high_watermark_metadata(&self) -> Result<LogOffsetMetadata, LogError> {
         let high_watermark = {
             let view = self.view.lock();
@@ -121,7 +121,7 @@ impl UnifiedLog {
         Ok(metadata)
     }
 
-    /// Where the batch with `offset`, or the next one after it, begins.
+    /// The position of the batch with `offset`, or of the next one after it.
     pub(super) fn locate(&self, offset: Offset) -> Result<LogOffsetMetadata, LogError> {
         let (mut segment, end) = {
             let view = self.view.lock();

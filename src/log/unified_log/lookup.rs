@@ -1,4 +1,4 @@
-//! Offsets by timestamp. Kafka 3.9: `UnifiedLog.fetchOffsetByTimestamp`, `legacyFetchOffsetsBefore`,
+//! Search of offsets by timestamp. Kafka 3.9: `UnifiedLog.fetchOffsetByTimestamp`, `legacyFetchOffsetsBefore`,
 //! `FileRecords.searchForTimestamp`.
 
 use std::io;
@@ -11,7 +11,7 @@ use crate::log::segment::LogSegment;
 use crate::record::RecordBatch;
 use crate::record::record::RecordReader;
 
-/// Bytes that one record may unpack to while its timestamp is looked up.
+/// Largest size to which one record may be unpacked during the search.
 const UNPACKED_BYTES_MAX: usize = 1 << 30;
 
 /// Timestamp and offset of a record, and the epoch of the leader that appended it.
@@ -24,7 +24,7 @@ impl UnifiedLog {
         let (segments, start) = self.segments_and_start();
         let check = |result| self.context.dir.check_read(result);
         for segment in &segments {
-            // The first segment that may have one; if it does not after all, nor has any later one (Kafka).
+            // The first segment that may have such a record. If it has none, the search ends there, as in Kafka.
             if check(segment.largest_timestamp())? >= timestamp {
                 let found = first_record_since(segment, timestamp, start);
                 return self.context.dir.check_read(found);
@@ -53,8 +53,8 @@ impl UnifiedLog {
         }
     }
 
-    /// Base offsets of segments that were last changed before `timestamp`, newest first, for ListOffsets v0; -1
-    /// asks for the end of the log as well, -2 for its start only.
+    /// Base offsets of segments that were last changed before `timestamp`, newest first, for ListOffsets v0. -1 also
+    /// returns the end of the log, -2 only its start.
     pub fn legacy_offsets_before(&self, timestamp: i64, max_offsets: usize) -> Result<Vec<Offset>, LogError> {
         const LATEST: i64 = -1;
         const EARLIEST: i64 = -2;
@@ -67,7 +67,7 @@ impl UnifiedLog {
                 LATEST | EARLIEST => 0,
                 _ => match self.context.dir.check_read(segment.last_modified()) {
                     Ok(modified) => modified,
-                    // Removed since the log was looked at.
+                    // The segment was removed in the meantime.
                     Err(_) if self.view.lock().segments.get(segment.base_offset()).is_none() => continue,
                     Err(error) => return Err(error),
                 },
@@ -120,8 +120,8 @@ fn first_record_since(
     Ok(None)
 }
 
-/// The same within a batch. A batch that cannot be unpacked has no such record: the producer is to blame, not the
-/// disk.
+/// The first such record within a batch. A batch that cannot be unpacked counts as having none: that is the producer's
+/// fault, not the disk's.
 fn first_record_in(batch: &RecordBatch<'_>, timestamp: i64, start: Offset) -> Option<TimestampedOffset> {
     let epoch = match batch.partition_leader_epoch() {
         epoch if epoch >= 0 => epoch,

@@ -1,4 +1,4 @@
-//! What happens to a log as a whole: its start moves, old segments go, it is closed, renamed, deleted.
+//! Maintenance of a log: moves its start, deletes old segments, closes, renames and deletes the log.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::log::names::DELETED_SUFFIX;
 use crate::log::segment::LogSegment;
 
 impl UnifiedLog {
-    /// Moves the start of the log forward, to the high watermark at most (DeleteRecords, retention, a leader's
-    /// start); true if it moved. Checkpointed later on, as in Kafka.
+    /// Moves the start of the log forward, at most to the high watermark (DeleteRecords, retention, a leader's start).
+    /// Returns true if it moved. The start is checkpointed later, as in Kafka.
     pub fn maybe_increment_log_start_offset(&self, to: Offset) -> Result<bool, LogError> {
         let mut writer = self.writer.lock();
         self.ensure_open(&writer)?;
@@ -23,7 +23,7 @@ impl UnifiedLog {
         Ok(changed)
     }
 
-    /// Whether the start moved, and whether the epochs are to be flushed for that.
+    /// Returns whether the start moved, and whether the epochs must be flushed because of that.
     fn increment_log_start(&self, writer: &mut Writer, to: Offset) -> Result<(bool, bool), LogError> {
         {
             let mut view = self.view.lock();
@@ -44,10 +44,10 @@ impl UnifiedLog {
         Ok((true, self.epochs.truncate_from_start(to)))
     }
 
-    /// Applies the log start offset, `retention.bytes` and `retention.ms`, in Kafka's order; how many segments
-    /// went. Only a prefix of segments that are wholly below the high watermark goes. A log that is only
-    /// compacted loses nothing but what lies below its start; and what lies below its start never takes the
-    /// active segment with it, as only the other two rules roll a new one.
+    /// Applies the log start offset, `retention.bytes` and `retention.ms`, in Kafka's order. Returns how many segments
+    /// it removed. Only the oldest segments that are wholly below the high watermark can be removed. A log that is only
+    /// compacted loses only segments below its start. The rule for the log start never removes the active segment,
+    /// because only the other two rules roll a new one.
     pub fn delete_old_segments(&self) -> Result<usize, LogError> {
         let config = self.config();
         let start = self.log_start_offset();
@@ -76,7 +76,7 @@ impl UnifiedLog {
         Ok(deleted)
     }
 
-    /// Deletes segments from the start on as long as `goes` says so of a segment and the base offset of the next.
+    /// Deletes segments from the start while `goes` returns true for a segment and the base offset of the next one.
     fn delete_prefix(
         &self,
         reason: &'static str,
@@ -102,7 +102,7 @@ impl UnifiedLog {
             return Ok(0);
         }
         if count == segments.len() {
-            // A log is never without an active segment.
+            // A log always needs an active segment.
             self.roll_locked(&mut writer, 0)?;
         }
         let gone = &segments[..count];
@@ -123,8 +123,8 @@ impl UnifiedLog {
         Ok(count)
     }
 
-    /// Renames the files of segments that are no longer in the list, and has them removed after
-    /// `file.delete.delay.ms`, as readers may still be at them.
+    /// Renames the files of segments that are no longer in the list, and removes them after `file.delete.delay.ms`,
+    /// because readers may still use them.
     pub(super) fn remove_segments(
         &self,
         writer: &mut Writer,
@@ -133,8 +133,8 @@ impl UnifiedLog {
         self.remove_segments_but(writer, segments, |_| false)
     }
 
-    /// [`Self::remove_segments`], but for the snapshots of the base offsets that `keeps` names: another segment
-    /// begins there.
+    /// Does [`Self::remove_segments`], but keeps the snapshots of the base offsets in `keeps`, at which another segment
+    /// begins.
     pub(super) fn remove_segments_but(
         &self,
         writer: &mut Writer,
@@ -166,13 +166,13 @@ impl UnifiedLog {
         Ok(())
     }
 
-    /// Forgets producers that have been idle for `producer.id.expiration.ms`.
+    /// Drops producers that have been idle for `producer.id.expiration.ms`.
     pub fn remove_expired_producers(&self) {
         let now_ms = self.context.clock.wall_ms();
         self.writer.lock().producers.remove_expired(now_ms);
     }
 
-    /// Lets go of files and maps of all segments but the active one; they are opened again when they are read.
+    /// Releases the files and maps of all segments except the active one; the next read opens them again.
     pub fn release_idle(&self) {
         let segments: Vec<_> = self.view.lock().segments.iter().cloned().collect();
         if let Some((_, inactive)) = segments.split_last() {
@@ -180,8 +180,8 @@ impl UnifiedLog {
         }
     }
 
-    /// Writes what a clean stop leaves: everything flushed, a snapshot of the producers at the end of the log,
-    /// indexes cut to what is used (facts 47 and 48). Nothing can be appended afterwards.
+    /// Closes the log: flushes everything, takes a snapshot of the producers at the end of the log, and cuts the
+    /// indexes to their content (facts 47 and 48). No append is possible afterwards.
     pub fn close(&self) -> Result<(), LogError> {
         self.flush()?;
         let mut writer = self.writer.lock();
@@ -200,8 +200,8 @@ impl UnifiedLog {
         Ok(())
     }
 
-    /// Renames the partition's directory. With `close`, nothing can be appended afterwards: the log is being
-    /// deleted. Readers that hold a range of a file may go on.
+    /// Renames the partition's directory. With `close`, no append is possible afterwards: the log is being deleted.
+    /// Readers that hold a range of a file may go on.
     pub fn rename_dir(&self, to: &Path, close: bool) -> Result<(), LogError> {
         let mut writer = self.writer.lock();
         self.ensure_open(&writer)?;
@@ -225,7 +225,7 @@ impl UnifiedLog {
         Ok(())
     }
 
-    /// Stops all writing and lets go of every file, writing nothing: the log dir has failed.
+    /// Stops all writes and releases every file without writing: the log dir has failed.
     pub fn abandon(&self) {
         let mut writer = self.writer.lock();
         writer.closed = true;
@@ -236,7 +236,7 @@ impl UnifiedLog {
         }
     }
 
-    /// Start offset for `log-start-offset-checkpoint`: only if it is above the first segment's.
+    /// Start offset for `log-start-offset-checkpoint`; `None` unless it is above the first segment's.
     pub fn log_start_offset_to_checkpoint(&self) -> Option<Offset> {
         let view = self.view.lock();
         let first = view.segments.first()?.base_offset();

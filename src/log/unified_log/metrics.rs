@@ -1,10 +1,10 @@
-//! Where the logs of a log dir report, and how often their segments are flushed. Kafka 3.9: `LogFlushStats`.
+//! The metrics of each log, with Kafka's names. Kafka 3.9: `UnifiedLog.newMetrics`, `LogFlushStats`.
 
 use std::sync::Arc;
 
 use crate::metrics::{MetricName, Registry, Timer};
 
-/// Where the logs of a dir report.
+/// How often segments are flushed, and how long it takes.
 pub struct LogMetrics {
     pub(super) registry: Registry,
     /// How often segments go to disk and how long it takes.
@@ -12,7 +12,7 @@ pub struct LogMetrics {
 }
 
 impl LogMetrics {
-    /// What reports to this registry.
+    /// Metrics in this registry.
     pub fn new(registry: &Registry) -> Self {
         let flush = MetricName::new("kafka.log", "LogFlushStats", "LogFlushRateAndTimeMs");
         Self {

@@ -1,4 +1,4 @@
-//! Reading a log.
+//! Reads of a log.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::log::offset_metadata::LogOffsetMetadata;
 use crate::log::segment::LogSegment;
 
 impl UnifiedLog {
-    /// Reads up to `max_bytes` from the batch with `offset` on; at least one whole batch if `min_one_message`.
-    /// Between the bound of `isolation` and the end of the log there is nothing; beyond is an error.
+    /// Reads up to `max_bytes` from the batch with `offset` on; at least one whole batch if `min_one_message`. Between
+    /// the limit of `isolation` and the end of the log the result is empty; beyond the end it is an error.
     pub fn read(
         &self,
         offset: Offset,
@@ -63,7 +63,7 @@ impl UnifiedLog {
                 }
                 return Ok(data);
             }
-            // The cleaner may have removed the end of this segment: the next one has the next record.
+            // The cleaner may have removed the end of this segment; the next segment then has the next record.
             segment = self.view.lock().segments.higher(current.base_offset()).cloned();
         }
         Ok(FetchDataInfo::empty(
@@ -72,7 +72,7 @@ impl UnifiedLog {
         ))
     }
 
-    /// The aborted transactions with records in what was read.
+    /// The aborted transactions with records in the range that was read.
     fn aborted_transactions(
         &self,
         offset: Offset,

@@ -1,4 +1,4 @@
-//! New segments, and getting old ones to disk.
+//! Rolls new segments and flushes old ones.
 
 use std::io;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ pub(super) fn random_jitter(config: &LogConfig) -> i64 {
     }
 }
 
-/// After how long a segment is rolled: a compacted one soon enough for `max.compaction.lag.ms`, as nothing in the
-/// active segment is ever cleaned.
+/// After how long a segment is rolled. A compacted log must roll soon enough for `max.compaction.lag.ms`, because the
+/// cleaner never cleans the active segment.
 fn roll_ms(config: &LogConfig) -> i64 {
     match config.cleanup_policy.compact {
         true => config.segment_ms.min(config.max_compaction_lag_ms),
@@ -30,8 +30,7 @@ fn roll_ms(config: &LogConfig) -> i64 {
 }
 
 impl UnifiedLog {
-    /// The segment for an append: the active one, or a new one if that is full, too old, or too far from the
-    /// offsets.
+    /// The segment for an append: the active one, or a new one if that is full, too old, or too far from the offsets.
     pub(super) fn maybe_roll(
         &self,
         writer: &mut Writer,
@@ -54,7 +53,7 @@ impl UnifiedLog {
         }
     }
 
-    /// The last segment. An open log has one.
+    /// The last segment; an open log always has one.
     pub(super) fn active_segment(&self) -> Arc<LogSegment> {
         let view = self.view.lock();
         Arc::clone(view.segments.last().expect("an open log has an active segment"))
@@ -72,13 +71,13 @@ impl UnifiedLog {
         self.roll_locked(&mut writer, 0).map(drop)
     }
 
-    /// Begins a new segment where the records of the active one end. The old one goes to disk in the background, with
-    /// the snapshot of the producers that belongs to the new one; only then does the recovery point move (fact 50).
+    /// Begins a new segment where the records of the active one end. The old one is flushed in the background, with the
+    /// snapshot of the producers that belongs to the new one; only then does the recovery point move (fact 50).
     ///
-    /// A follower may be about to append what begins later, as its leader's log was cleaned. Kafka rolls at the first
-    /// offset it will append; here the gap comes to lie within the new segment, so that after a crash offsets that are
-    /// missing between two segments are known to be lost. Only a gap that indexes cannot span, to which `at_least` is
-    /// the near end, is left between the segments.
+    /// A follower may be about to append a higher offset, because its leader's log was cleaned. Kafka rolls at the
+    /// first offset that it will append. Here the gap is placed within the new segment, so that after a crash offsets
+    /// that are missing between two segments are known to be lost. The roll leaves a gap between the segments only if
+    /// the indexes cannot span it; `at_least` is the near end of such a gap.
     pub(super) fn roll_locked(
         &self,
         writer: &mut Writer,
@@ -99,7 +98,7 @@ impl UnifiedLog {
         let now_ms = self.context.clock.wall_ms();
         dir.check(active.on_become_inactive())?;
         if base_offset <= self.recovery_point() {
-            // All its records are on disk: no recovery would look at what was done to its indexes since.
+            // All records of the segment are on disk, so no recovery would check the later changes of its indexes.
             dir.check(active.sync(dir.fs()))?;
         }
         writer.producers.state.advance_map_end_offset(base_offset);
@@ -111,7 +110,7 @@ impl UnifiedLog {
             let mut view = self.view.lock();
             view.segments.insert(Arc::clone(&segment));
             view.end = segment.end_metadata(end);
-            // The metadata of a high watermark at the end of the log has moved with it.
+            // A high watermark at the end of the log has a new position.
             let high_watermark = view.high_watermark;
             view.set_high_watermark(high_watermark);
         }
@@ -125,10 +124,11 @@ impl UnifiedLog {
         Ok(segment)
     }
 
-    /// Where the records of the active segment end: below the end of the log if that was cut to an offset in a gap.
+    /// Where the records of the active segment end. That is below the end of the log if the log was truncated to an
+    /// offset in a gap.
     fn end_of_records(&self, active: &LogSegment, end: Offset) -> Result<Offset, LogError> {
         match active.read_next_offset() {
-            // The records are corrupt: their readers are told, the roll goes on.
+            // The records are corrupt. Readers get an error; the roll goes on.
             Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(end),
             next => self.context.dir.check(next),
         }
@@ -139,22 +139,21 @@ impl UnifiedLog {
             let fs = self.context.dir.fs();
             let synced = fs.open_existing(path).and_then(|file| fs.sync(&file, path));
             match synced {
-                // Deleted or moved meanwhile: no longer needed for recovery.
+                // The snapshot was deleted or moved in the meantime: recovery no longer needs it.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 result => drop(self.context.dir.check(result)),
             }
         }
-        // An error has been logged, and has taken the dir offline, where it arose.
+        // The error was logged, and took the dir offline, where it arose.
         drop(self.flush_to(base_offset));
     }
 
-    /// Brings everything to disk, the active segment included.
+    /// Flushes everything, including the active segment.
     pub fn flush(&self) -> Result<(), LogError> {
         self.flush_to(self.log_end_offset())
     }
 
-    /// Brings everything below `offset` to disk and moves the recovery point there. Takes no lock while the disk
-    /// works.
+    /// Flushes everything below `offset` and moves the recovery point there. Holds no lock while the disk works.
     pub fn flush_to(&self, offset: Offset) -> Result<(), LogError> {
         let dir = &self.context.dir;
         dir.ensure_online()?;
@@ -174,7 +173,8 @@ impl UnifiedLog {
             return Ok(());
         };
         match dir.fs().sync_dir(&path) {
-            // Renamed meanwhile: deleted, or moved from another dir. Under the lock it stays where it is.
+            // The file was renamed in the meantime: deleted, or moved from another dir. Under the lock it keeps its
+            // place.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let writer = self.writer.lock();
                 if writer.closed {
@@ -201,7 +201,7 @@ impl UnifiedLog {
         let took = Duration::from_millis(took_ms.max(0) as u64);
         self.context.metrics.flush.update(took);
         match synced {
-            // Deleted meanwhile by retention, a truncation, or with the whole log.
+            // The file was deleted in the meantime, by retention, by a truncation, or with the whole log.
             Err(e) if e.kind() == io::ErrorKind::NotFound && !self.has_segment(segment) => Ok(()),
             result => dir.check(result),
         }
@@ -216,7 +216,7 @@ impl UnifiedLog {
         current.is_some_and(|s| Arc::ptr_eq(s, segment))
     }
 
-    /// `flush.messages`: flushes, with the log unlocked, when so many records are not on disk yet.
+    /// `flush.messages`: flushes, without the log's lock, when so many records are not on disk yet.
     pub(super) fn flush_if_due(
         &self,
         writer: MutexGuard<'_, Writer>,
@@ -236,7 +236,7 @@ impl UnifiedLog {
         }
     }
 
-    /// `flush.ms`: flushes if that has not happened for so long; a tick of the log manager.
+    /// `flush.ms`: flushes if the last flush is that old. The log manager calls this periodically.
     pub fn flush_if_old(&self) -> Result<(), LogError> {
         let flush_ms = self.config.load().flush_ms;
         let now_ms = self.context.clock.wall_ms();

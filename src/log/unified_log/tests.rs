@@ -1,4 +1,4 @@
-//! A log as its users see it.
+//! Tests of a log through its public methods.
 
 use bytes::Bytes;
 
@@ -99,14 +99,14 @@ fn a_follower_takes_batches_as_they_are() {
     assert_eq!(test.log.end_offset_for_epoch(2), (2, 21));
     assert_eq!(test.read_all(10, FetchIsolation::LogEnd), [20]);
 
-    // Fact 74: a batch of an epoch later than the one fetched with.
+    // Fact 74: a batch with an epoch above that of the fetch.
     let sent = [leader_batch(21, 1, 2), leader_batch(22, 1, 3)].concat();
     let info = test.log.append_as_follower(Bytes::from(sent), 2).unwrap();
     assert_eq!((info.last_offset, test.log.log_end_offset()), (21, 22));
     let nothing = test.log.append_as_follower(leader_batch(22, 1, 3), 2).unwrap();
     assert_eq!((nothing.size, test.log.log_end_offset()), (0, 22));
 
-    // An incomplete batch at the end is left out, a corrupt one refused, an old one too.
+    // The log leaves out an incomplete batch at the end, and refuses a corrupt one and an old one.
     let mut cut = [leader_batch(22, 1, 2), leader_batch(23, 1, 2)].concat();
     cut.pop();
     test.log.append_as_follower(Bytes::from(cut), 2).unwrap();
@@ -139,7 +139,7 @@ fn offsets_far_apart_go_to_different_segments() {
             .append_as_follower(leader_batch(offset, 1, 0), 0)
             .unwrap();
     }
-    // One request may hold batches that do not fit one segment: the rest is fetched again.
+    // One request may hold batches that do not fit into one segment: the follower fetches the rest again.
     let both = [leader_batch(4 * far, 1, 0), leader_batch(6 * far, 1, 0)].concat();
     let info = test.log.append_as_follower(Bytes::from(both), 0).unwrap();
     assert_eq!(info.last_offset, 4 * far);
@@ -199,11 +199,11 @@ fn a_truncation_that_cuts_nothing_still_cuts_epochs() {
     test.log.assign_epoch_start_offset(5, 3).unwrap();
     let on_disk = std::fs::read_to_string(test.path().join("leader-epoch-checkpoint")).unwrap();
     assert_eq!(on_disk, "0\n2\n0 0\n5 3\n");
-    // An epoch without records does not survive a restart, as in Kafka; the controller will name a newer one.
+    // An epoch without records does not survive a restart, as in Kafka; the controller will send a newer one.
     assert_eq!(test.reopen(CLEAN).log.latest_epoch(), Some(0));
 }
 
-/// A leader that was killed before it appended, followed in its next life, and was killed again.
+/// A leader that was killed before it appended, followed after its restart, and was killed again.
 #[test]
 fn an_epoch_without_records_does_not_come_back_behind_older_ones() {
     let test = TestLog::new(LogConfig::default());
@@ -211,7 +211,7 @@ fn an_epoch_without_records_does_not_come_back_behind_older_ones() {
     test.log.assign_epoch_start_offset(1, 3).unwrap();
     let test = test.reopen(UNCLEAN);
     assert_eq!(test.log.latest_epoch(), Some(0));
-    // The next leader has more records of epoch 0. The second kill comes before anything is done in the background.
+    // The next leader has more records of epoch 0. The second kill comes before any background job runs.
     test.log.append_as_follower(leader_batch(3, 2, 0), 2).unwrap();
     let test = test.reopen(UNCLEAN);
     assert_eq!(test.log.log_end_offset(), 5);
@@ -346,7 +346,7 @@ fn retention_deletes_a_prefix_below_the_high_watermark() {
     assert_eq!(test.log.delete_old_segments().unwrap(), 2);
     assert_eq!(test.log.log_start_offset(), 6);
     test.commit();
-    // The active segment is rolled rather than missing.
+    // The log rolls a new active segment rather than having none.
     assert_eq!(test.log.delete_old_segments().unwrap(), 2);
     assert_eq!((test.log.log_start_offset(), test.log.log_end_offset()), (10, 10));
     assert_eq!((test.log.number_of_segments(), test.log.size()), (1, 0));
@@ -473,7 +473,7 @@ fn timestamps_are_found() {
     assert_eq!(before(i64::MAX, 100), bases);
     assert!(before(0, 100).is_empty());
 
-    // A time that cannot be found out is an error, not the beginning of time.
+    // A time that cannot be read is an error and does not count as 0.
     std::fs::remove_file(test.path().join("00000000000000000000.log")).unwrap();
     test.log.legacy_offsets_before(0, 100).unwrap_err();
     assert_eq!(before(-1, 100), bases);
@@ -556,7 +556,7 @@ fn the_last_stable_offset_is_found_where_its_record_lies() {
     assert_eq!(located(), 0, "nothing is replicated");
     test.commit();
     assert_eq!((located(), located()), (3, 3));
-    // The same offset may lie elsewhere once the log was cut.
+    // After a truncation the same offset may have another position.
     test.log.truncate_to(1).unwrap();
     assert_eq!(located(), 1);
     test.append(batch(1, NOW_MS, 500), 0);

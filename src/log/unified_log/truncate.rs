@@ -1,4 +1,4 @@
-//! Cutting a log: a follower drops what its leader does not have.
+//! Truncation of a log: a follower drops the records that its leader does not have.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::log::producer_replay::replay_producers;
 use crate::log::segment::LogSegment;
 
 impl UnifiedLog {
-    /// Cuts the log so that `offset` is the next to be written; true if anything was cut. The epochs are cut even
-    /// if no record is (fact 32).
+    /// Truncates the log so that `offset` is the next one. Returns true if records were cut. Cuts the epochs even if
+    /// there are no records to cut (fact 32).
     pub fn truncate_to(&self, offset: Offset) -> Result<bool, LogError> {
         let mut writer = self.writer.lock();
         self.ensure_open(&writer)?;
@@ -43,7 +43,7 @@ impl UnifiedLog {
         Ok(true)
     }
 
-    /// Drops everything; the log goes on at `offset`, which becomes its start and its high watermark (fact 56).
+    /// Drops everything. The log goes on at `offset`, which becomes its start and its high watermark (fact 56).
     pub fn truncate_fully_and_start_at(&self, offset: Offset) -> Result<(), LogError> {
         let mut writer = self.writer.lock();
         self.ensure_open(&writer)?;
@@ -54,7 +54,7 @@ impl UnifiedLog {
         Ok(())
     }
 
-    /// Cuts within the log. Readers see the new end before the bytes go.
+    /// Truncates within the log. Readers see the new end before the bytes are removed.
     fn cut(&self, writer: &mut Writer, offset: Offset) -> Result<(), LogError> {
         let dir = &self.context.dir;
         let (mut removed, active) = {
@@ -74,14 +74,15 @@ impl UnifiedLog {
             (removed, active)
         };
         let start_offset = self.log_start_offset().min(offset);
-        // Backwards, so that a crash in between leaves no hole.
+        // In reverse order, so that a crash in between leaves no hole.
         removed.reverse();
         self.remove_segments(writer, &removed)?;
         if !removed.is_empty() {
             dir.check(dir.fs().sync_dir(&writer.path))?;
         }
         dir.check(active.truncate_to(offset))?;
-        // Or a power loss brings back what was cut, under the epoch of what is written in its place.
+        // Without this flush a power loss could bring back the removed records, under the epoch of the records that
+        // replace them.
         dir.check(active.records().sync())?;
         {
             let mut view = self.view.lock();
@@ -108,12 +109,12 @@ impl UnifiedLog {
         Ok(())
     }
 
-    /// Empties the log; it starts and goes on at `offset`.
+    /// Empties the log; it starts and continues at `offset`.
     pub(super) fn start_empty_at(&self, writer: &mut Writer, offset: Offset) -> Result<(), LogError> {
         let dir = &self.context.dir;
         let config = self.config.load();
         let removed: Vec<_> = self.view.lock().segments.iter().rev().cloned().collect();
-        // The files of a segment with the new one's name must be out of the way before it is made.
+        // The new segment may have the same name as an old one, whose files must be renamed before.
         self.remove_segments(writer, &removed)?;
         let now_ms = self.context.clock.wall_ms();
         let created = LogSegment::create(dir.fs(), &writer.path, offset, &config, now_ms);
