@@ -207,23 +207,28 @@ fn check_entry(
         }
         Some(batch) => {
             let timestamp = max_timestamp(log, &batch).map_err(in_log)?;
-            let mut wrong = None;
-            if timestamp != entry.timestamp {
-                report.timestamp_mismatch(entry.timestamp, timestamp);
-                wrong = Some(format!(
-                    "the entry says timestamp {}, but the batch that ends with offset {} has {timestamp}",
-                    entry.timestamp, entry.offset
-                ));
-            }
-            if previous >= entry.timestamp {
-                report.timestamp_out_of_order(entry.timestamp, previous);
-                wrong.get_or_insert_with(|| {
-                    format!("timestamp {} is not beyond {previous} before it", entry.timestamp)
-                });
-            }
-            Ok(wrong)
+            Ok(check_timestamp(entry, timestamp, previous, report))
         }
     }
+}
+
+/// Holds an entry's timestamp against that of its batch and that of the entry before. Returns what is wrong with it.
+fn check_timestamp(entry: Entry, in_batch: i64, previous: i64, report: &mut Report<'_>) -> Option<String> {
+    let mut wrong = None;
+    if in_batch != entry.timestamp {
+        report.timestamp_mismatch(entry.timestamp, in_batch);
+        wrong = Some(format!(
+            "the entry says timestamp {}, but the batch that ends with offset {} has {in_batch}",
+            entry.timestamp, entry.offset
+        ));
+    }
+    if previous >= entry.timestamp {
+        report.timestamp_out_of_order(entry.timestamp, previous);
+        wrong.get_or_insert_with(|| {
+            format!("timestamp {} is not beyond {previous} before it", entry.timestamp)
+        });
+    }
+    wrong
 }
 
 /// The largest timestamp among the records themselves.

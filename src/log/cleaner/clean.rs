@@ -287,27 +287,7 @@ impl Cleaner {
         pass.stats.bytes_written += output.bytes_written();
         let modified = pass.check(last.last_modified())?;
         let new = pass.check(output.finish(modified))?;
-        let (dir, truncations) = (pass.dir(), pass.target.truncations);
-        let swappable = pass.watch.proceed(0);
-        if let Err(error) = swappable {
-            remove_unused(dir, &new);
-            return Err(error);
-        }
-        match pass.log.replace_segments(new, group, truncations)? {
-            Replacement::Done => {
-                // Readers of the old segments open the files again.
-                group.iter().for_each(|segment| segment.release());
-                Ok(())
-            }
-            Replacement::Outdated(unused) => {
-                remove_unused(dir, &unused);
-                Err(CleanError::Aborted)
-            }
-            Replacement::Failed(unused, error) => {
-                remove_unused(dir, &unused);
-                Err(CleanError::from_io(dir, &error))
-            }
-        }
+        swap(pass, group, new)
     }
 
     /// Frees the extra memory that an unusually large batch needed.
@@ -315,6 +295,32 @@ impl Cleaner {
         self.buffer.truncate(self.buffer_bytes);
         self.buffer.shrink_to(self.buffer_bytes);
         self.scratch.shrink(self.buffer_bytes);
+    }
+}
+
+/// Puts the new segments in the place of those that they were made of, unless the clean was called off or the log was cut
+/// meanwhile.
+fn swap(pass: &mut Pass<'_>, group: &[Arc<LogSegment>], new: Vec<LogSegment>) -> Result<(), CleanError> {
+    let (dir, truncations) = (pass.dir(), pass.target.truncations);
+    let swappable = pass.watch.proceed(0);
+    if let Err(error) = swappable {
+        remove_unused(dir, &new);
+        return Err(error);
+    }
+    match pass.log.replace_segments(new, group, truncations)? {
+        Replacement::Done => {
+            // Readers of the old segments open the files again.
+            group.iter().for_each(|segment| segment.release());
+            Ok(())
+        }
+        Replacement::Outdated(unused) => {
+            remove_unused(dir, &unused);
+            Err(CleanError::Aborted)
+        }
+        Replacement::Failed(unused, error) => {
+            remove_unused(dir, &unused);
+            Err(CleanError::from_io(dir, &error))
+        }
     }
 }
 

@@ -47,6 +47,23 @@ struct Found {
     deleted: Vec<PathBuf>,
 }
 
+impl Found {
+    /// `logs` has the result of each of `jobs`.
+    fn new(jobs: &[LoadJob], logs: Vec<Option<Arc<UnifiedLog>>>, deleted: Vec<PathBuf>) -> Self {
+        let mut found = Self {
+            deleted,
+            ..Self::default()
+        };
+        for (job, log) in jobs.iter().zip(logs) {
+            match job.kind {
+                PartitionDirKind::Future => found.future.extend(log),
+                _ => found.current.extend(log),
+            }
+        }
+        found
+    }
+}
+
 /// Why a dir was not loaded.
 enum LoadError {
     /// The dir failed and is offline.
@@ -310,19 +327,9 @@ impl LogManager {
         };
         let loaded = parallel::map_numbered(&jobs, self.threads_per_dir(), load).into_iter();
         let logs: Vec<Option<Arc<UnifiedLog>>> = loaded.collect::<Result<_, LogError>>()?;
-        let mut found = Found {
-            deleted,
-            ..Found::default()
-        };
-        for (job, log) in jobs.iter().zip(logs) {
-            match job.kind {
-                PartitionDirKind::Future => found.future.extend(log),
-                _ => found.current.extend(log),
-            }
-        }
         let took_ms = self.clock.monotonic_ms() - started;
         tracing::info!(dir = %dir.path().display(), logs = jobs.len(), took_ms, "loaded logs");
-        Ok(found)
+        Ok(Found::new(&jobs, logs, deleted))
     }
 
     /// Lists the contents of a log dir: directories to load and directories to remove. Leaves stray replicas alone.
