@@ -10,10 +10,6 @@ use crate::zk::znode::ControllerRegistration;
 use crate::zk::{Stat, ZkError, cluster, paths};
 
 impl Controller {
-    pub(super) async fn process_startup(&mut self) -> Result<(), ControllerError> {
-        self.elect().await
-    }
-
     /// The session has expired, so another broker may already be the controller.
     pub(super) fn process_expire(&mut self) -> Result<(), ControllerError> {
         self.resign();
@@ -42,7 +38,7 @@ impl Controller {
     }
 
     /// Makes this broker the controller, if there is none.
-    async fn elect(&mut self) -> Result<(), ControllerError> {
+    pub(super) async fn elect(&mut self) -> Result<(), ControllerError> {
         if let Some((registration, stat)) = cluster::controller(self.zk.store(), true).await? {
             if self.is_active() || !self.is_ours(&registration, &stat) {
                 debug!(controller = registration.broker_id, "there is a controller");

@@ -191,7 +191,7 @@ impl Controller {
     async fn dispatch(&mut self, event: ControllerEvent) -> Result<(), ControllerError> {
         use ControllerEvent as E;
         match event {
-            E::Startup => self.process_startup().await,
+            E::Startup => self.elect().await,
             E::ControllerChange => self.maybe_resign().await,
             E::Reelect => self.reelect().await,
             E::RegisterBrokerAndReelect => self.register_broker_and_reelect().await,

@@ -19,8 +19,8 @@
 //!   [`topic_deletion`], [`reassignment`], [`replica_election`]. One state change: [`state_machines`], which runs
 //!   [`partition_state_machine`] and [`replica_state_machine`] and sends the batch. Their tools: [`election`],
 //!   [`topic_assignments`], [`broker_request_batch`], [`channel_manager`] with [`channel_metrics`], [`zk_client`].
-//!   Around the events: [`event_manager`] (the loop), [`handle`] (the interface to the rest of the broker), [`metrics`],
-//!   [`rebalance_timer`].
+//!   Around the events: [`event_manager`] (the loop), [`handle`] (the interface to the rest of the broker),
+//!   [`metrics`], [`rebalance_timer`].
 //! - *Nouns*, which have no IO: [`context`], [`partition_state`], [`replica_state`], [`event`], [`event_queue`],
 //!   [`control_request`], [`admin_request`], [`controller_state`], [`status`], [`error`].
 

@@ -1,5 +1,5 @@
-//! A cluster for tests: the controllers of several brokers on one ZooKeeper in memory. Their channels record each request
-//! and answer it at once as a healthy broker would.
+//! A cluster for tests: the controllers of several brokers on one ZooKeeper in memory. Their channels record each
+//! request and answer it at once as a healthy broker would.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
