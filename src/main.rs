@@ -7,7 +7,7 @@ use barnabas::Loggers;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-// Fast, and it reserves address space without touching it, which the message decoder relies on: see
+// The allocator is fast, and it reserves address space without touching it. The message decoder relies on that: see
 // `protocol::codec`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Begins to log what `RUST_LOG` says, or else what is `usual`.
+/// Starts logging with the filter in `RUST_LOG`, or else `usual`.
 fn log_to_standard_error(usual: &str) -> Loggers {
     let base = std::env::var("RUST_LOG").ok();
     let base = base.filter(|base| EnvFilter::try_new(base).is_ok());

@@ -1,8 +1,8 @@
-//! What the benches measure of their own process. Not part of the library: each bench takes it in by its path.
+//! Measurements of a bench's own process. Not part of the library: each bench includes the file by its path.
 
 use anyhow::Context;
 
-/// CPU-seconds of this process so far, its own and the kernel's for it; to a hundredth.
+/// CPU-seconds of this process so far, user and kernel time, to a hundredth.
 pub fn cpu_seconds() -> anyhow::Result<f64> {
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string("/proc/self/stat")?;

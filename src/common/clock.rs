@@ -1,4 +1,5 @@
-//! The only reader of time. Everything that waits or expires takes a [`Clock`], so that tests own time.
+//! The clock: the only code that reads the time. Everything that waits or expires takes a [`Clock`], so that tests
+//! control the time.
 
 use std::sync::Arc;
 #[cfg(test)]
@@ -7,13 +8,13 @@ use std::time::Instant;
 
 /// A source of wall-clock and monotonic time, both in milliseconds.
 pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since 1970, as records and znodes carry them. May jump.
+    /// Milliseconds since 1970, as in records and znodes. May jump.
     fn wall_ms(&self) -> i64;
-    /// Milliseconds since some fixed point in the past. Never goes back; for time-outs and lags.
+    /// Milliseconds since some fixed point in the past. Never goes back; for timeouts and lags.
     fn monotonic_ms(&self) -> i64;
 }
 
-/// A clock that is handed around.
+/// A shared clock.
 pub type SharedClock = Arc<dyn Clock>;
 
 /// The operating system's time.
@@ -42,7 +43,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when it is told to. For tests.
+/// A clock that moves only when a test moves it.
 #[cfg(test)]
 #[derive(Default)]
 pub struct ManualClock {
@@ -51,7 +52,7 @@ pub struct ManualClock {
 
 #[cfg(test)]
 impl ManualClock {
-    /// A clock standing at `now_ms` for both kinds of time.
+    /// A clock that stands at `now_ms` for both kinds of time.
     pub fn at(now_ms: i64) -> Arc<Self> {
         Arc::new(Self {
             now_ms: AtomicI64::new(now_ms),

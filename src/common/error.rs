@@ -1,12 +1,12 @@
-//! Kafka's error codes: the one table that every layer's errors are mapped to. Kafka 3.9: `Errors`.
+//! Kafka's error codes: the one table to which every layer maps its errors. Kafka 3.9: `Errors`.
 //!
-//! Names, numbers and which of them a client may retry are facts of the protocol.
+//! The protocol defines the names, the numbers, and which errors a client may retry.
 
 use std::fmt;
 
 macro_rules! error_codes {
     ($($variant:ident = $code:literal, $name:literal, $retriable:literal;)*) => {
-        /// An error code as it stands on the wire.
+        /// An error code of the protocol.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(i16)]
         #[allow(missing_docs, reason = "each is named as in Kafka's protocol guide")]
@@ -18,7 +18,7 @@ macro_rules! error_codes {
             /// Every code, in the order of the numbers.
             pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant,)*];
 
-            /// The code with this number; one that Kafka 3.9 does not know is an unknown server error.
+            /// The code with this number; a number that Kafka 3.9 does not know becomes an unknown server error.
             pub fn from_code(code: i16) -> Self {
                 match code {
                     $($code => Self::$variant,)*
@@ -33,7 +33,7 @@ macro_rules! error_codes {
                 }
             }
 
-            /// Whether a client may send the same request again and hope.
+            /// Whether a client may send the same request again.
             pub fn is_retriable(self) -> bool {
                 match self {
                     $(Self::$variant => $retriable,)*
@@ -176,12 +176,12 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// The number on the wire.
+    /// The number in the protocol.
     pub fn code(self) -> i16 {
         self as i16
     }
 
-    /// Whether this is an error at all.
+    /// Whether this is an error, not `None`.
     pub fn is_error(self) -> bool {
         self != Self::None
     }

@@ -1,7 +1,7 @@
-//! Identifiers that travel between layers. Kafka 3.9: `TopicPartition`, `TopicIdPartition`, `Uuid`.
+//! Identifiers that several layers share. Kafka 3.9: `TopicPartition`, `TopicIdPartition`, `Uuid`.
 //!
-//! Epochs and offsets are aliases rather than newtypes: they are compared, added and written to the wire as
-//! the plain integers that Kafka's documents name them.
+//! Epochs and offsets are aliases rather than newtypes: the code compares them, adds them and writes them to the wire
+//! as plain integers, as Kafka's documents describe them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use rand::Rng as _;
 
 /// The `broker.id` of a broker; -1 stands for "none" wherever Kafka allows it.
 pub type BrokerId = i32;
-/// czxid of the broker's registration znode; -1 when unknown.
+/// czxid of the broker's registration znode; -1 if unknown.
 pub type BrokerEpoch = i64;
-/// Bumped by each controller election; kept in `/controller_epoch`.
+/// Each controller election increases it; stored in `/controller_epoch`.
 pub type ControllerEpoch = i32;
-/// Bumped by each leader election of one partition; -1 when unknown.
+/// Each leader election of a partition increases it; -1 if unknown.
 pub type LeaderEpoch = i32;
 /// zkVersion of a partition's state znode.
 pub type PartitionEpoch = i32;
@@ -25,18 +25,18 @@ pub type PartitionEpoch = i32;
 pub type Offset = i64;
 /// Identifier of an idempotent or transactional producer; -1 for none.
 pub type ProducerId = i64;
-/// Random identifier a topic is given when it is created (KIP-516); nil when the topic has none.
+/// Random identifier that a topic gets when it is created (KIP-516); nil for a topic without one.
 pub type TopicId = uuid::Uuid;
-/// A topic's name, shared instead of copied: it occurs in every key of every map.
+/// A topic's name. It is shared instead of copied, because it is in every key of every map.
 pub type TopicName = Arc<str>;
 
 /// No broker: the leader of a partition that is offline.
 pub const NO_BROKER: BrokerId = -1;
-/// The leader a partition has in UpdateMetadata while its topic is being deleted.
+/// The leader of a partition in UpdateMetadata while its topic is being deleted.
 pub const LEADER_DURING_DELETE: BrokerId = -2;
-/// "The sender does not know the leader epoch": no fencing takes place.
+/// The sender does not know the leader epoch, so no fencing takes place.
 pub const NO_LEADER_EPOCH: LeaderEpoch = -1;
-/// The leader epoch that lets a deleting StopReplica pass every fence (KIP-570, fact 25).
+/// The leader epoch with which a deleting StopReplica passes every fence (KIP-570, fact 25).
 pub const LEADER_EPOCH_DURING_DELETE: LeaderEpoch = -2;
 
 /// One partition of one topic.
@@ -58,7 +58,7 @@ impl TopicPartition {
     }
 }
 
-/// `topic-0`, as Kafka logs it and as its directory is called.
+/// `topic-0`, as in Kafka's log messages and directory names.
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.topic, self.partition)
@@ -76,14 +76,14 @@ pub fn uuid_to_base64(id: TopicId) -> String {
     URL_SAFE_NO_PAD.encode(id.as_bytes())
 }
 
-/// Reads what [`uuid_to_base64`] writes; `None` for anything else.
+/// Parses the output of [`uuid_to_base64`]; `None` for anything else.
 pub fn uuid_from_base64(text: &str) -> Option<TopicId> {
     let bytes: [u8; 16] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
     Some(TopicId::from_bytes(bytes))
 }
 
-/// A random UUID as Kafka makes them: never one whose text starts with a dash, which tools would take for a
-/// flag, and never one of the two reserved values.
+/// A random UUID by Kafka's rules: its text never starts with a dash, which tools would read as a flag, and it is never
+/// one of the two reserved values.
 pub fn random_uuid() -> TopicId {
     #[cfg(test)]
     if let Some(bytes) = super::seeded::draw(|random| random.random::<[u8; 16]>()) {

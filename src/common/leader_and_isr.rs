@@ -1,5 +1,5 @@
-//! What the cluster knows of one partition: its leader, its in-sync replicas, its assignment.
-//! Kafka 3.9: `LeaderAndIsr`, `LeaderIsrAndControllerEpoch`, `ReplicaAssignment`.
+//! The state of one partition in the cluster: its leader, its in-sync replicas, its assignment. Kafka 3.9:
+//! `LeaderAndIsr`, `LeaderIsrAndControllerEpoch`, `ReplicaAssignment`.
 
 use super::ids::{BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch};
 
@@ -25,23 +25,23 @@ impl LeaderRecoveryState {
     }
 }
 
-/// Leader, epochs and in-sync replicas of one partition, as its state znode has them.
+/// Leader, epochs and in-sync replicas of one partition, as in its state znode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderAndIsr {
     /// The leader, or [`NO_BROKER`](super::ids::NO_BROKER).
     pub leader: BrokerId,
-    /// Bumped by every election.
+    /// Each election increases it.
     pub leader_epoch: LeaderEpoch,
-    /// In the order in which it was written: retries are recognised by comparing lists (fact 17).
+    /// In the order in which it was written: the code recognises retries by comparing lists (fact 17).
     pub isr: Vec<BrokerId>,
-    /// Clean or unclean election.
+    /// Whether the last election was clean.
     pub recovery_state: LeaderRecoveryState,
-    /// zkVersion of the state znode this was read from or written as.
+    /// zkVersion of the state znode that this was read from or written as.
     pub partition_epoch: PartitionEpoch,
 }
 
 impl LeaderAndIsr {
-    /// The state a partition is born with: leader epoch 0, partition epoch 0.
+    /// The state of a new partition: leader epoch 0, partition epoch 0.
     pub fn initial(leader: BrokerId, isr: Vec<BrokerId>) -> Self {
         Self {
             leader,
@@ -52,7 +52,7 @@ impl LeaderAndIsr {
         }
     }
 
-    /// The same partition under another leader and ISR, one leader epoch later.
+    /// The same partition with another leader and ISR, one leader epoch later.
     pub fn new_leader_and_isr(&self, leader: BrokerId, isr: Vec<BrokerId>) -> Self {
         Self {
             leader,
@@ -67,7 +67,7 @@ impl LeaderAndIsr {
         self.new_leader_and_isr(self.leader, self.isr.clone())
     }
 
-    /// Whether some broker leads the partition.
+    /// Whether the partition has a leader.
     #[cfg(test)]
     pub fn has_leader(&self) -> bool {
         self.leader != super::ids::NO_BROKER
@@ -79,14 +79,14 @@ impl LeaderAndIsr {
 pub struct LeaderIsrAndControllerEpoch {
     /// The decision.
     pub leader_and_isr: LeaderAndIsr,
-    /// Who decided.
+    /// The epoch of the controller that decided.
     pub controller_epoch: ControllerEpoch,
 }
 
 /// The brokers a partition is assigned to. The first replica is the preferred leader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplicaAssignment {
-    /// Every replica, those being added and removed included.
+    /// Every replica, including those that are being added and removed.
     pub replicas: Vec<BrokerId>,
     /// Replicas that a reassignment is adding.
     pub adding: Vec<BrokerId>,

@@ -1,19 +1,19 @@
-//! For tests that wait for other threads or for sockets: a limit of real time, whatever a test does to its own clock.
+//! A limit of real time for tests that wait for other threads or for sockets, independent of the test's own clock.
 
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
-/// Longer than any wait in a unit test takes on a loaded machine.
+/// Longer than any wait of a unit test on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// As long as this lives, its test has [`LIMIT`]. Then the process ends and names the test: a thread that hangs cannot be
-/// failed otherwise.
+/// Gives a test [`LIMIT`] while this lives. After that the process ends and names the test, because a test cannot be
+/// failed in another way while a thread of it hangs.
 pub struct Limit {
     _alive: SyncSender<()>,
 }
 
 impl Limit {
-    /// Begins to count for the test that runs on this thread.
+    /// Starts the limit for the test on this thread.
     pub fn start() -> Self {
         Self::of(LIMIT, |test| {
             eprintln!("{test} hangs");

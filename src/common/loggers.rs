@@ -1,12 +1,13 @@
-//! What is logged, by the names that Kafka's loggers have, changed while the process runs (KIP-412).
-//! Kafka 3.9: `Log4jController`.
+//! The log levels of the process, under the names of Kafka's loggers, which can change while it runs (KIP-412). Kafka
+//! 3.9: `Log4jController`.
 //!
-//! Loggers belong to the process, like its standard error: brokers that share one share them. So the program's beginning
-//! makes this value, knows how a filter is put in force, and hands it down.
+//! Loggers belong to the process, like its standard error, so all brokers of one process share them. The start of the
+//! program therefore creates this value, with the function that applies a filter, and passes it down.
 //!
-//! A logger without a level of its own has that of the nearest one above it: `kafka.log` is above `kafka.log.LogCleaner`,
-//! and `root` above all. Each stands for the modules that do what Kafka's class does, and a filter is text as `RUST_LOG` has
-//! it: the one that the process was started with, followed by what was set since, later words counting more.
+//! A logger without its own level has the level of its nearest parent: `kafka.log` is the parent of
+//! `kafka.log.LogCleaner`, and `root` is above all. Each logger stands for the modules that correspond to Kafka's
+//! class. A filter is text in the form of `RUST_LOG`: the filter at the start of the process, followed by the later
+//! settings, of which the last counts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +23,7 @@ pub const ROOT: &str = "root";
 /// The levels that may be set, in Kafka's order.
 pub const LEVELS: [&str; 6] = ["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
 
-/// Kafka's loggers and the modules that log what they do.
+/// Kafka's loggers and the corresponding modules.
 const LOGGERS: &[(&str, &[&str])] = &[
     ("kafka", &["barnabas"]),
     ("kafka.cluster.Partition", &["barnabas::cluster"]),
@@ -208,7 +209,7 @@ const LOGGERS: &[(&str, &[&str])] = &[
     ("state.change.logger", &["state.change"]),
 ];
 
-/// Puts a filter in force, or says why it will not do.
+/// Applies a filter, or returns why it is invalid.
 type Apply = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 /// The loggers of a process.
@@ -217,7 +218,7 @@ pub struct Loggers {
     /// The filter that the process was started with.
     base: Arc<str>,
     apply: Arc<Apply>,
-    /// The loggers that have been given a level.
+    /// The loggers with their own level.
     levels: Arc<Mutex<BTreeMap<&'static str, &'static str>>>,
 }
 
@@ -229,7 +230,7 @@ impl fmt::Debug for Loggers {
     }
 }
 
-/// Filters nothing: for a process that does not log, such as one of tests.
+/// Filters nothing: for a process that does not log, such as a test.
 impl Default for Loggers {
     fn default() -> Self {
         Self::new("info", |_| Ok(()))
@@ -251,7 +252,7 @@ impl Loggers {
         known(name).is_some()
     }
 
-    /// Every logger and the level in force for it, the root first.
+    /// Every logger with its effective level, the root first.
     pub fn describe(&self) -> Vec<(&'static str, &'static str)> {
         let levels = self.levels.lock();
         let filter = filter(&self.base, &levels);
@@ -264,7 +265,7 @@ impl Loggers {
         described.collect()
     }
 
-    /// Gives loggers levels, or takes theirs away. Names and levels that do not exist are passed over.
+    /// Sets or removes levels of loggers. Ignores unknown names and levels.
     pub fn change<'a>(
         &self,
         changes: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
@@ -296,18 +297,18 @@ fn targets(name: &str) -> &'static [&'static str] {
     found.map_or(&[], |(_, targets)| targets)
 }
 
-/// The module by which a logger's level is told.
+/// The module whose level stands for a logger's.
 fn target(name: &str) -> &'static str {
     targets(name).first().copied().unwrap_or("")
 }
 
-/// The filter, loggers after those above them.
+/// The filter, with loggers after their parents.
 fn filter(base: &str, levels: &BTreeMap<&'static str, &'static str>) -> String {
     let mut set: Vec<_> = levels.iter().collect();
     set.sort_by_key(|(name, _)| (**name != ROOT, name.split('.').count()));
     let mut filter = base.to_owned();
     for (name, level) in set {
-        // Nothing here is worse than an error.
+        // barnabas logs nothing above the level error.
         let level = if *level == "FATAL" { "off" } else { level };
         if *name == ROOT {
             filter = format!("{filter},{level}");
@@ -337,7 +338,7 @@ fn level_in_force(filter: &Targets, target: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    /// Loggers, and the filter that is in force.
+    /// Loggers, and the filter that they have applied.
     fn loggers(base: &str) -> (Loggers, Arc<Mutex<String>>) {
         let in_force = Arc::new(Mutex::new(base.to_owned()));
         let applied = in_force.clone();
@@ -415,7 +416,7 @@ mod tests {
         assert_eq!(level(&loggers, ROOT), "INFO");
     }
 
-    /// A module that was renamed would be left out in silence.
+    /// The filter would silently ignore a module that was renamed.
     #[test]
     fn every_logger_stands_for_modules_that_exist() {
         let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -1,4 +1,4 @@
-//! The nouns that every layer shares: identifiers, errors, time. Imports nothing from the crate.
+//! The types that every layer shares: identifiers, errors, time. Imports nothing from the crate.
 
 pub mod acl;
 pub mod blocking;

@@ -1,18 +1,18 @@
-//! The same work for many items on several threads, for work that waits: file systems serve many fsyncs at once in the time
-//! of one.
+//! Runs the same blocking work for many items on several threads: a file system does many fsyncs at once in the time of
+//! one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use parking_lot::Mutex;
 
-/// Does `work` for each item on up to `threads` threads, this one among them; the results in the order of the items.
-/// A panic in `work` is passed on.
+/// Runs `work` for each item on up to `threads` threads, including this one. Returns the results in the order of the
+/// items. Passes a panic in `work` on.
 pub fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     map_numbered(items, threads, |_, item| work(item))
 }
 
-/// [`map`] that tells `work` on which thread it is, from 0 on.
+/// Like [`map`], but passes the number of the thread, from 0 on, to `work`.
 pub fn map_numbered<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
@@ -58,7 +58,7 @@ mod tests {
             map(&items, 7, |i| i * 2),
             items.iter().map(|i| i * 2).collect::<Vec<_>>()
         );
-        // Passed only if four are in it at the same time.
+        // The barrier opens only if four threads are in `work` at the same time.
         let barrier = Barrier::new(4);
         map(&items[..4], 4, |_| barrier.wait().is_leader());
     }

@@ -1,17 +1,17 @@
-//! Mistakes that a test makes on purpose, to see that the simulation of a cluster (`broker::simulation`) finds
-//! them. They exist in tests alone and belong to one thread, so that the tests beside it are spared.
+//! Deliberate mistakes with which a test checks that the simulation of a cluster (`broker::simulation`) finds them.
+//! They exist only in tests and belong to one thread, so that other tests are not affected.
 
 use std::cell::Cell;
 
-/// A mistake that somebody could make.
+/// A possible mistake in the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// A leader takes its own records for committed, without regard to the rest of the ISR.
+    /// A leader treats its own records as committed, without regard to the rest of the ISR.
     HighWatermarkIgnoresIsr,
-    /// A follower of a new leader cuts its log at its own high watermark instead of comparing epochs, as Kafka did
+    /// A follower of a new leader truncates its log to its own high watermark instead of comparing epochs, as Kafka did
     /// before KIP-101.
     TruncatesToHighWatermark,
-    /// The controller takes a reassignment for complete before the new replicas are in sync, and removes the old ones.
+    /// The controller treats a reassignment as complete before the new replicas are in sync, and removes the old ones.
     CompletesReassignmentsAtOnce,
 }
 
@@ -19,12 +19,12 @@ thread_local! {
     static PLANTED: Cell<Option<Mistake>> = const { Cell::new(None) };
 }
 
-/// Makes this mistake, or none, on this thread from now on.
+/// Enables this mistake, or none, on this thread from now on.
 pub fn plant(mistake: Option<Mistake>) {
     PLANTED.set(mistake);
 }
 
-/// Whether this mistake is to be made.
+/// Whether this mistake is enabled.
 pub fn is_planted(mistake: Mistake) -> bool {
     PLANTED.get() == Some(mistake)
 }

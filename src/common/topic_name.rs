@@ -1,15 +1,15 @@
-//! Which names a topic can have, and which topics are Kafka's own. Kafka 3.9: `Topic`.
+//! The rules for topic names, and the names of Kafka's own topics. Kafka 3.9: `Topic`.
 
-/// The offsets and members of groups.
+/// Stores the offsets and members of groups.
 pub const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
-/// The states of transactions.
+/// Stores the states of transactions.
 pub const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
-/// The states of share groups, which a later release has (KIP-932).
+/// Stores the states of share groups in a later release (KIP-932).
 pub const SHARE_GROUP_STATE_TOPIC: &str = "__share_group_state";
-/// A KRaft controller's own log; no topic of a ZooKeeper-mode cluster may have the name.
+/// A KRaft controller's own log; no topic of a ZooKeeper-mode cluster may have this name.
 pub const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 
-/// A topic's directory must not be longer than a file name may be, with the partition's number behind it.
+/// Longest name: the name and the partition's number together must fit into a directory's name.
 const MAX_LENGTH: usize = 249;
 
 /// Whether only the broker itself writes to the topic.
@@ -20,7 +20,7 @@ pub fn is_internal(topic: &str) -> bool {
     )
 }
 
-/// Why no topic can have this name, in Kafka's words.
+/// Why a name is invalid, in the text of Kafka's message.
 pub fn validate(topic: &str) -> Result<(), String> {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let problem = match topic {
@@ -39,13 +39,13 @@ pub fn validate(topic: &str) -> Result<(), String> {
     Err(format!("Topic name is invalid: {problem}"))
 }
 
-/// Whether two topics would share the names of their metrics, in which `.` becomes `_`.
+/// Whether two topics would have the same metric names, in which `.` becomes `_`.
 pub fn collide(one: &str, other: &str) -> bool {
     let unify = |c: u8| if c == b'.' { b'_' } else { c };
     one.bytes().map(unify).eq(other.bytes().map(unify))
 }
 
-/// Whether a name can collide with another one at all.
+/// Whether a name can collide with another one.
 pub fn can_collide(topic: &str) -> bool {
     topic.contains(['.', '_'])
 }

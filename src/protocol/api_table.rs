@@ -1,7 +1,8 @@
-//! The APIs of a Kafka 3.9 broker with ZooKeeper: name, key and request type, and what is decoded by them.
-//! Kafka 3.9: `ApiKeys`, `ApiMessageType` with listener type `zkBroker`.
+//! The table of the APIs of a Kafka 3.9 broker with ZooKeeper: key, versions, and whether barnabas serves each. Kafka
+//! 3.9: `ApiKeys`, `ApiMessageType` with listener type `zkBroker`.
 //!
-//! Which versions are served, and whether an API is advertised, is declared beside its handler in `api`.
+//! barnabas does not advertise an API that is not built yet; it still decodes a request for it and answers
+//! UNSUPPORTED_VERSION. To advertise an API, set its row to `Built`.
 
 use std::ops::RangeInclusive;
 
@@ -41,7 +42,7 @@ macro_rules! api_table {
                 }
             }
 
-            /// The versions that can be decoded, which are those of Kafka 3.9.
+            /// Whether it is implemented.
             pub const fn versions(self) -> RangeInclusive<i16> {
                 let range = match self {
                     $(Self::$api => <messages::$request as Message>::VERSIONS,)*
@@ -49,7 +50,7 @@ macro_rules! api_table {
                 range.min..=range.max
             }
 
-            /// Version of the header that precedes a request: 2 marks the flexible versions.
+            /// Version of the request header; version 2 is that of the flexible versions.
             pub fn request_header_version(self, version: i16) -> i16 {
                 match self {
                     $(Self::$api => messages::$request::header_version(version),)*
@@ -73,7 +74,7 @@ macro_rules! api_table {
                 }
             }
 
-            /// A request for the API that says nothing.
+            /// The request's API.
             #[cfg(test)]
             pub fn empty(api: ApiKey) -> Self {
                 match api {
@@ -158,7 +159,7 @@ api_table! {
 }
 
 impl ApiKey {
-    /// The key on the wire.
+    /// The API's key in the protocol.
     pub fn code(self) -> i16 {
         self as i16
     }
@@ -173,7 +174,7 @@ impl ApiKey {
 mod tests {
     use super::*;
 
-    /// The table against the crate.
+    /// Compares the table with the crate, whose ranges were checked against a running Kafka 3.9.1.
     #[test]
     fn the_table_has_kafkas_names_and_keys() {
         for &api in ApiKey::ALL {

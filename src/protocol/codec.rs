@@ -1,14 +1,14 @@
-//! Headers and bodies between bytes and structs, for both ends of a connection.
-//! Kafka 3.9: `RequestHeader`, `ResponseHeader`, `AbstractRequest.parseRequest`.
+//! Encoder and decoder of headers and bodies, for both ends of a connection. Kafka 3.9: `RequestHeader`,
+//! `ResponseHeader`, `AbstractRequest.parseRequest`.
 //!
 //! ```text
 //! request  = length i32 | api_key i16 | api_version i16 | correlation_id i32
 //!            | client_id nullable string (header 1+) | tagged fields (header 2) | body
 //! response = length i32 | correlation_id i32 | tagged fields (header 1) | body
 //! ```
-//! Which header a version has is a property of its message (`HeaderVersion`). `Bytes` fields of a decoded
-//! message are slices of its frame, never copies. Nothing the peer sends makes decoding panic or reserve
-//! memory out of proportion (see `sceptical`).
+//! The header version is a property of the message and its version (`HeaderVersion`). `Bytes` fields of a decoded
+//! message are slices of its frame, never copies. No input from the peer makes decoding panic or reserve an excessive
+//! amount of memory (see `sceptical`).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
@@ -20,34 +20,34 @@ use super::body::{decode_body, short_name};
 use super::frame::LENGTH_BYTES;
 use super::sceptical;
 
-/// What precedes the body of a request.
+/// The decoded header of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedHeader {
     /// Which API.
     pub api: ApiKey,
-    /// Its version; out of range only for ApiVersions, see [`decode_request`].
+    /// Its version. Out of range only for ApiVersions, see [`decode_request`].
     pub version: i16,
-    /// To be repeated in the response.
+    /// The response must repeat this id.
     pub correlation_id: i32,
-    /// The client's name for itself; empty if it gives none.
+    /// The client's name for itself; empty if it sends none.
     pub client_id: StrBytes,
 }
 
-/// A message that does not exist in the version it is to be sent in: a mistake on our side.
+/// A message that cannot be encoded in the given version: a bug in barnabas.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} cannot be written in version {version}: {reason}")]
 pub struct EncodeError {
     /// The message's struct.
     pub message: &'static str,
-    /// The version it was to be written in.
+    /// The version to encode.
     pub version: i16,
-    /// What does not fit.
+    /// The problem.
     pub reason: String,
 }
 
-/// Takes a header off the front of `frame`.
+/// Reads a header from the front of `frame`.
 pub(super) fn decode_header<T: Decodable>(frame: &mut Bytes, header_version: i16) -> Result<T, DecodeError> {
-    // A header has no arrays, so its numbers need no checking; only header 2 of requests has varints.
+    // A header has no arrays, so its numbers need no check; only header 2 of requests has varints.
     sceptical::decode(frame, header_version, true).map_err(|e| DecodeError::Header(format!("{e:#}")))
 }
 
@@ -76,8 +76,8 @@ fn encode<H: Encodable, T: Encodable>(
 
 /// Decodes a request frame without its length prefix.
 ///
-/// An ApiVersions request in a version we do not know is how clients of the future say hello: it comes out as
-/// an empty request, with its true version in the header, for the handler to answer (fact 69).
+/// Newer clients begin with an ApiVersions request in a version that barnabas does not know. It becomes an empty
+/// request with its true version in the header, and the handler answers it (fact 69).
 pub fn decode_request(mut frame: Bytes) -> Result<(ReceivedHeader, Request), DecodeError> {
     let (Some(key), Some(version)) = (i16_at(&frame, 0), i16_at(&frame, 2)) else {
         return Err(DecodeError::Header(format!("{} bytes are too few", frame.len())));
@@ -108,7 +108,7 @@ fn i16_at(frame: &Bytes, position: usize) -> Option<i16> {
     Some(i16::from_be_bytes(*bytes))
 }
 
-/// A whole frame with a request in it, length prefix included.
+/// A whole frame with a request, including the length prefix.
 pub fn encode_request<R: WireRequest>(
     request: &R,
     version: i16,
@@ -123,7 +123,7 @@ pub fn encode_request<R: WireRequest>(
     Ok(encode(&header, R::header_version(version), request, version)?.freeze())
 }
 
-/// A whole frame with a response in it, length prefix included.
+/// A whole frame with a response, including the length prefix.
 pub fn encode_response<T: Encodable + HeaderVersion>(
     response: &T,
     version: i16,

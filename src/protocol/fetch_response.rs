@@ -1,5 +1,5 @@
-//! Fetch responses, versions 0 to 17, laid out by hand around ranges of files, so that records go from the page
-//! cache to the socket. Kafka 3.9: `FetchResponse`, `MultiRecordsSend`.
+//! Fetch responses, versions 0 to 17. This module encodes them itself around ranges of files, so that records go from
+//! the page cache directly to the socket. Kafka 3.9: `FetchResponse`, `MultiRecordsSend`.
 //!
 //! ```text
 //! response  = throttle_time_ms i32 (1+) | error_code i16 (7+) | session_id i32 (7+) | [topic]
@@ -10,7 +10,7 @@
 //!             | preferred_read_replica i32 (11+) | records
 //!             | tags (12+): 0 diverging_epoch, 1 current_leader
 //! ```
-//! From version 12 on lengths and counts are varints, one too high, 0 for null.
+//! From version 12 on lengths and counts are varints of the value plus 1; 0 means null.
 
 use bytes::{BufMut, BytesMut};
 
@@ -23,21 +23,21 @@ use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, Top
 const FIRST_FLEXIBLE: i16 = 12;
 /// First version with topic ids in place of names.
 const FIRST_WITH_TOPIC_IDS: i16 = 13;
-/// First version that tells where the leaders it names are.
+/// First version with the addresses of the leaders that it names.
 const FIRST_WITH_NODE_ENDPOINTS: i16 = 16;
 
 /// The response to a Fetch request.
 #[derive(Clone, Debug)]
 pub struct FetchResponse {
-    /// How long the client was held back for its quota.
+    /// How long the client was throttled because of its quota.
     pub throttle_time_ms: i32,
-    /// What is wrong with the request as a whole.
+    /// The error of the whole request.
     pub error: ErrorCode,
     /// The fetch session, 0 for none.
     pub session_id: i32,
-    /// The topics with something to say about.
+    /// The topics with partitions to report.
     pub topics: Vec<FetchTopicResponse>,
-    /// Where the brokers in `current_leader` are (KIP-951).
+    /// The addresses of the brokers in `current_leader` (KIP-951).
     pub node_endpoints: Vec<NodeEndpoint>,
 }
 
@@ -57,29 +57,29 @@ pub struct FetchTopicResponse {
 pub struct FetchPartitionResponse {
     /// The partition's number.
     pub index: i32,
-    /// What is wrong with it.
+    /// The partition's error.
     pub error: ErrorCode,
-    /// -1 when unknown, as are the two below.
+    /// -1 if unknown; the same holds for the next two fields.
     pub high_watermark: Offset,
     /// Written from version 4 on.
     pub last_stable_offset: Offset,
     /// Written from version 5 on.
     pub log_start_offset: Offset,
-    /// Largest epoch not above the follower's last fetched one, and where it ends (KIP-595); from version 12.
+    /// Largest epoch not above the follower's last fetched one, and its end (KIP-595); from version 12.
     pub diverging_epoch: Option<(LeaderEpoch, Offset)>,
-    /// Who leads the partition instead (KIP-951); from version 12, in Kafka only set from 16 on.
+    /// The partition's actual leader (KIP-951); from version 12, in Kafka only set from 16 on.
     pub current_leader: Option<(BrokerId, LeaderEpoch)>,
     /// Producer ids and first offsets; `None` unless the consumer reads committed data. From version 4 on.
     pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
-    /// A replica the consumer should rather ask (KIP-392), or -1; from version 11.
+    /// The replica that the consumer should prefer (KIP-392), or -1; from version 11.
     pub preferred_read_replica: BrokerId,
-    /// Whole batches in their order; none at all for an error.
+    /// Whole batches in order; empty for an error.
     pub records: Vec<Chunk>,
-    /// Kafka leaves null what it refuses to convert, and is empty otherwise.
+    /// Kafka returns null for records that it refuses to convert, and an empty field in all other cases.
     pub records_are_null: bool,
 }
 
-/// Where a broker is.
+/// The address of a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "self-explanatory")]
 pub struct NodeEndpoint {
@@ -90,7 +90,7 @@ pub struct NodeEndpoint {
 }
 
 impl FetchPartitionResponse {
-    /// A partition with nothing but an error.
+    /// A partition with only an error.
     #[cfg(test)]
     pub fn error(index: i32, error: ErrorCode) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl FetchPartitionResponse {
 }
 
 impl FetchResponse {
-    /// A response with nothing but an error.
+    /// A response with only an error.
     pub fn error(error: ErrorCode) -> Self {
         Self {
             throttle_time_ms: 0,
@@ -126,10 +126,10 @@ impl FetchResponse {
         }
     }
 
-    /// The frame in one of the versions 0 to 17.
+    /// The encoded response in one of the versions 0 to 17.
     pub fn into_response(self, version: i16, correlation_id: i32) -> Result<Response, EncodeError> {
         let mut layout = Layout::new(version);
-        // The length is known only at the end.
+        // The length is filled in at the end.
         layout.bytes.put_i32(0);
         layout.bytes.put_i32(correlation_id);
         if layout.is_flexible() {
@@ -140,7 +140,7 @@ impl FetchResponse {
     }
 }
 
-/// A response under construction: finished chunks, and the bytes behind them.
+/// A response under construction: finished chunks, and the bytes after them.
 struct Layout {
     version: i16,
     chunks: Vec<Chunk>,
@@ -266,7 +266,7 @@ impl Layout {
         self.bytes.put_slice(text.unwrap_or_default().as_bytes());
     }
 
-    /// The length of an array or of bytes; `None` for null.
+    /// Writes the length of an array or of bytes; `None` for null.
     fn length(&mut self, length: Option<usize>) {
         if self.is_flexible() {
             self.varint(length.map_or(0, |length| length + 1));
@@ -275,7 +275,7 @@ impl Layout {
         }
     }
 
-    /// The number of tagged fields that follow.
+    /// Writes the number of the tagged fields that follow.
     fn tags(&mut self, count: usize) {
         self.varint(count);
     }

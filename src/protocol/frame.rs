@@ -1,39 +1,39 @@
-//! Frames: a big-endian `i32` length, then that many bytes. Pure; a socket's owner feeds it what arrives.
-//! Kafka 3.9: `NetworkReceive`.
+//! Frames: a big-endian `i32` length, then that many bytes. The module does no I/O; the owner of a socket passes it the
+//! received bytes. Kafka 3.9: `NetworkReceive`.
 //!
-//! Kafka reserves what a length prefix promises, so 500 connections that promise 50 MB each and send nothing
-//! end a broker with a 1 GB heap. Here memory follows what arrives: the buffer never has more than four times
-//! the bytes that are in it, plus one chunk, and a connection that waits for its next frame holds none at all.
+//! Kafka reserves the memory that a length prefix announces, so 500 connections that announce 50 MB each and send
+//! nothing end a broker with a 1 GB heap. Here memory grows with the received bytes: the buffer is never larger than
+//! four times the bytes in it, plus one chunk, and a connection that waits for its next frame holds no buffer at all.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 /// Bytes of the length prefix.
 pub const LENGTH_BYTES: usize = 4;
-/// The room made for the first bytes of a frame.
+/// Space reserved for the first bytes of a frame.
 const CHUNK_BYTES: usize = 8 * 1024;
-/// The room made for more of a frame is this many times what has arrived of it.
+/// Space reserved for the rest of a frame, as a multiple of its received bytes.
 const GROWTH: usize = 3;
-/// A frame from this size on takes its buffer with it; bytes of the next one are copied out.
+/// A frame of at least this size takes the buffer with it, and bytes of the next frame are copied out.
 const BIG_FRAME_BYTES: usize = 64 * 1024;
 
-/// A length prefix that cannot be: the connection is beyond repair.
+/// An invalid length prefix: the connection must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("frame of {size} bytes where 0 to {max} are allowed")]
 pub struct FrameSizeError {
-    /// What the prefix says.
+    /// The size in the prefix.
     pub size: i32,
-    /// What is allowed (`socket.request.max.bytes`).
+    /// The allowed size (`socket.request.max.bytes`).
     pub max: usize,
 }
 
-/// What has arrived on a connection and was not yet taken as a frame.
+/// The received bytes of a connection that have not been taken as a frame yet.
 pub struct FrameBuffer {
     buffer: BytesMut,
     max_frame_bytes: usize,
 }
 
 impl FrameBuffer {
-    /// An empty buffer; it holds no memory yet.
+    /// An empty buffer, which holds no memory yet.
     pub fn new(max_frame_bytes: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
@@ -41,7 +41,7 @@ impl FrameBuffer {
         }
     }
 
-    /// The size that the frame under way promises, if so much of it is there.
+    /// The announced size of the current frame, if its prefix has been received.
     fn promised(&self) -> Result<Option<usize>, FrameSizeError> {
         let Some(prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);
@@ -56,7 +56,7 @@ impl FrameBuffer {
         }
     }
 
-    /// The next frame without its length prefix, or `None` until all of it has arrived.
+    /// The next frame without its length prefix, or `None` until all of it has been received.
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameSizeError> {
         let Some(length) = self.promised()? else {
             return Ok(None);
@@ -78,7 +78,7 @@ impl FrameBuffer {
         Ok(Some(frame))
     }
 
-    /// The buffer with room at its end, for the caller to append to what the socket has.
+    /// The buffer with space at its end, to which the caller appends bytes from the socket.
     pub fn with_room(&mut self) -> &mut BytesMut {
         let arrived = self.buffer.len();
         if arrived == self.buffer.capacity() {
@@ -92,12 +92,12 @@ impl FrameBuffer {
         &mut self.buffer
     }
 
-    /// Adds bytes that were read elsewhere. The first ones get no more room than they need: small frames are the rule.
+    /// Adds bytes that were read elsewhere. Reserves no extra space for the first ones, because most frames are small.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Whether nothing has arrived that was not taken.
+    /// Whether all received bytes have been taken.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
@@ -117,7 +117,7 @@ mod tests {
         bytes
     }
 
-    /// Feeds as a socket would: never more at once than there is room for.
+    /// Passes bytes like a socket: never more at once than the buffer has space for.
     fn feed(frames: &mut FrameBuffer, mut bytes: &[u8]) -> usize {
         let mut most = 0;
         while !bytes.is_empty() {

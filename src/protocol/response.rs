@@ -37,7 +37,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// A response that is one message in memory.
+    /// A response that consists of one message in memory.
     pub fn of<T: WireResponse>(message: &T, version: i16, correlation_id: i32) -> Result<Self, EncodeError> {
         let frame = codec::encode_response(message, version, correlation_id)?;
         Ok(Self {
@@ -45,7 +45,7 @@ impl Response {
         })
     }
 
-    /// A response out of pieces, the first of which begins with the length prefix.
+    /// A response made of pieces, the first of which begins with the length prefix.
     pub(super) fn of_chunks(chunks: Vec<Chunk>) -> Self {
         Self { chunks }
     }

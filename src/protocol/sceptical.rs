@@ -1,38 +1,39 @@
-//! Decoding that believes no count it cannot check. Kafka 3.9: the remaining-bytes checks of generated messages.
+//! A decoder that checks every count before it reserves memory. Kafka 3.9: the remaining-bytes checks of generated
+//! messages.
 //!
-//! The crate kafka-protocol reserves memory for an array from the count on the wire before it reads the first
-//! element, so twelve bytes that claim 2^31 elements would abort the process. It reads through the trait
-//! `ByteBuf`, however, and so the bytes can be looked at between the wire and the crate. An honest count never
-//! exceeds the number of bytes behind it, since no element is empty.
+//! The crate kafka-protocol reserves memory for an array from the count on the wire before it reads the first element,
+//! so twelve bytes that claim 2^31 elements would abort the process. The crate reads through the trait `ByteBuf`,
+//! however, so this module can check the bytes between the wire and the crate. A correct count never exceeds the number
+//! of bytes behind it, because no element is empty.
 //!
-//! - *Flexible versions* write every count and length as a varint of single-byte reads and every plain number
-//!   otherwise, so a varint greater than the bytes behind it is a lie and ends the decoding. (Only numbers of
-//!   unknown tagged fields are held to that rule without need; no client sends such numbers.)
-//! - *Older versions* read counts and plain numbers alike as `i32`. A number greater than the bytes behind it
-//!   is replaced by one more than those bytes. If it was a plain number, decoding goes on as before and the
-//!   message is decoded a second time with the true numbers; if it was a count, the bytes run out before
-//!   the elements do, and decoding ends there.
+//! - *Flexible versions* write every count and length as a varint, read byte by byte, and every plain number in another
+//!   way. A varint greater than the number of bytes behind it is therefore wrong and ends the decoding. (The rule also
+//!   covers numbers in unknown tagged fields, where it is not needed; no client sends such numbers.)
+//! - *Older versions* read counts and plain numbers alike as `i32`. The decoder replaces a number greater than the
+//!   number of bytes behind it by that number plus 1. If it was a plain number, decoding goes on as before, and the
+//!   message is decoded a second time with the original numbers. If it was a count, the bytes end before the elements
+//!   do, and decoding ends there.
 //!
-//! What is left to reserve is bounded by the frame's own size times that of an element, and untouched. What is
-//! touched is bounded by a number of reads that no honest request comes near: otherwise a hundred megabytes of
-//! empty names would become several gigabytes of structs.
+//! The memory that can still be reserved is at most the frame's size times that of an element, and stays untouched. A
+//! limit on the number of reads, which no real request comes near, bounds the memory that is touched: otherwise a
+//! hundred megabytes of empty names would become several gigabytes of structs.
 
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::Decodable;
 use kafka_protocol::protocol::buf::ByteBuf;
 
-/// Reads of a number, text or bytes in one message. UpdateMetadata for the 200 000 partitions that Kafka
-/// recommends at most for a cluster takes some four million.
+/// Largest number of reads of a number, text or bytes in one message. UpdateMetadata for 200 000 partitions, the most
+/// that Kafka recommends for a cluster, takes about four million.
 const MAX_READS: u32 = 10_000_000;
 
-/// How far the reader trusts the numbers it passes on.
+/// How far the reader trusts the numbers that it returns.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
     /// Varints are checked; an `i32` is never a count.
     Flexible,
-    /// Every `i32` may be a count.
+    /// Every `i32` may be a count and is checked.
     Fixed,
-    /// A first pass has found every count possible.
+    /// A first pass has checked every count.
     Checked,
 }
 
@@ -43,7 +44,7 @@ struct Sceptical {
     reads_left: u32,
 }
 
-/// Decodes a message from the front of `bytes`. `flexible` says how this version of it is written.
+/// Decodes a message from the front of `bytes`. `flexible` tells which encoding this version uses.
 pub(super) fn decode<T: Decodable>(bytes: &mut Bytes, version: i16, flexible: bool) -> anyhow::Result<T> {
     let trust = if flexible { Trust::Flexible } else { Trust::Fixed };
     let mut reader = Sceptical::new(bytes.clone(), trust);
@@ -66,7 +67,7 @@ impl Sceptical {
         }
     }
 
-    /// Counts a read. After too many there is nothing more to read, so that the next one fails.
+    /// Counts a read. After too many reads it drops the remaining bytes, so that the next read fails.
     fn count_read(&mut self) {
         match self.reads_left.checked_sub(1) {
             Some(left) => self.reads_left = left,
@@ -74,7 +75,7 @@ impl Sceptical {
         }
     }
 
-    /// The varint that may begin at the next byte, and the number of bytes behind it.
+    /// The varint that may begin at the next byte, and the number of bytes after it.
     fn peek_varint(&self) -> (u64, usize) {
         let mut value = 0;
         for (i, &byte) in self.bytes.iter().take(5).enumerate() {
@@ -102,10 +103,10 @@ impl Buf for Sceptical {
     }
 
     fn try_get_u8(&mut self) -> Result<u8, TryGetError> {
-        // One byte alone says at most 127: too little to do harm, and it may be a boolean.
+        // A single byte is at most 127, which is too little to do harm, and it may be a boolean.
         if self.trust == Trust::Flexible && self.bytes.first().is_some_and(|&byte| byte >= 0x80) {
             let (value, behind) = self.peek_varint();
-            // Compact counts and lengths are written one too high; 0 stands for null.
+            // Compact counts and lengths are stored as the value plus 1; 0 means null.
             if value > behind as u64 + 1 {
                 return Err(TryGetError {
                     requested: usize::try_from(value).unwrap_or(usize::MAX),
@@ -147,8 +148,8 @@ mod tests {
 
     use super::*;
 
-    /// Reads as generated code does: a plain number, a count, so many elements. Panics where that would
-    /// reserve more memory than there are bytes.
+    /// Reads like generated code: a plain number, a count, and that many elements. Panics if this would reserve more
+    /// memory than there are bytes.
     #[derive(Debug, PartialEq)]
     struct Message {
         plain: i32,

@@ -1,5 +1,5 @@
-//! One batch: its 61-byte header as a value, and a view of the whole of it in memory.
-//! Kafka 3.9: `DefaultRecordBatch`, `AbstractLegacyRecordBatch`, `RecordVersion`.
+//! One batch: its 61-byte header as a value, and a view of the whole batch in memory. Kafka 3.9: `DefaultRecordBatch`,
+//! `AbstractLegacyRecordBatch`, `RecordVersion`.
 //!
 //! Message format 2 (`magic` 2); every number is big-endian:
 //!
@@ -36,11 +36,11 @@
 //!    └──────────────────────────────────────┘
 //! ```
 //!
-//! Base offset, length and partition leader epoch lie outside the CRC, so a leader writes them without
-//! summing the payload again (fact 59).
+//! The CRC does not cover base offset, length and partition leader epoch, so a leader writes them without computing the
+//! payload's checksum again (fact 59).
 //!
-//! Formats 0 and 1 know no batches: each message stands alone behind the same twelve bytes, or a *wrapper*
-//! message holds compressed messages as its value. A wrapper carries the offset of the **last** message in it.
+//! Formats 0 and 1 have no batches: each message stands alone behind the same twelve bytes, or a *wrapper* message
+//! holds compressed messages as its value. A wrapper has the offset of the **last** message in it.
 //!
 //! ```text
 //!  0 i64 offset · 8 i32 length · 12 u32 crc (CRC-32 of byte 16 on) · 16 i8 magic · 17 i8 attributes
@@ -57,12 +57,12 @@ use crate::config::TimestampType;
 
 const OFFSET_AT: usize = 0;
 const LENGTH_AT: usize = OFFSET_AT + size_of::<i64>();
-/// Bytes of offset and length in front of every batch and message: what `length` does not count.
+/// Bytes of offset and length in front of every batch and message, which `length` does not count.
 pub const LOG_OVERHEAD: usize = LENGTH_AT + size_of::<i32>();
 const LEADER_EPOCH_AT: usize = LOG_OVERHEAD;
-/// Where the format's number is, in every format.
+/// Position of the format's number, in every format.
 pub const MAGIC_AT: usize = LEADER_EPOCH_AT + size_of::<i32>();
-/// Bytes one must have to know the format.
+/// Number of bytes that are needed to know the format.
 pub const HEADER_SIZE_UP_TO_MAGIC: usize = MAGIC_AT + 1;
 const CRC_AT: usize = HEADER_SIZE_UP_TO_MAGIC;
 const ATTRIBUTES_AT: usize = CRC_AT + size_of::<u32>();
@@ -89,13 +89,13 @@ const _: () = assert!(LEGACY_RECORD_OVERHEAD_V0 == 14 && LEGACY_RECORD_OVERHEAD_
 
 /// The format this broker writes.
 pub const CURRENT_MAGIC: i8 = 2;
-/// A timestamp that is not there.
+/// The value of a missing timestamp.
 pub const NO_TIMESTAMP: i64 = -1;
 /// The producer id of a batch that is not idempotent.
 pub const NO_PRODUCER_ID: ProducerId = -1;
-/// The producer epoch that goes with [`NO_PRODUCER_ID`].
+/// The producer epoch for [`NO_PRODUCER_ID`].
 pub const NO_PRODUCER_EPOCH: i16 = -1;
-/// The sequence of batches that have none; transaction markers are among them.
+/// The sequence number of batches without one, such as transaction markers.
 pub const NO_SEQUENCE: i32 = -1;
 
 pub(super) const COMPRESSION_MASK: i16 = 0x07;
@@ -110,7 +110,7 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     array
 }
 
-/// What stands in front of the records, decoded. A message of format 0 or 1 has one too: a batch of its own.
+/// The decoded header in front of the records. A message of format 0 or 1 has one too, as a batch of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
     pub(super) base_offset: Offset,
@@ -129,8 +129,8 @@ pub struct BatchHeader {
 }
 
 impl BatchHeader {
-    /// Decodes a header. `None` if `bytes` end before the header does; more bytes than the header are welcome,
-    /// and [`RECORD_BATCH_OVERHEAD`] bytes (or all there are, if the file ends sooner) always suffice.
+    /// Decodes a header. `None` if `bytes` end before the header does. More bytes than the header are allowed, and
+    /// [`RECORD_BATCH_OVERHEAD`] bytes (or all bytes of a shorter file) always suffice.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, BatchError> {
         if bytes.len() < LOG_OVERHEAD {
             return Ok(None);
@@ -212,7 +212,7 @@ impl BatchHeader {
         }
     }
 
-    /// The header's bytes. Only for format 2: nobody writes the headers of older messages anew.
+    /// The header's bytes. Only for format 2: the broker never rewrites headers of older messages.
     pub fn encode(&self) -> [u8; RECORD_BATCH_OVERHEAD] {
         assert_eq!(self.magic, CURRENT_MAGIC, "only format 2 has such a header");
         let mut bytes = [0; RECORD_BATCH_OVERHEAD];
@@ -233,12 +233,13 @@ impl BatchHeader {
         bytes
     }
 
-    /// Offset of the first record. For a wrapper of format 0 or 1 it is the last one's: the header knows no other.
+    /// Offset of the first record. For a wrapper of format 0 or 1 it is the offset of the last one, because the header
+    /// stores no other.
     pub fn base_offset(&self) -> Offset {
         self.base_offset
     }
 
-    /// Offset of the last record the batch was written with; the cleaner may have removed that record.
+    /// Offset of the last record that the batch was written with; the cleaner may have removed that record.
     pub fn last_offset(&self) -> Offset {
         self.base_offset.saturating_add(i64::from(self.last_offset_delta))
     }
@@ -253,7 +254,7 @@ impl BatchHeader {
         LOG_OVERHEAD + self.length as usize
     }
 
-    /// Epoch of the leader that appended it; [`NO_LEADER_EPOCH`] in formats 0 and 1.
+    /// Epoch of the leader that appended the batch; [`NO_LEADER_EPOCH`] in formats 0 and 1.
     pub fn partition_leader_epoch(&self) -> LeaderEpoch {
         self.partition_leader_epoch
     }
@@ -263,12 +264,12 @@ impl BatchHeader {
         self.magic
     }
 
-    /// The checksum as stored: CRC-32C in format 2, CRC-32 before.
+    /// The stored checksum: CRC-32C in format 2, CRC-32 in older formats.
     pub fn crc(&self) -> u32 {
         self.crc
     }
 
-    /// The flags as stored, less the bits that the format does not define.
+    /// The stored flags, without the bits that the format does not define.
     pub fn attributes(&self) -> i16 {
         self.attributes
     }
@@ -283,7 +284,7 @@ impl BatchHeader {
         self.attributes & COMPRESSION_MASK != 0
     }
 
-    /// Whose clock the timestamps are of. Format 0 has no timestamps and says CreateTime.
+    /// Whether the producer or the leader set the timestamps. Format 0 has no timestamps and returns CreateTime.
     pub fn timestamp_type(&self) -> TimestampType {
         match self.attributes & TIMESTAMP_TYPE_BIT {
             0 => TimestampType::CreateTime,
@@ -291,27 +292,27 @@ impl BatchHeader {
         }
     }
 
-    /// Part of a transaction; set on its markers too.
+    /// Whether the batch is part of a transaction; also set on transaction markers.
     pub fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL_BIT != 0
     }
 
-    /// Holds a control record (a transaction marker) that no consumer sees.
+    /// Whether the batch holds a control record (a transaction marker), which consumers do not see.
     pub fn is_control_batch(&self) -> bool {
         self.attributes & CONTROL_BIT != 0
     }
 
-    /// When the cleaner may drop the tombstones and markers in it (fact 58).
+    /// From when on the cleaner may remove the batch's tombstones and markers (fact 58).
     pub fn delete_horizon_ms(&self) -> Option<i64> {
         (self.attributes & DELETE_HORIZON_BIT != 0).then_some(self.base_timestamp)
     }
 
-    /// [`Self::last_offset`] less [`Self::base_offset`].
+    /// [`Self::last_offset`] minus [`Self::base_offset`].
     pub fn last_offset_delta(&self) -> i32 {
         self.last_offset_delta
     }
 
-    /// What the timestamp deltas count from; the delete horizon if there is one.
+    /// The base of the timestamp deltas; the delete horizon if there is one.
     pub fn base_timestamp(&self) -> i64 {
         self.base_timestamp
     }
@@ -321,7 +322,7 @@ impl BatchHeader {
         self.max_timestamp
     }
 
-    /// The idempotent producer, or [`NO_PRODUCER_ID`].
+    /// The idempotent producer's id, or [`NO_PRODUCER_ID`].
     pub fn producer_id(&self) -> ProducerId {
         self.producer_id
     }
@@ -349,24 +350,24 @@ impl BatchHeader {
         }
     }
 
-    /// Number of records; unknown for a wrapper of format 0 or 1. May be less than the offsets suggest, and 0,
-    /// once the cleaner has been there.
+    /// Number of records; unknown for a wrapper of format 0 or 1. After a clean it may be lower than the offsets
+    /// suggest, and even 0.
     pub fn count(&self) -> Option<i32> {
         (self.magic >= 2 || !self.is_compressed()).then_some(self.count)
     }
 
-    /// Gives the batch its place in the log. The CRC does not cover it.
+    /// Sets the batch's offset in the log. The CRC does not cover it.
     pub fn set_base_offset(&mut self, offset: Offset) {
         self.base_offset = offset;
     }
 
-    /// Notes which leader appended the batch. The CRC does not cover it.
+    /// Sets the epoch of the leader that appends the batch. The CRC does not cover it.
     pub fn set_partition_leader_epoch(&mut self, epoch: LeaderEpoch) {
         self.partition_leader_epoch = epoch;
     }
 
-    /// Sets timestamp type and largest timestamp; sums `records`, the bytes after the header, into a new CRC
-    /// unless nothing changed.
+    /// Sets timestamp type and largest timestamp. Unless nothing changed, computes a new CRC, for which it needs
+    /// `records`, the bytes after the header.
     pub fn set_max_timestamp(&mut self, timestamp_type: TimestampType, max_timestamp: i64, records: &[u8]) {
         if self.timestamp_type() == timestamp_type && self.max_timestamp == max_timestamp {
             return;
@@ -379,8 +380,8 @@ impl BatchHeader {
         self.seal(records);
     }
 
-    /// The checksum of a format 2 batch of which only pieces are in memory: `pieces` are all its bytes, in order.
-    /// True if it fits.
+    /// Checks the checksum of a format 2 batch that is not in memory as a whole: `pieces` are all its bytes, in order.
+    /// Returns true if it is right.
     pub fn is_valid_crc_of<E>(
         &self,
         mut next_piece: impl FnMut(&mut dyn FnMut(&[u8])) -> Result<bool, E>,
@@ -414,7 +415,7 @@ pub(super) fn attributes_of(
         | flag(is_control, CONTROL_BIT)
 }
 
-/// One batch of message format 2 (or one message of an older format), as it lies in memory. Derefs to its header.
+/// One batch of message format 2 (or one message of an older format) in memory. Derefs to its header.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordBatch<'a> {
     header: BatchHeader,
@@ -422,7 +423,7 @@ pub struct RecordBatch<'a> {
 }
 
 impl<'a> RecordBatch<'a> {
-    /// The batch at the start of `bytes`; `None` if they end before it does.
+    /// The batch at the start of `bytes`; `None` if they end before the batch does.
     pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, BatchError> {
         let Some(header) = BatchHeader::parse(bytes)? else {
             return Ok(None);
@@ -432,7 +433,7 @@ impl<'a> RecordBatch<'a> {
             .map(|bytes| Self { header, bytes }))
     }
 
-    /// `BatchHeader::parse`, for those who read only the headers of a file.
+    /// [`BatchHeader::parse`], for callers that read only the headers of a file.
     pub fn parse_header(bytes: &[u8]) -> Result<Option<BatchHeader>, BatchError> {
         BatchHeader::parse(bytes)
     }
@@ -447,7 +448,7 @@ impl<'a> RecordBatch<'a> {
         self.bytes
     }
 
-    /// What the header is followed by: the records of a format 2 batch, compressed if it is; of an older message
+    /// The bytes after the header: the records of a format 2 batch, compressed if the batch is. For an older message,
     /// the part that starts with the key's length.
     pub fn records(&self) -> &'a [u8] {
         let start = match self.header.magic {
@@ -458,7 +459,7 @@ impl<'a> RecordBatch<'a> {
         &self.bytes[start..]
     }
 
-    /// Sums the batch and compares.
+    /// Whether the stored checksum is right.
     pub fn is_valid_crc(&self) -> bool {
         if self.header.magic >= 2 {
             return crc32c::crc32c(&self.bytes[ATTRIBUTES_AT..]) == self.header.crc;

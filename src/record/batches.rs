@@ -1,12 +1,12 @@
-//! The walk from batch to batch through a buffer. Kafka 3.9: `MemoryRecords`, `ByteBufferLogInputStream`.
+//! Iterator over the batches in a buffer. Kafka 3.9: `MemoryRecords`, `ByteBufferLogInputStream`.
 
 use super::batch::RecordBatch;
 use super::error::BatchError;
 
 /// The batches that lie one after the other in a buffer.
 ///
-/// An incomplete last batch ends the walk silently, as everywhere in Kafka: a fetch may cut a batch in two. A
-/// corrupt one is reported once, and nothing after it is looked at. Checksums are the caller's business.
+/// An incomplete last batch ends the iteration without an error, as everywhere in Kafka: a fetch may cut a batch in
+/// two. A corrupt batch is reported once, and ends the iteration. The caller has to check the checksums.
 #[derive(Clone, Debug)]
 pub struct RecordBatches<'a> {
     bytes: &'a [u8],
@@ -14,13 +14,13 @@ pub struct RecordBatches<'a> {
 }
 
 impl<'a> RecordBatches<'a> {
-    /// A walk over `bytes` from their start.
+    /// An iterator over `bytes` from their start.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
-    /// Bytes of the complete batches seen so far: where the next one starts. After the walk: how many bytes are
-    /// valid.
+    /// Bytes of the complete batches so far, which is the position of the next one. After the iteration: how many bytes
+    /// are valid.
     pub fn valid_bytes(&self) -> usize {
         self.position
     }

@@ -1,5 +1,5 @@
-//! Builds batches of format 2: for coordinators, transaction markers, re-encoding and tests.
-//! Kafka 3.9: `MemoryRecordsBuilder`.
+//! Builder of batches of format 2, for coordinators, transaction markers, re-encoding and tests. Kafka 3.9:
+//! `MemoryRecordsBuilder`.
 
 use bytes::{Bytes, BytesMut};
 
@@ -14,7 +14,7 @@ use super::varint::{put_varint, put_varlong};
 use crate::common::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, ProducerId};
 use crate::config::TimestampType;
 
-/// A batch of format 2 in the making.
+/// A batch of format 2 under construction.
 #[derive(Clone, Debug)]
 pub struct BatchBuilder {
     base_offset: Offset,
@@ -34,7 +34,7 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// A batch whose first record will have `base_offset`: 0 for one that a leader is still to place.
+    /// A batch whose first record has `base_offset`; 0 if a leader will set it.
     pub fn new(base_offset: Offset) -> Self {
         Self {
             base_offset,
@@ -69,19 +69,19 @@ impl BatchBuilder {
         builder.build()
     }
 
-    /// Compresses the records; `level` is [`Compression::level`]'s.
+    /// Compresses the records; `level` is the result of [`Compression::level`].
     pub fn compression(mut self, compression: Compression, level: Option<i32>) -> Self {
         (self.compression, self.level) = (compression, level);
         self
     }
 
-    /// Stamps the batch with the leader's time instead of the records' own.
+    /// Gives the batch the leader's time instead of the records' own timestamps.
     pub fn log_append_time(mut self, log_append_time: Option<i64>) -> Self {
         self.log_append_time = log_append_time;
         self
     }
 
-    /// Whose batch it is and the sequence number of its first record.
+    /// Sets the batch's producer and the sequence number of its first record.
     pub fn producer(mut self, id: ProducerId, epoch: i16, base_sequence: i32) -> Self {
         self.producer = (id, epoch, base_sequence);
         self
@@ -99,7 +99,7 @@ impl BatchBuilder {
         self
     }
 
-    /// Notes the epoch of the leader that writes the batch.
+    /// Sets the epoch of the leader that writes the batch.
     pub fn partition_leader_epoch(mut self, epoch: LeaderEpoch) -> Self {
         self.partition_leader_epoch = epoch;
         self
@@ -128,7 +128,7 @@ impl BatchBuilder {
         );
     }
 
-    /// Adds a record whose headers are there as bytes. Its offset must not be less than the next one.
+    /// Adds a record with encoded headers. Its offset must not be less than the next one.
     pub fn append_with_offset(
         &mut self,
         offset: Offset,
@@ -163,17 +163,17 @@ impl BatchBuilder {
         self.count += 1;
     }
 
-    /// Number of records so far.
+    /// Number of records added so far.
     pub fn count(&self) -> i32 {
         self.count
     }
 
-    /// Bytes of the batch if it were built now and not compressed.
+    /// Size of the batch if it were built now without compression.
     pub fn uncompressed_size(&self) -> usize {
         RECORD_BATCH_OVERHEAD + self.records.len()
     }
 
-    /// The header, and the records that follow it. There must be a record.
+    /// The header, and the records that follow it. The batch must have a record.
     pub fn build_parts(self) -> (BatchHeader, Bytes) {
         assert!(self.count > 0, "a batch has a record");
         let records = match self.compression {

@@ -1,8 +1,8 @@
-//! Batches from which the log cleaner has taken records. Kafka 3.9: `MemoryRecords.filterTo`,
+//! Batches from which the log cleaner has removed records. Kafka 3.9: `MemoryRecords.filterTo`,
 //! `DefaultRecordBatch.writeEmptyHeader`.
 //!
-//! Whatever goes, the batch keeps its first and last offset, its leader's epoch, its producer and its sequence
-//! numbers (fact 57): a producer's last batch tells even without a record what it wrote last.
+//! The batch always keeps its first and last offset, its leader's epoch, its producer and its sequence numbers
+//! (fact 57). A producer's last batch therefore stores the producer's last sequence number even without a record.
 
 use super::batch::{
     BatchHeader, COMPRESSION_MASK, DELETE_HORIZON_BIT, LOG_OVERHEAD, NO_TIMESTAMP, RECORD_BATCH_OVERHEAD,
@@ -17,18 +17,18 @@ use crate::config::TimestampType;
 /// The records that stay in a batch of format 2.
 #[derive(Clone, Copy, Debug)]
 pub struct Survivors<'a> {
-    /// Their bytes, packed with the batch's codec.
+    /// Their bytes, compressed with the batch's codec.
     pub records: &'a [u8],
-    /// How many they are.
+    /// Their number.
     pub count: i32,
-    /// The largest timestamp among them. A batch stamped by its leader keeps the leader's.
+    /// Their largest timestamp. A batch with the leader's append time keeps that time.
     pub max_timestamp: i64,
-    /// A delete horizon to be written into the batch: the records' timestamp deltas count from it.
+    /// The delete horizon to write into the batch; the records' timestamp deltas count from it.
     pub delete_horizon_ms: Option<i64>,
 }
 
 impl BatchHeader {
-    /// The header of this batch with fewer records, or with a delete horizon (fact 58), or with both.
+    /// The header of this batch with fewer records, with a delete horizon (fact 58), or with both.
     pub fn with_survivors(mut self, survivors: &Survivors<'_>) -> Self {
         self.length = length_with(survivors.records);
         self.count = survivors.count;
@@ -43,7 +43,7 @@ impl BatchHeader {
         self
     }
 
-    /// The header of this batch with no record left, to be stored alone.
+    /// The header of this batch without any record; it is stored alone.
     pub fn emptied(mut self) -> Self {
         self.length = length_with(&[]);
         self.count = 0;
@@ -58,18 +58,18 @@ fn length_with(records: &[u8]) -> i32 {
     i32::try_from(RECORD_BATCH_OVERHEAD - LOG_OVERHEAD + records.len()).expect("a batch of less than 2 GiB")
 }
 
-/// What stays of a message of format 0 or 1 that may be a wrapper of others.
+/// The remaining part of a message of format 0 or 1, which may be a wrapper of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetainedMessages {
-    /// How many messages were looked at.
+    /// Number of messages checked.
     pub read: i32,
-    /// How many stay.
+    /// Number of messages that stay.
     pub retained: i32,
-    /// The wrapper anew, if only some of its messages stay.
+    /// The rewritten wrapper, if only some of its messages stay.
     pub rewritten: Option<Vec<u8>>,
 }
 
-/// Asks of every message whether it stays. What a wrapper unpacks to must not exceed `limit` bytes.
+/// Calls the filter for every message. An unpacked wrapper must not exceed `limit` bytes.
 pub fn retain_messages(
     batch: &RecordBatch<'_>,
     limit: usize,

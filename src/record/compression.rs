@@ -1,6 +1,6 @@
-//! How the records of a batch are compressed. Kafka 3.9: `CompressionType`, package `compress`.
+//! Compression of a batch's records. Kafka 3.9: `CompressionType`, package `compress`.
 //!
-//! The codecs are each the ecosystem's own; two framings around them are Kafka's:
+//! The codecs are standard crates; two framings around them are Kafka's:
 //!
 //! ```text
 //! snappy, xerial framing: 82 "SNAPPY" 00 · i32 version 1 · i32 compatible version 1, then per block
@@ -9,8 +9,8 @@
 //!                         first Java client did so; a reader of format 0 therefore ignores it.
 //! ```
 //!
-//! Nothing here allocates from a length that the bytes merely claim, except for zstd's window: the frame's header
-//! sets it, to 128 MiB at the most, of which only what is really unpacked is ever touched.
+//! No buffer is allocated from a length that the bytes merely claim, except for zstd's window. The frame's header sets
+//! its size, up to 128 MiB, but only the part that is really unpacked is ever touched.
 
 use std::io::{self, BufReader, Read, Take, Write};
 
@@ -33,26 +33,26 @@ pub enum Compression {
     Zstd = 4,
 }
 
-/// A number that names no codec.
+/// A number without a codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown compression type {0}")]
 pub struct UnknownCompression(pub i16);
 
-/// Bytes that do not unpack.
+/// An error while unpacking.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecompressError {
-    /// They unpack to more than this many bytes.
+    /// The unpacked bytes would exceed this size.
     #[error("more than {0} bytes when unpacked")]
     TooLarge(usize),
-    /// They are not what the codec makes.
+    /// The bytes are not valid for the codec.
     #[error("{0}")]
     Corrupt(String),
 }
 
-/// The bytes of a payload as they are unpacked, a buffer at a time.
+/// The unpacked bytes of a payload, one buffer at a time.
 pub type Decompressor<'a> = BufReader<Take<Box<dyn Read + 'a>>>;
 
-/// Size of the buffer between a codec and the parser of records: most records lie within it as a whole.
+/// Size of the buffer between a codec and the parser of records: most records fit into it.
 const STREAM_BUFFER_BYTES: usize = 32 * 1024;
 
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
@@ -60,9 +60,9 @@ const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
 const XERIAL_HEADER_BYTES: usize = XERIAL_MAGIC.len() + 2 * size_of::<i32>();
 const XERIAL_VERSION: i32 = 1;
-/// What the Java client cuts its input into.
+/// Size of the blocks into which the Java client cuts its input.
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
-/// A copy of 64 bytes takes snappy three bytes at the least, so no block grows more than this.
+/// Snappy needs at least three bytes for a copy of 64 bytes, so no block grows by more than this factor.
 const SNAPPY_MAX_EXPANSION: usize = 22;
 
 const LZ4_FLAGS_AT: usize = 4;
@@ -97,7 +97,7 @@ impl Compression {
         }
     }
 
-    /// What a batch that came compressed with `source` is stored with under `compression.type`.
+    /// The codec in which the log stores a batch that was compressed with `source`, under `compression.type`.
     pub fn target(compression_type: CompressionType, source: Self) -> Self {
         match compression_type {
             CompressionType::Producer => source,
@@ -109,8 +109,8 @@ impl Compression {
         }
     }
 
-    /// The level that the topic asks for. Snappy has none, and `compression.lz4.level` has no effect: the lz4
-    /// implementation knows one level, the one Kafka uses by default.
+    /// The compression level that the topic configures. Snappy has none. `compression.lz4.level` has no effect, because
+    /// the lz4 crate supports only one level, Kafka's default.
     pub fn level(self, config: &LogConfig) -> Option<i32> {
         match self {
             Self::None | Self::Snappy | Self::Lz4 => None,
@@ -119,7 +119,7 @@ impl Compression {
         }
     }
 
-    /// Packs `bytes` for a batch of format `magic`; `level` as in [`Self::level`], `None` for Kafka's default.
+    /// Compresses `bytes` for a batch of format `magic`; `level` as in [`Self::level`], `None` for Kafka's default.
     pub fn compress(self, level: Option<i32>, magic: i8, bytes: &[u8]) -> Vec<u8> {
         let packed = match self {
             Self::None => Ok(bytes.to_vec()),
@@ -131,14 +131,14 @@ impl Compression {
         packed.expect("packing bytes from memory into memory does not fail")
     }
 
-    /// Unpacks all of `bytes` if that gives at most `limit` bytes.
+    /// Unpacks all of `bytes`, up to `limit` unpacked bytes.
     pub fn decompress(self, magic: i8, bytes: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
         let mut unpacked = Vec::with_capacity(bytes.len().saturating_mul(2).min(limit));
         self.decompress_into(magic, bytes, limit, &mut unpacked)?;
         Ok(unpacked)
     }
 
-    /// [`Self::decompress`] to the end of `unpacked`, which is empty.
+    /// Does [`Self::decompress`] into `unpacked`, which must be empty.
     pub fn decompress_into(
         self,
         magic: i8,
@@ -157,7 +157,7 @@ impl Compression {
             .map_err(|error| DecompressError::Corrupt(format!("{self:?} payload: {error}")))
     }
 
-    /// Unpacks `bytes` little by little; after `limit` unpacked bytes it reports the end.
+    /// Unpacks `bytes` in steps; after `limit` unpacked bytes it reports the end.
     pub fn reader(self, magic: i8, bytes: &[u8], limit: usize) -> io::Result<Decompressor<'_>> {
         let reader: Box<dyn Read + '_> = match self {
             Self::None => Box::new(bytes),
@@ -204,7 +204,7 @@ fn compress_lz4(magic: i8, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
     encoder.write_all(bytes)?;
     let mut out = encoder.finish()?;
-    // An encoder that was given nothing has not written its header yet; such a frame has none to spoil.
+    // An encoder without input has not written its header yet, so its frame has no checksum to change.
     if magic == 0
         && let Some(checksum_at) = lz4_header_checksum_at(&out)
     {
@@ -213,7 +213,7 @@ fn compress_lz4(magic: i8, bytes: &[u8]) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Where the one-byte checksum of a frame's header is, if the bytes reach that far.
+/// Position of the one-byte checksum of a frame's header, if the bytes reach that far.
 fn lz4_header_checksum_at(frame: &[u8]) -> Option<usize> {
     let flags = *frame.get(LZ4_FLAGS_AT)?;
     let content_size = if flags & LZ4_FLAG_CONTENT_SIZE != 0 { 8 } else { 0 };
@@ -226,7 +226,7 @@ fn lz4_header_checksum(covered: &[u8]) -> u8 {
     (XxHash32::oneshot(0, covered) >> 8) as u8
 }
 
-/// The same frame with the header checksum that the lz4 specification wants.
+/// The same frame with the header checksum that the lz4 specification demands.
 fn mend_lz4_header(frame: &[u8]) -> Vec<u8> {
     let mut mended = frame.to_vec();
     if let Some(at) = lz4_header_checksum_at(frame) {
@@ -235,7 +235,7 @@ fn mend_lz4_header(frame: &[u8]) -> Vec<u8> {
     mended
 }
 
-/// Unpacks one gzip member after the other. What follows a member and is none is ignored, as Java ignores it.
+/// Unpacks one gzip member after the other. Bytes after the last member are ignored, as in Java.
 struct GzipReader<'a>(GzDecoder<&'a [u8]>);
 
 impl Read for GzipReader<'_> {
@@ -251,7 +251,7 @@ impl Read for GzipReader<'_> {
     }
 }
 
-/// Unpacks xerial framing block by block, and a single raw block if the framing's magic is missing.
+/// Unpacks xerial framing block by block, or a single raw block if the framing's magic is missing.
 struct SnappyReader<'a> {
     packed: &'a [u8],
     is_framed: bool,

@@ -1,16 +1,17 @@
-//! Transaction markers: the control records that end a transaction. Kafka 3.9: `ControlRecordType`, `EndTransactionMarker`.
+//! Transaction markers: the control records that end a transaction.
+//! Kafka 3.9: `ControlRecordType`, `EndTransactionMarker`.
 //!
 //! ```text
 //! key:   i16 version 0 · i16 type (0 abort, 1 commit)
 //! value: i16 version 0 · i32 coordinator epoch
 //! ```
-//! A later version may append fields, never change these.
+//! A later version may add fields, but never changes these.
 
 use super::batch::BatchHeader;
 use super::error::RecordError;
 use super::record::{Record, RecordReader};
 
-/// Bytes that a control batch may unpack to; a marker needs ten.
+/// Largest unpacked size of a control batch; a marker needs ten bytes.
 const MAX_CONTROL_RECORD_BYTES: usize = 4096;
 const VERSION: i16 = 0;
 const ABORT: i16 = 0;
@@ -24,18 +25,18 @@ pub enum ControlRecordType {
     Commit,
 }
 
-/// The only record of a control batch.
+/// The content of a control batch's only record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndTransactionMarker {
     /// Abort or commit.
     pub control_type: ControlRecordType,
-    /// Leader epoch of the partition of `__transaction_state` that decided (fact 65).
+    /// Leader epoch of the `__transaction_state` partition whose coordinator decided (fact 65).
     pub coordinator_epoch: i32,
 }
 
 impl EndTransactionMarker {
-    /// The marker in a control batch of which header and payload are given, and its timestamp; `None` if the
-    /// cleaner has emptied the batch, or if it is no control batch at all.
+    /// The marker in a control batch with this header and payload, and its timestamp; `None` if the cleaner has emptied
+    /// the batch, or if it is not a control batch.
     pub fn read(batch: &BatchHeader, payload: &[u8]) -> Result<Option<(Self, i64)>, RecordError> {
         if !batch.is_control_batch() {
             return Ok(None);

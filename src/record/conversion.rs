@@ -1,9 +1,9 @@
 //! Down-conversion for consumers older than format 2: Fetch version 0 and 1 read format 0, 2 and 3 read format 1.
 //! Kafka 3.9: `RecordsUtil.downConvert`, `MemoryRecordsBuilder` for formats 0 and 1.
 //!
-//! What the old formats cannot say is lost: headers, producer ids, transactions. Control batches vanish, so the
-//! offsets have gaps; records of aborted transactions stay, old consumers read everything. The way up, from formats
-//! 0 and 1 to 2, is the [validator](super::validator)'s.
+//! The conversion loses what the old formats cannot store: headers, producer ids, transactions. It drops control
+//! batches, so the offsets have gaps. It keeps records of aborted transactions, because old consumers read everything.
+//! The [validator](super::validator) does the opposite conversion, from formats 0 and 1 to 2.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use crate::config::TimestampType;
 const CRC_BYTES: usize = size_of::<u32>();
 const TIMESTAMP_TYPE_BIT: u8 = 0x08;
 
-/// Records that had to be unpacked or encoded anew. Kafka 3.9: `RecordValidationStats`.
+/// Statistics of records that were unpacked or re-encoded. Kafka 3.9: `RecordValidationStats`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conversion {
-    /// Encoded anew.
+    /// Number of re-encoded records.
     pub records: u64,
-    /// About how many bytes they took when unpacked.
+    /// Approximate unpacked size.
     pub temporary_bytes: u64,
-    /// How long the conversion took.
+    /// Duration of the conversion.
     pub time: Duration,
 }
 
@@ -38,15 +38,15 @@ impl std::ops::AddAssign for Conversion {
     }
 }
 
-/// The complete batches in `records` as messages of format `to_magic`, 0 or 1; batches of that format or an older
-/// one stay as they are.
+/// The complete batches in `records` as messages of format `to_magic`, 0 or 1. Batches of that format or an older one
+/// stay unchanged.
 ///
-/// Uncompressed records before `first_offset` are left out: some versions of librdkafka depend on that. The result
-/// may be empty although `records` is not, if all of it is control batches. No batch may unpack to more than
+/// Leaves out uncompressed records before `first_offset`, because some versions of librdkafka depend on that. The
+/// result may be empty although `records` is not, if it consists of control batches. No batch may unpack to more than
 /// `limit` bytes.
 ///
-/// A batch that cannot be converted ends the conversion; it is an error only if nothing comes before it:
-/// UNSUPPORTED_COMPRESSION_TYPE for zstd, which the old formats do not know.
+/// A batch that cannot be converted ends the conversion. It is an error only if no batch precedes it:
+/// UNSUPPORTED_COMPRESSION_TYPE for zstd, which the old formats do not have.
 pub fn down_convert(
     records: &[u8],
     to_magic: i8,
@@ -75,7 +75,7 @@ pub fn down_convert(
     Ok((out, conversion))
 }
 
-/// Appends one batch; nothing, if it returns an error.
+/// Appends one batch; appends nothing if it returns an error.
 fn convert_batch(
     out: &mut Vec<u8>,
     batch: &RecordBatch<'_>,
@@ -108,7 +108,7 @@ fn convert_batch(
         let first = offsets.map_or(record.offset, |(first, _)| first);
         offsets = Some((first, record.offset));
         max_timestamp = max_timestamp.max(record.timestamp);
-        // Inside a wrapper of format 1 the messages count from 0.
+        // In a wrapper of format 1 the offsets of the messages count from 0.
         let offset = if is_compressed && to_magic > 0 {
             record.offset - first
         } else {
@@ -147,7 +147,7 @@ fn unsupported(codec: UnknownCompression) -> InvalidRecords {
     InvalidRecords::new(ErrorCode::UnsupportedCompressionType, message)
 }
 
-/// The attribute of a message of format `magic` that says whose clock the batch's timestamps are of.
+/// The attribute of a message of format `magic` for the batch's timestamp type.
 pub(super) fn time_flag(batch: &BatchHeader, magic: i8) -> u8 {
     match batch.timestamp_type() {
         TimestampType::LogAppendTime if magic > 0 => TIMESTAMP_TYPE_BIT,
@@ -155,7 +155,7 @@ pub(super) fn time_flag(batch: &BatchHeader, magic: i8) -> u8 {
     }
 }
 
-/// Writes a message that holds `messages`, packed, with the offset and the timestamp of the last and the latest.
+/// Writes a wrapper that holds the compressed `messages`, with the offset of the last one and the largest timestamp.
 pub(super) fn put_wrapper(
     out: &mut Vec<u8>,
     magic: i8,
@@ -175,7 +175,7 @@ pub(super) fn put_wrapper(
     put_message(out, magic, time_flag | compression.id() as u8, &wrapper);
 }
 
-/// Writes a message of format 0 or 1, laid out as [`super::batch`] draws it.
+/// Writes a message of format 0 or 1, in the layout of [`super::batch`].
 pub(super) fn put_message(out: &mut Vec<u8>, magic: i8, attributes: u8, record: &Record<'_>) {
     let start = out.len();
     out.extend(record.offset.to_be_bytes());

@@ -1,16 +1,16 @@
-//! Why records cannot be read or may not be appended, with Kafka's code for it.
-//! Kafka 3.9: `InvalidRecordException`, `RecordValidationException` and their neighbours.
+//! The errors of reading and validating records, with Kafka's code for each. Kafka 3.9: `InvalidRecordException`,
+//! `RecordValidationException` and related classes.
 
 use super::compression::{DecompressError, UnknownCompression};
 use crate::common::error::ErrorCode;
 
-/// A batch that cannot be what it says.
+/// A batch whose header is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("corrupt batch at byte {position}: {reason}")]
 pub struct BatchError {
-    /// Where it starts, counted from the start of the walk.
+    /// Its position, counted from the start of the iteration.
     pub position: u64,
-    /// What is wrong with it.
+    /// The problem.
     pub reason: String,
 }
 
@@ -30,19 +30,19 @@ impl BatchError {
     }
 }
 
-/// Records inside a batch that cannot be read.
+/// Invalid records inside a batch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// They are not laid out as records are.
+    /// The layout of the records is wrong.
     #[error("{0}")]
     Invalid(String),
-    /// A checksum does not fit.
+    /// A checksum is wrong.
     #[error("{0}")]
     Corrupt(String),
-    /// They unpack to more than the reader was ready to hold.
+    /// The unpacked records exceed the reader's limit.
     #[error("the records unpack to more than {0} bytes")]
     TooLarge(usize),
-    /// The codec has no name.
+    /// The codec is unknown.
     #[error(transparent)]
     UnknownCompression(#[from] UnknownCompression),
 }
@@ -52,8 +52,9 @@ impl RecordError {
         Self::Invalid(reason.into())
     }
 
-    /// What a producer is told. Bytes that do not unpack are called invalid, not corrupt: the batch's own checksum
-    /// held, so sending it again would not help. (Kafka says UNKNOWN_SERVER_ERROR, as it does for an unknown codec.)
+    /// The code for the producer. Bytes that cannot be unpacked are invalid, not corrupt: the batch's own checksum was
+    /// right, so sending the batch again would not help. (Kafka answers UNKNOWN_SERVER_ERROR, as it does for an unknown
+    /// codec.)
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid(_) => ErrorCode::InvalidRecord,
@@ -73,15 +74,16 @@ impl From<DecompressError> for RecordError {
     }
 }
 
-/// Why a batch is not appended: the code for the client, a sentence, and the records to blame (KIP-467).
+/// Why a batch is refused: the code for the client, a message, and the records at fault (KIP-467).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct InvalidRecords {
     /// Kafka's code.
     pub code: ErrorCode,
-    /// A sentence for people.
+    /// The message, as text for people.
     pub message: String,
-    /// Records refused one by one: index in the batch and why. Only the first of them if there are very many.
+    /// Records that were refused individually: index in the batch and reason. If there are very many, only the first of
+    /// them.
     pub record_errors: Vec<(i32, String)>,
 }
 

@@ -1,5 +1,5 @@
-//! Record batches: checks, builds and converts Kafka's message formats 0, 1 and 2.
-//! Imports only `common` and `config`. With `protocol`, the only layer that may touch the crate `kafka-protocol`.
+//! Record batches: reads, checks, builds and converts Kafka's message formats 0, 1 and 2. Imports only `common` and
+//! `config`. Only this layer and `protocol` may use the crate `kafka-protocol`.
 
 pub mod batch;
 pub mod batches;

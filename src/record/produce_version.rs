@@ -1,4 +1,5 @@
-//! Which records a Produce request may carry, by its version. Kafka 3.9: `ProduceRequest.validateRecords`.
+//! The record formats and codecs that each version of a Produce request allows. Kafka 3.9:
+//! `ProduceRequest.validateRecords`.
 
 use super::batch::CURRENT_MAGIC;
 use super::batches::RecordBatches;
@@ -6,12 +7,12 @@ use super::compression::Compression;
 use super::error::InvalidRecords;
 use crate::common::error::ErrorCode;
 
-/// The Produce version that brought format 2.
+/// First Produce version with format 2.
 const FIRST_VERSION_WITH_BATCHES: i16 = 3;
-/// The Produce version that brought zstd.
+/// First Produce version with zstd.
 const FIRST_VERSION_WITH_ZSTD: i16 = 7;
 
-/// Refuses what a Produce request of this version may not carry; to be asked before anything is appended.
+/// Refuses records that a Produce request of this version may not contain. The caller checks this before it appends.
 pub fn validate_produce_version(version: i16, records: &[u8]) -> Result<(), InvalidRecords> {
     if version < FIRST_VERSION_WITH_BATCHES {
         return Ok(());

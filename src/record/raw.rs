@@ -1,24 +1,24 @@
-//! Records of format 2 in plain bytes, told apart but not taken apart: the cleaner looks at a key and copies the
-//! record as it lies there. Kafka 3.9: `DefaultRecord`, which the cleaner there reads whole and writes anew.
+//! Records of format 2 as byte ranges, not fully decoded: the cleaner reads a record's key and copies the record
+//! unchanged. Kafka 3.9: `DefaultRecord`, which Kafka's cleaner decodes and encodes again.
 
 use super::error::RecordError;
 use super::varint::{put_varint, put_varlong, read_varint, read_varlong};
 
-/// One record as it lies in a batch.
+/// One record of a batch, not decoded further.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRecord<'a> {
-    /// All of it, its length included.
+    /// The whole record, including its length.
     pub bytes: &'a [u8],
-    /// Its offset less the batch's base offset.
+    /// Its offset minus the batch's base offset.
     pub offset_delta: i32,
-    /// Its timestamp less the batch's base timestamp.
+    /// Its timestamp minus the batch's base timestamp.
     pub timestamp_delta: i64,
-    /// `None` is null.
+    /// `None` means null.
     pub key: Option<&'a [u8]>,
-    /// Whether its value is not null: without one it is a tombstone.
+    /// Whether its value is not null; a record without a value is a tombstone.
     pub has_value: bool,
     attributes: u8,
-    /// What follows the timestamp delta.
+    /// The bytes after the timestamp delta.
     rest: &'a [u8],
 }
 
@@ -60,14 +60,14 @@ impl<'a> RawRecord<'a> {
     }
 }
 
-/// Walks over the records of a batch, unpacked if it was compressed.
+/// Iterates over the records of a batch, which are already unpacked.
 pub struct RawRecords<'a> {
     rest: &'a [u8],
     remaining: i32,
 }
 
 impl<'a> RawRecords<'a> {
-    /// `count` records that fill `bytes`.
+    /// `count` records that fill all of `bytes`.
     pub fn new(count: i32, bytes: &'a [u8]) -> Self {
         Self {
             rest: bytes,

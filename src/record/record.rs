@@ -1,4 +1,4 @@
-//! One record, and the reading of a batch's records one after the other, whatever the format and codec.
+//! One record, and a reader of a batch's records in any format and codec.
 //! Kafka 3.9: `DefaultRecord`, `DefaultRecordBatch.streamingIterator`, `AbstractLegacyRecordBatch.DeepRecordsIterator`.
 //!
 //! A record of format 2; lengths and counts are zigzag varints, -1 stands for null:
@@ -8,10 +8,10 @@
 //!        · value length, value · number of headers · per header: key length, key, value length, value
 //! ```
 //!
-//! **Bounds.** Nothing is allocated from a length or a count on the wire. Compressed records are unpacked through
-//! a buffer of fixed size; only a record that does not fit into it is gathered, as its bytes really arrive and up
-//! to the limit that the caller names. The value of a wrapper of format 0 or 1 must be unpacked as a whole, for
-//! its offsets count from the end; the same limit holds for it.
+//! **Bounds.** The reader allocates nothing from a length or a count on the wire. It unpacks compressed records through
+//! a buffer of fixed size. Only a record that does not fit into it is gathered, as its bytes really arrive and up to
+//! the caller's limit. The value of a wrapper of format 0 or 1 must be unpacked as a whole, because its offsets count
+//! from the end; the same limit applies.
 
 use std::io::{BufRead, Read};
 
@@ -22,25 +22,25 @@ use super::varint::{read_varint, read_varlong};
 use crate::common::ids::Offset;
 use crate::config::TimestampType;
 
-/// Bytes after which unpacking stops, whatever the caller's limit for one record: Java could not hold more either.
+/// Unpacking stops after this many bytes, whatever the caller's limit for one record; Java could not hold more either.
 const MAX_UNPACKED_BYTES: usize = i32::MAX as usize;
 
-/// One record. Key, value and headers are borrowed from the batch or from what it was unpacked into.
+/// One record. Key, value and headers are borrowed from the batch or from its unpacked bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its offset, with the base offset that the batch has.
+    /// Its offset, counted from the batch's base offset.
     pub offset: Offset,
-    /// Milliseconds; the append time if the batch has one; [`NO_TIMESTAMP`] for none.
+    /// Milliseconds; the append time if the batch has one; [`NO_TIMESTAMP`] if there is no timestamp.
     pub timestamp: i64,
-    /// `None` is null.
+    /// `None` means null.
     pub key: Option<&'a [u8]>,
-    /// `None` is null: a tombstone in a compacted topic.
+    /// `None` means null: a tombstone in a compacted topic.
     pub value: Option<&'a [u8]>,
     /// Empty in formats 0 and 1.
     pub headers: Headers<'a>,
 }
 
-/// The headers of a record, checked but not taken apart.
+/// The headers of a record, checked but not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Headers<'a> {
     pub(super) count: i32,
@@ -48,7 +48,7 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// How many there are.
+    /// Number of headers.
     pub fn len(&self) -> usize {
         self.count as usize
     }
@@ -58,14 +58,14 @@ impl<'a> Headers<'a> {
         self.count == 0
     }
 
-    /// Key and value of each. Keys are meant to be UTF-8, which nobody checks.
+    /// Key and value of each header. Keys should be UTF-8, but neither Kafka nor barnabas checks that.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         let mut rest = self.bytes;
         (0..self.count).map_while(move |_| Some((read_nullable(&mut rest)??, read_nullable(&mut rest)?)))
     }
 }
 
-/// Takes a nullable byte string off the front; the outer `None` means that the bytes end.
+/// Reads a nullable byte string from the front; the outer `None` means that the bytes end too soon.
 fn read_nullable<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     match usize::try_from(read_varint(bytes)?) {
         Err(_) => Some(None),
@@ -74,12 +74,12 @@ fn read_nullable<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
 }
 
 impl<'a> Record<'a> {
-    /// About how many bytes it takes, the framing left out.
+    /// Approximate size of the record without framing.
     pub fn size(&self) -> usize {
         self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + self.headers.bytes.len()
     }
 
-    /// Reads what follows a record's length.
+    /// Reads the bytes after a record's length.
     fn parse(body: &'a [u8], batch: &BatchHeader) -> Result<Self, RecordError> {
         Self::parse_body(body, batch).ok_or_else(|| RecordError::invalid("a record does not fill its length"))
     }
@@ -113,7 +113,7 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Reads what follows the timestamp of a message of format 0 or 1.
+    /// Reads the bytes after the timestamp of a message of format 0 or 1.
     fn parse_legacy(mut rest: &'a [u8], offset: Offset, timestamp: i64) -> Result<Self, RecordError> {
         let mut field = || {
             let (length, after) = rest.split_first_chunk()?;
@@ -137,7 +137,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Reads the records of one batch in their order. After an error it has nothing more to give.
+/// Reads the records of one batch in order. After an error it returns no more records.
 pub struct RecordReader<'a> {
     batch: BatchHeader,
     limit: usize,
@@ -148,7 +148,7 @@ pub struct RecordReader<'a> {
 enum Source<'a> {
     /// Format 2, uncompressed.
     Plain(&'a [u8]),
-    /// Format 2, compressed. `lent` bytes of the decompressor's buffer belong to the record given out last.
+    /// Format 2, compressed. `lent` bytes of the decompressor's buffer belong to the last returned record.
     Packed {
         decompressor: Decompressor<'a>,
         lent: usize,
@@ -156,7 +156,7 @@ enum Source<'a> {
     },
     /// One message of format 0 or 1.
     Message(&'a [u8]),
-    /// The messages inside a wrapper, unpacked, and what to add to their offsets.
+    /// The unpacked messages of a wrapper, and the number to add to their offsets.
     Wrapped {
         messages: Vec<u8>,
         position: usize,
@@ -165,13 +165,13 @@ enum Source<'a> {
 }
 
 impl<'a> RecordReader<'a> {
-    /// Reads the records of `batch`; none of them, nor the messages of a wrapper together, may unpack to more than
-    /// `limit` bytes.
+    /// A reader of the records of `batch`. Neither one record nor the messages of a wrapper together may unpack to more
+    /// than `limit` bytes.
     pub fn new(batch: &RecordBatch<'a>, limit: usize) -> Result<Self, RecordError> {
         Self::from_parts(batch.header(), batch.records(), limit)
     }
 
-    /// The same where header and payload do not lie side by side.
+    /// The same for a header and a payload that are not adjacent in memory.
     pub fn from_parts(batch: BatchHeader, payload: &'a [u8], limit: usize) -> Result<Self, RecordError> {
         let compression = batch.compression()?;
         let source = match (batch.magic, batch.is_compressed()) {
@@ -200,7 +200,7 @@ impl<'a> RecordReader<'a> {
         })
     }
 
-    /// The checksum that the next record has to itself: each message of formats 0 and 1 has one.
+    /// The next record's own checksum: each message of formats 0 and 1 has one.
     pub fn next_message_crc(&self) -> Option<u32> {
         match &self.source {
             Source::Plain(_) | Source::Packed { .. } => None,
@@ -214,7 +214,7 @@ impl<'a> RecordReader<'a> {
         }
     }
 
-    /// The next record; `None` after the last one, if nothing but the promised number of records was there.
+    /// The next record; `None` after the last one, if the batch holds exactly the promised number of records.
     #[expect(
         clippy::should_implement_trait,
         reason = "a record borrows from the reader, which no Iterator can say"
@@ -294,7 +294,7 @@ fn unpack_error(error: std::io::Error) -> RecordError {
     RecordError::invalid(format!("the records do not unpack: {error}"))
 }
 
-/// Reads a record's length byte by byte: it may straddle two fills of the buffer.
+/// Reads a record's length byte by byte, because the end of the buffer may divide it.
 fn read_length(decompressor: &mut Decompressor<'_>) -> Result<usize, RecordError> {
     let mut bytes = [0; 5];
     for end in 1..=bytes.len() {
@@ -317,8 +317,9 @@ fn parse_message(bytes: &[u8]) -> Result<Option<RecordBatch<'_>>, RecordError> {
     RecordBatch::parse(bytes).map_err(|error| RecordError::invalid(error.reason))
 }
 
-/// Unpacks a wrapper. In format 1 the messages inside count from 0, or from anywhere, and the wrapper carries the
-/// offset of the last one; 0 there, as some producers send it, means that nothing is to be added.
+/// Unpacks a wrapper. In format 1 the offsets of the inner messages count from 0, or from any other number, and the
+/// wrapper has the offset of the last one. Offset 0 of the wrapper, which some producers send, means that nothing is
+/// added.
 fn unwrap_messages<'a>(
     wrapper: &BatchHeader,
     payload: &[u8],

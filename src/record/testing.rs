@@ -1,4 +1,4 @@
-//! Messages of formats 0 and 1 for tests: nothing in the broker writes them but the down-conversion.
+//! Messages of formats 0 and 1 for tests: in the broker only the down-conversion writes such messages.
 
 use super::compression::Compression;
 
@@ -13,7 +13,7 @@ pub fn legacy_message(
     message(offset, magic, 0, timestamp, key, value)
 }
 
-/// A message that holds other messages, compressed.
+/// A message that holds other, compressed messages.
 pub fn wrapper_message(
     offset: i64,
     magic: i8,

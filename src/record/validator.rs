@@ -1,18 +1,19 @@
-//! What a leader checks of the records it is given, and what it makes of them. Kafka 3.9: `LogValidator`,
+//! The leader's validation of records, and the batch that it makes of them. Kafka 3.9: `LogValidator`,
 //! `UnifiedLog.analyzeAndValidateRecords`.
 //!
-//! Whatever comes in, exactly one batch of format 2 goes to the log. Usually it is the producer's own: its
-//! payload is passed on untouched and only the header in front of it is another. It is rebuilt when
+//! The result is always exactly one batch of format 2. Usually it is the producer's own batch: its payload stays
+//! unchanged, and only its header is replaced. The batch is rebuilt when
 //!
 //! - it is in format 0 or 1,
-//! - `compression.type` asks for another codec than it has, unless it is an uncompressed control batch,
-//! - its records do not count their offsets 0, 1, 2, … (Kafka 3.9 means to repair that, but keeps an uncompressed
-//!   batch as it is and answers UNKNOWN_SERVER_ERROR to a compressed one).
+//! - `compression.type` demands another codec than the batch has, unless it is an uncompressed control batch,
+//! - its records do not count their offsets 0, 1, 2, … (Kafka 3.9 tries to repair that, but keeps an uncompressed batch
+//!   as it is and answers UNKNOWN_SERVER_ERROR to a compressed one).
 //!
-//! A rebuilt batch keeps its producer id, epoch and sequence (fact 59). Every record is walked in any case, as in
-//! Kafka: the number of records and their largest timestamp must be right before consumers depend on them.
+//! A rebuilt batch keeps its producer id, epoch and sequence (fact 59). The validator reads every record in any case,
+//! as Kafka does, because the number of records and their largest timestamp must be right before consumers depend on
+//! them.
 //!
-//! This module never looks at a producer's earlier batches; the log's producer state does.
+//! This module ignores a producer's earlier batches; the log's producer state checks those.
 
 use bytes::Bytes;
 
@@ -26,30 +27,30 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::config::{LogConfig, TimestampType};
 
-/// At most so many records are blamed one by one; a batch of empty records could hold a hundred thousand.
+/// Largest number of records that are reported individually; a batch of empty records could have a hundred thousand.
 const MAX_RECORD_ERRORS: usize = 1000;
-/// A batch that has to be rebuilt, and a record larger than the unpacking buffer, may unpack to as many times
-/// `max.message.bytes` (or [`MIN_UNPACKED_BYTES`], if that is more). Better compressed data is refused as too large:
-/// that much memory must be held for it.
+/// A batch that has to be rebuilt, and a record larger than the unpacking buffer, may unpack to at most this multiple
+/// of `max.message.bytes` (or of [`MIN_UNPACKED_BYTES`], if that is more). The validator refuses data with a better
+/// compression as too large, because it must hold all of it in memory.
 const MAX_EXPANSION: usize = 64;
 const MIN_UNPACKED_BYTES: usize = 64 << 20;
-/// And never to more than this: lengths are 32-bit numbers.
+/// Upper limit in any case, because lengths are 32-bit numbers.
 const MAX_UNPACKED_BYTES: usize = 1 << 30;
-/// Who appends: decides which checks apply.
+/// The origin of an append, which decides which checks apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendOrigin {
-    /// A follower, or a replay of what is in the log already: nothing is refused.
+    /// A follower, or a replay of records that are already in the log: nothing is refused.
     Replication,
-    /// A coordinator on this broker, transaction markers included: trusted, but for its producer's epoch.
+    /// A coordinator on this broker, including its transaction markers: trusted, except for its producer's epoch.
     Coordinator,
     /// A Produce request.
     Client,
 }
 
-/// What the log knows when it appends.
+/// The log's state at the time of the append.
 #[derive(Clone, Copy, Debug)]
 pub struct AppendContext<'a> {
-    /// Where to.
+    /// The log's partition.
     pub partition: &'a TopicPartition,
     /// The topic's configuration.
     pub config: &'a LogConfig,
@@ -57,29 +58,29 @@ pub struct AppendContext<'a> {
     pub next_offset: Offset,
     /// The epoch in which this broker leads the partition.
     pub leader_epoch: LeaderEpoch,
-    /// The time now.
+    /// The current time.
     pub now_ms: i64,
-    /// Who appends.
+    /// The origin of the append.
     pub origin: AppendOrigin,
 }
 
-/// One batch, checked, with its offsets, ready to be written: first [`BatchHeader::encode`], then the records.
+/// One validated batch with its offsets, ready to be written: first [`BatchHeader::encode`], then the records.
 #[derive(Clone, Debug)]
 pub struct ValidatedRecords {
-    /// The header: offsets, leader epoch, timestamps and CRC as they go to disk.
+    /// The header with the offsets, leader epoch, timestamps and CRC that are written to disk.
     pub header: BatchHeader,
-    /// What follows the header: the producer's own bytes unless `is_rebuilt`.
+    /// The bytes after the header: the producer's own unless `is_rebuilt`.
     pub records: Bytes,
     /// The leader's time if `message.timestamp.type` is LogAppendTime, else -1.
     pub log_append_time: i64,
-    /// Whether the batch was encoded anew; Kafka counts such records as converted.
+    /// Whether the batch was re-encoded; Kafka counts such records as converted.
     pub is_rebuilt: bool,
-    /// About how many bytes its records took when they were unpacked; 0 if they were not.
+    /// Approximate size of its unpacked records; 0 if they were not unpacked.
     pub unpacked_bytes: usize,
 }
 
-/// Checks the batch (or the messages of format 0 or 1) in `records` and gives it its place in the log. Bytes after
-/// the last complete batch are ignored.
+/// Checks the batch (or the messages of format 0 or 1) in `records` and assigns its offsets. Ignores bytes after the
+/// last complete batch.
 pub fn validate_append(
     records: &Bytes,
     context: &AppendContext<'_>,
@@ -102,7 +103,7 @@ pub fn validate_append(
     rebuild(records, &first, target, context)
 }
 
-/// The checks that need no look at a single record. Returns the first batch and the codec of them all.
+/// The checks that do not read the records. Returns the first batch and the common codec.
 fn check_batches<'a>(
     records: &'a [u8],
     context: &AppendContext<'_>,
@@ -176,7 +177,7 @@ fn check_client_batch(batch: &BatchHeader) -> Result<(), InvalidRecords> {
     Ok(())
 }
 
-/// The producer's own batch under a new header.
+/// The producer's own batch with a new header.
 fn place(
     batch: &RecordBatch<'_>,
     max_timestamp: i64,
@@ -201,7 +202,7 @@ fn place(
     }
 }
 
-/// One new batch of everything in `records`.
+/// One new batch with all records in `records`.
 fn rebuild(
     records: &[u8],
     first: &BatchHeader,
@@ -239,7 +240,7 @@ fn rebuild(
     })
 }
 
-/// The walk over the records, over those of several messages if need be.
+/// The check of all records, which may be in several messages.
 struct RecordCheck<'a> {
     context: &'a AppendContext<'a>,
     index: i32,
@@ -248,7 +249,7 @@ struct RecordCheck<'a> {
     are_timestamps_invalid: bool,
     unpacked_bytes: usize,
     record_errors: Vec<(i32, String)>,
-    /// How many there are, more than are named perhaps.
+    /// Number of bad records, which may exceed the number of reported ones.
     errors: usize,
 }
 
@@ -266,7 +267,7 @@ impl<'a> RecordCheck<'a> {
         }
     }
 
-    /// Checks each record, and adds it to `builder` as long as all are good.
+    /// Checks each record, and adds it to `builder` while all records are good.
     fn walk(
         &mut self,
         batch: &RecordBatch<'_>,
@@ -281,7 +282,7 @@ impl<'a> RecordCheck<'a> {
                 && self.record_errors.is_empty()
             {
                 if record.timestamp < NO_TIMESTAMP {
-                    // Of a batch that need not be rebuilt they are accepted, as in Kafka.
+                    // Negative timestamps are accepted in a batch that need not be rebuilt, as in Kafka.
                     let message = format!("timestamp {} is negative", record.timestamp);
                     return Err(InvalidRecords::new(ErrorCode::InvalidTimestamp, message));
                 }
@@ -353,7 +354,7 @@ impl<'a> RecordCheck<'a> {
         }
     }
 
-    /// One bad record refuses them all.
+    /// One bad record makes the whole batch invalid.
     fn finish(&mut self) -> Result<(), InvalidRecords> {
         if self.record_errors.is_empty() {
             return Ok(());
@@ -374,7 +375,7 @@ impl<'a> RecordCheck<'a> {
     }
 }
 
-/// In Kafka's words, down to the way in which it prints the first errors.
+/// Kafka's message, including its way of printing the first errors.
 fn rejected(errors: usize, record_errors: &[(i32, String)]) -> String {
     let named = record_errors.iter().take(3);
     let named: Vec<_> = named

@@ -1,16 +1,16 @@
-//! Zigzag variable-length integers, as protocol buffers have them. Kafka 3.9: `ByteUtils`.
+//! Zigzag variable-length integers, as in protocol buffers. Kafka 3.9: `ByteUtils`.
 //!
-//! Seven bits a byte, lowest first; the top bit says that more follow. At most five bytes for 32 bits and ten
-//! for 64; bits beyond that are dropped, as Java drops them.
+//! Seven bits in each byte, lowest first; the top bit means that more bytes follow. At most five bytes for 32 bits and
+//! ten for 64; further bits are dropped, as in Java.
 
-/// Takes a 32-bit number off the front; `None` if the bytes end or it is too long.
+/// Reads a 32-bit number from the front; `None` if the bytes end or it is too long.
 #[inline]
 pub fn read_varint(bytes: &mut &[u8]) -> Option<i32> {
     let raw = read_unsigned(bytes, 5)? as u32;
     Some((raw >> 1) as i32 ^ -((raw & 1) as i32))
 }
 
-/// Takes a 64-bit number off the front; `None` if the bytes end or it is too long.
+/// Reads a 64-bit number from the front; `None` if the bytes end or it is too long.
 #[inline]
 pub fn read_varlong(bytes: &mut &[u8]) -> Option<i64> {
     let raw = read_unsigned(bytes, 10)?;

@@ -1,4 +1,4 @@
-//! Requests of every API in every version, true ones and such that lie.
+//! Tests with requests of every API in every version, valid ones and ones with wrong lengths.
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -24,7 +24,7 @@ fn request_frame(api: ApiKey, version: i16, body: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// Small numbers in disorder. Often enough they are a request: strings of a letter or two, short arrays.
+/// Small numbers in random order. They often form a valid request: strings of a letter or two, short arrays.
 fn small_numbers(random: &mut StdRng, flexible: bool) -> Vec<u8> {
     let zeros = if flexible { 0.45 } else { 0.9 };
     let byte = |random: &mut StdRng| match random.random_bool(zeros) {
@@ -34,7 +34,7 @@ fn small_numbers(random: &mut StdRng, flexible: bool) -> Vec<u8> {
     (0..120).map(|_| byte(random)).collect()
 }
 
-/// Bodies that decode, different in length.
+/// Valid bodies of different lengths.
 fn true_bodies(api: ApiKey, version: i16) -> Vec<Vec<u8>> {
     let mut random = StdRng::seed_from_u64(u64::from(api.code() as u16) << 16 | version as u64);
     let flexible = api.request_header_version(version) >= 2;
@@ -45,7 +45,7 @@ fn true_bodies(api: ApiKey, version: i16) -> Vec<Vec<u8>> {
         if !is_true(&body) {
             continue;
         }
-        // What follows the request is ignored: its own length is the least with which it decodes.
+        // The decoder ignores bytes after the request, so the request's own length is the shortest prefix that decodes.
         let lengths: Vec<usize> = (0..body.len()).collect();
         body.truncate(lengths.partition_point(|&length| !is_true(&body[..length])));
         if bodies.iter().all(|other| other.len() != body.len()) {
@@ -58,7 +58,8 @@ fn true_bodies(api: ApiKey, version: i16) -> Vec<Vec<u8>> {
     bodies
 }
 
-/// Decodes what may be nonsense. The guard against panics hides them from a test, so they are looked for in the error.
+/// Decodes a possibly invalid body. The guard against panics hides them from a test, so this looks for them in the
+/// error.
 fn decode_calmly(api: ApiKey, version: i16, body: &[u8]) {
     match decode_request(request_frame(api, version, body)) {
         Err(DecodeError::Body { reason, .. }) if reason == DECODER_PANICKED => {
@@ -84,7 +85,7 @@ fn a_panic_of_the_decoder_is_an_error_that_can_be_told_from_others() {
     assert_eq!((message, reason.as_str()), ("Panicking", DECODER_PANICKED));
 }
 
-/// An unguarded decoder asks for memory for two thousand million elements here, and the process ends.
+/// An unguarded decoder would request memory for two thousand million elements here and end the process.
 #[test]
 fn counts_that_lie_are_errors_in_every_version_of_every_api() {
     for &api in ApiKey::ALL {
@@ -103,7 +104,7 @@ fn counts_that_lie_are_errors_in_every_version_of_every_api() {
                         lying.truncate(position);
                         lying.extend_from_slice(lie);
                         lying.extend_from_slice(body.get(position + lie.len()..).unwrap_or_default());
-                        // Where a plain number stood the request may still be one.
+                        // If the changed field was a plain number, the request may still be valid.
                         decode_calmly(api, version, &lying);
                     }
                 }

@@ -1,4 +1,4 @@
-//! The hand-made layout against the generated one.
+//! Tests that compare this module's encoding with that of the generated messages.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -33,7 +33,7 @@ fn records_of(partition: &FetchPartitionResponse) -> Bytes {
     Bytes::from(contents(response))
 }
 
-/// The same content, with what the version cannot say left out.
+/// The same content, without the fields that the version does not have.
 fn as_generated(response: &FetchResponse, version: i16) -> generated::FetchResponse {
     let epoch_end = |(epoch, end): (i32, i64)| {
         generated::EpochEndOffset::default()

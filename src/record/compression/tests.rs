@@ -139,7 +139,7 @@ proptest! {
     fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), magic in 0i8..3) {
         for codec in CODECS {
             let _ = codec.decompress(magic, &bytes, 1 << 20);
-            // The same behind a valid beginning.
+            // The same bytes behind a valid beginning.
             let mut packed = codec.compress(None, magic, b"a beginning");
             packed.truncate(packed.len() / 2);
             packed.extend(&bytes);

@@ -47,8 +47,8 @@ fn captured_records_of_every_codec_are_read() {
     );
 }
 
-/// Written by Kafka's own `MemoryRecordsBuilder`: offsets 100–102 uncompressed, 110–112 in gzip (with append time
-/// 5000 where the format knows such), 120–122 in snappy, 130–132 in lz4.
+/// Written by Kafka's own `MemoryRecordsBuilder`: offsets 100–102 uncompressed, 110–112 in gzip (with append time 5000
+/// if the format has it), 120–122 in snappy, 130–132 in lz4.
 #[test]
 fn old_messages_of_the_java_client_are_read() {
     let logs: [&[u8]; 2] = [

@@ -1,6 +1,6 @@
-//! Holds the validator to Apache Kafka 3.9.1: what that answered to Produce requests, good and spoiled, and what it
-//! wrote. A line of `produced.txt` is a name, the request's version, the topic's kind, the error code, the records
-//! sent and the segment written, in hex.
+//! Tests that compare the validator with Apache Kafka 3.9.1: its answers to good and spoiled Produce requests, and the
+//! segments that it wrote. A line of `produced.txt` has a name, the request's version, the topic's kind, the error
+//! code, the records sent and the segment written, in hex.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use crate::config::{CleanupPolicy, CompressionType};
 use crate::record::validate_produce_version;
 
 const PRODUCED: &str = include_str!("../testdata/produced.txt");
-/// About when the captured broker ran. Only the timestamp rules of the topic `range` look at it.
+/// Approximate time of the capture. Only the timestamp rules of the topic `range` use it.
 const NOW: i64 = 1_732_000_000_000;
 
 static PARTITION: LazyLock<TopicPartition> = LazyLock::new(|| TopicPartition::new("t", 0));
@@ -39,7 +39,7 @@ fn config(kind: &str) -> LogConfig {
     config
 }
 
-/// Header and unpacked records: two implementations of a codec need not pack alike.
+/// Header and unpacked records, because two implementations of a codec may compress differently.
 fn unpacked(batch: &[u8]) -> (BatchHeader, Vec<u8>) {
     let batch = RecordBatch::parse(batch).unwrap().unwrap();
     assert!(batch.is_valid_crc());
@@ -83,9 +83,9 @@ fn kafka_answered_and_wrote_the_same() {
             .as_ref()
             .map_or_else(|error| error.code, |_| ErrorCode::None);
         match (code.parse().unwrap(), name.split('-').next().unwrap()) {
-            // Miscounted offsets are repaired.
+            // barnabas repairs wrong offset deltas.
             (_, "gaps") => assert_eq!(ours, ErrorCode::None, "{name}"),
-            // Where Kafka has no better word than "unknown", ours says what is wrong.
+            // Where Kafka only answers "unknown", barnabas's code names the problem.
             (-1, "codec5" | "codec7") => assert_eq!(ours, ErrorCode::UnsupportedCompressionType, "{name}"),
             (-1, _) => assert_eq!(ours, ErrorCode::InvalidRecord, "{name}"),
             (code, _) => assert_eq!(ours.code(), code, "{name}"),

@@ -33,7 +33,7 @@ fn three_records(codec: Compression) -> BatchBuilder {
     builder
 }
 
-/// The batch as it lies in the log.
+/// The batch as the log stores it.
 fn written(validated: &ValidatedRecords) -> Vec<u8> {
     [&validated.header.encode(), &validated.records[..]].concat()
 }
@@ -254,7 +254,7 @@ fn an_incomplete_batch_after_the_first_is_trimmed() {
     );
 }
 
-/// A change to a good batch and the code it must be refused with.
+/// A change to a good batch and the expected error code.
 type BadHeader = (&'static str, fn(&mut BatchHeader), ErrorCode);
 
 #[test]
@@ -470,7 +470,8 @@ fn coordinators_write_markers_that_stay_uncompressed() {
 }
 
 proptest! {
-    /// Whatever a client sends with a checksum that fits: refused, or one sound batch with the right offsets.
+    /// Any records of a client with a right checksum are either refused or become one valid batch with the right
+    /// offsets.
     #[test]
     fn what_is_accepted_is_sound(
         codec in 0i16..5,
