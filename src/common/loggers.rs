@@ -1,5 +1,5 @@
-//! The log levels of the process, under the names of Kafka's loggers, which can change while it runs (KIP-412). Kafka
-//! 3.9: `Log4jController`.
+//! The log levels of the process, under the names of Kafka's loggers, which can change while it runs (KIP-412).
+//! Kafka 3.9: `Log4jController`.
 //!
 //! Loggers belong to the process, like its standard error, so all brokers of one process share them. The start of the
 //! program therefore creates this value, with the function that applies a filter, and passes it down.

@@ -1,5 +1,5 @@
-//! The table of the APIs of a Kafka 3.9 broker with ZooKeeper: key, versions, and whether barnabas serves each. Kafka
-//! 3.9: `ApiKeys`, `ApiMessageType` with listener type `zkBroker`.
+//! The table of the APIs of a Kafka 3.9 broker with ZooKeeper: key, versions, and whether barnabas serves each.
+//! Kafka 3.9: `ApiKeys`, `ApiMessageType` with listener type `zkBroker`.
 //!
 //! barnabas does not advertise an API that is not built yet; it still decodes a request for it and answers
 //! UNSUPPORTED_VERSION. To advertise an API, set its row to `Built`.

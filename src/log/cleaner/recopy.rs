@@ -1,5 +1,5 @@
-//! Decides for one batch whether the cleaner removes it, keeps it as it is, or rewrites it with fewer records. Kafka
-//! 3.9: `MemoryRecords.filterTo`.
+//! Decides for one batch whether the cleaner removes it, keeps it as it is, or rewrites it with fewer records.
+//! Kafka 3.9: `MemoryRecords.filterTo`.
 
 use std::collections::HashMap;
 

@@ -43,7 +43,7 @@ impl ThreadSignal {
         self.state.lock().stopped
     }
 
-    /// Sleeps until the time is over, or until the thread is woken or stopped.
+    /// Sleeps until the time is over or another thread wakes this one.
     fn sleep(&self, time: Duration) {
         let mut state = self.state.lock();
         if !state.stopped && !state.awake {

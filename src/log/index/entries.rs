@@ -1,5 +1,5 @@
-//! A file of fixed-size entries that is read through a memory map: the common part of `.index` and `.timeindex`. Kafka
-//! 3.9: `AbstractIndex`.
+//! A file of fixed-size entries that is read through a memory map: the common part of `.index` and `.timeindex`.
+//! Kafka 3.9: `AbstractIndex`.
 //!
 //! While its segment is active, the file has room for all the entries that it may get, with zeros behind the last one.
 //! It is cut to its entries when the segment is rolled or closed, because Kafka treats every byte of an index as part

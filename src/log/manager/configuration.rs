@@ -1,4 +1,5 @@
 //! Changes of configuration while the logs are open. Kafka 3.9: `LogManager.updateTopicConfig`,
+//! `LogManager.finishedInitializingLog`, `DynamicLogConfig`.
 //!
 //! A topic's configuration is read and applied under one lock. Of two changes at the same time the later one therefore
 //! stays, whichever thread applies it last.

@@ -1,5 +1,5 @@
-//! The move of logs between dirs: the copy in another dir (`-future`), and the replacement when it is complete. Kafka
-//! 3.9: the parts of `LogManager` with "future" in their name.
+//! The move of logs between dirs: the copy in another dir (`-future`), and the replacement when it is complete.
+//! Kafka 3.9: the parts of `LogManager` with "future" in their name.
 //!
 //! The replica layer does the copying. Two renames end it, and the copy's rename comes first, so that a restart finds a
 //! log at any time. A restart between the two finds two equal logs and keeps one.

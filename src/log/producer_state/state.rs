@@ -1,5 +1,5 @@
-//! The producers of a log, its open transactions, and those that ended but whose marker is not replicated yet. Kafka
-//! 3.9: `ProducerStateManager`, `ProducerAppendInfo`. Touches no files; see the module's documentation.
+//! The producers of a log, its open transactions, and those that ended but whose marker is not replicated yet.
+//! Kafka 3.9: `ProducerStateManager`, `ProducerAppendInfo`. Touches no files; see the module's documentation.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,5 +1,5 @@
-//! The log's interface for the cleaner: a consistent view, and the swap of cleaned segments for the originals. Kafka
-//! 3.9: `UnifiedLog.replaceSegments`, `lastRecordsOfActiveProducers`.
+//! The log's interface for the cleaner: a consistent view, and the swap of cleaned segments for the originals.
+//! Kafka 3.9: `UnifiedLog.replaceSegments`, `lastRecordsOfActiveProducers`.
 //!
 //! The cleaner reads old segments and writes new ones without a lock, so a truncation does not wait for it. Instead the
 //! swap checks under the log's lock whether the log is unchanged, and is cancelled if not.
