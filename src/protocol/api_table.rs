@@ -1,8 +1,7 @@
-//! The table of the APIs of a Kafka 3.9 broker with ZooKeeper: key, versions, and whether barnabas serves each.
+//! The APIs of a Kafka 3.9 broker with ZooKeeper: name, key and request type, and what is decoded by them.
 //! Kafka 3.9: `ApiKeys`, `ApiMessageType` with listener type `zkBroker`.
 //!
-//! barnabas does not advertise an API that is not built yet; it still decodes a request for it and answers
-//! UNSUPPORTED_VERSION. To advertise an API, set its row to `Built`.
+//! Which versions are served, and whether an API is advertised, is declared beside its handler in `api`.
 
 use std::ops::RangeInclusive;
 
@@ -42,7 +41,7 @@ macro_rules! api_table {
                 }
             }
 
-            /// Whether it is implemented.
+            /// The versions that can be decoded, which are those of Kafka 3.9.
             pub const fn versions(self) -> RangeInclusive<i16> {
                 let range = match self {
                     $(Self::$api => <messages::$request as Message>::VERSIONS,)*
@@ -50,7 +49,7 @@ macro_rules! api_table {
                 range.min..=range.max
             }
 
-            /// Version of the request header; version 2 is that of the flexible versions.
+            /// Version of the header that precedes a request: 2 marks the flexible versions.
             pub fn request_header_version(self, version: i16) -> i16 {
                 match self {
                     $(Self::$api => messages::$request::header_version(version),)*
@@ -74,7 +73,7 @@ macro_rules! api_table {
                 }
             }
 
-            /// The request's API.
+            /// A request for the API that says nothing.
             #[cfg(test)]
             pub fn empty(api: ApiKey) -> Self {
                 match api {
@@ -159,7 +158,7 @@ api_table! {
 }
 
 impl ApiKey {
-    /// The API's key in the protocol.
+    /// The key on the wire.
     pub fn code(self) -> i16 {
         self as i16
     }
@@ -174,7 +173,7 @@ impl ApiKey {
 mod tests {
     use super::*;
 
-    /// Compares the table with the crate, whose ranges were checked against a running Kafka 3.9.1.
+    /// The table against the crate.
     #[test]
     fn the_table_has_kafkas_names_and_keys() {
         for &api in ApiKey::ALL {

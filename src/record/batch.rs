@@ -433,7 +433,7 @@ impl<'a> RecordBatch<'a> {
             .map(|bytes| Self { header, bytes }))
     }
 
-    /// [`BatchHeader::parse`], for callers that read only the headers of a file.
+    /// `BatchHeader::parse`, for callers that read only the headers of a file.
     pub fn parse_header(bytes: &[u8]) -> Result<Option<BatchHeader>, BatchError> {
         BatchHeader::parse(bytes)
     }

@@ -1,8 +1,5 @@
 //! The cleaner's metrics, with Kafka's names and meaning. Kafka 3.9: the gauges of `LogCleaner` and
 //! `LogCleanerManager`.
-//!
-//! One metric is barnabas's own: `uncleanable-partition`, with value 1 for each partition that could not be cleaned and
-//! with topic, partition, log dir and reason as tags.
 
 use std::path::Path;
 use std::sync::Arc;
