@@ -3,11 +3,13 @@
 //!
 //! The order of the steps matters (fact 51); each is a function below, in that order:
 //!
-//! 1. The loader removes leftovers of deletion, cleaning and swapping, or puts them in place ([`tidy_files`](leftovers::tidy_files)).
-//! 2. The loader opens the segments in the order of their names and rebuilds indexes that are missing or impossible. It
-//! splits a segment whose offsets do not fit its indexes, and then starts again from step 1 ([`split`](super::split)).
+//! 1. The loader removes leftovers of deletion, cleaning and swapping, or puts them in place
+//!    ([`tidy_files`](leftovers::tidy_files)).
+//! 2. The loader opens the segments in the order of their names and rebuilds indexes that are missing or impossible.
+//!    It splits a segment whose offsets do not fit its indexes, and then starts again from step 1
+//!    ([`split`](super::split)).
 //! 3. After an unclean stop the loader reads and checks everything from the recovery point on. The log ends at the
-//! first batch that is not whole, and all later segments are removed ([`recovery`](super::recovery)).
+//!    first batch that is not whole, and all later segments are removed ([`recovery`](super::recovery)).
 //! 4. The loader empties a log that ends before its checkpointed start.
 //! 5. The loader makes the epochs and the producers agree with the log.
 

@@ -3,7 +3,7 @@
 //!
 //! Cleaners of old Kafka versions made such segments (KAFKA-6264). The split writes the new segments as `.cleaned`
 //! files, makes them durable, and renames them to `.swap` from the last to the first. As long as the first is still
-//! `.cleaned`, the loader removes all of them; from then on it completes the swap. The loader's crash rules thus put
+//! `.cleaned`, the loader removes all of them; from then on it completes the swap. The loader's crash rules then put
 //! the new segments in place and rebuild their indexes.
 
 use std::io;

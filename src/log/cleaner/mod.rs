@@ -4,10 +4,10 @@
 //! # A clean, step by step
 //!
 //! 1. [`manager`] chooses the filthiest log ([`selection`]). `[first dirty, first uncleanable)` is the part that was
-//! never cleaned and may be cleaned now.
+//!    never cleaned and may be cleaned now.
 //! 2. [`clean`] reads that part and stores the last offset of each key in the [`offset_map`].
 //! 3. From the start of the log it groups segments that fit into one, reads them again and writes the surviving records
-//! ([`filter`], [`transactions`]) to new segments ([`output`]), whose names have `.cleaned`.
+//!    ([`filter`], [`transactions`]) to new segments ([`output`]), whose names have `.cleaned`.
 //! 4. [`UnifiedLog::replace_segments`](super::unified_log) swaps each group in; the swap is crash-safe.
 //! 5. The manager writes the end of the cleaned range to `cleaner-offset-checkpoint` ([`checkpoint`]).
 //!

@@ -80,9 +80,9 @@ impl UnifiedLog {
     /// crash at any point the loader finds either all old segments or all new ones (fact 51):
     ///
     /// 1. The new files are renamed to `.swap`, the last segment first: while one `.cleaned` file is left, none of them
-    /// counts.
+    ///    counts.
     /// 2. The old files are renamed to `.deleted`: a `.swap` file without `.cleaned` files replaces its range of
-    /// offsets.
+    ///    offsets.
     /// 3. The new files get their final names.
     ///
     /// An error in steps 2 and 3 takes the dir offline, because it is unknown which files a reader would find.
