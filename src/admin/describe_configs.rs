@@ -120,7 +120,7 @@ fn if_own(
 
 /// Where a value comes from; the numbers are those of DescribeConfigs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "Kafka's own names")]
+#[allow(missing_docs, clippy::enum_variant_names, reason = "Kafka's own names")]
 #[repr(i8)]
 pub enum ConfigSource {
     TopicConfig = 1,

@@ -5,8 +5,8 @@
 //!
 //! 1. The loader removes leftovers of deletion, cleaning and swapping, or puts them in place
 //!    ([`tidy_files`](leftovers::tidy_files)).
-//! 2. The loader opens the segments in the order of their names and rebuilds indexes that are missing or impossible.
-//!    It splits a segment whose offsets do not fit its indexes, and then starts again from step 1
+//! 2. The loader opens the segments in the order of their names and rebuilds indexes that are missing or impossible. It
+//!    splits a segment whose offsets do not fit its indexes, and then starts again from step 1
 //!    ([`split`](super::split)).
 //! 3. After an unclean stop the loader reads and checks everything from the recovery point on. The log ends at the
 //!    first batch that is not whole, and all later segments are removed ([`recovery`](super::recovery)).
@@ -243,7 +243,7 @@ impl Loader<'_> {
     /// Step 3: recovers the unflushed segments.
     fn recover_unflushed(&mut self) -> Result<(), Interruption> {
         let recovery_point = self.parameters.recovery_point.unwrap_or(0);
-        let unflushed = self.segments.from_floor(recovery_point);
+        let unflushed = self.segments.tail_from(recovery_point);
         let left = self.parameters.unflushed_segments;
         left.store(unflushed.len(), Ordering::Relaxed);
         for (i, segment) in unflushed.iter().enumerate() {

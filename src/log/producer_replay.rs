@@ -31,7 +31,7 @@ pub(super) fn replay_producers(
     }
     producers.truncate_and_reload(log_start_offset, end, now_ms)?;
     if producers.state.map_end_offset() < end {
-        for segment in segments.from_floor(producers.state.map_end_offset()) {
+        for segment in segments.tail_from(producers.state.map_end_offset()) {
             if segment.base_offset() >= end {
                 break;
             }

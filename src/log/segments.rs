@@ -73,7 +73,7 @@ impl Segments {
     }
 
     /// The segment that holds `from`, and those behind it.
-    pub fn from_floor(&self, from: Offset) -> Vec<Arc<LogSegment>> {
+    pub fn tail_from(&self, from: Offset) -> Vec<Arc<LogSegment>> {
         let start = self.floor(from).map_or(from, |s| s.base_offset());
         let range = self.by_base_offset.range(start..);
         range.map(|(_, s)| Arc::clone(s)).collect()

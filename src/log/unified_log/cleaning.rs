@@ -66,7 +66,7 @@ impl UnifiedLog {
 
     /// The aborted transactions with records in [`from`, `to`), all of whose markers must have been written.
     pub(in crate::log) fn aborted_between(&self, from: Offset, to: Offset) -> io::Result<Vec<AbortedTxn>> {
-        let segments = self.view.lock().segments.from_floor(from);
+        let segments = self.view.lock().segments.tail_from(from);
         let mut found = Vec::new();
         for segment in segments {
             if segment.collect_aborted(from, to, &mut found)? {

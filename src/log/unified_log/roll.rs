@@ -162,7 +162,7 @@ impl UnifiedLog {
             if offset <= view.recovery_point {
                 return Ok(());
             }
-            let mut segments = view.segments.from_floor(view.recovery_point);
+            let mut segments = view.segments.tail_from(view.recovery_point);
             segments.retain(|s| s.base_offset() < offset);
             (segments, view.truncations)
         };

@@ -59,7 +59,7 @@ impl UnifiedLog {
         let dir = &self.context.dir;
         let (mut removed, active) = {
             let mut view = self.view.lock();
-            let mut removed = view.segments.from_floor(offset);
+            let mut removed = view.segments.tail_from(offset);
             removed.retain(|s| s.base_offset() > offset);
             for segment in &removed {
                 view.segments.remove(segment.base_offset());
