@@ -81,7 +81,7 @@ impl Controller {
                 Decision::Write => updates.push((partition.clone(), wanted.clone())),
                 Decision::AlreadyWritten(state) => drop(outcomes.insert(partition.clone(), Ok(state))),
                 Decision::Refuse(error) => {
-                    info!(%partition, ?wanted, %error, "refuses another isr");
+                    info!(%partition, ?wanted, %error, "refuses a change of the isr");
                     outcomes.insert(partition.clone(), Err(error));
                 }
             }
@@ -96,7 +96,7 @@ impl Controller {
                     outcomes.insert(partition, Ok(state));
                 }
                 Err(error) => {
-                    info!(%partition, %error, "failed to write another isr");
+                    info!(%partition, %error, "failed to write a change of the isr");
                     outcomes.insert(partition, Err(ErrorCode::UnknownServerError));
                 }
             }

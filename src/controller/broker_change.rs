@@ -126,10 +126,7 @@ impl Controller {
     pub(super) async fn process_broker_modification(&mut self, id: BrokerId) -> Result<(), ControllerError> {
         let registered = self.zk.broker(id).await?;
         let (Some(mut new), Some(old)) = (registered, self.context.live_broker(id)) else {
-            debug!(
-                broker = id,
-                "registration changed of a broker that is not known or gone"
-            );
+            debug!(broker = id, "the registration of an unknown broker has changed");
             return Ok(());
         };
         if new.metadata != old.metadata {

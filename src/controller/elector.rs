@@ -16,6 +16,7 @@ impl Controller {
         Ok(())
     }
 
+    /// `/controller` is gone, or the broker has a new session.
     pub(super) async fn reelect(&mut self) -> Result<(), ControllerError> {
         self.maybe_resign().await?;
         self.elect().await
@@ -46,7 +47,7 @@ impl Controller {
             }
             // This broker won an election whose result it did not learn, so no broker acts as the controller: the
             // election is repeated (fact 2).
-            warn!("gives up a controllership that was won without notice");
+            warn!("repeats an election that this broker has won without notice");
             let deleted = self
                 .zk
                 .store()
@@ -58,7 +59,8 @@ impl Controller {
             }
         }
         if self.zk.store().exists(paths::MIGRATION, true).await?.is_some() {
-            warn!("a migration to KRaft is under way, does not stand for election (fact 11)");
+            // A ZooKeeper controller must not replace the KRaft controller that migrates the cluster (fact 11).
+            warn!("a migration to KRaft is under way, this broker does not stand for election");
             return Ok(());
         }
         let registered = self
@@ -81,7 +83,7 @@ impl Controller {
         match self.failover().await {
             Err(ControllerError::Moved) => self.maybe_resign().await,
             Err(error) => {
-                error!(epoch, %error, "failed to take over as the controller, gives it up");
+                error!(epoch, %error, "failed to take over as the controller, resigns");
                 self.trigger_controller_move().await
             }
             Ok(()) => Ok(()),

@@ -12,7 +12,7 @@ use tracing::{debug, error, info};
 use super::channel_manager::{BrokerChannels, ControllerChannelManager};
 use super::context::ControllerContext;
 use super::error::ControllerError;
-use super::event::ControllerEvent;
+use super::event::ControllerEvent::{self, self as E};
 use super::event_manager::{self, ControllerEventProcessor};
 use super::event_queue::EventQueue;
 use super::handle::ControllerHandle;
@@ -21,6 +21,7 @@ use super::reassignment::Reassignments;
 use super::rebalance_timer::RebalanceTimer;
 use super::state_machines::StateMachines;
 use super::status::ControllerStatus;
+use super::topic_deletion;
 use super::zk_client::ControllerZkClient;
 use crate::common::clock::SharedClock;
 use crate::common::ids::{BrokerEpoch, BrokerId};
@@ -73,7 +74,6 @@ pub struct Controller {
     /// The error of the last attempt to register again, if it failed.
     registration_refused: Option<ZkError>,
 }
-use super::topic_deletion;
 
 impl ControllerEventProcessor for Controller {
     async fn process(&mut self, event: ControllerEvent, waited: Duration) {
@@ -182,14 +182,16 @@ impl Controller {
         match result {
             Ok(()) => {}
             Err(ControllerError::Zk(ZkError::SessionExpired)) => {
-                debug!(event = name, "the session expired while an event was carried out");
+                debug!(
+                    event = name,
+                    "the session expired while the controller handled an event"
+                );
             }
-            Err(error) => error!(event = name, %error, "failed to carry out an event"),
+            Err(error) => error!(event = name, %error, "failed to handle an event"),
         }
     }
 
     async fn dispatch(&mut self, event: ControllerEvent) -> Result<(), ControllerError> {
-        use ControllerEvent as E;
         match event {
             E::Startup => self.elect().await,
             E::ControllerChange => self.maybe_resign().await,
@@ -275,7 +277,7 @@ impl Controller {
             Err(error) => {
                 // An error that repeats every second until an administrator acts is logged once.
                 if self.registration_refused.as_ref() != Some(&error) {
-                    error!(%error, "cannot register in the new session, tries again every second");
+                    error!(%error, "cannot register in the new session, repeats it every second");
                 }
                 self.registration_refused = Some(error);
                 self.events

@@ -266,7 +266,7 @@ impl Reassignments<'_> {
             let state = match read.pop() {
                 Some((_, Ok(state))) => state.new_epoch(),
                 Some((_, Err(error))) => {
-                    error!(target: "state.change", %partition, %error, "cannot tell of a reassignment");
+                    error!(target: "state.change", %partition, %error, "cannot send LeaderAndIsr for a reassignment");
                     return Ok(());
                 }
                 None => return Ok(()),

@@ -80,7 +80,7 @@ async fn elect_leaders(
         ?election,
         ?trigger,
         partitions = partitions.len(),
-        "elects leaders as asked"
+        "elects leaders on request"
     );
     machines.bring_partitions_online(&partitions, strategy).await
 }
@@ -101,7 +101,7 @@ pub(super) async fn elect_where_needed(
     }
     for (partition, elected) in elect_leaders(machines, electable, election, trigger).await? {
         let result = elected.map(|state| state.leader).map_err(|error| {
-            warn!(%partition, ?election, %error, "cannot elect the leader that is asked for");
+            warn!(%partition, ?election, %error, "failed to elect the requested leader");
             (error_code(&error, election), Some(message(&partition, &error)))
         });
         results.insert(partition, result);

@@ -100,7 +100,7 @@ impl ReplicaStateMachine<'_> {
             ReplicaState::New => match self.context.leader(partition) {
                 Some(leader) if leader == replica.replica => {
                     error!(target: "state.change", controller_epoch = self.context.epoch, %partition,
-                        replica = leader, "a replica that leads cannot be new");
+                        replica = leader, "the leader of a partition cannot be a new replica");
                     return;
                 }
                 Some(_) => self

@@ -70,7 +70,7 @@ impl Controller {
         let added: Vec<_> = found.partitions.keys().filter(is_new).copied().collect();
         if self.context.is_queued_for_deletion(topic) {
             if !added.is_empty() {
-                warn!(%topic, ?added, "topic is being deleted, takes back its new partitions");
+                warn!(%topic, ?added, "topic is being deleted, removes its new partitions");
                 restore_assignment(&self.context, &self.zk, topic).await?;
             }
             return Ok(());

@@ -99,7 +99,7 @@ impl ControllerZkClient {
                 Ok(own.map_or(default, |value| value.trim().eq_ignore_ascii_case("true")))
             }
             Err(ZkError::Malformed { error, .. }) => {
-                error!(topic, %error, "unreadable configuration, no unclean election");
+                error!(topic, %error, "unreadable configuration, the topic allows no unclean election");
                 Ok(false)
             }
             Err(error) => Err(error),

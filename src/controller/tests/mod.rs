@@ -5,6 +5,7 @@ mod captured;
 mod cluster;
 mod fencing;
 mod histories;
+mod layers;
 mod lifecycle;
 mod machines;
 mod reassignments;
