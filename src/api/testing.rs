@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::sync::watch;
@@ -54,7 +53,6 @@ impl ApiParts {
         let controller = self.controller.clone();
         let broker_epoch = Arc::new(move || controller.broker_epoch());
         let blocks = ControllerBlocks::new(config, self.metadata.clone(), broker_epoch);
-        let request_timeout = Duration::from_millis(config.request_timeout_ms);
         let count = config.transaction_state_log_num_partitions;
         let transactions = TransactionCoordinator::new(
             config.into(),
@@ -63,7 +61,7 @@ impl ApiParts {
             clock.clone(),
             self.metadata.clone(),
             ProducerIdManager::new(blocks, clock.clone()),
-            Box::new(NetworkMarkerSender::new(config.broker_id, request_timeout)),
+            Box::new(NetworkMarkerSender),
             metrics,
         );
         let admin = AdminManager::new(

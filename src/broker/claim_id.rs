@@ -14,7 +14,7 @@ use crate::admin::describe_configs;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId};
 use crate::config::SecurityProtocol;
-use crate::network::{BrokerAddress, NetworkClient};
+use crate::network::{BrokerAddress, ClientSettings, NetworkClient};
 use crate::protocol::messages::DescribeConfigsRequest;
 use crate::protocol::messages::describe_configs_request::DescribeConfigsResource;
 use crate::zk::registration::{Registration, RegistrationError, check_endpoints};
@@ -23,7 +23,7 @@ use crate::zk::{ZkStore, cluster, paths};
 
 /// Between two looks whether the znode is gone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a broker may take to say who it is.
+/// How long a broker may take to describe itself.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// Every broker since Apache Kafka 1.1 has it.
 const DESCRIBE_CONFIGS_VERSION: i16 = 1;
@@ -79,7 +79,7 @@ async fn until_gone(zk: &dyn ZkStore, broker_id: BrokerId) -> Result<(), Registr
 }
 
 /// Returns if a broker with this id answers at one of its registered endpoints, and never if none does. A broker that
-/// only talks to who has authenticated cannot be told from another one: then the session's end decides.
+/// only serves authenticated clients cannot be told from another one: then the session's end decides.
 async fn another_answers(zk: &dyn ZkStore, broker_id: BrokerId) {
     if let Ok(found) = cluster::brokers(zk, &[broker_id], false).await
         && let Some((registered, _)) = found.get(&broker_id)
@@ -101,7 +101,7 @@ async fn has_id(address: BrokerAddress) -> bool {
         .with_resource_name(address.id.to_string().into())
         .with_configuration_keys(Some(vec!["broker.id".into()]));
     let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
-    let client = NetworkClient::new(address, "barnabas-start", ANSWER_PATIENCE);
+    let client = NetworkClient::new(address, ClientSettings::new("barnabas-start", ANSWER_PATIENCE));
     let response = client.send(&request, DESCRIBE_CONFIGS_VERSION).await;
     let is_none = |code| ErrorCode::from_code(code) == ErrorCode::None;
     response.is_ok_and(|response| response.results.iter().any(|result| is_none(result.error_code)))

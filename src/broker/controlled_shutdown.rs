@@ -1,5 +1,7 @@
 //! Asks the controller to take leadership away before the broker stops. Kafka 3.9: `KafkaServer.controlledShutdown`.
 
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -10,12 +12,14 @@ use crate::common::ids::BrokerId;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
 use crate::metadata::{MetadataCache, MetadataSnapshot};
-use crate::network::{BrokerAddress, NetworkClient};
+use crate::network::{BrokerAddress, ClientSettings, NodeToControllerChannelManager, NodeToControllerError};
 use crate::protocol::messages::controlled_shutdown_response::RemainingPartition;
-use crate::protocol::messages::{BrokerId as WireBrokerId, ControlledShutdownRequest};
+use crate::protocol::messages::{
+    BrokerId as WireBrokerId, ControlledShutdownRequest, ControlledShutdownResponse,
+};
 
 /// Fixed by inter.broker.protocol.version 3.9.
-const CONTROLLED_SHUTDOWN_VERSION: i16 = 3;
+const VERSIONS: RangeInclusive<i16> = 3..=3;
 
 /// How long ZooKeeper may be away before no controller is expected to take leadership any more. A failover within the
 /// ensemble is shorter.
@@ -26,7 +30,7 @@ const ZOOKEEPER_OUTAGE: Duration = Duration::from_secs(2);
 /// could move them.
 pub(super) async fn hand_over(
     config: &BrokerConfig,
-    metadata: &MetadataCache,
+    metadata: &Arc<MetadataCache>,
     controller: &ControllerHandle,
     zookeeper: watch::Receiver<bool>,
 ) {
@@ -52,11 +56,12 @@ async fn away_for(mut zookeeper: watch::Receiver<bool>, outage: Duration) {
     }
 }
 
-async fn try_repeatedly(config: &BrokerConfig, metadata: &MetadataCache, controller: &ControllerHandle) {
+async fn try_repeatedly(config: &BrokerConfig, metadata: &Arc<MetadataCache>, controller: &ControllerHandle) {
+    let channel = channel(config, metadata.clone());
     let broker = config.broker_id;
     let attempts = config.controlled_shutdown_max_retries;
     for attempt in 1..=attempts {
-        let reason = match ask(config, metadata, controller).await {
+        let reason = match ask(&channel, broker, controller).await {
             Ok(remaining) if remaining.is_empty() => {
                 info!(broker, "controlled shutdown succeeded");
                 return;
@@ -70,7 +75,7 @@ async fn try_repeatedly(config: &BrokerConfig, metadata: &MetadataCache, control
                 return;
             }
             Ok(remaining) => format!("{} partitions are still led here", remaining.len()),
-            Err(reason) => reason,
+            Err(error) => error.to_string(),
         };
         warn!(broker, attempt, reason, "controlled shutdown failed");
         if attempt < attempts {
@@ -91,39 +96,34 @@ fn is_any_movable(image: &MetadataSnapshot, broker: BrokerId, partitions: &[Rema
     })
 }
 
-/// Asks the controller once; what it answers with is what this broker still leads.
-async fn ask(
-    config: &BrokerConfig,
-    metadata: &MetadataCache,
-    controller: &ControllerHandle,
-) -> Result<Vec<RemainingPartition>, String> {
-    let image = metadata.snapshot();
-    let peer = image
-        .controller_id
-        .and_then(|id| image.brokers.get(&id))
-        .ok_or("no controller is known")?;
-    let endpoint = peer
-        .endpoint(&config.inter_broker_listener_name)
-        .ok_or("the controller has no endpoint for brokers")?;
-    let address = BrokerAddress {
-        id: peer.id,
-        host: endpoint.host.clone(),
-        port: endpoint.port,
+fn channel(config: &BrokerConfig, metadata: Arc<MetadataCache>) -> NodeToControllerChannelManager {
+    // Kafka takes this listener here even if there is one for the control plane.
+    let listener = config.inter_broker_listener_name.clone();
+    let controller = move || {
+        let image = metadata.snapshot();
+        let (id, endpoint) = image.controller(&listener)?;
+        Some(BrokerAddress::new(id, endpoint))
     };
     let timeout = Duration::from_millis(config.request_timeout_ms);
-    let mut client = NetworkClient::new(address, &config.broker_id.to_string(), timeout);
-    client.set_connection_timeout(Duration::from_millis(config.controller_socket_timeout_ms));
+    let settings = ClientSettings::new(config.broker_id.to_string(), timeout)
+        .with_connection_timeout(Duration::from_millis(config.controller_socket_timeout_ms));
+    NodeToControllerChannelManager::new(Box::new(controller), settings)
+}
+
+/// Asks the controller once for leave to stop. The answer is what this broker still leads.
+async fn ask(
+    channel: &NodeToControllerChannelManager,
+    broker: BrokerId,
+    controller: &ControllerHandle,
+) -> Result<Vec<RemainingPartition>, NodeToControllerError> {
     let request = ControlledShutdownRequest::default()
-        .with_broker_id(WireBrokerId(config.broker_id))
+        .with_broker_id(WireBrokerId(broker))
         .with_broker_epoch(controller.broker_epoch());
-    let response = client
-        .send(&request, CONTROLLED_SHUTDOWN_VERSION)
-        .await
-        .map_err(|e| e.to_string())?;
-    match ErrorCode::from_code(response.error_code) {
+    let read = |response: ControlledShutdownResponse| match ErrorCode::from_code(response.error_code) {
         ErrorCode::None => Ok(response.remaining_partitions),
-        error => Err(error.to_string()),
-    }
+        error => Err(error),
+    };
+    channel.send(VERSIONS, |_| request, read).await
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! The coordinators of one broker: built when the replicas stand, stopped before them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::startup::Foundation;
+use super::context::BrokerContext;
 use crate::common::topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::coordinator::ReplicatedLog;
 use crate::coordinator::group::GroupCoordinator;
@@ -25,27 +24,26 @@ pub(super) struct Coordinators {
 impl Coordinators {
     /// Each with as many partitions as its topic has, or will have.
     pub(super) async fn start(
-        base: &Foundation,
+        context: &BrokerContext,
         replicas: &Arc<ReplicaManager>,
         metadata: &Arc<MetadataCache>,
         broker_epoch: BrokerEpochSource,
     ) -> Result<Self, ZkError> {
-        let (config, clock) = (&*base.config, &base.clock);
+        let (config, clock) = (&*context.config, &context.clock);
         let log = |topic| Arc::new(ReplicatedLog::new(replicas.clone(), topic));
         let default = config.offsets_topic_num_partitions;
         let groups = GroupCoordinator::new(
             config.into(),
-            partition_count(&*base.zk, GROUP_METADATA_TOPIC, default).await?,
+            partition_count(&*context.zk, GROUP_METADATA_TOPIC, default).await?,
             log(GROUP_METADATA_TOPIC),
             clock.clone(),
-            &base.metrics,
+            &context.metrics,
         );
         let default = config.transaction_state_log_num_partitions;
         let blocks = ControllerBlocks::new(config, metadata.clone(), broker_epoch);
-        let request_timeout = Duration::from_millis(config.request_timeout_ms);
-        let count = partition_count(&*base.zk, TRANSACTION_STATE_TOPIC, default).await?;
-        replicas.fix_transaction_partition_count(count);
-        let zk = base.zk.clone();
+        let count = partition_count(&*context.zk, TRANSACTION_STATE_TOPIC, default).await?;
+        replicas.verification().fix_partition_count(count);
+        let zk = context.zk.clone();
         let count_now = move || {
             let zk = zk.clone();
             async move { partition_count(&*zk, TRANSACTION_STATE_TOPIC, default).await }.boxed()
@@ -57,8 +55,8 @@ impl Coordinators {
             clock.clone(),
             metadata.clone(),
             ProducerIdManager::new(blocks, clock.clone()),
-            Box::new(NetworkMarkerSender::new(config.broker_id, request_timeout)),
-            &base.metrics,
+            Box::new(NetworkMarkerSender),
+            &context.metrics,
         );
         groups.start();
         transactions.start();

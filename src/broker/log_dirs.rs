@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::StartError;
+use super::start_error::StartError;
 use crate::common::ids::BrokerId;
 use crate::log::checkpoint::meta_properties::MetaPropertiesEnsemble;
 use crate::log::fs::Fs;

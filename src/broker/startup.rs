@@ -9,9 +9,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::context::BrokerContext;
 use super::coordinators::Coordinators;
 use super::listeners::{ConfigHooks, ReplicaHooks};
-use super::{Broker, claim_id, features, host_name, log_dirs};
+use super::running::Broker;
+use super::start_error::StartError;
+use super::{claim_id, features, host_name, log_dirs};
 use crate::admin::{AdminManager, ConfigChangeListener, DynamicConfigs};
 use crate::api::{Api, DECLARATIONS};
 use crate::common::clock::SharedClock;
@@ -19,42 +22,14 @@ use crate::common::ids::BrokerEpoch;
 use crate::common::loggers::Loggers;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::{Controller, ControllerHandle, ControllerSetup};
-use crate::log::{LogDirsError, LogManager};
+use crate::log::LogManager;
 use crate::metadata::MetadataCache;
-use crate::metrics::{MetricsServer, Registry};
+use crate::metrics::MetricsServer;
 use crate::network::{BindError, ConnectionLimits, SocketServer};
 use crate::replica::{BrokerEpochSource, ReplicaManager, TopicConfigs};
-use crate::zk::registration::{Registration, RegistrationError};
+use crate::zk::registration::Registration;
 use crate::zk::znode::BrokerInfo;
 use crate::zk::{ZkError, ZkOptions, ZkSession, ZkStore, cluster, paths};
-
-/// Why a broker did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// ZooKeeper could not be reached or refused something.
-    #[error("ZooKeeper at {connect}: {error}")]
-    ZooKeeper {
-        /// `zookeeper.connect`.
-        connect: String,
-        /// What went wrong.
-        error: ZkError,
-    },
-    /// The log dirs belong to another broker or cluster, or contradict each other.
-    #[error("{0}")]
-    Identity(String),
-    /// The log dirs cannot be used.
-    #[error(transparent)]
-    Log(#[from] LogDirsError),
-    /// A listener cannot be opened.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// Another broker has our id or our address.
-    #[error(transparent)]
-    Registration(#[from] RegistrationError),
-    /// Loading the logs panicked.
-    #[error("loading the logs failed: {0}")]
-    Loading(String),
-}
 
 /// What the first steps find out.
 struct Identity {
@@ -62,44 +37,37 @@ struct Identity {
     config: Arc<BrokerConfig>,
 }
 
-/// What every later step stands on.
-pub(super) struct Foundation {
-    pub(super) config: Arc<BrokerConfig>,
-    pub(super) zk: Arc<dyn ZkStore>,
-    pub(super) clock: SharedClock,
-    pub(super) metrics: Registry,
-    /// Ends the tasks that are not stopped in an order of their own.
-    pub(super) stop: CancellationToken,
-}
+impl Broker {
+    /// Starts a broker; returns once it serves. `loggers` are those of the process.
+    pub async fn start(
+        config: BrokerConfig,
+        clock: SharedClock,
+        loggers: Loggers,
+    ) -> Result<Self, StartError> {
+        let started_ms = clock.monotonic_ms();
+        let connect = config.zookeeper_connect.clone();
+        let zk_failed = |error| StartError::ZooKeeper {
+            connect: connect.clone(),
+            error,
+        };
 
-pub(super) async fn start(
-    config: BrokerConfig,
-    clock: SharedClock,
-    loggers: Loggers,
-) -> Result<Broker, StartError> {
-    let started_ms = clock.monotonic_ms();
-    let connect = config.zookeeper_connect.clone();
-    let zk_failed = |error| StartError::ZooKeeper {
-        connect: connect.clone(),
-        error,
-    };
-
-    let session = Arc::new(
-        ZkSession::connect(ZkOptions::from_config(&config))
-            .await
-            .map_err(zk_failed)?,
-    );
-    let result = start_on(config, clock.clone(), session.clone(), &connect, loggers).await;
-    match &result {
-        Ok(broker) => info!(
-            broker = broker.id(),
-            started_in_ms = clock.monotonic_ms() - started_ms,
-            "serving"
-        ),
-        // Without this the znodes of a broker that failed half-way would stand until its session expires.
-        Err(_) => session.close().await,
+        let session = Arc::new(
+            ZkSession::connect(ZkOptions::from_config(&config))
+                .await
+                .map_err(zk_failed)?,
+        );
+        let result = start_on(config, clock.clone(), session.clone(), &connect, loggers).await;
+        match &result {
+            Ok(broker) => info!(
+                broker = broker.id(),
+                started_in_ms = clock.monotonic_ms() - started_ms,
+                "serving"
+            ),
+            // Without this the znodes of a broker that failed half-way would stand until its session expires.
+            Err(_) => session.close().await,
+        }
+        result
     }
-    result
 }
 
 /// Steps 1 to 15, on a session that stands.
@@ -118,65 +86,35 @@ async fn start_on(
     let Identity { cluster_id, config } = identify(config, &*zk, connect).await?;
     let configs = Arc::new(DynamicConfigs::new(config.clone()));
     configs.load(&*zk).await.map_err(zk_failed)?;
-    let base = Foundation {
-        config: config.clone(),
-        zk: zk.clone(),
-        clock: clock.clone(),
-        metrics: Registry::new(clock.clone()),
-        stop: CancellationToken::new(),
-    };
+    let context = BrokerContext::new(config.clone(), zk.clone(), clock.clone());
     // What a start that fails has begun ends with it.
-    let unfinished = base.stop.clone().drop_guard();
-    // Scrapes are answered from here on: a start after a crash may take long, and shows how far it is.
-    if let Some(server) = bind_metrics(&config).await? {
-        tokio::spawn(server.run(base.metrics.clone(), base.stop.child_token()));
-    }
-    let log_manager = open_logs(&base, &configs).await?;
+    let unfinished = context.stop.clone().drop_guard();
+    serve_metrics(&context).await?;
+    let log_manager = open_logs(&context, &configs).await?;
     log_manager.start_background();
-
     let metadata = Arc::new(MetadataCache::default());
-    let server = SocketServer::bind(&configs.current(), &base.metrics).await?;
+    let server = SocketServer::bind(&configs.current(), &context.metrics).await?;
     let endpoints: Vec<Endpoint> = server.endpoints().cloned().collect();
     // The replicas need the broker's epoch, which the controller module, started later, keeps.
     let controller_slot = Arc::new(OnceLock::<ControllerHandle>::new());
-    let broker_epoch: BrokerEpochSource = {
-        let slot = controller_slot.clone();
-        Arc::new(move || slot.get().map_or(-1, ControllerHandle::broker_epoch))
-    };
-    let replicas = replica_manager(&base, &configs, &log_manager, &metadata, broker_epoch.clone());
-    let failed = CancellationToken::new();
-    // Coordinators hear of leadership through the replicas, so they stand before the first LeaderAndIsr can come.
-    let coordinators = Coordinators::start(&base, &replicas, &metadata, broker_epoch)
+    let broker_epoch = epoch_in(&controller_slot);
+    let replicas = replica_manager(&context, &configs, &log_manager, &metadata, broker_epoch.clone());
+    let coordinators = Coordinators::start(&context, &replicas, &metadata, broker_epoch)
         .await
         .map_err(zk_failed)?;
-    replicas.add_listener(Arc::new(ReplicaHooks {
-        broker_id: config.broker_id,
-        coordinators: coordinators.clone(),
-        log_manager: log_manager.clone(),
-        zk: zk.clone(),
-        failed: failed.clone(),
-    }));
-    replicas.reconfigure(&configs.current());
-    replicas.start();
-
-    let features_epoch = follow_features(&base);
-    let to_register = ToRegister {
-        endpoints: advertised(&config, &endpoints).await,
-        cluster_id: cluster_id.clone(),
-        patience: registration_patience(&session),
-    };
-    let controller = register_and_elect(&base, &configs, to_register, features_epoch.clone()).await?;
+    let failed = start_replicas(&context, &configs, &log_manager, &replicas, &coordinators);
+    let features_epoch = follow_features(&context);
+    let to_register = ToRegister::new(&config, &endpoints, &cluster_id, &session).await;
+    let controller = register_and_elect(&context, &configs, to_register, features_epoch.clone()).await?;
     controller_slot
         .set(controller.clone())
         .unwrap_or_else(|_| unreachable!("set once"));
-
     let limits = server.limits();
-    follow_configs(&base, &configs, &log_manager, &replicas, &controller, limits);
-
+    follow_configs(&context, &configs, &log_manager, &replicas, &controller, limits);
     let api = Arc::new(Api {
         config: config.clone(),
         cluster_id,
-        clock: clock.clone(),
+        clock,
         metadata: metadata.clone(),
         replicas: replicas.clone(),
         groups: coordinators.groups.clone(),
@@ -199,14 +137,42 @@ async fn start_on(
         coordinators,
         controller,
         server,
-        stop: base.stop,
+        stop: context.stop,
         failed,
     })
 }
 
+/// The epoch of the broker as the controller module knows it, once that has started.
+fn epoch_in(controller: &Arc<OnceLock<ControllerHandle>>) -> BrokerEpochSource {
+    let controller = controller.clone();
+    Arc::new(move || controller.get().map_or(-1, ControllerHandle::broker_epoch))
+}
+
+/// Lets the replicas work. Coordinators hear of leadership through the replicas, so they stand before the first
+/// LeaderAndIsr can come. The token is cancelled when the broker cannot go on.
+fn start_replicas(
+    context: &BrokerContext,
+    configs: &DynamicConfigs,
+    log_manager: &Arc<LogManager>,
+    replicas: &Arc<ReplicaManager>,
+    coordinators: &Coordinators,
+) -> CancellationToken {
+    let failed = CancellationToken::new();
+    replicas.add_listener(Arc::new(ReplicaHooks {
+        broker_id: context.config.broker_id,
+        coordinators: coordinators.clone(),
+        log_manager: log_manager.clone(),
+        zk: context.zk.clone(),
+        failed: failed.clone(),
+    }));
+    replicas.reconfigure(&configs.current());
+    replicas.start();
+    failed
+}
+
 /// Starts the task that applies the configurations that others write to ZooKeeper.
 fn follow_configs(
-    base: &Foundation,
+    context: &BrokerContext,
     configs: &Arc<DynamicConfigs>,
     log_manager: &Arc<LogManager>,
     replicas: &Arc<ReplicaManager>,
@@ -222,14 +188,19 @@ fn follow_configs(
         reconfiguring: Arc::default(),
     };
     let hooks = vec![Arc::new(hooks) as _];
-    let changes = ConfigChangeListener::new(base.zk.clone(), configs.clone(), base.clock.clone(), hooks);
-    tokio::spawn(changes.run(base.stop.child_token()));
+    let changes =
+        ConfigChangeListener::new(context.zk.clone(), configs.clone(), context.clock.clone(), hooks);
+    tokio::spawn(changes.run(context.stop.child_token()));
 }
 
 /// Starts the task that follows `/feature`; what it returns is the version of the znode.
-fn follow_features(base: &Foundation) -> watch::Receiver<i64> {
+fn follow_features(context: &BrokerContext) -> watch::Receiver<i64> {
     let (epoch, features_epoch) = watch::channel(-1);
-    tokio::spawn(features::follow(base.zk.clone(), epoch, base.stop.child_token()));
+    tokio::spawn(features::follow(
+        context.zk.clone(),
+        epoch,
+        context.stop.child_token(),
+    ));
     features_epoch
 }
 
@@ -241,6 +212,16 @@ struct ToRegister {
     patience: Duration,
 }
 
+impl ToRegister {
+    async fn new(config: &BrokerConfig, bound: &[Endpoint], cluster_id: &str, session: &ZkSession) -> Self {
+        Self {
+            endpoints: advertised(config, bound).await,
+            cluster_id: cluster_id.to_owned(),
+            patience: registration_patience(session),
+        }
+    }
+}
+
 /// ZooKeeper ends a session at the first tick after its timeout, which is two ticks at least.
 fn registration_patience(session: &ZkSession) -> Duration {
     session.session_timeout() * 3 / 2
@@ -248,14 +229,14 @@ fn registration_patience(session: &ZkSession) -> Duration {
 
 /// Steps 12 and 13: refuses an address that is taken, registers, starts the controller module.
 async fn register_and_elect(
-    base: &Foundation,
+    context: &BrokerContext,
     configs: &DynamicConfigs,
     to_register: ToRegister,
     features_epoch: watch::Receiver<i64>,
 ) -> Result<ControllerHandle, StartError> {
-    let Foundation {
+    let BrokerContext {
         config, zk, clock, ..
-    } = base;
+    } = context;
     let ToRegister {
         endpoints,
         cluster_id,
@@ -278,9 +259,9 @@ async fn register_and_elect(
         clock: clock.clone(),
         broker_epoch,
         register: register.into_hook(),
-        metrics: base.metrics.clone(),
+        metrics: context.metrics.clone(),
         features_epoch,
-        shutdown: base.stop.child_token(),
+        shutdown: context.stop.child_token(),
     }))
 }
 
@@ -317,9 +298,12 @@ async fn identify(mut config: BrokerConfig, zk: &dyn ZkStore, connect: &str) -> 
     })
 }
 
-async fn open_logs(base: &Foundation, configs: &Arc<DynamicConfigs>) -> Result<Arc<LogManager>, StartError> {
+async fn open_logs(
+    context: &BrokerContext,
+    configs: &Arc<DynamicConfigs>,
+) -> Result<Arc<LogManager>, StartError> {
     let (config, configs) = (configs.current(), configs.clone());
-    let (clock, metrics) = (base.clock.clone(), base.metrics.clone());
+    let (clock, metrics) = (context.clock.clone(), context.metrics.clone());
     let opened = tokio::task::spawn_blocking(move || {
         LogManager::open(&config, &|topic| configs.topic_config(topic), clock, &metrics)
     });
@@ -328,10 +312,11 @@ async fn open_logs(base: &Foundation, configs: &Arc<DynamicConfigs>) -> Result<A
         .map_err(|error| StartError::Loading(error.to_string()))??)
 }
 
-/// The listener for scrapes, if one is configured.
-async fn bind_metrics(config: &BrokerConfig) -> Result<Option<MetricsServer>, StartError> {
-    let Some(address) = &config.barnabas_metrics_listener else {
-        return Ok(None);
+/// Answers scrapes from here on, if a listener for them is configured: a start after a crash may take long, and shows how
+/// far it is.
+async fn serve_metrics(context: &BrokerContext) -> Result<(), StartError> {
+    let Some(address) = &context.config.barnabas_metrics_listener else {
+        return Ok(());
     };
     let server = MetricsServer::bind(address).await;
     let server = server.and_then(|server| Ok((server.address()?, server)));
@@ -341,7 +326,8 @@ async fn bind_metrics(config: &BrokerConfig) -> Result<Option<MetricsServer>, St
         source,
     })?;
     info!(address = %bound, "metrics can be scraped");
-    Ok(Some(server))
+    tokio::spawn(server.run(context.metrics.clone(), context.stop.child_token()));
+    Ok(())
 }
 
 /// What is registered: the advertised listeners, those without a port of their own with the one that was bound, those
@@ -370,7 +356,7 @@ async fn advertised(config: &BrokerConfig, bound: &[Endpoint]) -> Vec<Endpoint> 
 }
 
 fn replica_manager(
-    base: &Foundation,
+    context: &BrokerContext,
     configs: &Arc<DynamicConfigs>,
     logs: &Arc<LogManager>,
     metadata: &Arc<MetadataCache>,
@@ -379,13 +365,13 @@ fn replica_manager(
     let configs = configs.clone();
     let topic_configs: TopicConfigs = Arc::new(move |topic| configs.topic_config(topic));
     ReplicaManager::new(
-        base.config.clone(),
+        context.config.clone(),
         logs.clone(),
         metadata.clone(),
-        base.clock.clone(),
+        context.clock.clone(),
         topic_configs,
         broker_epoch,
-        &base.metrics,
+        &context.metrics,
     )
 }
 
@@ -435,7 +421,7 @@ pub(super) async fn register(
         .register(zk, info)
         .await
         .map_err(|error| match error {
-            RegistrationError::Zk(error) => error,
+            crate::zk::registration::RegistrationError::Zk(error) => error,
             other => ZkError::Other(other.to_string()),
         })
 }

@@ -1,7 +1,7 @@
 //! Every decision about one partition, without IO and without a clock. Kafka 3.9: the decisions of `Partition`.
 //!
 //! What is compared with what:
-//! - leader epoch: who leads; fences fetches, appends and decisions of the past;
+//! - leader epoch: the leadership; fences fetches, appends and decisions of the past;
 //! - partition epoch: version of the state znode; fences ISR changes within one leader epoch.
 
 use super::isr_state::{IsrProposal, IsrState};

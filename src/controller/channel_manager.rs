@@ -1,12 +1,10 @@
-//! One ordered sender for each broker: requests go out one at a time, each repeated until it is answered or the
-//! broker is gone. Kafka 3.9: `ControllerChannelManager`, `RequestSendThread`.
+//! The controller's requests to the brokers: to each broker one at a time and in order, each repeated until it is answered
+//! or the broker is gone. Kafka 3.9: `ControllerChannelManager`, `RequestSendThread`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -17,7 +15,9 @@ use super::event_queue::EventQueue;
 use crate::common::ids::BrokerId;
 use crate::metadata::BrokerMetadata;
 use crate::metrics::Registry;
-use crate::network::{BrokerAddress, NetworkClient, NetworkError};
+use crate::network::{
+    BrokerAddress, ClientSettings, InterBrokerRequests, InterBrokerSendThread, NetworkClient, NetworkError,
+};
 
 /// Versions of inter-broker protocol 3.9-IV0; sent without asking the peer (fact 45).
 const LEADER_AND_ISR_VERSION: i16 = 7;
@@ -41,29 +41,32 @@ pub trait BrokerChannels: Send + Sync + 'static {
 
 /// The channels over the network.
 pub struct ControllerChannelManager {
-    controller_id: BrokerId,
     /// The listener of the other brokers to connect to.
     listener: String,
-    /// For connecting.
-    connection_timeout: Duration,
-    request_timeout: Duration,
-    events: EventQueue,
     metrics: ChannelMetrics,
-    senders: BTreeMap<BrokerId, Sender>,
+    channels: BTreeMap<BrokerId, Channel>,
+    /// Its queues are unbounded as in Kafka: a controller must not wait for a broker, and a broker that stays silent loses
+    /// its session and with it its queue.
+    sender: InterBrokerSendThread<ControlRequests>,
+    requests: Arc<ControlRequests>,
 }
 
-struct Sender {
-    /// Unbounded as in Kafka: a controller must not wait for a broker, and a broker that stays silent loses its
-    /// session and with it this queue.
-    requests: mpsc::UnboundedSender<(ControlRequest, Instant)>,
+/// A broker that is registered.
+struct Channel {
+    address: BrokerAddress,
     metrics: Arc<QueueMetrics>,
-    task: JoinHandle<()>,
 }
 
-impl Drop for Sender {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// What follows from the answers of brokers.
+struct ControlRequests {
+    events: EventQueue,
+}
+
+/// A request that waits for its turn.
+struct Queued {
+    request: ControlRequest,
+    since: Instant,
+    metrics: Arc<QueueMetrics>,
 }
 
 impl ControllerChannelManager {
@@ -76,14 +79,14 @@ impl ControllerChannelManager {
         events: EventQueue,
         registry: &Registry,
     ) -> Self {
+        let settings = ClientSettings::new(controller_id.to_string(), request_timeout)
+            .with_connection_timeout(connection_timeout);
         Self {
-            controller_id,
             listener,
-            connection_timeout,
-            request_timeout,
-            events,
             metrics: ChannelMetrics::new(registry),
-            senders: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            sender: InterBrokerSendThread::new(settings),
+            requests: Arc::new(ControlRequests { events }),
         }
     }
 }
@@ -98,35 +101,32 @@ impl BrokerChannels for ControllerChannelManager {
             );
             return;
         };
-        let address = BrokerAddress {
-            id: broker.id,
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        };
-        let mut client = NetworkClient::new(address, &self.controller_id.to_string(), self.request_timeout);
-        client.set_connection_timeout(self.connection_timeout);
-        let (requests, queue) = mpsc::unbounded_channel();
         self.remove_broker(broker.id);
-        let metrics = self.metrics.add(broker.id);
-        let sending = send_in_order(client, broker.id, queue, metrics.clone(), self.events.clone());
-        let sender = Sender {
-            requests,
-            metrics,
-            task: tokio::spawn(sending),
+        let channel = Channel {
+            address: BrokerAddress::new(broker.id, endpoint),
+            metrics: self.metrics.add(broker.id),
         };
-        self.senders.insert(broker.id, sender);
+        self.channels.insert(broker.id, channel);
     }
 
     fn remove_broker(&mut self, broker: BrokerId) {
-        self.senders.remove(&broker);
+        self.channels.remove(&broker);
+        self.sender.remove(broker);
         self.metrics.remove(broker);
     }
 
     fn send(&mut self, broker: BrokerId, request: ControlRequest) {
-        match self.senders.get(&broker) {
-            Some(sender) => {
-                sender.metrics.queued();
-                drop(sender.requests.send((request, Instant::now())));
+        match self.channels.get(&broker) {
+            Some(channel) => {
+                channel.metrics.queued();
+                let queued = Queued {
+                    request,
+                    since: Instant::now(),
+                    metrics: channel.metrics.clone(),
+                };
+                let address = channel.address.clone();
+                self.sender
+                    .enqueue(&self.requests, address, |queue| queue.push_back(queued));
             }
             None => warn!(
                 broker,
@@ -137,21 +137,30 @@ impl BrokerChannels for ControllerChannelManager {
     }
 
     fn remove_all(&mut self) {
-        for broker in std::mem::take(&mut self.senders).into_keys() {
+        for broker in std::mem::take(&mut self.channels).into_keys() {
+            self.sender.remove(broker);
             self.metrics.remove(broker);
         }
     }
 }
 
-async fn send_in_order(
-    client: NetworkClient,
-    broker: BrokerId,
-    mut queue: mpsc::UnboundedReceiver<(ControlRequest, Instant)>,
-    metrics: Arc<QueueMetrics>,
-    events: EventQueue,
-) {
-    while let Some((request, since)) = queue.recv().await {
+/// One request after the other, each again until it is answered.
+impl InterBrokerRequests for ControlRequests {
+    type Queue = VecDeque<Queued>;
+    type Batch = Queued;
+
+    fn next(queue: &mut VecDeque<Queued>) -> Option<Queued> {
+        queue.pop_front()
+    }
+
+    async fn exchange(self: Arc<Self>, client: Arc<NetworkClient>, queued: Queued) {
+        let Queued {
+            request,
+            since,
+            metrics,
+        } = queued;
         metrics.taken(since.elapsed());
+        let broker = client.address().id;
         let mut attempts = 0_u64;
         let answer = loop {
             match send_once(&client, broker, &request).await {
@@ -167,7 +176,7 @@ async fn send_in_order(
             tokio::time::sleep(RETRY_BACKOFF).await;
         };
         if let Some(answer) = answer {
-            events.put(answer);
+            self.events.put(answer);
         }
     }
 }

@@ -88,7 +88,9 @@ impl ReplicatedLog {
     }
 
     fn leader_log(&self, partition: i32) -> Result<Arc<UnifiedLog>, ErrorCode> {
-        self.replicas.leader_log(&self.topic_partition(partition))
+        self.replicas
+            .partition(&self.topic_partition(partition))?
+            .leader_log()
     }
 }
 
@@ -129,7 +131,7 @@ impl CoordinatorLog for ReplicatedLog {
         partition: i32,
         producer: TransactionalProducer,
     ) -> BoxFuture<'static, Result<Option<VerificationGuard>, ErrorCode>> {
-        let verify = self.replicas.clone().verify_transaction(
+        let verify = self.replicas.verification().clone().verify(
             producer.transactional_id,
             (producer.producer_id, producer.producer_epoch),
             (self.topic_partition(partition), NO_SEQUENCE),

@@ -29,7 +29,7 @@ use crate::record::RecordBatch;
 /// How many partitions of a topic are loaded at the same time. Kafka loads one after the other.
 const CONCURRENT_LOADS: usize = 2;
 
-/// Who answers for a partition.
+/// Whether this broker answers for a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Ownership {
     /// Another broker, or none.

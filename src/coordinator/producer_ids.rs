@@ -5,7 +5,7 @@
 //! 90 % of the current one are gone. A client that comes while there is none is told to come again, with
 //! COORDINATOR_LOAD_IN_PROGRESS: old clients take anything else for fatal.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,8 +18,10 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, ProducerId};
 use crate::config::BrokerConfig;
 use crate::metadata::MetadataCache;
-use crate::network::{BrokerAddress, NetworkClient};
-use crate::protocol::messages::{AllocateProducerIdsRequest, BrokerId as WireBrokerId};
+use crate::network::{BrokerAddress, ClientSettings, NodeToControllerChannelManager, NodeToControllerError};
+use crate::protocol::messages::{
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerId as WireBrokerId,
+};
 use crate::replica::hooks::BrokerEpochSource;
 
 /// How long after a failure the controller is left in peace.
@@ -27,26 +29,12 @@ const RETRY_BACKOFF_MS: i64 = 50;
 /// The part of a block, in percent, after which the next one is asked for.
 const PREFETCH_PERCENT: i64 = 90;
 /// The only version there is.
-const ALLOCATE_PRODUCER_IDS_VERSION: i16 = 0;
+const VERSIONS: RangeInclusive<i16> = 0..=0;
 
 /// Where blocks come from: the controller, or a test.
 pub trait ProducerIdBlocks: Send + Sync + 'static {
-    /// First id and number of ids of a block that nobody else has.
-    fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), AllocateError>>;
-}
-
-/// Why there is no block.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AllocateError {
-    /// No controller is known, or its broker is not.
-    #[error("the controller is not known")]
-    NoController,
-    /// It could not be reached.
-    #[error("the controller cannot be reached: {0}")]
-    Unreachable(String),
-    /// It refused.
-    #[error("the controller answered {0}")]
-    Refused(ErrorCode),
+    /// First id and number of ids of a block that no other broker has.
+    fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), NodeToControllerError>>;
 }
 
 /// Hands out producer ids.
@@ -85,7 +73,7 @@ impl ProducerIdManager {
         })
     }
 
-    /// An id that nobody else has or will have. Must be called within a runtime.
+    /// An id that no other producer has or will have. Must be called within a runtime.
     pub fn generate(&self) -> Result<ProducerId, ErrorCode> {
         let mut state = self.state.lock();
         if state.current.is_empty()
@@ -116,7 +104,7 @@ impl ProducerIdManager {
         });
     }
 
-    fn on_allocated(&self, allocated: Result<(ProducerId, i32), AllocateError>) {
+    fn on_allocated(&self, allocated: Result<(ProducerId, i32), NodeToControllerError>) {
         let mut state = self.state.lock();
         state.is_requested = false;
         match allocated {
@@ -138,74 +126,48 @@ impl ProducerIdManager {
     }
 }
 
-/// Blocks from the controller, by AllocateProducerIds. The controller is looked up anew each time, in the metadata
-/// cache and nowhere else (fact 71); this broker itself is asked over the network like any other.
+/// Blocks from the controller, by AllocateProducerIds.
 pub struct ControllerBlocks {
-    metadata: Arc<MetadataCache>,
     broker_epoch: BrokerEpochSource,
     broker_id: BrokerId,
-    /// The listener on which controllers serve other brokers.
-    listener: String,
-    request_timeout: Duration,
-    connection: Mutex<Option<Arc<NetworkClient>>>,
+    channel: Arc<NodeToControllerChannelManager>,
 }
 
 impl ControllerBlocks {
     /// For this broker.
     pub fn new(config: &BrokerConfig, metadata: Arc<MetadataCache>, broker_epoch: BrokerEpochSource) -> Self {
+        let listener = config.controller_listener().to_owned();
+        let controller = move || {
+            let image = metadata.snapshot();
+            let (id, endpoint) = image.controller(&listener)?;
+            Some(BrokerAddress::new(id, endpoint))
+        };
+        let timeout = Duration::from_millis(config.controller_socket_timeout_ms);
+        let settings = ClientSettings::new(config.broker_id.to_string(), timeout);
         Self {
-            metadata,
             broker_epoch,
             broker_id: config.broker_id,
-            listener: config.controller_listener().to_owned(),
-            request_timeout: Duration::from_millis(config.controller_socket_timeout_ms),
-            connection: Mutex::new(None),
+            channel: Arc::new(NodeToControllerChannelManager::new(
+                Box::new(controller),
+                settings,
+            )),
         }
-    }
-
-    fn controller(&self) -> Option<BrokerAddress> {
-        let image = self.metadata.snapshot();
-        let controller = image.brokers.get(&image.controller_id?)?;
-        let endpoint = controller.endpoint(&self.listener)?;
-        Some(BrokerAddress {
-            id: controller.id,
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        })
-    }
-
-    /// The connection to the controller: the one we have unless the controller has moved.
-    fn connection(&self) -> Option<Arc<NetworkClient>> {
-        let address = self.controller()?;
-        let mut connection = self.connection.lock();
-        if connection.as_ref().is_none_or(|c| *c.address() != address) {
-            let client_id = self.broker_id.to_string();
-            *connection = Some(Arc::new(NetworkClient::new(
-                address,
-                &client_id,
-                self.request_timeout,
-            )));
-        }
-        connection.clone()
     }
 }
 
 impl ProducerIdBlocks for ControllerBlocks {
-    fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), AllocateError>> {
-        let connection = self.connection();
+    fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), NodeToControllerError>> {
+        let channel = self.channel.clone();
         let request = AllocateProducerIdsRequest::default()
             .with_broker_id(WireBrokerId(self.broker_id))
             .with_broker_epoch((self.broker_epoch)());
         Box::pin(async move {
-            let connection = connection.ok_or(AllocateError::NoController)?;
-            let response = connection
-                .send(&request, ALLOCATE_PRODUCER_IDS_VERSION)
-                .await
-                .map_err(|error| AllocateError::Unreachable(error.to_string()))?;
-            match ErrorCode::from_code(response.error_code) {
+            let read = |response: AllocateProducerIdsResponse| match ErrorCode::from_code(response.error_code)
+            {
                 ErrorCode::None => Ok((response.producer_id_start.0, response.producer_id_len)),
-                error => Err(AllocateError::Refused(error)),
-            }
+                error => Err(error),
+            };
+            channel.send(VERSIONS, |_| request, read).await
         })
     }
 }
@@ -232,9 +194,13 @@ mod tests {
     }
 
     impl ProducerIdBlocks for Scripted {
-        fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), AllocateError>> {
+        fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), NodeToControllerError>> {
             *self.1.lock() += 1;
-            let block = self.0.lock().pop_front().ok_or(AllocateError::NoController);
+            let block = self
+                .0
+                .lock()
+                .pop_front()
+                .ok_or(NodeToControllerError::NoController);
             Box::pin(async move { block })
         }
     }

@@ -64,8 +64,8 @@ pub(super) fn for_each_batch(
     Ok(())
 }
 
-/// Shows every record of a batch to `apply`. One that cannot be read is skipped with a warning: one bad record must not
-/// cost everybody what the others say.
+/// Shows every record of a batch to `apply`. A record that cannot be read is skipped with a warning, so that the other
+/// records of the batch still count.
 pub(super) fn for_each_record(
     batch: &RecordBatch<'_>,
     mut apply: impl FnMut(&Record<'_>) -> Result<(), LogFormatError>,

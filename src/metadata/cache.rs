@@ -94,6 +94,12 @@ impl MetadataSnapshot {
         self.brokers.get(&broker)?.endpoint(listener)
     }
 
+    /// The broker that is controller, and where it listens.
+    pub fn controller(&self, listener: &str) -> Option<(BrokerId, &Endpoint)> {
+        let id = self.controller_id?;
+        Some((id, self.endpoint(id, listener)?))
+    }
+
     /// Puts one partition in.
     pub fn upsert_partition(
         &mut self,

@@ -1,11 +1,10 @@
-//! One ordered connection to one broker. Kafka 3.9: `NetworkClient`, `InterBrokerSendThread`.
+//! One ordered connection to one broker. Kafka 3.9: `NetworkClient`.
 //!
 //! A connection is driven by one task that writes requests in the order in which they were handed over and
 //! gives each response to the oldest request that waits: brokers answer in order. Whatever goes wrong ends
 //! the connection and fails everything in flight; the next request makes a new one. It never retries.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -34,13 +33,12 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(3600);
 /// What a broker may answer with: Kafka sets no limit here but that of the length prefix.
 const MAX_RESPONSE_BYTES: usize = i32::MAX as usize;
 
-/// Where a broker listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A broker and the listener on which it is reached. Kafka 3.9: `BrokerEndPoint`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "self-explanatory")]
 pub struct BrokerAddress {
     pub id: BrokerId,
-    pub host: String,
-    pub port: u16,
+    pub endpoint: Endpoint,
 }
 
 impl BrokerAddress {
@@ -48,8 +46,45 @@ impl BrokerAddress {
     pub fn new(id: BrokerId, endpoint: &Endpoint) -> Self {
         Self {
             id,
-            host: endpoint.host.clone(),
-            port: endpoint.port,
+            endpoint: endpoint.clone(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn plaintext(id: BrokerId, host: &str, port: u16) -> Self {
+        let endpoint = Endpoint {
+            listener: "PLAINTEXT".to_owned(),
+            security_protocol: crate::config::SecurityProtocol::Plaintext,
+            host: host.to_owned(),
+            port,
+        };
+        Self { id, endpoint }
+    }
+}
+
+/// How a client presents itself to brokers and how long it waits for them.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    client_id: String,
+    request_timeout: Duration,
+    connection_timeout: Duration,
+}
+
+impl ClientSettings {
+    /// `request_timeout` holds for connecting and again for each response.
+    pub fn new(client_id: impl Into<String>, request_timeout: Duration) -> Self {
+        Self {
+            client_id: client_id.into(),
+            request_timeout,
+            connection_timeout: request_timeout,
+        }
+    }
+
+    /// Connects within this time, whatever a response may take.
+    pub fn with_connection_timeout(self, connection_timeout: Duration) -> Self {
+        Self {
+            connection_timeout,
+            ..self
         }
     }
 }
@@ -90,9 +125,7 @@ pub enum NetworkError {
 /// which `send` was called (first polled); several may be in flight.
 pub struct NetworkClient {
     address: BrokerAddress,
-    client_id: String,
-    request_timeout: Duration,
-    connection_timeout: Duration,
+    settings: ClientSettings,
     next_correlation_id: AtomicI32,
     /// Held from making sure of a connection until the request is handed over to it: the order of requests.
     order: tokio::sync::Mutex<()>,
@@ -100,22 +133,15 @@ pub struct NetworkClient {
 }
 
 impl NetworkClient {
-    /// Does not connect yet. `request_timeout` holds for connecting and again for each response.
-    pub fn new(address: BrokerAddress, client_id: &str, request_timeout: Duration) -> Self {
+    /// Does not connect yet.
+    pub fn new(address: BrokerAddress, settings: ClientSettings) -> Self {
         Self {
             address,
-            client_id: client_id.to_string(),
-            request_timeout,
-            connection_timeout: request_timeout,
+            settings,
             next_correlation_id: AtomicI32::new(0),
             order: tokio::sync::Mutex::new(()),
             connection: Mutex::new(None),
         }
-    }
-
-    /// Connects within this time, whatever a response may take.
-    pub fn set_connection_timeout(&mut self, connection_timeout: Duration) {
-        self.connection_timeout = connection_timeout;
     }
 
     /// The peer.
@@ -127,7 +153,7 @@ impl NetworkClient {
     /// the request back.
     pub async fn send<R: WireRequest>(&self, request: &R, version: i16) -> Result<R::Response, NetworkError> {
         let correlation_id = self.next_correlation_id.fetch_add(1, Ordering::Relaxed);
-        let frame = codec::encode_request(request, version, correlation_id, &self.client_id)
+        let frame = codec::encode_request(request, version, correlation_id, &self.settings.client_id)
             .map_err(|error| self.unsupported(error.to_string()))?;
         let (respond, response) = oneshot::channel();
         let outgoing = Outgoing {
@@ -145,7 +171,7 @@ impl NetworkClient {
         }
         drop(turn);
 
-        let frame = match timeout(self.request_timeout, response).await {
+        let frame = match timeout(self.settings.request_timeout, response).await {
             Ok(Ok(Ok(frame))) => frame,
             Ok(Ok(Err(reason))) => return Err(self.disconnected(&reason)),
             Ok(Err(_)) => return Err(self.disconnected("it was closed")),
@@ -199,21 +225,18 @@ impl NetworkClient {
         #[cfg(test)]
         if let Some(network) = simulated::SimulatedNetwork::of_this_thread() {
             let connected = timeout(
-                self.connection_timeout,
-                network.connect(&self.client_id, self.address.id),
+                self.settings.connection_timeout,
+                network.connect(&self.settings.client_id, self.address.id),
             );
             let connected = connected
                 .await
                 .map_err(|_| self.disconnected("no answer in time"))?;
             return connected.map_err(|reason| self.disconnected(&reason));
         }
-        let (host, port) = (self.address.host.as_str(), self.address.port);
-        let stream = match timeout(self.connection_timeout, TcpStream::connect((host, port))).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(self.disconnected(&format!("{host}:{port}: {error}"))),
-            Err(_) => return Err(self.disconnected(&format!("{host}:{port}: no answer in time"))),
-        };
-        Connection::start(stream).map_err(|error| self.disconnected(&error.to_string()))
+        let opened = open(&self.address.endpoint, self.settings.connection_timeout).await;
+        opened
+            .map(Connection::start)
+            .map_err(|reason| self.disconnected(&reason))
     }
 
     async fn ask_versions(&self) -> Result<HashMap<i16, RangeInclusive<i16>>, NetworkError> {
@@ -278,11 +301,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn start(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
+    fn start(stream: TcpStream) -> Self {
         let (requests, outgoing) = mpsc::channel(SEND_QUEUE);
         let driver = tokio::spawn(drive(stream, outgoing)).abort_handle();
-        Ok(Self::driven_by(driver, requests))
+        Self::driven_by(driver, requests)
     }
 
     fn driven_by(driver: AbortHandle, requests: mpsc::Sender<Outgoing>) -> Self {
@@ -304,6 +326,18 @@ impl Connection {
     }
 }
 
+/// Opens a connection to another broker. Every connection between brokers begins here.
+async fn open(endpoint: &Endpoint, patience: Duration) -> Result<TcpStream, String> {
+    let (host, port) = (endpoint.host.as_str(), endpoint.port);
+    let stream = match timeout(patience, TcpStream::connect((host, port))).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(format!("{host}:{port}: {error}")),
+        Err(_) => return Err(format!("{host}:{port}: no answer in time")),
+    };
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(stream)
+}
+
 /// Moves requests out and responses in until one of the two fails; then fails the requests that still wait.
 async fn drive(mut stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
     let in_flight = Mutex::new(VecDeque::new());
@@ -318,7 +352,7 @@ async fn drive(mut stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
         waiting.push(outgoing.waiting);
     }
     for request in waiting {
-        // Who waits may have given up.
+        // The caller may have given up.
         let _ = request.respond.send(Err(reason.clone()));
     }
 }
@@ -363,7 +397,7 @@ async fn read_responses(mut stream: ReadHalf<'_>, in_flight: &Mutex<VecDeque<Wai
                 let _ = oldest.respond.send(Err(reason.clone()));
                 return reason;
             }
-            // Who waited may have given up.
+            // The caller may have given up.
             let _ = oldest.respond.send(Ok(frame));
         }
     }

@@ -1,15 +1,20 @@
-//! The connections: the server for clients and brokers, and the client for other brokers.
-//! Imports `common`, `config`, `metrics`, `protocol`. Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
+//! The connections: the server for clients and brokers, the client for other brokers, and on it the channel to the
+//! controller and the queues of requests to brokers. Imports `common`, `config`, `metrics`, `protocol`.
+//! Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
 
 pub mod client;
 mod connection;
+pub mod inter_broker_send_thread;
 mod limits;
+pub mod node_to_controller;
 pub mod request_handler;
 mod request_metrics;
 pub mod server;
 mod stream;
 
-pub use client::{BrokerAddress, NetworkClient, NetworkError};
+pub use client::{BrokerAddress, ClientSettings, NetworkClient, NetworkError};
+pub use inter_broker_send_thread::{InterBrokerRequests, InterBrokerSendThread};
 pub use limits::ConnectionLimits;
+pub use node_to_controller::{NodeToControllerChannelManager, NodeToControllerError};
 pub use request_handler::{Reply, RequestContext, RequestHandler};
 pub use server::{BindError, RunningServer, SocketServer};

@@ -8,19 +8,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::produce::TransactionalOperation;
 use crate::common::clock::SharedClock;
 use crate::common::coordinator_key::partition_for;
 use crate::common::error::ErrorCode;
-use crate::common::ids::{BrokerId, ProducerId, TopicPartition};
+use crate::common::ids::{ProducerId, TopicPartition};
 use crate::common::topic_name::TRANSACTION_STATE_TOPIC;
 use crate::config::BrokerConfig;
 use crate::metadata::MetadataCache;
 use crate::metrics::{Histogram, Meter, MetricName, Registry};
-use crate::network::{BrokerAddress, NetworkClient, NetworkError};
+use crate::network::{
+    BrokerAddress, ClientSettings, InterBrokerRequests, InterBrokerSendThread, NetworkClient, NetworkError,
+};
 use crate::protocol::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
@@ -32,6 +32,15 @@ use crate::protocol::{ApiKey, wire_text};
 
 /// The first version that can ask without adding.
 const FIRST_VERSION_WITH_VERIFICATION: i16 = 4;
+
+/// Which errors the client behind a transactional request understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionalOperation {
+    /// INVALID_TXN_STATE for a partition that is not part of the transaction.
+    DefaultError,
+    /// TRANSACTION_ABORTABLE for that: Produce from version 11, TxnOffsetCommit from version 4.
+    GenericError,
+}
 
 /// A question for a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,21 +70,17 @@ struct Inner {
     default_partition_count: i32,
     /// How many partitions the coordinators share the ids out to, whatever the topic has got since they started.
     partition_count: OnceLock<i32>,
-    client_id: String,
-    request_timeout: Duration,
     clock: SharedClock,
     verification_failures: Arc<Meter>,
     verification_time_ms: Arc<Histogram>,
-    coordinators: Mutex<HashMap<BrokerId, Coordinator>>,
+    coordinators: InterBrokerSendThread<Self>,
 }
 
-struct Coordinator {
-    client: Arc<NetworkClient>,
-    is_in_flight: bool,
-    waiting: HashMap<Arc<str>, Question>,
-}
+/// At most one question of a transactional id waits.
+type Waiting = HashMap<Arc<str>, Question>;
 
-struct Question {
+/// A question and the task that waits for its answer.
+pub struct Question {
     transaction: TransactionToVerify,
     operation: TransactionalOperation,
     answer: oneshot::Sender<Unverified>,
@@ -98,18 +103,18 @@ impl AddPartitionsToTxnManager {
         metrics: &Registry,
     ) -> Self {
         let name = |name: &str| MetricName::new("kafka.server", "AddPartitionsToTxnManager", name);
+        let request_timeout = Duration::from_millis(config.request_timeout_ms);
+        let settings = ClientSettings::new(config.broker_id.to_string(), request_timeout);
         Self {
             inner: Arc::new(Inner {
                 metadata,
                 inter_broker_listener: config.inter_broker_listener_name.clone(),
                 default_partition_count: config.transaction_state_log_num_partitions,
                 partition_count: OnceLock::new(),
-                client_id: config.broker_id.to_string(),
-                request_timeout: Duration::from_millis(config.request_timeout_ms),
                 clock,
                 verification_failures: metrics.meter(name("VerificationFailureRate")),
                 verification_time_ms: metrics.histogram(name("VerificationTimeMs")),
-                coordinators: Mutex::default(),
+                coordinators: InterBrokerSendThread::new(settings),
             }),
         }
     }
@@ -172,59 +177,45 @@ impl Inner {
     }
 
     fn ask(self: &Arc<Self>, address: BrokerAddress, question: Question) {
-        let mut coordinators = self.coordinators.lock();
-        let id = address.id;
-        let connect = |address| Arc::new(NetworkClient::new(address, &self.client_id, self.request_timeout));
-        let coordinator = coordinators.entry(id).or_insert_with(|| Coordinator {
-            client: connect(address.clone()),
-            is_in_flight: false,
-            waiting: HashMap::new(),
-        });
-        if *coordinator.client.address() != address {
-            coordinator.client = connect(address);
-        }
-        let transactional_id = question.transaction.transactional_id.clone();
-        if let Some(earlier) = coordinator.waiting.remove(&transactional_id) {
-            let epochs = (
-                earlier.transaction.producer_epoch,
-                question.transaction.producer_epoch,
-            );
-            match epochs.0.cmp(&epochs.1) {
-                std::cmp::Ordering::Less => earlier.fail(ErrorCode::InvalidProducerEpoch),
-                std::cmp::Ordering::Equal => earlier.fail(ErrorCode::NetworkException),
-                std::cmp::Ordering::Greater => {
-                    coordinator.waiting.insert(transactional_id, earlier);
-                    question.fail(ErrorCode::InvalidProducerEpoch);
-                    return;
-                }
-            }
-        }
-        coordinator.waiting.insert(transactional_id, question);
-        if !std::mem::replace(&mut coordinator.is_in_flight, true) {
-            tokio::spawn(self.clone().send_while_asked(id));
-        }
+        self.coordinators
+            .enqueue(self, address, |waiting| add(waiting, question));
+    }
+}
+
+/// What waits for a coordinator goes into one request.
+impl InterBrokerRequests for Inner {
+    type Queue = Waiting;
+    type Batch = Waiting;
+
+    fn next(queue: &mut Waiting) -> Option<Waiting> {
+        (!queue.is_empty()).then(|| std::mem::take(queue))
     }
 
-    async fn send_while_asked(self: Arc<Self>, id: BrokerId) {
-        loop {
-            let (client, questions) = {
-                let mut coordinators = self.coordinators.lock();
-                let Some(coordinator) = coordinators.get_mut(&id) else {
-                    return;
-                };
-                if coordinator.waiting.is_empty() {
-                    coordinator.is_in_flight = false;
-                    return;
-                }
-                (
-                    coordinator.client.clone(),
-                    std::mem::take(&mut coordinator.waiting),
-                )
-            };
-            let response = send(&client, &questions).await;
-            answer(questions, response);
+    async fn exchange(self: Arc<Self>, client: Arc<NetworkClient>, questions: Waiting) {
+        let response = send(&client, &questions).await;
+        answer(questions, response);
+    }
+}
+
+/// Puts a question in place of the one that waits for the same transactional id, or refuses the older of the two.
+fn add(waiting: &mut Waiting, question: Question) {
+    let transactional_id = question.transaction.transactional_id.clone();
+    if let Some(earlier) = waiting.remove(&transactional_id) {
+        let epochs = (
+            earlier.transaction.producer_epoch,
+            question.transaction.producer_epoch,
+        );
+        match epochs.0.cmp(&epochs.1) {
+            std::cmp::Ordering::Less => earlier.fail(ErrorCode::InvalidProducerEpoch),
+            std::cmp::Ordering::Equal => earlier.fail(ErrorCode::NetworkException),
+            std::cmp::Ordering::Greater => {
+                waiting.insert(transactional_id, earlier);
+                question.fail(ErrorCode::InvalidProducerEpoch);
+                return;
+            }
         }
     }
+    waiting.insert(transactional_id, question);
 }
 
 async fn send(

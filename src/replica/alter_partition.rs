@@ -6,32 +6,44 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::manager::ReplicaManager;
-use crate::cluster::{AlterPartitionOutcome, IsrProposal, Partition};
+use super::delayed_operations::DelayedOperations;
+use super::hooks::BrokerEpochSource;
+use super::meters::IsrCounters;
+use crate::cluster::{AlterPartitionOutcome, Effects, IsrProposal, Partition};
+use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, TopicId, TopicPartition};
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState};
-use crate::network::{BrokerAddress, NetworkClient};
+use crate::config::BrokerConfig;
+use crate::metadata::MetadataCache;
+use crate::metrics::Registry;
+use crate::network::{BrokerAddress, ClientSettings, NodeToControllerChannelManager, NodeToControllerError};
 use crate::protocol::StrBytes;
 use crate::protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
 /// What we speak.
 const VERSIONS: RangeInclusive<i16> = 0..=3;
-/// Without topic ids nothing newer can be said.
-const LAST_VERSION_BY_NAME: i16 = 1;
+/// The same for topics without ids, which newer versions cannot name.
+const VERSIONS_BY_NAME: RangeInclusive<i16> = 0..=1;
 /// Pause after a request that was refused as a whole, or could not be sent.
 const RETRY_BACKOFF: Duration = Duration::from_millis(50);
 
 /// The proposals that the controller has not yet answered: at most one for each partition.
-#[derive(Default)]
-pub(super) struct AlterPartitionQueue {
+pub(super) struct AlterPartitionManager {
+    broker_id: BrokerId,
+    broker_epoch: BrokerEpochSource,
+    metadata: Arc<MetadataCache>,
+    clock: SharedClock,
+    channel: NodeToControllerChannelManager,
+    delayed: DelayedOperations,
+    pub(super) counters: IsrCounters,
     pending: Mutex<BTreeMap<TopicPartition, Proposed>>,
     submitted: Notify,
 }
@@ -43,9 +55,47 @@ struct Proposed {
     proposal: IsrProposal,
 }
 
-impl AlterPartitionQueue {
+impl AlterPartitionManager {
+    /// Nothing is proposed yet. `controller_epoch` is the highest epoch of a controller that has sent a request.
+    pub(super) fn new(
+        config: &BrokerConfig,
+        metadata: Arc<MetadataCache>,
+        clock: SharedClock,
+        broker_epoch: BrokerEpochSource,
+        controller_epoch: Arc<AtomicI32>,
+        delayed: DelayedOperations,
+        metrics: &Registry,
+    ) -> Self {
+        Self {
+            broker_id: config.broker_id,
+            broker_epoch,
+            channel: channel(config, metadata.clone(), controller_epoch),
+            metadata,
+            clock,
+            delayed,
+            counters: IsrCounters::new(metrics),
+            pending: Mutex::default(),
+            submitted: Notify::new(),
+        }
+    }
+
+    /// Does what a change of one partition demands outside its lock: wakes requests and proposes another ISR.
+    pub(super) fn apply(&self, partition: &Arc<Partition>, effects: Effects) {
+        self.delayed.wake(partition, &effects);
+        if let Some(proposal) = effects.alter_partition {
+            let name = partition.topic_partition();
+            tracing::info!(partition = %name, isr = ?proposal.isr, "asking the controller for another isr");
+            self.submit(partition.clone(), proposal);
+        }
+    }
+
+    /// UpdateMetadata may have named another controller.
+    pub(super) fn controller_may_have_changed(&self) {
+        self.channel.controller_may_have_changed();
+    }
+
     /// Queues a proposal. An older one for the same partition is void: a new leader epoch came in between.
-    pub(super) fn submit(&self, partition: Arc<Partition>, proposal: IsrProposal) {
+    fn submit(&self, partition: Arc<Partition>, proposal: IsrProposal) {
         let name = partition.topic_partition().clone();
         let topic_id = partition.topic_id().unwrap_or_default();
         self.pending.lock().insert(
@@ -66,35 +116,32 @@ impl AlterPartitionQueue {
         pending.values().cloned().collect()
     }
 
-    fn settle(&self, proposed: &Proposed) {
+    fn remove_answered(&self, proposed: &Proposed) {
         let mut pending = self.pending.lock();
         let name = proposed.partition.topic_partition();
         if pending.get(name).is_some_and(|p| p.proposal == proposed.proposal) {
             pending.remove(name);
         }
     }
-}
 
-impl ReplicaManager {
-    pub(super) async fn alter_partitions_forever(self: Arc<Self>) {
-        let mut channel = None;
+    /// Sends what is proposed, without end.
+    pub(super) async fn run(&self) {
         loop {
-            self.alter_partition.submitted.notified().await;
+            self.submitted.notified().await;
             loop {
-                let batch = self.alter_partition.batch();
+                let batch = self.batch();
                 if batch.is_empty() {
                     break;
                 }
-                match self.alter_partitions(&mut channel, &batch).await {
+                match self.alter_partitions(&batch).await {
                     Ok(true) => {}
                     Ok(false) => tokio::time::sleep(RETRY_BACKOFF).await,
-                    Err(reason) => {
+                    Err(error) => {
                         tracing::warn!(
-                            reason,
+                            reason = error.to_string(),
                             partitions = batch.len(),
                             "isrs were not altered, trying again"
                         );
-                        channel = None;
                         tokio::time::sleep(RETRY_BACKOFF).await;
                     }
                 }
@@ -102,60 +149,24 @@ impl ReplicaManager {
         }
     }
 
-    /// The controller, unless LeaderAndIsr has already come from a later one than UpdateMetadata names (fact 76).
-    fn controller(&self) -> Option<BrokerAddress> {
-        let image = self.metadata.snapshot();
-        if image.controller_epoch < self.controller_epoch.load(Ordering::Acquire) {
-            return None;
-        }
-        let listener = self.config.controller_listener();
-        let controller = image.brokers.get(&image.controller_id?)?;
-        Some(BrokerAddress::new(controller.id, controller.endpoint(listener)?))
-    }
-
     /// Sends one request and applies its response; false if some proposals must be sent again. An error means that
     /// all of them must, perhaps to another controller.
-    async fn alter_partitions(
-        &self,
-        channel: &mut Option<NetworkClient>,
-        batch: &[Proposed],
-    ) -> Result<bool, String> {
-        let address = self.controller().ok_or("no controller is known")?;
-        let timeout = Duration::from_millis(self.config.controller_socket_timeout_ms);
-        let client_id = self.broker_id().to_string();
-        if channel.as_ref().is_none_or(|client| *client.address() != address) {
-            *channel = Some(NetworkClient::new(address.clone(), &client_id, timeout));
-        }
-        let client = channel.as_ref().ok_or("no channel")?;
-        let answered = async {
-            let common = client.negotiate::<AlterPartitionRequest>(VERSIONS).await?;
-            let by_name = batch.iter().any(|p| p.topic_id.is_nil());
-            let version = if by_name {
-                common.min(LAST_VERSION_BY_NAME)
-            } else {
-                common
-            };
-            let request = request(self.broker_id(), (self.broker_epoch)(), batch, version);
-            client.send(&request, version).await
-        };
-        // A controller that hangs does not hold us up once there is another.
-        let replaced = async {
-            while self.controller().as_ref() == Some(&address) {
-                self.controller_changed.notified().await;
-            }
-        };
-        let response = tokio::select! {
-            biased;
-            response = answered => response.map_err(|error| error.to_string())?,
-            () = replaced => return Err(format!("broker {} is no longer the controller", address.id)),
-        };
-        let answers = answers(&response)?;
+    async fn alter_partitions(&self, batch: &[Proposed]) -> Result<bool, NodeToControllerError> {
+        let by_name = batch.iter().any(|p| p.topic_id.is_nil());
+        let answers = self
+            .channel
+            .send(
+                if by_name { VERSIONS_BY_NAME } else { VERSIONS },
+                |version| request(self.broker_id, (self.broker_epoch)(), batch, version),
+                |response| answers(&response),
+            )
+            .await?;
         Ok(self.apply_answers(batch, &answers))
     }
 
     fn apply_answers(&self, batch: &[Proposed], answers: &Answers) -> bool {
         let image = self.metadata.snapshot();
-        let mut all_settled = true;
+        let mut all_answered = true;
         for proposed in batch {
             let name = proposed.partition.topic_partition();
             let by_id = (proposed.topic_id, None, name.partition);
@@ -166,7 +177,7 @@ impl ReplicaManager {
             });
             let Some((_, answer)) = answer.cloned() else {
                 tracing::warn!(partition = %name, "the controller left a proposal without answer");
-                all_settled = false;
+                all_answered = false;
                 continue;
             };
             let now_ms = self.clock.monotonic_ms();
@@ -178,17 +189,17 @@ impl ReplicaManager {
             report(proposed, &answer, outcome);
             self.count(proposed, before, outcome);
             match outcome {
-                AlterPartitionOutcome::Retry => all_settled = false,
-                _ => self.alter_partition.settle(proposed),
+                AlterPartitionOutcome::Retry => all_answered = false,
+                _ => self.remove_answered(proposed),
             }
             self.apply(&proposed.partition, effects);
         }
-        all_settled
+        all_answered
     }
 
     /// Kafka's meters: what was carried out by its direction, what was not as failed.
     fn count(&self, proposed: &Proposed, before: usize, outcome: AlterPartitionOutcome) {
-        let counters = &self.isr_counters;
+        let counters = &self.counters;
         let counter = match outcome {
             AlterPartitionOutcome::Committed if proposed.proposal.isr.len() > before => &counters.expands,
             AlterPartitionOutcome::Committed => &counters.shrinks,
@@ -196,6 +207,27 @@ impl ReplicaManager {
         };
         counter.mark(1);
     }
+}
+
+/// The channel through which the controller is asked. A controller that UpdateMetadata names counts for nothing while
+/// LeaderAndIsr has already come from a later one, whose epoch is in `epoch` (fact 76).
+fn channel(
+    config: &BrokerConfig,
+    metadata: Arc<MetadataCache>,
+    epoch: Arc<AtomicI32>,
+) -> NodeToControllerChannelManager {
+    let listener = config.controller_listener().to_owned();
+    let controller = move || {
+        let image = metadata.snapshot();
+        if image.controller_epoch < epoch.load(Ordering::Acquire) {
+            return None;
+        }
+        let (id, endpoint) = image.controller(&listener)?;
+        Some(BrokerAddress::new(id, endpoint))
+    };
+    let timeout = Duration::from_millis(config.controller_socket_timeout_ms);
+    let settings = ClientSettings::new(config.broker_id.to_string(), timeout);
+    NodeToControllerChannelManager::new(Box::new(controller), settings)
 }
 
 fn request(broker: BrokerId, epoch: BrokerEpoch, batch: &[Proposed], version: i16) -> AlterPartitionRequest {
@@ -257,10 +289,10 @@ fn report(proposed: &Proposed, answer: &Result<LeaderAndIsr, ErrorCode>, outcome
 type Answers = Vec<((TopicId, Option<String>, i32), Result<LeaderAndIsr, ErrorCode>)>;
 
 /// What a response says of each partition; an error if it is no answer at all.
-fn answers(response: &AlterPartitionResponse) -> Result<Answers, String> {
+fn answers(response: &AlterPartitionResponse) -> Result<Answers, ErrorCode> {
     let whole = ErrorCode::from_code(response.error_code);
     if whole.is_error() {
-        return Err(whole.to_string());
+        return Err(whole);
     }
     let mut answers = Answers::new();
     for topic in &response.topics {
@@ -269,7 +301,7 @@ fn answers(response: &AlterPartitionResponse) -> Result<Answers, String> {
             let code = ErrorCode::from_code(partition.error_code);
             // It knows less than we do: it is the controller no longer, or not yet (facts 18 and 71).
             if code == ErrorCode::NotController {
-                return Err(code.to_string());
+                return Err(code);
             }
             let decided = || LeaderAndIsr {
                 leader: partition.leader_id.0,
@@ -289,21 +321,14 @@ fn answers(response: &AlterPartitionResponse) -> Result<Answers, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::clock::ManualClock;
-    use crate::config::{BrokerConfig, Endpoint, LogConfig, SecurityProtocol};
-    use crate::log::LogManager;
-    use crate::log::testing::NOW_MS;
-    use crate::metadata::{BrokerMetadata, MetadataCache};
-    use crate::metrics::Registry;
+    use crate::config::{Endpoint, SecurityProtocol};
+    use crate::metadata::BrokerMetadata;
 
-    #[tokio::test]
-    async fn the_controller_is_asked_through_the_control_planes_listener() {
+    #[test]
+    fn the_controller_is_asked_through_the_control_planes_listener() {
         for (control_plane, port) in [(None, 1), (Some("CONTROL"), 2)] {
-            let folder = tempfile::tempdir().unwrap();
-            let mut config = BrokerConfig::for_test(1, folder.path());
+            let mut config = BrokerConfig::for_test(1, std::path::Path::new("unused"));
             config.control_plane_listener_name = control_plane.map(str::to_owned);
-            let (config, clock, metrics) = (Arc::new(config), ManualClock::at(NOW_MS), Registry::default());
-            let logs = LogManager::open(&config, &|_| LogConfig::default(), clock.clone(), &metrics).unwrap();
             let metadata = Arc::new(MetadataCache::default());
             let endpoint = |listener: &str, port| Endpoint {
                 listener: listener.to_owned(),
@@ -322,10 +347,12 @@ mod tests {
                 image.controller_id = Some(7);
                 image.controller_epoch = 1;
             });
-            let topics = Arc::new(|_: &str| LogConfig::default());
-            let epoch = Arc::new(|| 1);
-            let manager = ReplicaManager::new(config, logs, metadata, clock, topics, epoch, &metrics);
-            assert_eq!(manager.controller().map(|address| address.port), Some(port));
+            let epoch = Arc::new(AtomicI32::new(1));
+            let channel = channel(&config, metadata, epoch.clone());
+            let known = || channel.controller().map(|address| address.endpoint.port);
+            assert_eq!(known(), Some(port));
+            epoch.store(2, Ordering::Release);
+            assert_eq!(known(), None, "LeaderAndIsr has come from a later controller");
         }
     }
 }

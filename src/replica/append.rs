@@ -138,7 +138,7 @@ impl ReplicaManager {
             .partition(&entry.partition)
             .map_err(|code| refused(code, "the partition is not on this broker"))?;
         let now_ms = self.clock.monotonic_ms();
-        let verification = match self.verifies_transactions() {
+        let verification = match self.verification.is_enabled() {
             true => Verification::Required(entry.guard),
             false => Verification::Off,
         };
@@ -185,7 +185,8 @@ impl ReplicaManager {
             return;
         }
         let done = self
-            .delayed_produce
+            .delayed
+            .produce
             .wait(keys, timeout, || settle().is_empty().then_some(()))
             .await;
         if done.is_none() {

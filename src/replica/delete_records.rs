@@ -117,6 +117,6 @@ impl ReplicaManager {
             awaited.is_empty().then_some(())
         };
         // What is not settled when the time is up is a timeout, which is what stands in the results.
-        let _ = self.delayed_delete_records.wait(keys, timeout, settle).await;
+        let _ = self.delayed.delete_records.wait(keys, timeout, settle).await;
     }
 }

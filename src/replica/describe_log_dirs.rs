@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::hosted_partitions::HostedPartitions;
 use super::manager::ReplicaManager;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicPartition};
@@ -59,44 +60,54 @@ impl ReplicaManager {
         logs.sort_by(|(a, _), (b, _)| a.topic_partition().cmp(b.topic_partition()));
         let describe = |dir: &Arc<LogDir>| LogDirDescription {
             path: dir.absolute_path(),
-            contents: self.contents_of(dir, &logs),
+            contents: contents_of(&self.partitions, dir, &logs),
         };
         self.log_manager.log_dirs().map(describe).collect()
     }
+}
 
-    fn contents_of(
-        &self,
-        dir: &Arc<LogDir>,
-        logs: &[(Arc<UnifiedLog>, bool)],
-    ) -> Result<LogDirContents, ErrorCode> {
-        if dir.is_offline() {
-            return Err(ErrorCode::KafkaStorageError);
-        }
-        let space = dir.space().map_err(|error| {
-            tracing::warn!(dir = %dir.path().display(), %error, "cannot ask for the space of a log dir");
-            ErrorCode::UnknownServerError
-        })?;
-        let here = logs.iter().filter(|(log, _)| Arc::ptr_eq(log.log_dir(), dir));
-        let replicas = here.map(|(log, is_future)| ReplicaInDir {
-            topic_partition: log.topic_partition().clone(),
-            size: log.size(),
-            offset_lag: self.offset_lag(log.topic_partition(), log.log_end_offset(), *is_future),
-            is_future: *is_future,
-        });
-        Ok(LogDirContents {
-            total_bytes: space.total_bytes,
-            usable_bytes: space.usable_bytes,
-            replicas: replicas.collect(),
-        })
+fn contents_of(
+    partitions: &HostedPartitions,
+    dir: &Arc<LogDir>,
+    logs: &[(Arc<UnifiedLog>, bool)],
+) -> Result<LogDirContents, ErrorCode> {
+    if dir.is_offline() {
+        return Err(ErrorCode::KafkaStorageError);
     }
+    let space = dir.space().map_err(|error| {
+        tracing::warn!(dir = %dir.path().display(), %error, "cannot ask for the space of a log dir");
+        ErrorCode::UnknownServerError
+    })?;
+    let here = logs.iter().filter(|(log, _)| Arc::ptr_eq(log.log_dir(), dir));
+    let replicas = here.map(|(log, is_future)| ReplicaInDir {
+        topic_partition: log.topic_partition().clone(),
+        size: log.size(),
+        offset_lag: offset_lag(
+            partitions,
+            log.topic_partition(),
+            log.log_end_offset(),
+            *is_future,
+        ),
+        is_future: *is_future,
+    });
+    Ok(LogDirContents {
+        total_bytes: space.total_bytes,
+        usable_bytes: space.usable_bytes,
+        replicas: replicas.collect(),
+    })
+}
 
-    fn offset_lag(&self, name: &TopicPartition, log_end_offset: Offset, is_future: bool) -> i64 {
-        let Some(log) = self.partition(name).ok().and_then(|partition| partition.log()) else {
-            return UNKNOWN_LAG;
-        };
-        match is_future {
-            true => log.log_end_offset() - log_end_offset,
-            false => (log.high_watermark() - log_end_offset).max(0),
-        }
+fn offset_lag(
+    partitions: &HostedPartitions,
+    name: &TopicPartition,
+    log_end_offset: Offset,
+    is_future: bool,
+) -> i64 {
+    let Some(log) = partitions.online(name).ok().and_then(|partition| partition.log()) else {
+        return UNKNOWN_LAG;
+    };
+    match is_future {
+        true => log.log_end_offset() - log_end_offset,
+        false => (log.high_watermark() - log_end_offset).max(0),
     }
 }

@@ -1,70 +1,14 @@
 //! Reading for consumers and followers, and waiting until there is enough to return.
-//! Kafka 3.9: `ReplicaManager.fetchMessages`, `FetchParams`.
+//! Kafka 3.9: `ReplicaManager.fetchMessages`, `DelayedFetch`.
 
-use std::time::Duration;
-
-use super::manager::{DelayedFetchKey, ReplicaManager};
+use super::delayed_operations::DelayedFetchKey;
+use super::fetch_params::{FetchParams, FetchPartition};
+use super::manager::ReplicaManager;
 use crate::cluster::{FetchPartitionData, FollowerFetch, Partition, ReadRequest};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::common::ids::{BrokerId, TopicPartition};
 use crate::log::{FetchIsolation, LogOffsetMetadata};
 use crate::metadata::MetadataSnapshot;
-
-/// What holds for all partitions of one fetch.
-#[derive(Clone, Debug)]
-pub struct FetchParams {
-    /// The replica that fetches, or -1 for a consumer.
-    pub replica_id: BrokerId,
-    /// How long the answer may wait for `min_bytes`.
-    pub max_wait: Duration,
-    /// Over all partitions.
-    pub min_bytes: u64,
-    /// Over all partitions.
-    pub max_bytes: usize,
-    /// Not even one batch may exceed the limits (Fetch before version 3).
-    pub hard_max_bytes_limit: bool,
-    /// How far the reader may see.
-    pub isolation: FetchIsolation,
-    /// Only leaders may answer: replicas, and consumers that know nothing of KIP-392.
-    pub fetch_only_leader: bool,
-    /// Of consumers that may be sent to a follower.
-    pub client: Option<ClientMetadata>,
-}
-
-/// What there is to choose a replica by. Kafka 3.9: `ClientMetadata`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientMetadata {
-    /// `client.rack`; empty if the client has none.
-    pub rack: String,
-    /// The listener by which it came, and by which it will go to the other broker.
-    pub listener: String,
-}
-
-impl FetchParams {
-    /// Whether a replica is asking.
-    pub fn is_from_follower(&self) -> bool {
-        self.replica_id >= 0
-    }
-}
-
-/// What a fetch wants of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchPartition {
-    /// Which.
-    pub topic_partition: TopicPartition,
-    /// Nil if the request named none.
-    pub topic_id: TopicId,
-    /// First offset wanted.
-    pub fetch_offset: Offset,
-    /// Start of the follower's log; -1 for consumers.
-    pub log_start_offset: Offset,
-    /// Most bytes to return.
-    pub max_bytes: i32,
-    /// The leader epoch that the reader believes in.
-    pub current_leader_epoch: Option<LeaderEpoch>,
-    /// Epoch of the last record the reader has.
-    pub last_fetched_epoch: Option<LeaderEpoch>,
-}
 
 /// One partition after the first reading: where to go on counting while the fetch waits.
 struct Position<'a> {
@@ -102,7 +46,8 @@ impl ReplicaManager {
         let is_complete = || self.is_fetch_complete(params, &pass.positions).then_some(());
         // Whether it completed or timed out: what is there now is the answer.
         let completed = self
-            .delayed_fetch
+            .delayed
+            .fetch
             .wait(partitions.iter().map(key), params.max_wait, is_complete)
             .await;
         if completed.is_none() {
@@ -122,6 +67,28 @@ impl ReplicaManager {
         self.topic_metrics.fetched(params, partitions, data, |name| {
             self.is_adding_replica(name, params.replica_id)
         });
+    }
+
+    /// Counts what a follower is given against the quota.
+    fn record_leader_throttle(
+        &self,
+        params: &FetchParams,
+        partitions: &[FetchPartition],
+        data: &[FetchPartitionData],
+    ) {
+        if !params.is_from_follower() || !self.quotas.leader.is_limited() {
+            return;
+        }
+        let throttled = |name: &TopicPartition| {
+            let partition = self.partition(name);
+            partition.is_ok_and(|partition| self.quotas.is_throttled_leader(&partition))
+        };
+        let given = partitions.iter().zip(data).filter(|(_, data)| data.size() > 0);
+        let given = given.filter(|(wanted, _)| throttled(&wanted.topic_partition));
+        let bytes: usize = given.map(|(_, data)| data.size()).sum();
+        if bytes > 0 {
+            self.quotas.leader.record(bytes as u64);
+        }
     }
 
     /// Whether a reassignment is just giving a broker this replica.
@@ -197,7 +164,7 @@ impl ReplicaManager {
         let (mut data, effects) = partition.read(request, note_follower, self.clock.monotonic_ms(), image)?;
         self.apply(&partition, effects);
         if let Some(follower) = request.follower
-            && self.should_leader_throttle(&partition, follower.broker_id)
+            && self.quotas.should_leader_throttle(&partition, follower.broker_id)
         {
             data.records = None;
         }
@@ -211,7 +178,7 @@ impl ReplicaManager {
             let request = read_request(params, position.wanted);
             let available = |partition: &Partition| {
                 let available = partition.bytes_available(&request, position.from)?;
-                let throttled = |f: FollowerFetch| self.should_leader_throttle(partition, f.broker_id);
+                let throttled = |f: FollowerFetch| self.quotas.should_leader_throttle(partition, f.broker_id);
                 // A throttled follower is not told of what it would not get.
                 Ok(match request.follower.is_some_and(throttled) {
                     true => Some(0),

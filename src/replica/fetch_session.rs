@@ -2,7 +2,7 @@
 //! what changed; the answers carry only what changed too. Kafka 3.9: `FetchSession`, `FetchManager`.
 //!
 //! The cache is bounded twice: by `max.incremental.fetch.session.cache.slots` and by the partitions in all
-//! sessions. Who gets no slot fetches without a session, which is always correct and only costs bytes.
+//! sessions. A reader without a slot fetches without a session, which is always correct and only costs bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 #[cfg(test)]
 use rand::Rng as _;
 
-use super::fetch::FetchPartition;
+use super::fetch_params::FetchPartition;
 use crate::cluster::FetchPartitionData;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId, TopicName};

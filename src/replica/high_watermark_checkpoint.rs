@@ -3,36 +3,73 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::manager::ReplicaManager;
+use super::hosted_partitions::HostedPartitions;
 use crate::common::blocking;
 use crate::common::ids::{Offset, TopicPartition};
+use crate::config::BrokerConfig;
+use crate::log::LogManager;
 
-impl ReplicaManager {
-    pub(super) async fn checkpoint_high_watermarks_forever(self: Arc<Self>) {
-        let interval = self.config.replica_high_watermark_checkpoint_interval_ms;
-        loop {
-            tokio::time::sleep(Duration::from_millis(interval.max(1))).await;
-            self.checkpoint_high_watermarks().await;
+/// The files `replication-offset-checkpoint` of all log dirs.
+pub(super) struct HighWatermarkCheckpoints {
+    interval: Duration,
+    log_manager: Arc<LogManager>,
+    partitions: Arc<HostedPartitions>,
+    /// The first LeaderAndIsr has come. Before, no high watermark is known, and the files would be emptied (fact 31).
+    has_begun: AtomicBool,
+}
+
+impl HighWatermarkCheckpoints {
+    /// Nothing is written yet.
+    pub(super) fn new(
+        config: &BrokerConfig,
+        log_manager: Arc<LogManager>,
+        partitions: Arc<HostedPartitions>,
+    ) -> Self {
+        Self {
+            interval: Duration::from_millis(config.replica_high_watermark_checkpoint_interval_ms.max(1)),
+            log_manager,
+            partitions,
+            has_begun: AtomicBool::new(false),
         }
     }
 
-    /// Writes `replication-offset-checkpoint` in every live log dir.
-    pub(super) async fn checkpoint_high_watermarks(self: &Arc<Self>) {
-        let manager = self.clone();
+    /// The first LeaderAndIsr has come; true if this is the first call. [`Self::run`] is to be started then.
+    pub(super) fn begin(&self) -> bool {
+        !self.has_begun.swap(true, Ordering::AcqRel)
+    }
+
+    /// Writes the files again and again.
+    pub(super) async fn run(self: &Arc<Self>) {
+        loop {
+            tokio::time::sleep(self.interval).await;
+            self.write().await;
+        }
+    }
+
+    /// Writes the files when the broker stops.
+    pub(super) async fn write_last(self: &Arc<Self>) {
+        if self.has_begun.load(Ordering::Acquire) {
+            self.write().await;
+        }
+    }
+
+    /// Writes the file of every live log dir.
+    async fn write(self: &Arc<Self>) {
+        let this = self.clone();
         let write = move || {
-            manager
-                .log_manager
-                .checkpoint_high_watermarks(&manager.high_watermarks())
+            this.log_manager
+                .checkpoint_high_watermarks(&this.high_watermarks())
         };
         if let Err(failure) = blocking::spawn(write).await {
             tracing::error!(%failure, "high watermarks were not written");
         }
     }
 
-    /// Of every log. One that the controller has not yet told of keeps what it had: a request may bring the
-    /// partitions in several parts (fact 31).
+    /// The high watermark of every log. A log that the controller has not yet told of keeps the high watermark it had: the
+    /// controller may name the partitions in several requests (fact 31).
     fn high_watermarks(&self) -> HashMap<TopicPartition, Offset> {
         let known = |name: &TopicPartition| self.log_manager.checkpointed_high_watermark(name);
         let mut all: HashMap<_, _> = self
@@ -41,7 +78,7 @@ impl ReplicaManager {
             .iter()
             .filter_map(|log| Some((log.topic_partition().clone(), known(log.topic_partition())?)))
             .collect();
-        for partition in self.online_partitions() {
+        for partition in self.partitions.all_online() {
             if let Some(log) = partition.log() {
                 all.insert(partition.topic_partition().clone(), log.high_watermark());
             }

@@ -31,7 +31,7 @@ impl LeadershipChange {
     }
 }
 
-/// Who wants to know of changes: the coordinators for their topics, the broker for failed log dirs.
+/// A listener for changes: the coordinators listen for their topics, the broker for failed log dirs.
 ///
 /// Calls come in the order in which the controller decided, with the replica state-change lock held: return
 /// soon and leave loading and unloading to a task.

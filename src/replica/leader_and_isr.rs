@@ -1,17 +1,17 @@
-//! The controller's word on who leads what. Kafka 3.9: `ReplicaManager.becomeLeaderOrFollower`.
+//! The controller's decisions on leaders and followers. Kafka 3.9: `ReplicaManager.becomeLeaderOrFollower`.
 //!
 //! Leaders first, then followers, one request at a time. What fails for one partition is answered for that
-//! partition and leaves its state as it was, so that the controller's next word is not ignored (fact 43).
+//! partition and leaves its state as it was, so that the controller's next decision is not ignored (fact 43).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedMutexGuard;
 
 use super::fetcher::FetchAssignment;
 use super::hooks::LeadershipChange;
-use super::manager::{HostedPartition, ReplicaManager};
-use crate::cluster::{LeadershipDecision, Partition, error_code};
+use super::hosted_partitions::HostedPartition;
+use super::manager::ReplicaManager;
+use crate::cluster::{LeadershipDecision, error_code};
 use crate::common::blocking;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, ControllerEpoch, LeaderEpoch, TopicId, TopicPartition};
@@ -81,7 +81,7 @@ impl ReplicaManager {
         let name = |index: usize| &update.partitions[index].topic_partition;
         self.fetchers.remove(to_lead.iter().map(|&index| name(index)));
         let to_lead = self.with_logs(&update.partitions, to_lead, &mut codes);
-        let led = self.at_once(&to_lead, |(index, log)| {
+        let led = at_once(&to_lead, |(index, log)| {
             self.make_leader(&update.partitions[*index], Arc::clone(log))
         });
         for ((index, _), result) in to_lead.into_iter().zip(led) {
@@ -93,7 +93,7 @@ impl ReplicaManager {
         }
         let mut assignments = Vec::new();
         let to_follow = self.with_logs(&update.partitions, to_follow, &mut codes);
-        let following = self.at_once(&to_follow, |(index, log)| {
+        let following = at_once(&to_follow, |(index, log)| {
             self.make_follower(&update.partitions[*index], Arc::clone(log))
         });
         for ((index, _), result) in to_follow.into_iter().zip(following) {
@@ -106,9 +106,9 @@ impl ReplicaManager {
                 Err(code) => codes[index] = code,
             }
         }
-        self.fetchers.assign(self, assignments);
+        self.fetchers.assign(assignments);
         for partition in &update.partitions {
-            self.resume_move(&partition.topic_partition);
+            self.log_dirs.resume_move(&partition.topic_partition);
         }
         self.start_high_watermark_checkpoint();
         self.tell_leadership_change(&change);
@@ -122,7 +122,7 @@ impl ReplicaManager {
     /// Whether a decision is to be carried out: `Ok(false)` if everything that it says is done already.
     fn judge(&self, update: &PartitionUpdate) -> Result<bool, ErrorCode> {
         let name = &update.topic_partition;
-        let hosted = self.partitions.get(name).map(|hosted| hosted.clone());
+        let hosted = self.partitions.get(name);
         let (leader_epoch, log) = match &hosted {
             Some(HostedPartition::Offline) => return Err(ErrorCode::KafkaStorageError),
             Some(HostedPartition::Online(partition)) => (partition.leader_and_epoch().1, partition.log()),
@@ -157,16 +157,6 @@ impl ReplicaManager {
         Err(ErrorCode::StaleControllerEpoch)
     }
 
-    /// Does the same for many partitions, which are independent of each other: what takes time is fsync, and many take
-    /// hardly more of it than one.
-    fn at_once<T: Sync, R: Send>(&self, partitions: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-        let runtime = tokio::runtime::Handle::current();
-        parallel::map(partitions, THREADS, |partition| {
-            let _entered = runtime.enter();
-            work(partition)
-        })
-    }
-
     /// The logs of partitions, created if necessary, and then on the disk for good before anything is promised about
     /// them. Those that fail are left out, with their code.
     fn with_logs(
@@ -175,7 +165,7 @@ impl ReplicaManager {
         indexes: Vec<usize>,
         codes: &mut [ErrorCode],
     ) -> Vec<(usize, Arc<UnifiedLog>)> {
-        let logs = self.at_once(&indexes, |&index| self.log_for(&partitions[index]));
+        let logs = at_once(&indexes, |&index| self.log_for(&partitions[index]));
         self.log_manager.sync_created_logs();
         let mut found = Vec::with_capacity(indexes.len());
         for (index, log) in indexes.into_iter().zip(logs) {
@@ -194,7 +184,7 @@ impl ReplicaManager {
         log: Arc<UnifiedLog>,
     ) -> Result<Option<LeaderEpoch>, ErrorCode> {
         let name = &update.topic_partition;
-        let partition = self.host(name);
+        let partition = self.partitions.host(name);
         let image = self.metadata.snapshot();
         let led = partition.become_leader(&update.decision, log, self.clock.monotonic_ms(), &image);
         let effects = led.map_err(|error| self.failed(name, &error))?;
@@ -213,7 +203,7 @@ impl ReplicaManager {
         log: Arc<UnifiedLog>,
     ) -> Result<Option<FetchAssignment>, ErrorCode> {
         let name = &update.topic_partition;
-        let partition = self.host(name);
+        let partition = self.partitions.host(name);
         let LeadershipDecision { leader_and_isr, .. } = &update.decision;
         let Some(leader) = self.address_of(leader_and_isr.leader) else {
             // The log is there so that its high watermark stays in the checkpoint; the epoch is not stored, so
@@ -226,7 +216,7 @@ impl ReplicaManager {
         if partition.become_follower(&update.decision, log) != Some(true) {
             return Ok(None);
         }
-        self.wake_waiting(name);
+        self.delayed.wake_all_of(name);
         tracing::info!(partition = %name, epoch, leader = leader.id, "following");
         Ok(Some(FetchAssignment {
             partition,
@@ -239,7 +229,7 @@ impl ReplicaManager {
     /// The log, created if necessary, with the high watermark that was checkpointed (fact 56: clamped to the log).
     fn log_for(&self, update: &PartitionUpdate) -> Result<Arc<UnifiedLog>, LogError> {
         let name = &update.topic_partition;
-        let hosted = self.partitions.get(name).map(|hosted| hosted.clone());
+        let hosted = self.partitions.get(name);
         if let Some(HostedPartition::Online(partition)) = hosted
             && let Some(log) = partition.log()
         {
@@ -259,37 +249,11 @@ impl ReplicaManager {
         Ok(log)
     }
 
-    fn host(&self, name: &TopicPartition) -> Arc<Partition> {
-        let new = || {
-            let max_lag_ms = i64::try_from(self.config.replica_lag_time_max_ms).unwrap_or(i64::MAX);
-            HostedPartition::Online(Arc::new(Partition::new(
-                name.clone(),
-                self.broker_id(),
-                max_lag_ms,
-            )))
-        };
-        let mut hosted = self.partitions.entry(name.clone()).or_insert_with(new);
-        loop {
-            match hosted.value() {
-                HostedPartition::Online(partition) => return partition.clone(),
-                // Only a partition that failed since it was judged gets here; its next use fails again.
-                HostedPartition::Offline => *hosted.value_mut() = new(),
-            }
-        }
-    }
-
     /// The address of a live broker on the inter-broker listener.
     pub(super) fn address_of(&self, broker: BrokerId) -> Option<BrokerAddress> {
         let image = self.metadata.snapshot();
-        let endpoint = image
-            .brokers
-            .get(&broker)?
-            .endpoint(&self.config.inter_broker_listener_name)?;
-        Some(BrokerAddress {
-            id: broker,
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        })
+        let endpoint = image.endpoint(broker, &self.config.inter_broker_listener_name)?;
+        Some(BrokerAddress::new(broker, endpoint))
     }
 
     /// The code for a partition whose log gave an error. A failed log dir takes the partition offline.
@@ -304,11 +268,18 @@ impl ReplicaManager {
     /// Starts to checkpoint high watermarks; before the first LeaderAndIsr none would be known, and the file would
     /// be emptied (fact 31).
     fn start_high_watermark_checkpoint(self: &Arc<Self>) {
-        if !self
-            .high_watermark_checkpoint_started
-            .swap(true, Ordering::AcqRel)
-        {
-            self.spawn(|manager| async move { manager.checkpoint_high_watermarks_forever().await });
+        if self.high_watermarks.begin() {
+            self.spawn(|manager| async move { manager.high_watermarks.run().await });
         }
     }
+}
+
+/// Does the same for many partitions, which are independent of each other: what takes time is fsync, and many take
+/// hardly more of it than one.
+fn at_once<T: Sync, R: Send>(partitions: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let runtime = tokio::runtime::Handle::current();
+    parallel::map(partitions, THREADS, |partition| {
+        let _entered = runtime.enter();
+        work(partition)
+    })
 }

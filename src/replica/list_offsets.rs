@@ -18,7 +18,7 @@ pub const EARLIEST_LOCAL_TIMESTAMP: i64 = -4;
 /// The end of what lies in tiered storage: nothing does.
 pub const LATEST_TIERED_TIMESTAMP: i64 = -5;
 
-/// Who asks, and what it believes.
+/// What the reader may see, and the leadership that it believes in.
 #[derive(Clone, Copy, Debug)]
 pub struct OffsetQuery {
     /// How far the asker may see; replicas see the whole log.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::manager::{HostedPartition, ReplicaManager};
+use super::manager::ReplicaManager;
 use crate::common::ids::TopicPartition;
 
 impl ReplicaManager {
@@ -29,7 +29,7 @@ impl ReplicaManager {
                 self.mark_offline(name);
             }
         }
-        self.drop_failed_copies();
+        self.log_dirs.drop_failed_copies();
         tracing::error!(?dirs, "log dirs are offline, with all partitions in them");
         let listeners = self.listeners.read();
         listeners
@@ -40,11 +40,10 @@ impl ReplicaManager {
     /// The partition answers KAFKA_STORAGE_ERROR from now on.
     pub(super) fn mark_offline(&self, name: &TopicPartition) {
         self.fetchers.remove([name]);
-        self.log_dir_mover.remove(name);
-        let before = self.partitions.insert(name.clone(), HostedPartition::Offline);
-        if let Some(HostedPartition::Online(partition)) = before {
+        self.log_dirs.mover.remove(name);
+        if let Some(partition) = self.partitions.set_offline(name) {
             partition.clear();
         }
-        self.wake_waiting(name);
+        self.delayed.wake_all_of(name);
     }
 }

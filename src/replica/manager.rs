@@ -1,59 +1,42 @@
 //! The front desk of all partitions on this broker. Kafka 3.9: `ReplicaManager`.
 //!
-//! What it does for whom stands in the files beside it: [`append`](super::append), [`fetch`](super::fetch),
-//! [`leader_and_isr`](super::leader_and_isr) and so on. Here is only what they share.
+//! A part with state of its own is a value that the manager holds: the hosted partitions, the purgatories, the proposals
+//! of ISRs, the quotas, the checkpoints of high watermarks, the verification of transactions, the fetchers, the moves
+//! between log dirs. The use cases are methods of the manager in the files beside this one, because they own nothing and
+//! go through several of these values: [`append`](super::append), [`fetch`](super::fetch),
+//! [`leader_and_isr`](super::leader_and_isr), `stop_replica`, `log_dir_failure` and so on.
 //!
 //! Lock order: state change (one decision of the controller at a time) → fetcher manager → one partition → its
 //! log. The purgatories' locks are leaves. No lock is held while waiting for a peer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
-use dashmap::DashMap;
 use parking_lot::RwLock;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::add_partitions_to_txn::AddPartitionsToTxnManager;
-use super::alter_log_dirs::LogDirMover;
-use super::alter_partition::AlterPartitionQueue;
+use super::alter_log_dirs::ReplicaAlterLogDirsManager;
+use super::alter_partition::AlterPartitionManager;
+use super::delayed_operations::DelayedOperations;
 use super::fetch_session::FetchSessionCache;
-use super::fetcher::FetcherManager;
+use super::fetcher::{FetcherContext, FetcherManager};
+use super::high_watermark_checkpoint::HighWatermarkCheckpoints;
 use super::hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
-use super::metrics::{Expirations, IsrCounters};
-use super::replication_quota::ReplicationQuota;
+use super::hosted_partitions::HostedPartitions;
+use super::meters::Expirations;
+use super::throttled_replicas::ReplicationQuotas;
 use super::topic_metrics::TopicMetrics;
+use super::transaction_verification::TransactionVerification;
 use crate::cluster::{Effects, Partition};
 use crate::common::blocking;
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, TopicPartition};
-#[cfg(test)]
-use crate::common::seeded;
 use crate::config::BrokerConfig;
-use crate::log::{LogManager, UnifiedLog};
+use crate::log::LogManager;
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
-use crate::purgatory::Purgatory;
-
-/// A partition that the controller has placed on this broker.
-#[derive(Clone)]
-pub(super) enum HostedPartition {
-    /// Served.
-    Online(Arc<Partition>),
-    /// Its log dir has failed.
-    Offline,
-}
-
-/// What a waiting fetch waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum DelayedFetchKey {
-    /// The end of the log, for replicas.
-    LogEnd(TopicPartition),
-    /// The high watermark, for consumers.
-    HighWatermark(TopicPartition),
-}
 
 /// All partitions on this broker.
 pub struct ReplicaManager {
@@ -63,32 +46,21 @@ pub struct ReplicaManager {
     pub(super) clock: SharedClock,
     pub(super) topic_configs: TopicConfigs,
     pub(super) broker_epoch: BrokerEpochSource,
-    pub(super) partitions: DashMap<TopicPartition, HostedPartition>,
-    pub(super) delayed_produce: Purgatory<TopicPartition>,
-    pub(super) delayed_fetch: Purgatory<DelayedFetchKey>,
-    pub(super) delayed_delete_records: Purgatory<TopicPartition>,
+    pub(super) partitions: Arc<HostedPartitions>,
+    pub(super) delayed: DelayedOperations,
     pub(super) fetch_sessions: FetchSessionCache,
-    pub(super) alter_partition: AlterPartitionQueue,
+    pub(super) alter_partition: Arc<AlterPartitionManager>,
     pub(super) fetchers: FetcherManager,
-    pub(super) log_dir_mover: LogDirMover,
-    pub(super) alter_log_dirs_quota: Arc<ReplicationQuota>,
-    /// For what followers fetch from here.
-    pub(super) leader_quota: ReplicationQuota,
-    /// For what is fetched from leaders.
-    pub(super) follower_quota: ReplicationQuota,
-    pub(super) topic_metrics: TopicMetrics,
-    pub(super) add_partitions_to_txn: AddPartitionsToTxnManager,
-    /// `transaction.partition.verification.enable`.
-    verifies_transactions: AtomicBool,
-    pub(super) isr_counters: IsrCounters,
+    pub(super) log_dirs: ReplicaAlterLogDirsManager,
+    pub(super) quotas: Arc<ReplicationQuotas>,
+    pub(super) topic_metrics: Arc<TopicMetrics>,
+    pub(super) verification: Arc<TransactionVerification>,
     pub(super) expirations: Expirations,
     /// Held while a decision of a controller is carried out: Kafka's `replicaStateChangeLock`.
     pub(super) state_change: Arc<tokio::sync::Mutex<()>>,
-    /// Highest epoch of a controller that has spoken.
-    pub(super) controller_epoch: AtomicI32,
-    /// UpdateMetadata has named another controller.
-    pub(super) controller_changed: Notify,
-    pub(super) high_watermark_checkpoint_started: AtomicBool,
+    /// Highest epoch of a controller that has sent a request.
+    pub(super) controller_epoch: Arc<AtomicI32>,
+    pub(super) high_watermarks: Arc<HighWatermarkCheckpoints>,
     pub(super) listeners: RwLock<Vec<Arc<dyn ReplicaListener>>>,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -105,53 +77,68 @@ impl ReplicaManager {
         broker_epoch: BrokerEpochSource,
         metrics: &Registry,
     ) -> Arc<Self> {
-        let delayed_delete_records = Purgatory::default();
-        let alter_log_dirs_quota = Arc::new(ReplicationQuota::new(
+        let controller_epoch = Arc::new(AtomicI32::new(0));
+        let partitions = Arc::new(HostedPartitions::new(&config, metadata.clone()));
+        let delayed = DelayedOperations::default();
+        let quotas = Arc::new(ReplicationQuotas::new(&config, &clock));
+        let topic_metrics = Arc::new(TopicMetrics::new(metrics));
+        let fetchers = FetcherManager::new(
+            config.clone(),
+            broker_epoch.clone(),
+            FetcherContext {
+                broker_id: config.broker_id,
+                topic_metrics: topic_metrics.clone(),
+                quotas: quotas.clone(),
+                delayed: delayed.clone(),
+            },
+            metrics,
+        );
+        let alter_partition = Arc::new(AlterPartitionManager::new(
+            &config,
+            metadata.clone(),
             clock.clone(),
-            config.alter_log_dirs_replication_quota_window_num,
-            config.alter_log_dirs_replication_quota_window_size_seconds,
+            broker_epoch.clone(),
+            controller_epoch.clone(),
+            delayed.clone(),
+            metrics,
         ));
-        let replication_quota = || {
-            let seconds = config.replication_quota_window_size_seconds;
-            ReplicationQuota::new(clock.clone(), config.replication_quota_window_num, seconds)
-        };
         let manager = Arc::new(Self {
-            log_dir_mover: LogDirMover::new(
+            log_dirs: ReplicaAlterLogDirsManager::new(
                 &config,
                 log_manager.clone(),
-                alter_log_dirs_quota.clone(),
-                delayed_delete_records.clone(),
+                partitions.clone(),
+                topic_configs.clone(),
+                quotas.alter_log_dirs.clone(),
+                delayed.delete_records.clone(),
             ),
-            alter_log_dirs_quota,
-            leader_quota: replication_quota(),
-            follower_quota: replication_quota(),
-            topic_metrics: TopicMetrics::new(metrics),
-            delayed_delete_records,
+            high_watermarks: Arc::new(HighWatermarkCheckpoints::new(
+                &config,
+                log_manager.clone(),
+                partitions.clone(),
+            )),
+            quotas,
+            topic_metrics,
+            fetchers,
+            alter_partition,
             fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
-            fetchers: FetcherManager::new(config.clone(), broker_epoch.clone(), metrics),
-            add_partitions_to_txn: AddPartitionsToTxnManager::new(
+            verification: Arc::new(TransactionVerification::new(
                 &config,
                 metadata.clone(),
+                partitions.clone(),
                 clock.clone(),
                 metrics,
-            ),
-            verifies_transactions: AtomicBool::new(config.transaction_partition_verification_enable),
+            )),
             config,
             log_manager,
             metadata,
             clock,
             topic_configs,
             broker_epoch,
-            partitions: DashMap::new(),
-            delayed_produce: Purgatory::default(),
-            delayed_fetch: Purgatory::default(),
-            alter_partition: AlterPartitionQueue::default(),
-            isr_counters: IsrCounters::new(metrics),
+            partitions,
+            delayed,
             expirations: Expirations::new(metrics),
             state_change: Arc::default(),
-            controller_epoch: AtomicI32::new(0),
-            controller_changed: Notify::new(),
-            high_watermark_checkpoint_started: AtomicBool::new(false),
+            controller_epoch,
             listeners: RwLock::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -163,15 +150,10 @@ impl ReplicaManager {
 
     /// Puts the settings of `config` in force that can change at run time.
     pub fn reconfigure(self: &Arc<Self>, config: &BrokerConfig) {
-        self.fetchers.resize(self, config.num_replica_fetchers);
-        self.alter_log_dirs_quota
-            .set_limit(config.replica_alter_log_dirs_io_max_bytes_per_second);
-        self.leader_quota
-            .set_limit(config.leader_replication_throttled_rate);
-        self.follower_quota
-            .set_limit(config.follower_replication_throttled_rate);
+        self.fetchers.resize(config.num_replica_fetchers);
+        self.quotas.reconfigure(config);
         let verifies = config.transaction_partition_verification_enable;
-        self.verifies_transactions.store(verifies, Ordering::Relaxed);
+        self.verification.enable(verifies);
     }
 
     /// Has `listener` told of every later change. All listeners are to be added before the first LeaderAndIsr.
@@ -182,7 +164,7 @@ impl ReplicaManager {
     /// Starts the background tasks; must be called within a runtime. They end with [`shutdown`](Self::shutdown).
     pub fn start(self: &Arc<Self>) {
         self.spawn(|manager| async move { manager.expire_isr_forever().await });
-        self.spawn(|manager| async move { manager.alter_partitions_forever().await });
+        self.spawn(|manager| async move { manager.alter_partition.run().await });
         self.spawn(|manager| async move { manager.handle_log_dir_failures_forever().await });
     }
 
@@ -191,19 +173,14 @@ impl ReplicaManager {
         self.stop.cancel();
         self.fetchers.shutdown().await;
         let manager = self.clone();
-        let movers = blocking::spawn(move || manager.log_dir_mover.shutdown());
+        let movers = blocking::spawn(move || manager.log_dirs.mover.shutdown());
         if let Err(failure) = movers.await {
             tracing::error!(%failure, "copying between log dirs was not ended");
         }
         self.tasks.close();
         self.tasks.wait().await;
-        self.delayed_fetch.wake_all();
-        self.delayed_produce.wake_all();
-        self.delayed_delete_records.wake_all();
-        // Before the first LeaderAndIsr there is nothing to write, and an empty file would be a lie (fact 31).
-        if self.high_watermark_checkpoint_started.load(Ordering::Acquire) {
-            self.checkpoint_high_watermarks().await;
-        }
+        self.delayed.wake_all();
+        self.high_watermarks.write_last().await;
     }
 
     /// This broker.
@@ -252,15 +229,15 @@ impl ReplicaManager {
     #[cfg(test)]
     pub fn replication_limits(&self) -> [u64; 3] {
         [
-            self.leader_quota.limit(),
-            self.follower_quota.limit(),
-            self.alter_log_dirs_quota.limit(),
+            self.quotas.leader.limit(),
+            self.quotas.follower.limit(),
+            self.quotas.alter_log_dirs.limit(),
         ]
     }
 
-    /// Whether batches that open a transaction need the word of its coordinator (KIP-890).
-    pub fn verifies_transactions(&self) -> bool {
-        self.verifies_transactions.load(Ordering::Relaxed)
+    /// The verification of transactions.
+    pub fn verification(&self) -> &Arc<TransactionVerification> {
+        &self.verification
     }
 
     /// Runs a task until it ends or the manager is shut down.
@@ -283,83 +260,27 @@ impl ReplicaManager {
         self.log_manager.update_topic_config(topic, &*self.topic_configs);
     }
 
-    /// The partition, or what to tell a client who believes that it is here.
+    /// The partition, or what to tell a client that believes it to be here.
     pub fn partition(&self, partition: &TopicPartition) -> Result<Arc<Partition>, ErrorCode> {
-        match self.partitions.get(partition).as_deref() {
-            Some(HostedPartition::Online(partition)) => Ok(partition.clone()),
-            Some(HostedPartition::Offline) => Err(ErrorCode::KafkaStorageError),
-            None => {
-                let known = self
-                    .metadata
-                    .snapshot()
-                    .partition(&partition.topic, partition.partition)
-                    .is_some();
-                Err(if known {
-                    ErrorCode::NotLeaderOrFollower
-                } else {
-                    ErrorCode::UnknownTopicOrPartition
-                })
-            }
-        }
-    }
-
-    /// The local log if this broker leads the partition, else the error for the client.
-    pub fn leader_log(&self, partition: &TopicPartition) -> Result<Arc<UnifiedLog>, ErrorCode> {
-        self.partition(partition)?.leader_log()
+        self.partitions.online(partition)
     }
 
     /// Leader and leader epoch as this broker knows them, for clients that asked the wrong one (KIP-951).
     pub fn current_leader(&self, partition: &TopicPartition) -> (BrokerId, LeaderEpoch) {
-        match self.partitions.get(partition).as_deref() {
-            Some(HostedPartition::Online(partition)) => partition.leader_and_epoch(),
-            _ => match self
-                .metadata
-                .snapshot()
-                .partition(&partition.topic, partition.partition)
-            {
-                Some(known) => (
-                    known.state.leader_and_isr.leader,
-                    known.state.leader_and_isr.leader_epoch,
-                ),
-                None => (-1, -1),
-            },
-        }
+        self.partitions.current_leader(partition)
     }
 
     /// Every partition that is served.
     pub fn online_partitions(&self) -> Vec<Arc<Partition>> {
-        let online = |hosted: &HostedPartition| match hosted {
-            HostedPartition::Online(partition) => Some(partition.clone()),
-            HostedPartition::Offline => None,
-        };
-        let online = self.partitions.iter().filter_map(|entry| online(entry.value()));
-        let online: Vec<_> = online.collect();
-        #[cfg(test)]
-        let online = seeded::arranged(online, |partition| partition.topic_partition().clone());
-        online
+        self.partitions.all_online()
     }
 
     /// Does what a change of one partition demands outside its lock.
     pub(super) fn apply(&self, partition: &Arc<Partition>, effects: Effects) {
-        let name = partition.topic_partition();
-        if effects.log_end_advanced {
-            self.delayed_fetch.wake(&DelayedFetchKey::LogEnd(name.clone()));
-        }
-        if effects.high_watermark_advanced {
-            self.delayed_produce.wake(name);
-            self.delayed_fetch
-                .wake(&DelayedFetchKey::HighWatermark(name.clone()));
-        }
-        if effects.log_start_moved {
-            self.delayed_delete_records.wake(name);
-        }
-        if let Some(proposal) = effects.alter_partition {
-            tracing::info!(partition = %name, isr = ?proposal.isr, "asking the controller for another isr");
-            self.alter_partition.submit(partition.clone(), proposal);
-        }
+        self.alter_partition.apply(partition, effects);
     }
 
-    /// Admits a controller that is not older than one who has already spoken. The state-change lock is held.
+    /// Admits a controller unless a later one has already sent a request. The state-change lock is held.
     pub(super) fn admit_controller(&self, epoch: ControllerEpoch) -> Result<(), ErrorCode> {
         let newest = self.controller_epoch.load(Ordering::Acquire);
         if epoch < newest {
@@ -368,16 +289,6 @@ impl ReplicaManager {
         }
         self.controller_epoch.store(epoch, Ordering::Release);
         Ok(())
-    }
-
-    /// Has everybody who waits for something of this partition look again: its leadership has changed.
-    pub(super) fn wake_waiting(&self, partition: &TopicPartition) {
-        self.delayed_produce.wake(partition);
-        self.delayed_delete_records.wake(partition);
-        self.delayed_fetch
-            .wake(&DelayedFetchKey::LogEnd(partition.clone()));
-        self.delayed_fetch
-            .wake(&DelayedFetchKey::HighWatermark(partition.clone()));
     }
 
     pub(super) fn tell_leadership_change(&self, change: &LeadershipChange) {

@@ -5,48 +5,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::manager::{HostedPartition, ReplicaManager};
-use crate::metrics::{Meter, MetricName, Registry};
+use super::manager::ReplicaManager;
+use crate::metrics::{MetricName, Registry};
 
 /// How much longer than `transaction.max.timeout.ms` a transaction is silent before it counts as late.
 const LATE_TRANSACTION_BUFFER_MS: i64 = 5 * 60 * 1000;
-
-/// What became of changes of the ISR.
-pub(super) struct IsrCounters {
-    pub(super) expands: Arc<Meter>,
-    pub(super) shrinks: Arc<Meter>,
-    pub(super) failed_updates: Arc<Meter>,
-}
-
-impl IsrCounters {
-    pub(super) fn new(metrics: &Registry) -> Self {
-        let meter = |name: &str| metrics.meter(MetricName::new("kafka.server", "ReplicaManager", name));
-        Self {
-            expands: meter("IsrExpandsPerSec"),
-            shrinks: meter("IsrShrinksPerSec"),
-            failed_updates: meter("FailedIsrUpdatesPerSec"),
-        }
-    }
-}
-
-/// Requests that waited in vain.
-pub(super) struct Expirations {
-    pub(super) produce: Arc<Meter>,
-    pub(super) fetch_of_follower: Arc<Meter>,
-    pub(super) fetch_of_consumer: Arc<Meter>,
-}
-
-impl Expirations {
-    pub(super) fn new(metrics: &Registry) -> Self {
-        let name = |of: &'static str| MetricName::new("kafka.server", of, "ExpiresPerSec");
-        let fetch = |of: &str| metrics.meter(name("DelayedFetchMetrics").tag("fetcherType", of));
-        Self {
-            produce: metrics.meter(name("DelayedProduceMetrics")),
-            fetch_of_follower: fetch("follower"),
-            fetch_of_consumer: fetch("consumer"),
-        }
-    }
-}
 
 /// The state of all replicas at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +28,7 @@ pub struct ReplicaMetrics {
     pub at_min_isr_partitions: usize,
     /// `ProducerIdCount`: producers that the logs know.
     pub producer_ids: usize,
-    /// `PartitionsWithLateTransactionsCount`: led here, with a transaction that nobody seems to end.
+    /// `PartitionsWithLateTransactionsCount`: led here, with a transaction that its producer seems to have left open.
     pub partitions_with_late_transactions: usize,
     /// `IsrExpandsPerSec`, counted.
     pub isr_expands: u64,
@@ -97,26 +60,21 @@ impl ReplicaManager {
     /// Looks at every partition.
     pub fn metrics(&self) -> ReplicaMetrics {
         let mut metrics = ReplicaMetrics {
-            isr_expands: self.isr_counters.expands.count(),
-            isr_shrinks: self.isr_counters.shrinks.count(),
-            failed_isr_updates: self.isr_counters.failed_updates.count(),
+            isr_expands: self.alter_partition.counters.expands.count(),
+            isr_shrinks: self.alter_partition.counters.shrinks.count(),
+            failed_isr_updates: self.alter_partition.counters.failed_updates.count(),
             max_lag: self.fetchers.max_lag(),
             failed_partitions: self.fetchers.failed_partitions(),
-            log_dir_move_max_lag: self.log_dir_mover.max_lag(),
-            failed_log_dir_moves: self.log_dir_mover.failed_partitions(),
-            delayed_produce: self.delayed_produce.delayed(),
-            delayed_fetch: self.delayed_fetch.delayed(),
-            delayed_delete_records: self.delayed_delete_records.delayed(),
+            log_dir_move_max_lag: self.log_dirs.mover.max_lag(),
+            failed_log_dir_moves: self.log_dirs.mover.failed_partitions(),
+            delayed_produce: self.delayed.produce.delayed(),
+            delayed_fetch: self.delayed.fetch.delayed(),
+            delayed_delete_records: self.delayed.delete_records.delayed(),
             fetch_sessions: self.fetch_sessions.sessions(),
             fetch_session_partitions: self.fetch_sessions.cached_partitions(),
             ..ReplicaMetrics::default()
         };
-        let offline = |hosted: &HostedPartition| matches!(hosted, HostedPartition::Offline);
-        metrics.offline_replicas = self
-            .partitions
-            .iter()
-            .filter(|entry| offline(entry.value()))
-            .count();
+        metrics.offline_replicas = self.partitions.offline();
         let now_ms = self.clock.wall_ms();
         let late_ms = i64::from(self.config.transaction_max_timeout_ms) + LATE_TRANSACTION_BUFFER_MS;
         for partition in self.online_partitions() {

@@ -1,7 +1,7 @@
 //! Where a consumer should rather read: from an in-sync replica in its own rack (KIP-392). Kafka 3.9:
 //! `ReplicaManager.findPreferredReadReplica`, `RackAwareReplicaSelector`.
 
-use super::fetch::{FetchParams, FetchPartition};
+use super::fetch_params::{FetchParams, FetchPartition};
 use super::manager::ReplicaManager;
 use crate::cluster::ReadReplica;
 use crate::common::ids::BrokerId;
@@ -30,8 +30,8 @@ impl ReplicaManager {
     }
 }
 
-/// The best replica in the consumer's rack, which `in_rack` knows of brokers that the consumer can reach. The leader,
-/// who comes first, is the best of all; then the replica with most records, the one that caught up last, the largest id.
+/// The best replica in the consumer's rack, which `in_rack` knows of brokers that the consumer can reach. The leader
+/// comes first and is the best of all; then comes the replica with most records, the one that caught up last, the largest id.
 fn select(replicas: &[ReadReplica], in_rack: impl Fn(BrokerId) -> Option<bool>) -> Option<BrokerId> {
     let (leader, followers) = replicas.split_first()?;
     if in_rack(leader.broker_id) == Some(true) {

@@ -1,37 +1,17 @@
 //! Appending what producers send, after the transactions that it opens have been verified (KIP-890).
-//! Kafka 3.9: `ReplicaManager.handleProduceAppend`, `ReplicaManager.maybeStartTransactionVerificationForPartition`.
+//! Kafka 3.9: `ReplicaManager.handleProduceAppend`.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::add_partitions_to_txn::TransactionToVerify;
+use super::add_partitions_to_txn::TransactionalOperation;
 use super::append::{AppendEntry, AppendResult, refused};
 use super::manager::ReplicaManager;
+use super::transaction_verification::{TransactionalBatches, Verified};
 use crate::common::error::ErrorCode;
-use crate::common::ids::{ProducerId, TopicPartition};
-use crate::log::{AppendError, AppendOrigin, VerificationGuard};
+use crate::common::ids::TopicPartition;
+use crate::log::{AppendError, AppendOrigin};
 use crate::record::RecordBatches;
-
-/// Which errors the client behind a transactional request understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransactionalOperation {
-    /// INVALID_TXN_STATE for a partition that is not part of the transaction.
-    DefaultError,
-    /// TRANSACTION_ABORTABLE for that: Produce from version 11, TxnOffsetCommit from version 4.
-    GenericError,
-}
-
-/// The transaction that a Produce request writes to, if it does.
-struct TransactionalBatches {
-    producer_id: ProducerId,
-    producer_epoch: i16,
-    /// The partitions and the first sequence number for each.
-    partitions: Vec<(TopicPartition, i32)>,
-}
-
-/// What became of the verification of each partition that needed one.
-type Verified = HashMap<TopicPartition, Result<Option<VerificationGuard>, ErrorCode>>;
 
 impl ReplicaManager {
     /// [`append_records`](Self::append_records) for a producer. Batches that open a transaction in a log are appended
@@ -49,8 +29,8 @@ impl ReplicaManager {
                 let fail = |entry: AppendEntry| (entry.partition, Err(error.clone()));
                 return entries.into_iter().map(fail).collect();
             }
-            (Ok(Some(batches)), Some((id, operation))) if self.verifies_transactions() => {
-                self.verify_all(id, operation, batches).await
+            (Ok(Some(batches)), Some((id, operation))) if self.verification.is_enabled() => {
+                self.verification.verify_all(id, operation, batches).await
             }
             _ => Verified::new(),
         };
@@ -80,65 +60,6 @@ impl ReplicaManager {
             .into_iter()
             .filter_map(|refused| refused.or_else(|| appended.next()))
             .collect()
-    }
-
-    async fn verify_all(
-        &self,
-        transactional_id: &str,
-        operation: TransactionalOperation,
-        batches: TransactionalBatches,
-    ) -> Verified {
-        let (producer_id, producer_epoch) = (batches.producer_id, batches.producer_epoch);
-        let mut verified = Verified::new();
-        let mut asked = Vec::new();
-        for (name, sequence) in batches.partitions {
-            let begun = self.partition(&name).and_then(|partition| {
-                partition.begin_transaction_verification(producer_id, producer_epoch, sequence)
-            });
-            if matches!(begun, Ok(Some(_))) {
-                asked.push(name.clone());
-            }
-            verified.insert(name, begun);
-        }
-        if asked.is_empty() {
-            return verified;
-        }
-        let transaction = TransactionToVerify {
-            transactional_id: transactional_id.into(),
-            producer_id,
-            producer_epoch,
-            partitions: asked,
-        };
-        for (name, code) in self.add_partitions_to_txn.verify(transaction, operation).await {
-            verified.insert(name, Err(code));
-        }
-        verified
-    }
-
-    /// How many partitions of `__transaction_state` the coordinators share the ids out to.
-    pub fn fix_transaction_partition_count(&self, count: i32) {
-        self.add_partitions_to_txn.fix_partition_count(count);
-    }
-
-    /// Has a transaction verified in which a coordinator is about to write to one partition. The guard goes with the
-    /// append; `None` if the append needs none.
-    pub async fn verify_transaction(
-        self: Arc<Self>,
-        transactional_id: Arc<str>,
-        (producer_id, producer_epoch): (ProducerId, i16),
-        (partition, sequence): (TopicPartition, i32),
-        operation: TransactionalOperation,
-    ) -> Result<Option<VerificationGuard>, ErrorCode> {
-        if !self.verifies_transactions() {
-            return Ok(None);
-        }
-        let batches = TransactionalBatches {
-            producer_id,
-            producer_epoch,
-            partitions: vec![(partition.clone(), sequence)],
-        };
-        let mut verified = self.verify_all(&transactional_id, operation, batches).await;
-        verified.remove(&partition).unwrap_or(Ok(None))
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 use super::hooks::LeadershipChange;
-use super::manager::{HostedPartition, ReplicaManager};
+use super::hosted_partitions::HostedPartition;
+use super::manager::ReplicaManager;
 use crate::common::blocking;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{
@@ -69,9 +70,9 @@ impl ReplicaManager {
             codes.push((stop.topic_partition, stopped.err().unwrap_or(ErrorCode::None)));
         }
         if !gone.is_empty() {
-            for hosted in &self.partitions {
-                gone.remove(&hosted.key().topic);
-            }
+            self.partitions.for_each_topic(|topic| {
+                gone.remove(topic);
+            });
             gone.iter().for_each(|topic| self.topic_metrics.remove(topic));
         }
         self.tell_leadership_change(&change);
@@ -80,7 +81,7 @@ impl ReplicaManager {
 
     /// An old order must not stop a replica that was placed here again since (fact 25).
     fn may_stop(&self, stop: &StopPartition) -> Result<(), ErrorCode> {
-        let leader_epoch = match self.partitions.get(&stop.topic_partition).as_deref() {
+        let leader_epoch = match self.partitions.get(&stop.topic_partition) {
             Some(HostedPartition::Offline) => return Err(ErrorCode::KafkaStorageError),
             Some(HostedPartition::Online(partition)) => partition.leader_and_epoch().1,
             // Its log may still lie on disk.
@@ -98,8 +99,8 @@ impl ReplicaManager {
         let name = &stop.topic_partition;
         self.fetchers.remove([name]);
         if stop.delete {
-            self.log_dir_mover.remove(name);
-            if let Some((_, HostedPartition::Online(partition))) = self.partitions.remove(name) {
+            self.log_dirs.mover.remove(name);
+            if let Some(partition) = self.partitions.remove(name) {
                 partition.clear();
             }
             if topic_name::is_internal(&name.topic) {
@@ -118,7 +119,7 @@ impl ReplicaManager {
                 tracing::info!(partition = %name, "deleted the replica");
             }
         }
-        self.wake_waiting(name);
+        self.delayed.wake_all_of(name);
         Ok(())
     }
 }

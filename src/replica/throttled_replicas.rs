@@ -1,14 +1,16 @@
-//! Which replicas are throttled, and when (KIP-73). Kafka 3.9: `ReplicaManager.shouldLeaderThrottle`,
-//! `TopicConfigHandler.parseThrottledPartitions`.
+//! The quotas of replication, and which replicas they throttle (KIP-73). Kafka 3.9: `QuotaFactory.QuotaManagers`,
+//! `ReplicaManager.shouldLeaderThrottle`, `TopicConfigHandler.parseThrottledPartitions`.
 //!
 //! A leader gives a throttled follower nothing while the quota is exceeded, unless that follower is in sync: it would
 //! fall out of the ISR for nothing. What in-sync followers get counts all the same.
 
-use super::fetch::{FetchParams, FetchPartition};
-use super::manager::ReplicaManager;
-use crate::cluster::FetchPartitionData;
+use std::sync::Arc;
+
+use super::replication_quota::ReplicationQuota;
 use crate::cluster::Partition;
-use crate::common::ids::{BrokerId, TopicPartition};
+use crate::common::clock::SharedClock;
+use crate::common::ids::BrokerId;
+use crate::config::{BrokerConfig, LogConfig};
 
 /// Whether `*.replication.throttled.replicas` names this partition's replica on this broker: `*`, or
 /// `partition:broker` among others.
@@ -20,58 +22,73 @@ fn is_listed(list: &str, partition: i32, broker: BrokerId) -> bool {
     list.trim() == "*" || (!list.is_empty() && list.split(',').any(is_it))
 }
 
-impl ReplicaManager {
-    /// Whether the leader's quota allows this follower nothing now.
-    pub(super) fn should_leader_throttle(&self, partition: &Partition, follower: BrokerId) -> bool {
-        self.leader_quota.is_exceeded()
-            && self.is_throttled_leader(partition)
-            && !partition.is_in_sync(follower)
+/// The quotas of one broker.
+pub(super) struct ReplicationQuotas {
+    broker_id: BrokerId,
+    /// For what followers fetch from here.
+    pub(super) leader: ReplicationQuota,
+    /// For what is fetched from leaders.
+    pub(super) follower: ReplicationQuota,
+    /// For what is copied between log dirs.
+    pub(super) alter_log_dirs: Arc<ReplicationQuota>,
+}
+
+impl ReplicationQuotas {
+    /// No limits yet.
+    pub(super) fn new(config: &BrokerConfig, clock: &SharedClock) -> Self {
+        let replication = || {
+            let seconds = config.replication_quota_window_size_seconds;
+            ReplicationQuota::new(clock.clone(), config.replication_quota_window_num, seconds)
+        };
+        Self {
+            broker_id: config.broker_id,
+            leader: replication(),
+            follower: replication(),
+            alter_log_dirs: Arc::new(ReplicationQuota::new(
+                clock.clone(),
+                config.alter_log_dirs_replication_quota_window_num,
+                config.alter_log_dirs_replication_quota_window_size_seconds,
+            )),
+        }
     }
 
-    fn is_throttled_leader(&self, partition: &Partition) -> bool {
-        partition.log().is_some_and(|log| {
-            let config = log.config();
-            let number = partition.topic_partition().partition;
-            is_listed(
-                &config.leader_replication_throttled_replicas,
-                number,
-                self.config.broker_id,
-            )
-        })
+    /// Puts the limits of `config` in force.
+    pub(super) fn reconfigure(&self, config: &BrokerConfig) {
+        self.alter_log_dirs
+            .set_limit(config.replica_alter_log_dirs_io_max_bytes_per_second);
+        self.leader.set_limit(config.leader_replication_throttled_rate);
+        self.follower
+            .set_limit(config.follower_replication_throttled_rate);
+    }
+
+    /// Whether the leader's quota allows this follower nothing now.
+    pub(super) fn should_leader_throttle(&self, partition: &Partition, follower: BrokerId) -> bool {
+        self.leader.is_exceeded() && self.is_throttled_leader(partition) && !partition.is_in_sync(follower)
+    }
+
+    /// Whether this broker throttles what followers fetch of a partition.
+    pub(super) fn is_throttled_leader(&self, partition: &Partition) -> bool {
+        self.is_throttled(partition, |config| &config.leader_replication_throttled_replicas)
     }
 
     /// Whether this broker throttles what it fetches of a partition.
     pub(super) fn is_throttled_follower(&self, partition: &Partition) -> bool {
-        partition.log().is_some_and(|log| {
-            let config = log.config();
-            let number = partition.topic_partition().partition;
-            is_listed(
-                &config.follower_replication_throttled_replicas,
-                number,
-                self.config.broker_id,
-            )
+        self.is_throttled(partition, |config| {
+            &config.follower_replication_throttled_replicas
         })
     }
 
-    /// Counts what a follower is given.
-    pub(super) fn record_leader_throttle(
-        &self,
-        params: &FetchParams,
-        partitions: &[FetchPartition],
-        data: &[FetchPartitionData],
-    ) {
-        if !params.is_from_follower() || !self.leader_quota.is_limited() {
-            return;
-        }
-        let throttled = |name: &TopicPartition| {
-            let partition = self.partition(name);
-            partition.is_ok_and(|partition| self.is_throttled_leader(&partition))
-        };
-        let given = partitions.iter().zip(data).filter(|(_, data)| data.size() > 0);
-        let given = given.filter(|(wanted, _)| throttled(&wanted.topic_partition));
-        let bytes: usize = given.map(|(_, data)| data.size()).sum();
-        if bytes > 0 {
-            self.leader_quota.record(bytes as u64);
+    fn is_throttled(&self, partition: &Partition, list: impl Fn(&LogConfig) -> &str) -> bool {
+        partition.log().is_some_and(|log| {
+            let number = partition.topic_partition().partition;
+            is_listed(list(&log.config()), number, self.broker_id)
+        })
+    }
+
+    /// Counts what was fetched of a partition from its leader.
+    pub(super) fn record_follower(&self, partition: &Partition, bytes: usize) {
+        if self.follower.is_limited() && self.is_throttled_follower(partition) {
+            self.follower.record(bytes as u64);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use super::fetch::{FetchParams, FetchPartition};
+use super::fetch_params::{FetchParams, FetchPartition};
 use crate::cluster::FetchPartitionData;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{TopicName, TopicPartition};

@@ -19,8 +19,8 @@ impl ReplicaManager {
         self.metadata
             .update(|image| gone = metadata::update::apply(image, request));
         // A broker that is gone holds no low watermark back.
-        self.delayed_delete_records.wake_all();
-        self.controller_changed.notify_one();
+        self.delayed.delete_records.wake_all();
+        self.alter_partition.controller_may_have_changed();
         Ok(gone)
     }
 }

@@ -24,7 +24,8 @@ use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
 use crate::network::{
-    BrokerAddress, NetworkClient, Reply, RequestContext, RequestHandler, RunningServer, SocketServer,
+    BrokerAddress, ClientSettings, NetworkClient, Reply, RequestContext, RequestHandler, RunningServer,
+    SocketServer,
 };
 use crate::protocol::messages::leader_and_isr_request::{LeaderAndIsrPartitionState, LeaderAndIsrTopicState};
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -85,12 +86,8 @@ impl TestBroker {
     }
 
     pub fn client(&self) -> NetworkClient {
-        let address = BrokerAddress {
-            id: self.id,
-            host: "127.0.0.1".into(),
-            port: self.port,
-        };
-        NetworkClient::new(address, "test", Duration::from_secs(10))
+        let address = BrokerAddress::plaintext(self.id, "127.0.0.1", self.port);
+        NetworkClient::new(address, ClientSettings::new("test", Duration::from_secs(10)))
     }
 }
 

@@ -19,7 +19,7 @@ async fn fetchers_vain_waits_and_refused_bytes_are_counted() {
     cluster.until_equal(0).await;
     let too_large = "x".repeat(300);
     cluster.produce(1, 0, 1, &[&too_large]).await;
-    let port = cluster.brokers[&1].client().address().port;
+    let port = cluster.brokers[&1].client().address().endpoint.port;
     let fetcher =
         format!("clientId=\"ReplicaFetcherThread-0-1\",brokerHost=\"127.0.0.1\",brokerPort=\"{port}\"");
     let lag = "kafka_server_fetcherlagmetrics_consumerlag{clientId=\"ReplicaFetcherThread-0-1\",topic=\"t\",partition=\"0\"}";

@@ -308,7 +308,7 @@ const SETTINGS: &[Row] = &[
         "transaction.partition.verification.enable",
         "false",
         "false",
-        |p| p.replicas.verifies_transactions().to_string(),
+        |p| p.replicas.verification().is_enabled().to_string(),
     ),
     (
         "unclean.leader.election.enable",

@@ -1,4 +1,4 @@
-//! Who writes to the cluster and what it was promised.
+//! The producers that write to the cluster, and what they were promised.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::world::{START_MS, TOPIC};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, Offset, ProducerId};
-use crate::network::{BrokerAddress, NetworkClient};
+use crate::network::{BrokerAddress, ClientSettings, NetworkClient};
 use crate::protocol::StrBytes;
 use crate::protocol::messages::ProduceRequest;
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -21,7 +21,7 @@ use crate::record::BatchBuilder;
 
 const PRODUCE_VERSION: i16 = 11;
 
-/// A record by who wrote it: producer id and sequence number.
+/// A record by its writer: producer id and sequence number.
 pub(super) type Record = (ProducerId, i32);
 
 /// What was promised of one partition.
@@ -110,10 +110,9 @@ impl Producer {
 }
 
 fn client(broker: BrokerId) -> NetworkClient {
-    let address = BrokerAddress {
-        id: broker,
-        host: "simulated".to_owned(),
-        port: broker as u16,
-    };
-    NetworkClient::new(address, "producer", Duration::from_millis(2_500))
+    let address = BrokerAddress::plaintext(broker, "simulated", broker as u16);
+    NetworkClient::new(
+        address,
+        ClientSettings::new("producer", Duration::from_millis(2_500)),
+    )
 }

@@ -260,7 +260,7 @@ impl World {
         machine.replicas.partition(&partition(index)).ok()
     }
 
-    /// Whether no failure is left over: everybody runs, nothing is being reassigned, and the replicas are in sync and have
+    /// Whether no failure is left over: every broker runs, nothing is being reassigned, and the replicas are in sync and have
     /// what is committed. A broker that was not there when its replica was removed may still have it, as in Kafka.
     pub(super) async fn is_whole(&self) -> bool {
         let is_deaf = |machine: &Machine| !*machine.zookeeper_gate.borrow();

@@ -33,7 +33,7 @@ impl Partition {
         inner.log.clone().zip(inner.future_log.clone())
     }
 
-    /// Lets the copy take the log's place if `finish` says so, which is given both. Nobody appends or truncates
+    /// Lets the copy take the log's place if `finish` says so, which is given both. No record is appended or truncated
     /// meanwhile.
     pub fn maybe_replace_with_future_log<E>(
         &self,

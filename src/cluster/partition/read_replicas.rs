@@ -1,4 +1,4 @@
-//! Who else could serve a consumer (KIP-392). Kafka 3.9: `ReplicaManager.findPreferredReadReplica`,
+//! The replicas that could serve a consumer in place of the leader (KIP-392). Kafka 3.9: `ReplicaManager.findPreferredReadReplica`,
 //! `Partition.fetchOffsetSnapshot`.
 
 use super::Partition;

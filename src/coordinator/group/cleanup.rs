@@ -8,16 +8,16 @@ use futures::FutureExt;
 use parking_lot::RwLock;
 use tracing::{debug, info, warn};
 
-use super::coordinator::{Group, GroupCell, GroupCoordinator};
+use super::coordinator::GroupCoordinator;
 use super::effect::Now;
 use super::group_metadata::{CONSUMER_PROTOCOL_TYPE, GroupMetadata};
 use super::log::{self, LogFormatError};
-use super::ownership::PartitionGroups;
+use super::partition_groups::{Group, GroupCell, PartitionGroups};
 use super::state::GroupState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{ProducerId, TopicPartition};
 
-/// Tombstones that are lost are written again by the next round, so nobody waits for them.
+/// Tombstones that are lost are written again by the next round, so no request waits for them.
 const NO_ACKNOWLEDGEMENT: i16 = 0;
 
 impl GroupCoordinator {

@@ -10,10 +10,11 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 
-use super::coordinator::{Group, GroupCell, GroupCoordinator};
+use super::coordinator::GroupCoordinator;
 use super::effect::Now;
 use super::log::{self, LogFormatError};
 use super::offsets::{CommitId, OffsetAndMetadata};
+use super::partition_groups::{Group, GroupCell};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, ProducerId, TopicPartition};
 use crate::coordinator::coordinator_log::TransactionalProducer;
@@ -197,7 +198,7 @@ impl GroupCoordinator {
                     if let Some(coordinator) = this.upgrade() {
                         coordinator.remember_commit(&group, appending, &result);
                     }
-                    // Nobody waits any more: see above.
+                    // The client does not wait any more: see above.
                     let _ = done.send(result);
                 });
                 result.await

@@ -1,8 +1,7 @@
-//! All groups whose partition of `__consumer_offsets` this broker leads: who owns what, loading and unloading,
+//! All groups whose partition of `__consumer_offsets` this broker leads: their ownership, loading and unloading,
 //! timers, and the carrying out of what the group state machines ask for.
 //! Kafka 3.9: `GroupCoordinator`, `GroupMetadataManager`.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,17 +9,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult, Ticket};
+use super::effect::{Effect, GroupStore, Now};
 use super::group_metadata::{GroupLimits, GroupMetadata};
 use super::log::{self, GroupMetadataValue, LogFormatError};
+use super::member::Ticket;
 use super::metrics::{GroupMeters, METRICS_KIND};
-use super::ownership::PartitionGroups;
+use super::partition_groups::{Group, GroupCell, PartitionGroups};
 use super::timers::Timers;
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
@@ -95,40 +93,6 @@ pub struct GroupCoordinator {
     pub(super) this: Weak<Self>,
 }
 
-/// One group and the requests that wait in it.
-pub(super) struct Group {
-    pub(super) partition: i32,
-    cell: Mutex<GroupCell>,
-}
-
-/// What the lock of a group guards.
-pub(super) struct GroupCell {
-    pub(super) metadata: GroupMetadata,
-    pub(super) joins: HashMap<Ticket, oneshot::Sender<JoinResult>>,
-    pub(super) syncs: HashMap<Ticket, oneshot::Sender<SyncResult>>,
-    /// The deadline of this group's entry in the timer queue that is valid; others are left-overs.
-    scheduled_at_ms: Option<i64>,
-}
-
-impl Group {
-    pub(super) fn new(partition: i32, metadata: GroupMetadata) -> Arc<Self> {
-        Arc::new(Self {
-            partition,
-            cell: Mutex::new(GroupCell {
-                metadata,
-                joins: HashMap::new(),
-                syncs: HashMap::new(),
-                scheduled_at_ms: None,
-            }),
-        })
-    }
-
-    /// Looks at the group without changing it.
-    pub(super) fn view<R>(&self, look: impl FnOnce(&GroupMetadata) -> R) -> R {
-        look(&self.cell.lock().metadata)
-    }
-}
-
 impl GroupCoordinator {
     /// A coordinator that owns nothing yet and refuses everything until `start`. `partition_count` is the number of
     /// partitions of `__consumer_offsets`, or `offsets.topic.num.partitions` while there is no such topic. Must
@@ -161,7 +125,12 @@ impl GroupCoordinator {
             meters: GroupMeters::new(metrics),
             this: this.clone(),
         });
-        super::metrics::register(&coordinator, metrics);
+        let weak = coordinator.this.clone();
+        super::metrics::register(metrics, move || {
+            weak.upgrade()
+                .map(|coordinator| coordinator.groups())
+                .unwrap_or_default()
+        });
         coordinator
     }
 
@@ -360,7 +329,7 @@ impl GroupCoordinator {
         let mut append = self.append(group.partition, batch, self.config.required_acks, None);
         let code =
             |stored: Result<Offset, ErrorCode>| stored.err().map_or(ErrorCode::None, group_store_error);
-        // Often there is nobody to wait for.
+        // Often there is no request to wait for.
         if let Some(stored) = (&mut append).now_or_never() {
             return cell.metadata.on_stored(then, code(stored), now);
         }

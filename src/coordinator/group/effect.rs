@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::log::GroupMetadataValue;
-use super::member::{MemberId, Protocol};
+use super::member::{MemberId, Protocol, Ticket};
 use crate::common::error::ErrorCode;
 
 /// The two clocks at one moment. Timers run on the monotonic one, records carry the wall clock.
@@ -16,10 +16,6 @@ pub struct Now {
     /// Milliseconds since 1970.
     pub wall_ms: i64,
 }
-
-/// A JoinGroup or SyncGroup request that waits for its answer. Every ticket is answered exactly once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
 
 /// What the leader is told of each member.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::effect::{Effect, JoinResult, Now, SyncResult, Ticket};
-use super::member::{Member, MemberId, Protocol};
+use super::effect::{Effect, JoinResult, Now, SyncResult};
+use super::member::{Member, MemberId, Protocol, Ticket};
 use super::offsets::{Expiry, GroupOffsets};
 use super::state::GroupState;
 use crate::common::error::ErrorCode;

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use tracing::info;
 use uuid::Uuid;
 
-use super::effect::{Effect, GroupStore, JoinResult, Now, StaticMemberStore, SyncResult, Ticket};
+use super::effect::{Effect, GroupStore, JoinResult, Now, StaticMemberStore, SyncResult};
 use super::group_metadata::{GroupMetadata, InitialDelay, JoinTimer};
-use super::member::{Member, MemberId, Protocol};
+use super::member::{Member, MemberId, Protocol, Ticket};
 use super::state::GroupState;
 use crate::common::error::ErrorCode;
 
@@ -270,7 +270,7 @@ impl GroupMetadata {
         if store.supports_skipping_assignment {
             result.skip_assignment = self.is_leader(id);
         } else {
-            // It must not take itself for the leader and assign: nobody would ask for that assignment.
+            // It must not take itself for the leader and assign: no member would ask for that assignment.
             result.leader = store.old_leader;
             result.members = Vec::new();
         }
@@ -311,7 +311,7 @@ impl GroupMetadata {
         self.arm(deadline_ms);
     }
 
-    /// Ends the join phase before its time if nobody is waited for any more.
+    /// Ends the join phase before its time if no member is waited for any more.
     pub(super) fn try_complete_join(&mut self, now: Now) {
         if let Some(JoinTimer { initial: None, .. }) = self.join_timer
             && self.has_all_members_joined()
@@ -386,7 +386,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Everybody learns of the new generation, and is expected to ask for an assignment.
+    /// Every member learns of the new generation and is expected to ask for an assignment.
     fn start_generation(&mut self, now: Now) {
         self.protocol_name = self.select_protocol();
         assert!(
@@ -416,7 +416,7 @@ impl GroupMetadata {
         self.arm(deadline_ms);
     }
 
-    /// Takes back what was assigned in this generation and tells those who wait for it.
+    /// Takes back what was assigned in this generation and tells the members that wait for it.
     pub(super) fn reset_assignments(&mut self, error: ErrorCode, now: Now) {
         for id in self.member_ids() {
             if let Some(member) = self.members.get_mut(&id) {

@@ -199,7 +199,7 @@ impl GroupMetadata {
     }
 
     /// The group was read from the log: sessions start. If it is larger than `group.max.size` allows now, it
-    /// rebalances, which gives everybody the chance to commit before the last ones are sent away.
+    /// rebalances, which gives every member the chance to commit before the last ones are sent away.
     pub fn on_loaded(&mut self, now: Now) {
         if self.members.len() > self.limits.max_size {
             self.prepare_rebalance("the group read from the log is over group.max.size", now);

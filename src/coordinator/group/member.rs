@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::effect::Ticket;
-
 /// A member's id: `<client id>-<uuid>`, or `<group.instance.id>-<uuid>` for a static one.
 pub type MemberId = Arc<str>;
+
+/// A JoinGroup or SyncGroup request that waits for its answer. Every ticket is answered exactly once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
 
 /// One way of assigning partitions that a member supports, with what it wants to tell the leader about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

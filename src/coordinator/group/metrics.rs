@@ -1,9 +1,9 @@
 //! What is to be known about the groups on this broker, under Kafka's metric names. Kafka 3.9: the gauges and sensors of
 //! `GroupMetadataManager`.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use super::coordinator::GroupCoordinator;
+use super::partition_groups::Group;
 use super::state::GroupState;
 use crate::metrics::{MetricName, Registry, SampledRate};
 
@@ -34,28 +34,28 @@ impl GroupMeters {
     }
 }
 
-/// Registers the gauges; they hold the coordinator weakly.
-pub(super) fn register(coordinator: &Arc<GroupCoordinator>, metrics: &Registry) {
-    let gauge = |name: String, value: Box<dyn Fn(&GroupCoordinator) -> usize + Send + Sync>| {
-        let weak: Weak<GroupCoordinator> = Arc::downgrade(coordinator);
+/// Registers the gauges. `groups` are those of this broker.
+pub(super) fn register(
+    metrics: &Registry,
+    groups: impl Fn() -> Vec<Arc<Group>> + Clone + Send + Sync + 'static,
+) {
+    let gauge = |name: String, value: Box<dyn Fn(Vec<Arc<Group>>) -> usize + Send + Sync>| {
+        let groups = groups.clone();
         let name = MetricName::new("kafka.coordinator.group", "GroupMetadataManager", name);
-        metrics.gauge(name, move || {
-            weak.upgrade()
-                .map_or(0.0, |coordinator| value(&coordinator) as f64)
-        });
+        metrics.gauge(name, move || value(groups()) as f64);
     };
-    gauge("NumGroups".into(), Box::new(|c| c.groups().len()));
+    gauge("NumGroups".into(), Box::new(|groups| groups.len()));
     gauge("NumOffsets".into(), Box::new(number_of_offsets));
     for state in GroupState::ALL {
-        let in_state = move |c: &GroupCoordinator| {
-            let groups = c.groups().into_iter();
+        let in_state = move |groups: Vec<Arc<Group>>| {
+            let groups = groups.into_iter();
             groups.filter(|group| group.view(|g| g.state() == state)).count()
         };
         gauge(format!("NumGroups{}", state.name()), Box::new(in_state));
     }
 }
 
-fn number_of_offsets(coordinator: &GroupCoordinator) -> usize {
-    let groups = coordinator.groups().into_iter();
+fn number_of_offsets(groups: Vec<Arc<Group>>) -> usize {
+    let groups = groups.into_iter();
     groups.map(|group| group.view(|g| g.offsets.len())).sum()
 }

@@ -8,7 +8,7 @@
 //! | `loader` | a partition of it, read back into groups |
 //! | `coordinator` `ownership` `requests` `commit` `cleanup` | all groups: ownership, timers, what the API layer calls |
 //!
-//! **Locks**, in this order: a partition of the groups (who owns it, which groups are in it), then one group. No
+//! **Locks**, in this order: a partition of the groups (its ownership, the groups in it), then one group. No
 //! lock is held across an `.await`; appends to the log begin under the group's lock, so that the log has the
 //! group's changes in the order in which they happened, and are waited for without it.
 
@@ -26,6 +26,7 @@ pub mod member;
 mod metrics;
 pub mod offsets;
 mod ownership;
+mod partition_groups;
 pub mod requests;
 pub mod state;
 pub mod sync;

@@ -1,42 +1,13 @@
-//! What a partition of `__consumer_offsets` holds, when this broker begins to lead it and when it ceases to.
+//! The partitions of `__consumer_offsets`: how this broker loads one when it begins to lead it, and unloads it later.
 //! Kafka 3.9: `GroupMetadataManager` (`loadGroupsAndOffsets`, `removeGroupsAndOffsets`).
-
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use tracing::info;
 
-use super::coordinator::{Group, GroupCoordinator};
-use super::group_metadata::GroupMetadata;
+use super::coordinator::GroupCoordinator;
 use super::loader::Replay;
-use crate::common::ids::{LeaderEpoch, ProducerId};
+use super::partition_groups::PartitionGroups;
+use crate::common::ids::LeaderEpoch;
 use crate::coordinator::partitions::Load;
-
-/// The groups of one partition of `__consumer_offsets`.
-#[derive(Default)]
-pub(super) struct PartitionGroups {
-    pub(super) groups: HashMap<Arc<str>, Arc<Group>>,
-    /// The groups that have offsets of a producer's open transaction.
-    pub(super) open_transactions: HashMap<ProducerId, HashSet<Arc<str>>>,
-    /// Transactions that ended, committed or not, while the partition was being loaded: their markers may lie behind
-    /// what the load reads.
-    pub(super) ended_while_loading: Vec<(ProducerId, bool)>,
-}
-
-impl PartitionGroups {
-    fn of(partition: i32, groups: Vec<GroupMetadata>) -> Self {
-        let mut loaded = Self::default();
-        for metadata in groups {
-            let id = metadata.id().clone();
-            for producer in metadata.offsets.open_transactions() {
-                let groups = loaded.open_transactions.entry(producer).or_default();
-                groups.insert(id.clone());
-            }
-            loaded.groups.insert(id, Group::new(partition, metadata));
-        }
-        loaded
-    }
-}
 
 impl GroupCoordinator {
     /// This broker leads a partition of `__consumer_offsets` since this epoch: its groups are loaded, in the

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::coordinator::{Group, GroupCell, GroupCoordinator};
-use super::effect::{JoinResult, Now, SyncResult, Ticket};
+use super::coordinator::GroupCoordinator;
+use super::effect::{JoinResult, Now, SyncResult};
 use super::group_metadata::GroupMetadata;
 use super::join::JoinRequest;
 use super::liveness::LeavingMember;
-use super::member::Member;
+use super::member::{Member, Ticket};
 use super::offsets::OffsetAndMetadata;
+use super::partition_groups::{Group, GroupCell};
 use super::state::GroupState;
 use super::sync::SyncRequest;
 use crate::common::error::ErrorCode;

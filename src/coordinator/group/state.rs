@@ -10,7 +10,7 @@ pub enum GroupState {
     Empty,
     /// Members are (re)joining; a timer ends the wait.
     PreparingRebalance,
-    /// Everybody has joined; the leader's assignment is awaited, by a timer again.
+    /// Every member has joined; the leader's assignment is awaited, by a timer again.
     CompletingRebalance,
     /// Members have their assignments and send heartbeats.
     Stable,

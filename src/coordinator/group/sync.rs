@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{info, warn};
 
-use super::effect::{Effect, GroupStore, Now, SyncResult, Ticket};
+use super::effect::{Effect, GroupStore, Now, SyncResult};
 use super::group_metadata::GroupMetadata;
-use super::member::MemberId;
+use super::member::{MemberId, Ticket};
 use super::state::GroupState;
 use crate::common::error::ErrorCode;
 

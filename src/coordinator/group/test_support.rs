@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult, Ticket};
+use super::effect::{Effect, GroupStore, JoinResult, Now, SyncResult};
 use super::group_metadata::{GroupLimits, GroupMetadata};
 use super::join::JoinRequest;
 use super::log::GroupMetadataValue;
-use super::member::{MemberId, Protocol};
+use super::member::{MemberId, Protocol, Ticket};
 use super::state::GroupState;
 use super::sync::SyncRequest;
 use crate::common::error::ErrorCode;
@@ -260,14 +260,14 @@ impl Machine {
         ids
     }
 
-    /// The same, and the leader assigns its own id to everybody.
+    /// The same, and the leader assigns its own id to every member.
     pub fn stabilize(&mut self, requests: Vec<JoinRequest>) -> Vec<MemberId> {
         let ids = self.fill(requests);
         self.assign(&ids);
         ids
     }
 
-    /// Everybody syncs, the leader first.
+    /// Every member syncs, the leader first.
     pub fn assign(&mut self, ids: &[MemberId]) {
         let generation_id = self.group.generation_id();
         let mut request = sync_request(&ids[0], generation_id, &[]);

@@ -95,7 +95,7 @@ impl TransactionStateManager {
 
     /// This broker does not lead a partition any more; no epoch if the controller named none.
     pub(super) fn unload(&self, partition: i32, epoch: Option<LeaderEpoch>) {
-        // Nobody waits in an id: transitions on their way find out by themselves.
+        // No request waits in an id: transitions under way find out by themselves.
         drop(self.partitions.resign(partition, epoch));
     }
 }

@@ -30,7 +30,9 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, LeaderEpoch, ProducerId, TopicName, TopicPartition};
 use crate::metadata::MetadataCache;
 use crate::metrics::Meter;
-use crate::network::{BrokerAddress, NetworkError};
+use crate::network::{
+    BrokerAddress, ClientSettings, InterBrokerRequests, InterBrokerSendThread, NetworkClient, NetworkError,
+};
 use crate::protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use crate::protocol::messages::{
     ProducerId as WireProducerId, TopicName as WireTopicName, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
@@ -48,19 +50,13 @@ pub struct MarkerChannel {
     metadata: Arc<MetadataCache>,
     sender: Box<dyn MarkerSender>,
     runtime: Handle,
-    brokers: Mutex<HashMap<BrokerId, BrokerQueue>>,
+    brokers: InterBrokerSendThread<Self>,
     /// Markers that wait for their partition's leader to come back.
     unknown_destination: AtomicUsize,
     /// Transactions whose last record could not be written yet.
     append_retries: AtomicUsize,
     /// Attempts to write a marker that failed.
     retries: Arc<Meter>,
-}
-
-struct BrokerQueue {
-    address: BrokerAddress,
-    is_in_flight: bool,
-    entries: Vec<MarkerEntry>,
 }
 
 /// A transaction that is being ended.
@@ -76,7 +72,7 @@ struct PendingCompletion {
 }
 
 /// The marker of one transaction for some partitions.
-struct MarkerEntry {
+pub struct MarkerEntry {
     pending: Arc<PendingCompletion>,
     partitions: Vec<TopicPartition>,
 }
@@ -98,12 +94,14 @@ impl MarkerChannel {
         sender: Box<dyn MarkerSender>,
         retries: Arc<Meter>,
     ) -> Arc<Self> {
+        let client_id = format!("broker-{}-txn-marker-sender", states.config.broker_id);
+        let settings = ClientSettings::new(client_id, states.config.request_timeout);
         Arc::new(Self {
             states,
             metadata,
             sender,
             runtime: Handle::current(),
-            brokers: Mutex::default(),
+            brokers: InterBrokerSendThread::new(settings),
             unknown_destination: AtomicUsize::new(0),
             append_retries: AtomicUsize::new(0),
             retries,
@@ -177,7 +175,8 @@ impl MarkerChannel {
                 pending: pending.clone(),
                 partitions,
             };
-            self.enqueue_for(address, entry);
+            let _entered = self.runtime.enter();
+            self.brokers.enqueue(self, address, |waiting| waiting.push(entry));
         }
         if !leaderless.is_empty() {
             self.complain(
@@ -190,50 +189,6 @@ impl MarkerChannel {
             self.retry_later(pending.clone(), leaderless, RETRY_BACKOFF, gauge);
         }
         self.maybe_complete(pending);
-    }
-
-    fn enqueue_for(self: &Arc<Self>, address: BrokerAddress, entry: MarkerEntry) {
-        let mut brokers = self.brokers.lock();
-        let id = address.id;
-        let queue = brokers.entry(id).or_insert_with(|| BrokerQueue {
-            address: address.clone(),
-            is_in_flight: false,
-            entries: Vec::new(),
-        });
-        queue.address = address;
-        queue.entries.push(entry);
-        if !std::mem::replace(&mut queue.is_in_flight, true) {
-            self.runtime.spawn(self.clone().send_while_queued(id));
-        }
-    }
-
-    async fn send_while_queued(self: Arc<Self>, broker: BrokerId) {
-        loop {
-            let (address, entries) = {
-                let mut brokers = self.brokers.lock();
-                let Some(queue) = brokers.get_mut(&broker) else {
-                    return;
-                };
-                if queue.entries.is_empty() {
-                    queue.is_in_flight = false;
-                    return;
-                }
-                (queue.address.clone(), std::mem::take(&mut queue.entries))
-            };
-            let entries: Vec<_> = entries
-                .into_iter()
-                .filter(|e| self.is_current(&e.pending))
-                .collect();
-            if entries.is_empty() {
-                continue;
-            }
-            let markers = entries.iter().map(wire_marker).collect();
-            let request = WriteTxnMarkersRequest::default().with_markers(markers);
-            let response = self.sender.send(address, request);
-            let stopped = self.states.stop.run_until_cancelled(response).await;
-            let Some(response) = stopped else { return };
-            self.on_response(entries, response);
-        }
     }
 
     fn on_response(
@@ -373,6 +328,30 @@ impl MarkerChannel {
             next = self
                 .states
                 .begin_again(unwritten.transaction, unwritten.transition);
+        }
+    }
+}
+
+/// What waits for a broker goes into one request.
+impl InterBrokerRequests for MarkerChannel {
+    type Queue = Vec<MarkerEntry>;
+    type Batch = Vec<MarkerEntry>;
+
+    fn next(queue: &mut Vec<MarkerEntry>) -> Option<Vec<MarkerEntry>> {
+        (!queue.is_empty()).then(|| std::mem::take(queue))
+    }
+
+    async fn exchange(self: Arc<Self>, client: Arc<NetworkClient>, mut entries: Vec<MarkerEntry>) {
+        entries.retain(|entry| self.is_current(&entry.pending));
+        if entries.is_empty() {
+            return;
+        }
+        let markers = entries.iter().map(wire_marker).collect();
+        let request = WriteTxnMarkersRequest::default().with_markers(markers);
+        let response = self.sender.send(client, request);
+        // Once the coordinator has stopped, the next one sends the markers.
+        if let Some(response) = self.states.stop.run_until_cancelled(response).await {
+            self.on_response(entries, response);
         }
     }
 }

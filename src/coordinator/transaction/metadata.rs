@@ -367,7 +367,7 @@ impl TransactionMetadata {
             self.last_producer_id = self.value.producer.id;
         }
         self.last_producer_epoch = transition.last_epoch;
-        // A new producer's record has no start; who asks is told of the last transaction's until the next reload, as in Kafka.
+        // A new producer's record has no start; DescribeTransactions gets the last transaction's until the next reload, as in Kafka.
         let start_ms = match value.state {
             Empty => self.value.start_ms,
             _ => value.start_ms,

@@ -6,9 +6,6 @@ use std::sync::{Arc, Weak};
 use super::marker_channel::MarkerChannel;
 use crate::metrics::{Meter, MetricName, Registry};
 
-/// Type of the metrics of Kafka's own library.
-pub(super) const METRICS_KIND: &str = "transaction-coordinator-metrics";
-
 /// Attempts to write a marker that failed; not one of Kafka's.
 pub(super) fn retries(metrics: &Registry) -> Arc<Meter> {
     metrics.meter(name("MarkerRetriesPerSec"))

@@ -10,7 +10,7 @@
 //! | `coordinator` | what the API layer calls |
 //! | `metrics` | what is counted, by Kafka's names |
 //!
-//! **Locks**, in this order: a partition of the ids (who owns it, which ids are in it), then one id. No lock is held
+//! **Locks**, in this order: a partition of the ids (its ownership, the ids in it), then one id. No lock is held
 //! across an `.await`; appends to the log begin under both, so that none of a former leadership comes after one of
 //! the next, and are waited for without.
 

@@ -14,10 +14,9 @@ use tracing::{debug, error};
 
 use super::log;
 use super::metadata::{TransactionMetadata, Transition};
-use super::metrics::METRICS_KIND;
 use crate::common::clock::SharedClock;
 use crate::common::error::ErrorCode;
-use crate::common::ids::{LeaderEpoch, Offset};
+use crate::common::ids::{BrokerId, LeaderEpoch, Offset};
 use crate::common::topic_name::TRANSACTION_STATE_TOPIC;
 use crate::config::BrokerConfig;
 use crate::coordinator::coordinator_log::{AppendOptions, CoordinatorLog};
@@ -30,9 +29,14 @@ use crate::zk::ZkError;
 /// The only acknowledgement that a transaction may count on.
 pub(super) const ALL_IN_SYNC: i16 = -1;
 
+/// Type of the metrics of Kafka's own library.
+const METRICS_KIND: &str = "transaction-coordinator-metrics";
+
 /// What the coordinator needs of the broker's configuration.
 #[derive(Clone, Debug)]
 pub struct TransactionConfig {
+    /// This broker.
+    pub broker_id: BrokerId,
     /// `transaction.max.timeout.ms`.
     pub max_timeout_ms: i32,
     /// `transaction.state.log.load.buffer.size`.
@@ -53,6 +57,7 @@ impl From<&BrokerConfig> for TransactionConfig {
     fn from(config: &BrokerConfig) -> Self {
         let interval = |ms: u64| Duration::from_millis(ms.max(1));
         Self {
+            broker_id: config.broker_id,
             max_timeout_ms: config.transaction_max_timeout_ms,
             load_buffer_size: config.transaction_state_log_load_buffer_size,
             transactional_id_expiration_ms: config.transactional_id_expiration_ms,
@@ -326,7 +331,7 @@ impl TransactionStateManager {
         };
         match record() {
             Ok(record) => {
-                // As long as the transaction itself may take: giving up earlier would help nobody.
+                // As long as the transaction itself may take: giving up earlier would help no client.
                 let timeout_ms = u64::try_from(transition.value.timeout_ms).unwrap_or(0);
                 self.append_records(partition, &[record], Duration::from_millis(timeout_ms))
             }

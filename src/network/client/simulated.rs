@@ -1,5 +1,5 @@
 //! A network for simulations: requests and responses travel as bytes between brokers of one thread, late, not at
-//! all, or over connections that break. Who belongs to it: every [`NetworkClient`](super::NetworkClient) that
+//! all, or over connections that break. A [`NetworkClient`](super::NetworkClient) uses it if it
 //! connects on a thread that [`SimulatedNetwork::join`] was called on.
 //!
 //! Within a connection order is kept, as TCP keeps it; between connections anything may overtake anything. A

@@ -13,14 +13,10 @@ use crate::protocol::messages::{
 
 async fn listen() -> (TcpListener, NetworkClient) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = BrokerAddress {
-        id: 7,
-        host: "127.0.0.1".to_string(),
-        port: listener.local_addr().unwrap().port(),
-    };
+    let address = BrokerAddress::plaintext(7, "127.0.0.1", listener.local_addr().unwrap().port());
     (
         listener,
-        NetworkClient::new(address, "test", Duration::from_secs(10)),
+        NetworkClient::new(address, ClientSettings::new("test", Duration::from_secs(10))),
     )
 }
 

@@ -51,7 +51,7 @@ fn divergence(log: &UnifiedLog, copy: &UnifiedLog) -> Option<(LeaderEpoch, Offse
     (epoch < last || end < copy.log_end_offset()).then_some((epoch, end))
 }
 
-/// Whether the copy has every record. Nobody may append to the log meanwhile. An epoch that has begun without a record
+/// Whether the copy has every record. No record may be appended to the log meanwhile. An epoch that has begun without a record
 /// yet is noted in the copy as well (fact 32).
 pub(super) fn is_complete(log: &UnifiedLog, copy: &UnifiedLog) -> Result<bool, ApplyError> {
     let end = log.log_end_offset();

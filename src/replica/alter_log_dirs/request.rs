@@ -1,17 +1,12 @@
-//! What is to be moved where, and what to do with copies that a stop of the broker has cut short.
-//! Kafka 3.9: `ReplicaManager.alterReplicaLogDirs`, `maybeAddLogDirFetchers`.
+//! The request to move replicas. Kafka 3.9: `ReplicaManager.alterReplicaLogDirs`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cluster::{Partition, error_code};
 use crate::common::blocking;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
-use crate::log::names::future_partition_dir;
-use crate::log::{LogDir, LogError, UnifiedLog};
 use crate::replica::ReplicaManager;
-use crate::replica::manager::HostedPartition;
 
 impl ReplicaManager {
     /// Begins to move replicas to other log dirs, given by their absolute paths; it does not wait for the end. A replica
@@ -26,7 +21,7 @@ impl ReplicaManager {
         let work = blocking::spawn(move || {
             let _state_change = state_change;
             let alter = |(name, dir): (TopicPartition, PathBuf)| {
-                let altered = manager.alter_replica_log_dir(&name, dir);
+                let altered = manager.log_dirs.alter(&name, dir);
                 altered.err().unwrap_or(ErrorCode::None)
             };
             wanted.into_iter().map(alter).collect::<Vec<_>>()
@@ -36,119 +31,5 @@ impl ReplicaManager {
             vec![ErrorCode::UnknownServerError; names.len()]
         });
         names.into_iter().zip(codes).collect()
-    }
-
-    fn alter_replica_log_dir(&self, name: &TopicPartition, path: PathBuf) -> Result<(), ErrorCode> {
-        let refuse = |code: ErrorCode| {
-            tracing::warn!(partition = %name, to = %path.display(), %code, "cannot move the replica to another log dir");
-            code
-        };
-        if future_partition_dir(name).is_none() {
-            return Err(refuse(ErrorCode::InvalidTopicException));
-        }
-        let dir = self.log_manager.log_dir(&path);
-        let dir = dir.ok_or_else(|| refuse(ErrorCode::LogDirNotFound))?;
-        if dir.is_offline() {
-            return Err(refuse(ErrorCode::KafkaStorageError));
-        }
-        let hosted = self.partitions.get(name).map(|hosted| hosted.clone());
-        let partition = match hosted {
-            Some(HostedPartition::Online(partition)) => partition,
-            Some(HostedPartition::Offline) => return Err(refuse(ErrorCode::KafkaStorageError)),
-            None => {
-                self.log_manager.prefer_log_dir(name, dir);
-                return Err(refuse(match self.partition(name).err() {
-                    Some(ErrorCode::NotLeaderOrFollower) | None => ErrorCode::ReplicaNotAvailable,
-                    Some(other) => other,
-                }));
-            }
-        };
-        let log = partition.log();
-        let log = log.ok_or_else(|| refuse(ErrorCode::ReplicaNotAvailable))?;
-        let moved = self.move_to(&partition, &log, dir);
-        moved.map_err(|error| {
-            tracing::warn!(partition = %name, %error, "cannot move the replica to another log dir");
-            error_code(&error)
-        })
-    }
-
-    /// A move to elsewhere that is under way is given up; to the dir where the replica is, that is all.
-    fn move_to(
-        &self,
-        partition: &Arc<Partition>,
-        log: &UnifiedLog,
-        dir: &Arc<LogDir>,
-    ) -> Result<(), LogError> {
-        let is_there = |log: &UnifiedLog| Arc::ptr_eq(log.log_dir(), dir);
-        if let Some(copy) = partition.future_log() {
-            if is_there(&copy) {
-                // It may have been given up.
-                self.log_dir_mover.add(partition.clone(), copy);
-                return Ok(());
-            }
-            self.cancel_move(partition)?;
-        }
-        if is_there(log) {
-            return Ok(());
-        }
-        let name = partition.topic_partition();
-        let config = (self.topic_configs)(&name.topic);
-        let copy = self
-            .log_manager
-            .create_future_log(name, log.topic_id(), dir, config)?;
-        self.log_manager.catch_up_with_config(&copy, &*self.topic_configs);
-        if partition.set_future_log(copy.clone()) {
-            self.log_dir_mover.add(partition.clone(), copy);
-            tracing::info!(partition = %name, to = %dir.path().display(), "moving the replica to another log dir");
-        }
-        Ok(())
-    }
-
-    fn cancel_move(&self, partition: &Arc<Partition>) -> Result<(), LogError> {
-        let name = partition.topic_partition();
-        self.log_dir_mover.remove(name);
-        if partition.take_future_log().is_none() {
-            // It was completed in this very moment.
-            return Ok(());
-        }
-        tracing::info!(partition = %name, "the replica is no longer moved to another log dir");
-        self.log_manager.delete_future_log(name)
-    }
-
-    /// Goes on with a copy that was found on disk. One that belongs to another topic of this name is deleted.
-    pub(in crate::replica) fn resume_move(&self, name: &TopicPartition) {
-        let Some(copy) = self.log_manager.future_log(name) else {
-            return;
-        };
-        let Some(HostedPartition::Online(partition)) = self.partitions.get(name).map(|hosted| hosted.clone())
-        else {
-            return;
-        };
-        let Some(log) = partition.log() else {
-            return;
-        };
-        let of_another_topic = copy.topic_id().is_some_and(|id| Some(id) != log.topic_id());
-        if of_another_topic {
-            tracing::warn!(partition = %name, path = %copy.path().display(), "deleting a copy of another topic's log");
-            if let Err(error) = self.log_manager.delete_future_log(name) {
-                tracing::error!(partition = %name, %error, "cannot delete the copy");
-            }
-        } else if partition.set_future_log(copy.clone()) {
-            tracing::info!(partition = %name, "going on to move the replica to another log dir");
-            self.log_dir_mover.add(partition, copy);
-        }
-    }
-
-    /// Forgets copies that lay in failed log dirs; the logs themselves go on.
-    pub(in crate::replica) fn drop_failed_copies(&self) {
-        for partition in self.online_partitions() {
-            let name = partition.topic_partition();
-            if partition.future_log().is_some() && self.log_manager.future_log(name).is_none() {
-                self.log_dir_mover.remove(name);
-                partition.take_future_log();
-                self.delayed_delete_records.wake(name);
-                tracing::warn!(partition = %name, "the log dir failed to which the replica was being moved");
-            }
-        }
     }
 }

@@ -142,7 +142,7 @@ impl Broker {
     }
 
     fn log(&self) -> Arc<UnifiedLog> {
-        self.replicas.leader_log(&name()).unwrap()
+        self.replicas.partition(&name()).unwrap().leader_log().unwrap()
     }
 
     fn dir_of_log(&self) -> PathBuf {
@@ -349,7 +349,7 @@ async fn a_copy_of_another_topic_of_this_name_is_deleted() {
     broker.stop().await;
 }
 
-/// A log and a copy, without anybody who copies.
+/// A log and a copy, without a thread that copies.
 fn pair(dirs: &Dirs) -> (Broker, Arc<UnifiedLog>, Arc<UnifiedLog>) {
     let broker = dirs.start(|_| {});
     let first = broker.logs.log_dir(&dirs.path(0)).unwrap().clone();

@@ -1,6 +1,6 @@
 //! Which fetcher fetches what. Kafka 3.9: `ReplicaFetcherManager`, `AbstractFetcherManager`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,15 +9,17 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::assignments::{Assignments, Fetchers};
+use super::context::FetcherContext;
 use super::fetch_state::PartitionFetchState;
 use super::metrics::{self, FetcherStats};
+use super::shared::{Fetcher, FetcherKey};
 use super::thread::FetcherThread;
 use crate::cluster::Partition;
 use crate::common::ids::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 use crate::config::BrokerConfig;
 use crate::metrics::Registry;
 use crate::network::BrokerAddress;
-use crate::replica::ReplicaManager;
 use crate::replica::hooks::BrokerEpochSource;
 
 /// A partition that is to be fetched from its leader.
@@ -32,22 +34,6 @@ pub struct FetchAssignment {
     pub epoch: LeaderEpoch,
 }
 
-/// The leader and which of its `num.replica.fetchers` fetchers.
-pub(super) type FetcherKey = (BrokerId, usize);
-
-/// What a fetcher and its manager share.
-pub(super) struct Fetcher {
-    pub(super) leader: BrokerAddress,
-    pub(super) partitions: Mutex<BTreeMap<TopicPartition, PartitionFetchState>>,
-    /// Partitions have been added.
-    pub(super) assigned: Notify,
-    pub(super) stop: CancellationToken,
-    /// Cancelled when its task has ended: from then on it does nothing more to a log.
-    pub(super) ended: CancellationToken,
-    /// Fetchers that had its partitions before. It begins when they have ended, with what they have left in the logs.
-    pub(super) predecessors: Vec<CancellationToken>,
-}
-
 /// All fetchers of this broker.
 pub struct FetcherManager {
     config: Arc<BrokerConfig>,
@@ -55,39 +41,38 @@ pub struct FetcherManager {
     fetchers_per_leader: AtomicUsize,
     broker_epoch: BrokerEpochSource,
     metrics: Registry,
-    fetchers: Mutex<Fetchers>,
+    assignments: Arc<Assignments>,
+    context: FetcherContext,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-#[derive(Default)]
-struct Fetchers {
-    by_key: BTreeMap<FetcherKey, Arc<Fetcher>>,
-    assigned: HashMap<TopicPartition, FetcherKey>,
-    /// Given up until the controller speaks of them again.
-    failed: HashSet<TopicPartition>,
-}
-
 impl FetcherManager {
     /// No fetchers yet.
-    pub fn new(config: Arc<BrokerConfig>, broker_epoch: BrokerEpochSource, metrics: &Registry) -> Self {
+    pub fn new(
+        config: Arc<BrokerConfig>,
+        broker_epoch: BrokerEpochSource,
+        context: FetcherContext,
+        metrics: &Registry,
+    ) -> Self {
         Self {
             fetchers_per_leader: AtomicUsize::new(config.num_replica_fetchers),
             config,
             broker_epoch,
             metrics: metrics.clone(),
-            fetchers: Mutex::default(),
+            assignments: Arc::new(Assignments::new(metrics)),
+            context,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
     }
 
     /// Moves partitions to the fetchers of their leaders, from whichever fetched them before.
-    pub fn assign(&self, manager: &Arc<ReplicaManager>, assignments: Vec<FetchAssignment>) {
+    pub fn assign(&self, assignments: Vec<FetchAssignment>) {
         if self.stop.is_cancelled() {
             return;
         }
-        let mut fetchers = self.fetchers.lock();
+        let mut fetchers = self.assignments.fetchers.lock();
         let mut touched = BTreeMap::new();
         for assignment in assignments {
             let FetchAssignment {
@@ -102,7 +87,7 @@ impl FetcherManager {
                 continue;
             };
             let key = (leader.id, fetcher_id(&name, self.fetchers_per_leader()));
-            let fetcher = self.fetcher(&mut fetchers, key, leader, manager);
+            let fetcher = self.fetcher(&mut fetchers, key, leader);
             fetcher.partitions.lock().insert(name.clone(), state);
             metrics::show_lag(&self.metrics, key, &fetcher, &name);
             fetchers.assigned.insert(name, key);
@@ -113,8 +98,8 @@ impl FetcherManager {
     }
 
     /// Spreads the partitions of each leader over another number of fetchers.
-    pub fn resize(&self, manager: &Arc<ReplicaManager>, fetchers_per_leader: usize) {
-        let mut fetchers = self.fetchers.lock();
+    pub fn resize(&self, fetchers_per_leader: usize) {
+        let mut fetchers = self.assignments.fetchers.lock();
         let before = self
             .fetchers_per_leader
             .swap(fetchers_per_leader, Ordering::Relaxed);
@@ -139,7 +124,7 @@ impl FetcherManager {
                     Some(fetcher) => fetcher.clone(),
                     None => {
                         let (leader, ended) = (old.leader.clone(), ended[&key.0].clone());
-                        self.start_fetcher(&mut fetchers, key, leader, BTreeMap::new(), ended, manager)
+                        self.start_fetcher(&mut fetchers, key, leader, BTreeMap::new(), ended)
                     }
                 };
                 metrics::hide_lag(&self.metrics, old_key, &name);
@@ -157,31 +142,21 @@ impl FetcherManager {
 
     /// Ends the fetching of these partitions.
     pub fn remove<'a>(&self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
-        let mut fetchers = self.fetchers.lock();
+        let mut fetchers = self.assignments.fetchers.lock();
         partitions
             .into_iter()
             .for_each(|name| fetchers.remove(name, &self.metrics));
         fetchers.drop_idle();
     }
 
-    /// Gives a partition up until the controller speaks of it again; unless it already has since `epoch`, in which the
-    /// partition was fetched when that failed: what is stale must not end what has begun since.
-    pub(super) fn fail(&self, partition: &TopicPartition, epoch: LeaderEpoch) {
-        let mut fetchers = self.fetchers.lock();
-        if fetchers.epoch(partition) == Some(epoch) {
-            fetchers.remove(partition, &self.metrics);
-            fetchers.failed.insert(partition.clone());
-        }
-    }
-
     /// How many partitions were given up (metric `FailedPartitionsCount`).
     pub fn failed_partitions(&self) -> usize {
-        self.fetchers.lock().failed.len()
+        self.assignments.fetchers.lock().failed.len()
     }
 
     /// The largest lag of any partition (metric `MaxLag`).
     pub fn max_lag(&self) -> i64 {
-        let fetchers = self.fetchers.lock();
+        let fetchers = self.assignments.fetchers.lock();
         let lag = |fetcher: &Arc<Fetcher>| {
             fetcher
                 .partitions
@@ -199,20 +174,14 @@ impl FetcherManager {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        let fetchers = std::mem::take(&mut *self.fetchers.lock());
+        let fetchers = std::mem::take(&mut *self.assignments.fetchers.lock());
         for (name, key) in &fetchers.assigned {
             metrics::hide_lag(&self.metrics, *key, name);
         }
     }
 
     /// The fetcher for `key`. A leader that has moved gets a new one, with all that the old one had.
-    fn fetcher(
-        &self,
-        fetchers: &mut Fetchers,
-        key: FetcherKey,
-        leader: BrokerAddress,
-        manager: &Arc<ReplicaManager>,
-    ) -> Arc<Fetcher> {
+    fn fetcher(&self, fetchers: &mut Fetchers, key: FetcherKey, leader: BrokerAddress) -> Arc<Fetcher> {
         let old = fetchers.by_key.get(&key);
         if let Some(fetcher) = old
             && fetcher.leader == leader
@@ -225,14 +194,7 @@ impl FetcherManager {
         });
         let (partitions, ended) = before.unzip();
         let partitions = partitions.unwrap_or_default();
-        self.start_fetcher(
-            fetchers,
-            key,
-            leader,
-            partitions,
-            ended.into_iter().collect(),
-            manager,
-        )
+        self.start_fetcher(fetchers, key, leader, partitions, ended.into_iter().collect())
     }
 
     fn start_fetcher(
@@ -242,7 +204,6 @@ impl FetcherManager {
         leader: BrokerAddress,
         partitions: BTreeMap<TopicPartition, PartitionFetchState>,
         predecessors: Vec<CancellationToken>,
-        manager: &Arc<ReplicaManager>,
     ) -> Arc<Fetcher> {
         let stats = FetcherStats::new(&self.metrics, key, &leader);
         let fetcher = Arc::new(Fetcher {
@@ -259,7 +220,8 @@ impl FetcherManager {
         fetchers.by_key.insert(key, fetcher.clone());
         let thread = FetcherThread::new(
             fetcher.clone(),
-            manager.clone(),
+            self.assignments.clone(),
+            self.context.clone(),
             self.config.clone(),
             self.broker_epoch.clone(),
             key.1,
@@ -267,35 +229,6 @@ impl FetcherManager {
         );
         self.tasks.spawn(thread.run());
         fetcher
-    }
-}
-
-impl Fetchers {
-    /// The leader epoch in which a partition is fetched.
-    fn epoch(&self, name: &TopicPartition) -> Option<LeaderEpoch> {
-        let fetcher = self.by_key.get(self.assigned.get(name)?)?;
-        Some(fetcher.partitions.lock().get(name)?.epoch)
-    }
-
-    fn remove(&mut self, name: &TopicPartition, registry: &Registry) {
-        self.failed.remove(name);
-        let Some(key) = self.assigned.remove(name) else {
-            return;
-        };
-        metrics::hide_lag(registry, key, name);
-        if let Some(fetcher) = self.by_key.get(&key) {
-            fetcher.partitions.lock().remove(name);
-        }
-    }
-
-    fn drop_idle(&mut self) {
-        self.by_key.retain(|_, fetcher| {
-            let idle = fetcher.partitions.lock().is_empty();
-            if idle {
-                fetcher.stop.cancel();
-            }
-            !idle
-        });
     }
 }
 

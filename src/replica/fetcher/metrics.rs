@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use super::manager::{Fetcher, FetcherKey};
+use super::shared::{Fetcher, FetcherKey};
 use crate::common::ids::TopicPartition;
 use crate::metrics::{Meter, MetricName, Registry};
 use crate::network::BrokerAddress;
@@ -25,8 +25,8 @@ impl FetcherStats {
         let meter = |name: &str| {
             let name = MetricName::new("kafka.server", "FetcherStats", name)
                 .tag("clientId", thread_name(key))
-                .tag("brokerHost", leader.host.clone())
-                .tag("brokerPort", leader.port.to_string());
+                .tag("brokerHost", leader.endpoint.host.clone())
+                .tag("brokerPort", leader.endpoint.port.to_string());
             registry.meter(name)
         };
         Self {

@@ -6,13 +6,17 @@
 //! it was requested (facts 34 and 73); so nothing has to be waited for when a partition changes its leader.
 
 pub(super) mod apply;
+mod assignments;
+mod context;
 mod fetch_state;
 mod manager;
 mod metrics;
 mod requests;
 mod session;
+mod shared;
 mod thread;
 mod truncation;
 
+pub use context::FetcherContext;
 pub(super) use manager::fetcher_id;
 pub use manager::{FetchAssignment, FetcherManager};

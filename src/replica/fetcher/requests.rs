@@ -102,7 +102,7 @@ impl Requests {
         self.signed(request, by_id)
     }
 
-    /// Says who asks, in the way of the version.
+    /// Names this replica in the request, in the field that the version has for it.
     fn signed(&self, request: FetchRequest, by_id: bool) -> (FetchRequest, i16) {
         let replica_id = self.config.broker_id.into();
         if !by_id {

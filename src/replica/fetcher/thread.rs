@@ -11,20 +11,20 @@ use futures::FutureExt as _;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::apply::{self, ApplyError, Fetched, Progress};
+use super::assignments::Assignments;
+use super::context::FetcherContext;
 use super::fetch_state::{PartitionFetchState, Phase};
-use super::manager::Fetcher;
 use super::metrics::FetcherStats;
 use super::requests::{EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, LIST_OFFSETS_VERSION, Requests, offsets_in};
 use super::session::{FetchSessionHandler, Wanted};
+use super::shared::Fetcher;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicId, TopicName, TopicPartition};
 use crate::config::BrokerConfig;
-use crate::network::{NetworkClient, NetworkError};
+use crate::network::{ClientSettings, NetworkClient, NetworkError};
 use crate::protocol::messages::fetch_response::PartitionData;
 use crate::protocol::messages::{FetchRequest, FetchResponse};
-use crate::replica::ReplicaManager;
 use crate::replica::hooks::BrokerEpochSource;
-use crate::replica::manager::DelayedFetchKey;
 
 /// How long a response may take before a request is taken to be held back by the leader for want of data.
 const PARKED_AFTER: Duration = Duration::from_millis(20);
@@ -34,7 +34,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// One fetcher.
 pub(super) struct FetcherThread {
     fetcher: Arc<Fetcher>,
-    manager: Arc<ReplicaManager>,
+    assignments: Arc<Assignments>,
+    context: FetcherContext,
     config: Arc<BrokerConfig>,
     requests: Requests,
     client: NetworkClient,
@@ -63,7 +64,8 @@ enum Next {
 impl FetcherThread {
     pub(super) fn new(
         fetcher: Arc<Fetcher>,
-        manager: Arc<ReplicaManager>,
+        assignments: Arc<Assignments>,
+        context: FetcherContext,
         config: Arc<BrokerConfig>,
         broker_epoch: BrokerEpochSource,
         fetcher_id: usize,
@@ -72,9 +74,10 @@ impl FetcherThread {
         let client_id = format!("broker-{}-fetcher-{fetcher_id}", config.broker_id);
         let timeout = Duration::from_millis(config.replica_socket_timeout_ms);
         Self {
-            client: NetworkClient::new(fetcher.leader.clone(), &client_id, timeout),
+            client: NetworkClient::new(fetcher.leader.clone(), ClientSettings::new(client_id, timeout)),
             fetcher,
-            manager,
+            assignments,
+            context,
             requests: Requests::new(config.clone(), broker_epoch),
             config,
             session: FetchSessionHandler::default(),
@@ -97,8 +100,8 @@ impl FetcherThread {
         tracing::debug!(leader = self.fetcher.leader.id, "fetcher stopped");
     }
 
-    /// Waits until nobody else works on the logs of these partitions, then begins where they end. What a predecessor
-    /// was at when it was told to stop it carries out, and that must not be fetched again.
+    /// Waits until no other fetcher works on the logs of these partitions, then begins where the logs end. A predecessor
+    /// that is told to stop still carries out the response that it has begun, and those records must not be fetched again.
     async fn succeed(&self) {
         // Not given up when this fetcher is stopped: its successor waits for these too.
         for predecessor in &self.fetcher.predecessors {
@@ -187,9 +190,9 @@ impl FetcherThread {
     fn wanted(&mut self) -> BTreeMap<TopicPartition, Wanted> {
         let now = Instant::now();
         let partitions = self.fetcher.partitions.lock();
-        let throttled = self.manager.follower_quota.is_exceeded();
+        let throttled = self.context.quotas.follower.is_exceeded();
         let is_throttled = |state: &PartitionFetchState| {
-            throttled && !state.is_in_sync() && self.manager.is_throttled_follower(&state.partition)
+            throttled && !state.is_in_sync() && self.context.quotas.is_throttled_follower(&state.partition)
         };
         let ready = partitions
             .iter()
@@ -296,14 +299,10 @@ impl FetcherThread {
                 .as_follower(state.epoch, |log| apply::truncate(log, diverging)),
             ErrorCode::None => {
                 let bytes = data.records.as_ref().map_or(0, |records| records.len());
-                let is_being_added = state.partition.is_adding_replica(self.manager.broker_id());
-                self.manager.topic_metrics.replicated(bytes, is_being_added);
+                let is_being_added = state.partition.is_adding_replica(self.context.broker_id);
+                self.context.topic_metrics.replicated(bytes, is_being_added);
                 self.stats.bytes.mark(bytes as u64);
-                if self.manager.follower_quota.is_limited()
-                    && self.manager.is_throttled_follower(&state.partition)
-                {
-                    self.manager.follower_quota.record(bytes as u64);
-                }
+                self.context.quotas.record_follower(&state.partition, bytes);
                 let fetched = Fetched {
                     epoch: state.epoch,
                     fetch_offset: state.fetch_offset,
@@ -328,9 +327,7 @@ impl FetcherThread {
         Some(match applied? {
             Ok(progress) => {
                 if progress.high_watermark_moved {
-                    self.manager
-                        .delayed_fetch
-                        .wake(&DelayedFetchKey::HighWatermark(name.clone()));
+                    self.context.delayed.wake_consumers(name);
                 }
                 if progress.is_stuck {
                     tracing::info!(partition = %name, epoch = state.epoch, "the leader's records are of a later epoch");
@@ -387,7 +384,7 @@ impl FetcherThread {
             Next::BackOff | Next::ResetOffset => state.delayed_until = Some(self.backed_off()),
             Next::GiveUp => {
                 drop(partitions);
-                self.manager.fetchers.fail(name, before.epoch);
+                self.assignments.fail(name, before.epoch);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Who fetches what, and what may end it.
+//! Which fetcher has which partition, and what may end the fetching.
 
 use super::*;
 use crate::cluster::LeadershipDecision;
@@ -8,6 +8,7 @@ use crate::config::LogConfig;
 use crate::log::LogManager;
 use crate::log::testing::NOW_MS;
 use crate::metadata::MetadataCache;
+use crate::replica::ReplicaManager;
 
 #[test]
 fn partitions_are_spread_as_in_kafka() {
@@ -49,12 +50,8 @@ async fn what_failed_in_an_earlier_epoch_goes_on_in_the_later_one() {
         .get_or_create_log(&name, None, true, LogConfig::default())
         .unwrap();
     let partition = Arc::new(Partition::new(name.clone(), 1, 30_000));
-    // Nobody listens there: this is about assignments, not about what they bring.
-    let leader = BrokerAddress {
-        id: 2,
-        host: "127.0.0.1".to_owned(),
-        port: 1,
-    };
+    // No broker listens there: the test is about assignments, not about the records.
+    let leader = leader(2);
     let fetchers = &manager.fetchers;
     for epoch in [2, 3] {
         let decision = LeadershipDecision {
@@ -77,25 +74,21 @@ async fn what_failed_in_an_earlier_epoch_goes_on_in_the_later_one() {
             leader: leader.clone(),
             epoch,
         };
-        fetchers.assign(&manager, vec![assignment]);
+        fetchers.assign(vec![assignment]);
     }
 
-    fetchers.fail(&name, 2);
-    assert_eq!(fetchers.fetchers.lock().epoch(&name), Some(3));
+    fetchers.assignments.fail(&name, 2);
+    assert_eq!(fetchers.assignments.fetchers.lock().epoch(&name), Some(3));
     assert_eq!(fetchers.failed_partitions(), 0);
-    fetchers.fail(&name, 3);
-    assert_eq!(fetchers.fetchers.lock().epoch(&name), None);
+    fetchers.assignments.fail(&name, 3);
+    assert_eq!(fetchers.assignments.fetchers.lock().epoch(&name), None);
     assert_eq!(fetchers.failed_partitions(), 1);
     fetchers.shutdown().await;
 }
 
 fn leader(id: BrokerId) -> BrokerAddress {
-    // Nobody listens there.
-    BrokerAddress {
-        id,
-        host: "127.0.0.1".to_owned(),
-        port: 1,
-    }
+    // No broker listens there.
+    BrokerAddress::plaintext(id, "127.0.0.1", 1)
 }
 
 #[tokio::test]
@@ -127,12 +120,20 @@ async fn another_number_of_fetchers_takes_the_partitions_over() {
             epoch: 0,
         });
     }
-    fetchers.assign(&manager, assignments);
-    let fetcher = |number| fetchers.fetchers.lock().by_key.get(&(2, number)).cloned();
+    fetchers.assign(assignments);
+    let fetcher = |number| {
+        fetchers
+            .assignments
+            .fetchers
+            .lock()
+            .by_key
+            .get(&(2, number))
+            .cloned()
+    };
     let first = fetcher(0).unwrap();
     assert_eq!(first.partitions.lock().len(), 12);
 
-    fetchers.resize(&manager, 4);
+    fetchers.resize(4);
     assert!(first.stop.is_cancelled() && first.partitions.lock().is_empty());
     for number in 0..4 {
         let partitions: Vec<_> = fetcher(number)
@@ -146,10 +147,14 @@ async fn another_number_of_fetchers_takes_the_partitions_over() {
         assert!(partitions.iter().all(|name| fetcher_id(name, 4) == number));
     }
     for name in &names {
-        assert_eq!(fetchers.fetchers.lock().epoch(name), Some(0), "{name}");
+        assert_eq!(
+            fetchers.assignments.fetchers.lock().epoch(name),
+            Some(0),
+            "{name}"
+        );
     }
     // The successors of what has not ended yet wait for it all.
-    fetchers.resize(&manager, 2);
+    fetchers.resize(2);
     let last = fetcher(1).unwrap();
     assert_eq!(last.predecessors.len(), 4);
     first.ended.cancelled().await;
@@ -160,7 +165,7 @@ async fn another_number_of_fetchers_takes_the_partitions_over() {
     assert_eq!(
         names
             .iter()
-            .filter(|name| fetchers.fetchers.lock().epoch(name).is_some())
+            .filter(|name| fetchers.assignments.fetchers.lock().epoch(name).is_some())
             .count(),
         6
     );

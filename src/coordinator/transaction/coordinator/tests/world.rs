@@ -12,10 +12,10 @@ use crate::common::clock::ManualClock;
 use crate::common::leader_and_isr::{LeaderAndIsr, LeaderIsrAndControllerEpoch};
 use crate::config::{Endpoint, SecurityProtocol};
 use crate::coordinator::memory_log::MemoryLog;
-use crate::coordinator::producer_ids::{AllocateError, ProducerIdBlocks};
+use crate::coordinator::producer_ids::ProducerIdBlocks;
 use crate::coordinator::transaction::log;
 use crate::metadata::{BrokerMetadata, PartitionMetadata};
-use crate::network::{BrokerAddress, NetworkError};
+use crate::network::{NetworkClient, NetworkError, NodeToControllerError};
 use crate::protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
 };
@@ -30,7 +30,7 @@ pub(super) const EPOCH: LeaderEpoch = 5;
 struct OneBlock;
 
 impl ProducerIdBlocks for OneBlock {
-    fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), AllocateError>> {
+    fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), NodeToControllerError>> {
         async { Ok((1000, 1000)) }.boxed()
     }
 }
@@ -64,7 +64,7 @@ impl Leaders {
 impl MarkerSender for Leaders {
     fn send(
         &self,
-        broker: BrokerAddress,
+        client: Arc<NetworkClient>,
         request: WriteTxnMarkersRequest,
     ) -> BoxFuture<'static, Result<WriteTxnMarkersResponse, NetworkError>> {
         let mut state = self.0.lock();
@@ -76,7 +76,7 @@ impl MarkerSender for Leaders {
                 .flat_map(|t| t.partition_indexes.clone())
                 .collect();
             state.sent.push((
-                broker.id,
+                client.address().id,
                 marker.producer_epoch,
                 marker.coordinator_epoch,
                 marker.transaction_result,
@@ -106,7 +106,7 @@ impl MarkerSender for Leaders {
             );
         }
         let response = match state.is_down {
-            true => Err(NetworkError::TimedOut(broker.id)),
+            true => Err(NetworkError::TimedOut(client.address().id)),
             false => Ok(WriteTxnMarkersResponse::default().with_markers(results)),
         };
         async { response }.boxed()
@@ -131,6 +131,7 @@ fn config() -> TransactionConfig {
         abort_timed_out_interval: std::time::Duration::from_secs(10),
         remove_expired_interval: std::time::Duration::from_secs(3600),
         request_timeout: std::time::Duration::from_secs(30),
+        broker_id: 1,
         inter_broker_listener: "PLAINTEXT".into(),
     }
 }

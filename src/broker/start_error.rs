@@ -1,0 +1,34 @@
+//! What can keep a broker from starting.
+
+use crate::log::LogDirsError;
+use crate::network::BindError;
+use crate::zk::ZkError;
+use crate::zk::registration::RegistrationError;
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// ZooKeeper could not be reached or refused something.
+    #[error("ZooKeeper at {connect}: {error}")]
+    ZooKeeper {
+        /// `zookeeper.connect`.
+        connect: String,
+        /// What went wrong.
+        error: ZkError,
+    },
+    /// The log dirs belong to another broker or cluster, or contradict each other.
+    #[error("{0}")]
+    Identity(String),
+    /// The log dirs cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogDirsError),
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Another broker has our id or our address.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// Loading the logs panicked.
+    #[error("loading the logs failed: {0}")]
+    Loading(String),
+}

@@ -1,0 +1,62 @@
+//! What a fetch asks for. Kafka 3.9: `FetchParams`.
+
+use std::time::Duration;
+
+use crate::common::ids::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::log::FetchIsolation;
+
+/// What holds for all partitions of one fetch.
+#[derive(Clone, Debug)]
+pub struct FetchParams {
+    /// The replica that fetches, or -1 for a consumer.
+    pub replica_id: BrokerId,
+    /// How long the answer may wait for `min_bytes`.
+    pub max_wait: Duration,
+    /// Over all partitions.
+    pub min_bytes: u64,
+    /// Over all partitions.
+    pub max_bytes: usize,
+    /// Not even one batch may exceed the limits (Fetch before version 3).
+    pub hard_max_bytes_limit: bool,
+    /// How far the reader may see.
+    pub isolation: FetchIsolation,
+    /// Only leaders may answer: replicas, and consumers that know nothing of KIP-392.
+    pub fetch_only_leader: bool,
+    /// Of consumers that may be sent to a follower.
+    pub client: Option<ClientMetadata>,
+}
+
+/// What there is to choose a replica by. Kafka 3.9: `ClientMetadata`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientMetadata {
+    /// `client.rack`; empty if the client has none.
+    pub rack: String,
+    /// The listener by which it came, and by which it will go to the other broker.
+    pub listener: String,
+}
+
+impl FetchParams {
+    /// Whether a replica is asking.
+    pub fn is_from_follower(&self) -> bool {
+        self.replica_id >= 0
+    }
+}
+
+/// What a fetch wants of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchPartition {
+    /// Which.
+    pub topic_partition: TopicPartition,
+    /// Nil if the request named none.
+    pub topic_id: TopicId,
+    /// First offset wanted.
+    pub fetch_offset: Offset,
+    /// Start of the follower's log; -1 for consumers.
+    pub log_start_offset: Offset,
+    /// Most bytes to return.
+    pub max_bytes: i32,
+    /// The leader epoch that the reader believes in.
+    pub current_leader_epoch: Option<LeaderEpoch>,
+    /// Epoch of the last record the reader has.
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+}

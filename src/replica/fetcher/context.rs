@@ -1,0 +1,18 @@
+//! What fetchers use of the broker that they fetch for.
+
+use std::sync::Arc;
+
+use crate::common::ids::BrokerId;
+use crate::replica::delayed_operations::DelayedOperations;
+use crate::replica::throttled_replicas::ReplicationQuotas;
+use crate::replica::topic_metrics::TopicMetrics;
+
+/// See the module.
+#[derive(Clone)]
+pub struct FetcherContext {
+    pub(in crate::replica) broker_id: BrokerId,
+    pub(in crate::replica) topic_metrics: Arc<TopicMetrics>,
+    pub(in crate::replica) quotas: Arc<ReplicationQuotas>,
+    /// Consumers wait for the high watermark of a follower too.
+    pub(in crate::replica) delayed: DelayedOperations,
+}
