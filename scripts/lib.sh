@@ -1,5 +1,5 @@
-# Sourced by the other scripts: says what it is about to install, installs it, starts what must run.
-# Works as root on Debian and Ubuntu; elsewhere it names what is missing.
+# Functions for the other scripts: they install what is missing, name it before, and start what the scripts need.
+# Installing works as root on Debian and Ubuntu; on other systems the functions only name what is missing.
 
 CACHE=$PWD/.cache
 mkdir -p "$CACHE"
@@ -9,13 +9,13 @@ trap stop_started EXIT
 
 step() { printf '\n== %s\n' "$*"; }
 
-# need_packages NAME…: Debian packages, installed only if missing.
+# need_packages NAME…: installs those Debian packages that are missing.
 need_packages() {
   local missing=()
   for package in "$@"; do dpkg --status "$package" >/dev/null 2>&1 || missing+=("$package"); done
   [ ${#missing[@]} -eq 0 ] && return
   echo "installing with apt-get: ${missing[*]}"
-  [ "$(id --user)" = 0 ] || { echo "not root: install these yourself, then start again" >&2; exit 1; }
+  [ "$(id --user)" = 0 ] || { echo "not root: install these packages, then start again" >&2; exit 1; }
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$CACHE/apt.log" 2>&1 || {
     tail -n 20 "$CACHE/apt.log" >&2
@@ -32,7 +32,7 @@ need_rust() {
   command -v cargo >/dev/null || { echo "Rust 1.95 or later is needed: https://rustup.rs" >&2; exit 1; }
 }
 
-# Starts a container engine if none answers. Without one the tests run ZooKeeper as a process, and say so.
+# Starts a container engine if none answers. Without an engine, the tests run ZooKeeper as a process and report it.
 start_docker() {
   docker info >/dev/null 2>&1 && return
   if [ "$(id --user)" = 0 ] && command -v dpkg >/dev/null; then
@@ -52,7 +52,7 @@ need_zookeeper_image() {
   echo "ZooKeeper runs in containers of $BARNABAS_ZOOKEEPER_IMAGE"
 }
 
-# Apache Kafka's jars, by Maven.
+# Fetches Apache Kafka's jars with Maven.
 need_kafka_libs() {
   export BARNABAS_KAFKA_LIBS=${BARNABAS_KAFKA_LIBS:-$CACHE/kafka-libs}
   [ -e "$BARNABAS_KAFKA_LIBS/.complete" ] && return
@@ -63,7 +63,7 @@ need_kafka_libs() {
   touch "$BARNABAS_KAFKA_LIBS/.complete"
 }
 
-# The oldest server that barnabas works with.
+# Fetches the oldest ZooKeeper that barnabas supports.
 need_old_zookeeper() {
   export BARNABAS_OLD_ZOOKEEPER_LIBS=${BARNABAS_OLD_ZOOKEEPER_LIBS:-$CACHE/zookeeper-3.5}
   [ -e "$BARNABAS_OLD_ZOOKEEPER_LIBS/.complete" ] && return
@@ -76,7 +76,7 @@ need_old_zookeeper() {
   touch "$BARNABAS_OLD_ZOOKEEPER_LIBS/.complete"
 }
 
-# The classes of Kafka as the JVM keeps them in memory: a broker starts in half the time, and tests start very many.
+# Archives Kafka's classes for the JVM. With the archive a broker starts in half the time, and tests start many brokers.
 archive_classes() {
   echo "archiving Apache Kafka's classes"
   local classes jar java_home
@@ -85,15 +85,15 @@ archive_classes() {
   for jar in "$BARNABAS_KAFKA_LIBS"/{kafka,zookeeper,scala-l,jackson,jopt,metrics,reload4j,slf4j,argparse4j}*.jar; do
     jar --list --file "$jar"
   done | sed -n '/META-INF\|module-info/d; s/\.class$//p' >"$classes"
-  # Without the archive everything works all the same.
+  # The archive is optional: a failure here is ignored.
   grep --invert-match '^[#@]' "$java_home/lib/classlist" | cut --delimiter=' ' --fields=1 >>"$classes" || true
   java -Xshare:dump -Xlog:disable -XX:SharedClassListFile="$classes" \
     -XX:SharedArchiveFile="$BARNABAS_KAFKA_LIBS/classes.jsa" -cp "$BARNABAS_KAFKA_LIBS/*" >/dev/null 2>&1 || true
   rm "$classes"
 }
 
-# The clients of other languages, at the versions that testcontainers/clients pins. Where a toolchain is missing
-# that client's test says that it was skipped.
+# Installs clients in other languages, at the versions that testcontainers/clients pins. If a toolchain is missing, the
+# client's test reports that it was skipped.
 need_clients() {
   export BARNABAS_CLIENTS=${BARNABAS_CLIENTS:-$CACHE/clients}
   local sources=testcontainers/clients
@@ -107,18 +107,18 @@ need_clients() {
   if command -v go >/dev/null; then
     (cd $sources/go && go build -o "$BARNABAS_CLIENTS/go/worker" .) || echo "Go's client: not built"
   else
-    echo "Go's client: no go here"
+    echo "Go's client: go is not installed"
   fi
   if command -v npm >/dev/null; then
     cp $sources/node/* "$BARNABAS_CLIENTS/node/"
     [ -e "$BARNABAS_CLIENTS/node/node_modules" ] || npm --prefix "$BARNABAS_CLIENTS/node" ci --silent ||
       echo "Node's client: not installed"
   else
-    echo "Node's client: no npm here"
+    echo "Node's client: npm is not installed"
   fi
 }
 
-# A ZooKeeper as a plain process on a free port, for as long as the script runs. Sets ZOOKEEPER_PORT.
+# Starts ZooKeeper as a process on a free port; it runs until the script ends. Sets ZOOKEEPER_PORT and ZOOKEEPER_PID.
 start_zookeeper_process() {
   ZOOKEEPER_PORT=${ZOOKEEPER_PORT:-$(free_port)}
   local dir=${1:-$(mktemp --directory)}
@@ -138,10 +138,10 @@ free_port() {
 
 port_is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# wait_for_port PORT PID: until the process listens there.
+# wait_for_port PORT PID: waits until the process listens on the port.
 wait_for_port() {
   for _ in $(seq 300); do
-    kill -0 "$2" 2>/dev/null || { echo "what was to listen on port $1 has ended; is the port taken?" >&2; return 1; }
+    kill -0 "$2" 2>/dev/null || { echo "the process for port $1 has ended; is the port in use?" >&2; return 1; }
     port_is_open "$1" && return 0
     sleep 0.1
   done

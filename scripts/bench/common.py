@@ -1,4 +1,4 @@
-"""What the measures share: nodes with their CPU seconds and memory, a ZooKeeper, Kafka's tools, the table at the end."""
+"""Shared parts of the benchmarks: nodes with CPU time and memory, a ZooKeeper, Kafka's tools, the table of results."""
 import os, signal, socket, struct, subprocess, sys, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -12,13 +12,13 @@ def java(cls, *arguments, heap='512m', log4j=LOG4J):
 
 
 def text(value):
-    """A string as requests have it."""
+    """A string as it is encoded in a request."""
     encoded = value.encode()
     return struct.pack('>h', len(encoded)) + encoded
 
 
 def frame(key, version, body):
-    """A request as it goes over a connection."""
+    """A request as it is sent over a connection."""
     message = struct.pack('>hhi', key, version, 7) + text('bench') + body
     return struct.pack('>i', len(message)) + message
 
@@ -30,7 +30,7 @@ def free_port():
 
 
 def wait_until_serving(port, seconds=60):
-    """Until ZooKeeper answers srvr: a client that connects before that waits for an answer that never comes."""
+    """Waits until ZooKeeper answers srvr. A client that connects earlier would never get an answer."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -46,7 +46,7 @@ def wait_until_serving(port, seconds=60):
 
 
 def wait_for_answer(port, seconds=60):
-    """Until ApiVersions version 0 is answered: the broker serves."""
+    """Waits until the broker answers ApiVersions version 0; then it serves requests."""
     request = bytes.fromhex('0000000a' '0012' '0000' '00000007' 'ffff')
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -63,7 +63,7 @@ def wait_for_answer(port, seconds=60):
 
 class Node:
     def __init__(self, name, command, folder, level='info'):
-        """level: what barnabas logs. What Kafka logs is said on its command line, by default warnings."""
+        """level: the log level of barnabas. Kafka's is set on its command line and defaults to warnings."""
         self.output = open(os.path.join(folder, name + '.out'), 'w')
         environment = {'RUST_LOG': level, **os.environ}
         self.process = subprocess.Popen(command, stdout=self.output, stderr=subprocess.STDOUT, env=environment)
@@ -73,7 +73,7 @@ class Node:
         return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
     def resident_mb(self, kind='VmRSS'):
-        """All resident memory, or its parts: RssAnon is the process's own, RssFile is pages of files."""
+        """All resident memory (VmRSS), or a part of it: RssAnon is memory of the process, RssFile is pages of files."""
         for line in open(f'/proc/{self.process.pid}/status'):
             if line.startswith(kind + ':'):
                 return int(line.split()[1]) / 1024
@@ -130,7 +130,7 @@ def measured(nodes, work):
 
 
 def print_side_by_side(rows):
-    """rows: kind -> {figure: value}. With two kinds the last column is the first divided by the second."""
+    """rows: kind -> {figure: value}. With two kinds, the last column is the first kind divided by the second."""
     kinds = list(rows)
     print(f'{"":18}' + ''.join(f'{k:>12}' for k in kinds) + ('       ratio' if len(kinds) == 2 else ''))
     for name in rows[kinds[0]]:

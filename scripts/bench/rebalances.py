@@ -1,7 +1,7 @@
-"""A load for scripts/bench/coordinator: groups of five members that all join again, sync, send a heartbeat and commit once a second.
+"""The load of scripts/bench/coordinator: groups of five members that join again, sync, send a heartbeat and commit every second.
 
-Every request is a frame that was made before, in which only the number of the round is changed: a client that did more would
-be slower than what it measures. Each round's metadata differs from the last one's, so whoever joins first begins a rebalance.
+Every request is a prepared frame in which only the number of the round changes, because a client that did more would be slower
+than the broker. Each round has new metadata, so the first member that joins starts a rebalance.
 """
 import select, socket, statistics, struct, sys, time
 
@@ -10,7 +10,7 @@ from common import frame, text
 MEMBERS = 5
 JOIN, SYNC, HEARTBEAT, COMMIT = (11, 3), (14, 1), (12, 1), (8, 2)
 STEPS = JOIN, SYNC, HEARTBEAT, COMMIT
-# Where the error is in an answer, its length included.
+# The offset of the error code in a response. It counts from the response's length field.
 ERROR_AT = {JOIN: 12, SYNC: 12, HEARTBEAT: 12, COMMIT: 12 + 2 + len('bench') + 4 + 4}
 JOINED_GENERATION_AT = 14
 ASSIGNMENT_BYTES = 60
@@ -22,7 +22,7 @@ def data(value):
 
 
 def join(group, member, number):
-    """With a consumer's subscription to one topic; the round's number is the part of it that consumers use as they like."""
+    """A JoinGroup with a subscription to one topic. The number of the round is its user data."""
     metadata = struct.pack('>hi', 0, 1) + text('bench') + data(struct.pack('>i', number) + bytes(40))
     body = text(group) + struct.pack('>ii', 45_000, 60_000) + text(member) + text('consumer')
     return frame(*JOIN, body + struct.pack('>i', 1) + text('range') + data(metadata))
@@ -68,7 +68,7 @@ def read_texts(answer, at, count):
 
 
 def first_members(port, groups):
-    """Has five members join each group; their ids, the leader's first."""
+    """Lets five members join each group; returns their ids, the leader's first."""
     connections = [[connect(port) for _ in range(MEMBERS)] for _ in groups]
     for group, members in zip(groups, connections):
         for connection in members:
@@ -90,10 +90,10 @@ def first_members(port, groups):
 
 
 class Requests:
-    """What goes over one connection in one step, with the places where the round's number is."""
+    """The requests of one connection in one step, with the offsets of the round's number in them."""
 
     def __init__(self, frames):
-        """frames: pairs of two that differ where the number is, the first one with 0 there."""
+        """frames: pairs that differ only in the number; the first one has 0 there."""
         self.bytes, self.places = bytearray(), []
         for without, marked in frames:
             differing = next(i for i in range(len(without)) if without[i] != marked[i])
@@ -106,7 +106,7 @@ class Requests:
         return self.bytes
 
 
-# Differs from 0 in its first byte.
+# A number whose first byte is not 0.
 MARK = 0x7fffffff
 
 
@@ -122,8 +122,8 @@ def requests(step, group, members, position):
 
 
 class Bundle:
-    """Groups that go through a round together, step by step. The first members of them all share a connection, so do the second
-    ones, and so on: a JoinGroup that waits for the others of its group is never waited for by one of them."""
+    """Groups that go through a round together, step by step. All first members share a connection, all second members share
+    another one, and so on. So no member of a group waits behind a JoinGroup that waits for this member."""
 
     def __init__(self, port, groups):
         """groups: pairs of an id and its members, the leader first."""
@@ -131,7 +131,7 @@ class Bundle:
         self.unread = [b''] * MEMBERS
         self.requests = {step: [Requests([requests(step, *group, k) for group in groups]) for k in range(MEMBERS)] for step in STEPS}
         self.size = len(groups)
-        # Of the step that was begun last.
+        # The current step, and the number of its answers that are still missing.
         self.step = self.awaited = 0
         self.generation = 1
         self.begun, self.took = 0, []
@@ -171,9 +171,9 @@ class Bundle:
 
 
 def rebalance(node, port, groups, seconds, together):
-    """Has the groups rebalance once a second each, their beginnings spread over it, `together` of them at a time.
+    """Lets each group rebalance once a second, `together` groups at a time, spread over the second.
 
-    The first half of the seconds is for getting warm."""
+    The first half of the seconds warms up the broker."""
     members = list(zip(groups, first_members(port, groups)))
     bundles = [Bundle(port, members[i:i + together]) for i in range(0, len(members), together)]
     poll, waiting = select.epoll(), {}
