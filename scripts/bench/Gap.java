@@ -6,7 +6,7 @@ import org.apache.kafka.clients.producer.*;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * The client of scripts/bench/restart: an idempotent producer of Kafka's own, acks=all, that sends a small record to each
+ * The client of scripts/bench/restart: Kafka's idempotent producer with acks=all, which sends a small record to each
  * partition every 5 ms and keeps for each partition the longest time between two acknowledgements.
  *
  * Commands on standard input, one answer line each: "insync" (answers when every replica is in sync), "gap" (the longest
