@@ -20,7 +20,7 @@ use super::cleaner::checkpoint::CleanerCheckpoint;
 use super::cleaner::states::Paused;
 use super::dir::{FailureChannel, LogDir};
 use super::dir_lock::DirLock;
-use super::error::{LogDirsError, LogError};
+use super::error::LogError;
 use super::fs::is_refusal;
 use super::loader::{LoadParameters, load};
 use super::names::{PartitionDirKind, partition_dir_with_suffix};
@@ -30,7 +30,7 @@ use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicId, TopicPartition};
 #[cfg(test)]
 use crate::common::seeded;
-use crate::config::{BrokerConfig, LogConfig};
+use crate::config::LogConfig;
 use crate::metrics::Registry;
 
 mod background;
@@ -110,22 +110,6 @@ pub struct LogManager {
 }
 
 impl LogManager {
-    /// Locks the log dirs and loads every log in them. `topic_config` returns the configuration of a topic. A dir that
-    /// fails is left out, unless no other dir is left. An operator must resolve these errors: a directory that does not
-    /// belong in a log dir, a dir that is in use, a partition that exists twice. The metrics of the dirs go to
-    /// `metrics`.
-    pub fn open(
-        config: &BrokerConfig,
-        topic_config: &(dyn Fn(&str) -> LogConfig + Sync),
-        clock: SharedClock,
-        metrics: &Registry,
-    ) -> Result<Arc<Self>, LogDirsError> {
-        let manager = opening::open(config, topic_config, clock, metrics, super::fs::Fs::default())?;
-        metrics::register(&manager, metrics);
-        super::cleaner::metrics::register(&manager, metrics);
-        Ok(manager)
-    }
-
     /// The log of a partition, if an online dir has one.
     pub fn get_log(&self, partition: &TopicPartition) -> Option<Arc<UnifiedLog>> {
         self.logs.current.read().get(partition).cloned()

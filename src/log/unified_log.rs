@@ -38,6 +38,7 @@ mod metrics;
 mod read;
 mod results;
 mod roll;
+mod roll_jitter;
 mod truncate;
 
 pub use metrics::LogMetrics;
@@ -134,7 +135,7 @@ impl UnifiedLog {
     ) -> Arc<Self> {
         let first_unstable_offset = loaded.producers.state.first_unstable_offset();
         let last_flushed_ms = context.clock.wall_ms();
-        let roll_jitter_ms = roll::random_jitter(&config);
+        let roll_jitter_ms = roll_jitter::random(&config);
         let epochs_changed = loaded.epochs_changed;
         let log = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -233,7 +234,7 @@ impl UnifiedLog {
     /// Applies another configuration, from the next append on.
     pub fn update_config(&self, config: Arc<LogConfig>) {
         let mut writer = self.writer.lock();
-        writer.roll_jitter_ms = roll::random_jitter(&config);
+        writer.roll_jitter_ms = roll_jitter::random(&config);
         self.config.store(config);
     }
 

@@ -25,6 +25,7 @@ use super::high_watermark_checkpoint::HighWatermarkCheckpoints;
 use super::hooks::{BrokerEpochSource, LeadershipChange, ReplicaListener, TopicConfigs};
 use super::hosted_partitions::HostedPartitions;
 use super::meters::Expirations;
+use super::replica_metrics;
 use super::throttled_replicas::ReplicationQuotas;
 use super::topic_metrics::TopicMetrics;
 use super::transaction_verification::TransactionVerification;
@@ -143,9 +144,16 @@ impl ReplicaManager {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        super::metrics::register(&manager, metrics);
+        manager.register_gauges(metrics);
         manager.reconfigure(&manager.config);
         manager
+    }
+
+    fn register_gauges(self: &Arc<Self>, metrics: &Registry) {
+        let weak = Arc::downgrade(self);
+        replica_metrics::register(metrics, &self.clock, move || {
+            weak.upgrade().map(|manager| manager.metrics())
+        });
     }
 
     /// Puts the settings of `config` in force that can change at run time.

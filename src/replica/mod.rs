@@ -26,6 +26,7 @@ mod log_dir_failure;
 mod meters;
 pub mod metrics;
 mod preferred_read_replica;
+mod replica_metrics;
 mod throttled_replicas;
 pub mod topic_metrics;
 pub mod transaction_verification;

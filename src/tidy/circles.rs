@@ -41,7 +41,7 @@ impl Crate {
         Self { files }
     }
 
-    /// Each set of files that import each other in a loop, named by their modules.
+    /// Each set of files that import each other in a loop, as its arrows.
     pub fn circles(&self) -> Vec<Vec<String>> {
         let arrows = self.arrows();
         let reach: BTreeMap<_, _> = arrows
@@ -50,16 +50,15 @@ impl Crate {
             .collect();
         let mut circles = BTreeSet::new();
         for (from, reached) in &reach {
-            if reached.contains(*from) {
-                let circle: Vec<String> = reached
-                    .iter()
-                    .filter(|other| reach[other].contains(*from))
-                    .map(|module| module.join("::"))
-                    .collect();
-                circles.insert(circle);
-            }
+            let members: BTreeSet<&ModulePath> =
+                reached.iter().filter(|to| reach[to].contains(*from)).collect();
+            let within = members.iter().flat_map(|&from| {
+                let to = arrows[from].iter().filter(|to| members.contains(to));
+                to.map(move |to| format!("{} -> {}", from.join("::"), to.join("::")))
+            });
+            circles.insert(within.collect::<Vec<_>>());
         }
-        circles.into_iter().collect()
+        circles.into_iter().filter(|circle| !circle.is_empty()).collect()
     }
 
     /// The files that each file takes names from.
@@ -259,7 +258,7 @@ fn paths_in(code: &str) -> Vec<Vec<String>> {
     for line in code.lines() {
         let begins = line.trim_start();
         in_use |= begins.starts_with("use ") || (begins.starts_with("pub") && begins.contains(" use "));
-        if !in_use {
+        if !in_use && !begins.starts_with("pub(in ") {
             let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
             for token in line.split(|c| !is_part(c)).filter(|token| token.contains("::")) {
                 let words: Vec<String> = token
@@ -297,13 +296,18 @@ fn a_circle_is_found_through_reexports_and_bare_paths() {
         "fn f() { crate::a::Noun }",
         "use super::*;\nfn f() { c::g() }",
     ] {
-        assert_eq!(house(takes).circles(), [["a::b", "a::c"]], "{takes}");
+        assert_eq!(
+            house(takes).circles(),
+            [["a::b -> a::c", "a::c -> a::b"]],
+            "{takes}"
+        );
     }
     for takes in [
         "",
         "// super::Noun",
         "#[cfg(test)]\nuse super::Noun;",
         "pub use super::Noun;",
+        "pub(in crate::a::c) fn f() {}",
     ] {
         assert!(house(takes).circles().is_empty(), "{takes}");
     }

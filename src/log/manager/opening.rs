@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::loading_progress::{LoadingProgress, ShownProgress};
-use super::{Intervals, LogManager, LogTables, ManagedDir};
+use super::{Intervals, LogManager, LogTables, ManagedDir, metrics};
 use crate::common::clock::SharedClock;
 use crate::common::ids::{Offset, TopicPartition};
 use crate::common::parallel;
 use crate::config::{BrokerConfig, LogConfig};
 use crate::log::checkpoint::{MetaProperties, OffsetCheckpoint, clean_shutdown};
+use crate::log::cleaner;
 use crate::log::cleaner::manager::CleanerDir;
 use crate::log::cleaner::{CleanerConfig, CleanerManager, LogCleaner};
 use crate::log::dir::{FailureChannel, LogDir};
@@ -211,6 +212,22 @@ fn lock_dir(dir: &LogDir) -> Result<Option<DirLock>, LogDirsError> {
 }
 
 impl LogManager {
+    /// Locks the log dirs and loads every log in them. `topic_config` returns the configuration of a topic. A dir that
+    /// fails is left out, unless no other dir is left. An operator must resolve these errors: a directory that does not
+    /// belong in a log dir, a dir that is in use, a partition that exists twice. The metrics of the dirs go to
+    /// `metrics`.
+    pub fn open(
+        config: &BrokerConfig,
+        topic_config: &(dyn Fn(&str) -> LogConfig + Sync),
+        clock: SharedClock,
+        metrics: &Registry,
+    ) -> Result<Arc<Self>, LogDirsError> {
+        let manager = open(config, topic_config, clock, metrics, Fs::default())?;
+        metrics::register(&manager, metrics);
+        cleaner::metrics::register(&manager, metrics);
+        Ok(manager)
+    }
+
     /// Loads every dir, all at the same time.
     fn load_all(&self, topic_config: TopicConfig<'_>, metrics: &Registry) -> Result<(), LogDirsError> {
         let mut shown = ShownProgress::new(metrics);

@@ -6,19 +6,11 @@ use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
-use super::{UnifiedLog, Writer};
+use super::{UnifiedLog, Writer, roll_jitter};
 use crate::common::ids::Offset;
 use crate::config::LogConfig;
 use crate::log::error::LogError;
 use crate::log::segment::{LogSegment, OFFSET_SPAN_MAX, RollParameters, SegmentAppend};
-
-/// This segment's share of `segment.jitter.ms`.
-pub(super) fn random_jitter(config: &LogConfig) -> i64 {
-    match config.segment_jitter_ms.min(config.segment_ms) {
-        jitter if jitter > 0 => rand::random_range(0..jitter),
-        _ => 0,
-    }
-}
 
 /// After how long a segment is rolled. A compacted log must roll soon enough for `max.compaction.lag.ms`, because the
 /// cleaner never cleans the active segment.
@@ -105,7 +97,7 @@ impl UnifiedLog {
         let snapshot = dir.check(writer.producers.take_snapshot())?;
         let created = LogSegment::create(dir.fs(), &writer.path, base_offset, &config, now_ms);
         let segment = Arc::new(dir.check(created)?);
-        writer.roll_jitter_ms = random_jitter(&config);
+        writer.roll_jitter_ms = roll_jitter::random(&config);
         {
             let mut view = self.view.lock();
             view.segments.insert(Arc::clone(&segment));

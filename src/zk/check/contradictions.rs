@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Finding, Snapshot};
+use super::finding::{Finding, Snapshot};
 use crate::common::ids::{BrokerId, ControllerEpoch, NO_BROKER, TopicId};
 use crate::common::leader_and_isr::{LeaderIsrAndControllerEpoch, ReplicaAssignment};
 use crate::zk::paths;

@@ -7,20 +7,22 @@
 //! The check writes nothing and repairs nothing: only the controller or an operator knows what is right.
 
 mod contradictions;
+mod finding;
 pub(super) mod index;
 mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::join_all;
 
 use super::recursive::walk;
-use super::store::{Stat, ZkError, ZkStore};
+use super::store::{ZkError, ZkStore};
+
+pub use finding::Finding;
+use finding::Snapshot;
 
 /// How many znodes one request reads.
 const BATCH: usize = 1000;
@@ -28,33 +30,6 @@ const BATCH: usize = 1000;
 const CONFIRMATIONS: usize = 2;
 /// Pause between two passes: in most cases the controller completes its current work within this time.
 const PAUSE: Duration = Duration::from_secs(2);
-
-/// All znodes below the chroot: data and stat by path.
-type Snapshot = BTreeMap<String, (Bytes, Stat)>;
-
-/// Something that is wrong with a znode.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    /// The znode.
-    pub path: String,
-    /// The problem, as text for an operator.
-    pub reason: String,
-}
-
-impl Finding {
-    fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            reason: reason.into(),
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.reason)
-    }
-}
 
 /// All lasting problems, by path.
 pub async fn check(store: &dyn ZkStore) -> Result<BTreeSet<Finding>, ZkError> {

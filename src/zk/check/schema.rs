@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use super::finding::{Finding, Snapshot};
 use super::index::{Data, Entry, Index, Kind};
-use super::{Finding, Snapshot};
 use crate::zk::paths;
 use crate::zk::store::Stat;
 use crate::zk::znode::*;

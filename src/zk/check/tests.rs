@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::common::clock::ManualClock;
+use crate::zk::Stat;
 use crate::zk::memory::{MemorySession, MemoryZooKeeper};
 use crate::zk::recursive::create_recursive;
 use crate::zk::store::CreateMode;

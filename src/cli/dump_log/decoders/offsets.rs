@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::decoded::{Decoded, KeyAndValue};
 use super::fields::Fields;
-use super::{Decoded, KeyAndValue};
 use crate::coordinator::group::CONSUMER_PROTOCOL_TYPE;
 use crate::coordinator::group::log::{
     GroupMetadataValue, Key, MemberValue, read_group_value, read_key, read_offset_value,

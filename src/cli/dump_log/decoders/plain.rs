@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use super::Decoded;
+use super::decoded::Decoded;
 
 /// One of Kafka's own decoders. Others are Java classes, which barnabas cannot run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use super::{Decoded, KeyAndValue};
+use super::decoded::{Decoded, KeyAndValue};
 use crate::cli::dump_log::java::{HashTable, hash_of_partition};
 use crate::common::ids::TopicPartition;
 use crate::coordinator::transaction::TransactionValue;
