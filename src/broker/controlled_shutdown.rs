@@ -85,13 +85,13 @@ async fn try_repeatedly(config: &BrokerConfig, metadata: &Arc<MetadataCache>, co
 }
 
 /// Whether one of the partitions has a replica on another live broker, which may come into the ISR in a while.
-fn is_any_movable(image: &MetadataSnapshot, broker: BrokerId, partitions: &[RemainingPartition]) -> bool {
+fn is_any_movable(snapshot: &MetadataSnapshot, broker: BrokerId, partitions: &[RemainingPartition]) -> bool {
     partitions.iter().any(|remaining| {
-        let known = image.partition(&remaining.topic_name, remaining.partition_index);
+        let known = snapshot.partition(&remaining.topic_name, remaining.partition_index);
         // One that this broker has not heard of may have any replicas.
         known.is_none_or(|partition| {
             let others = partition.replicas.iter().filter(|&&id| id != broker);
-            others.into_iter().any(|&id| image.is_alive(id))
+            others.into_iter().any(|&id| snapshot.is_alive(id))
         })
     })
 }
@@ -100,8 +100,8 @@ fn channel(config: &BrokerConfig, metadata: Arc<MetadataCache>) -> NodeToControl
     // Kafka takes this listener here even if there is one for the control plane.
     let listener = config.inter_broker_listener_name.clone();
     let controller = move || {
-        let image = metadata.snapshot();
-        let (id, endpoint) = image.controller(&listener)?;
+        let snapshot = metadata.snapshot();
+        let (id, endpoint) = snapshot.controller(&listener)?;
         Some(BrokerAddress::new(id, endpoint))
     };
     let timeout = Duration::from_millis(config.request_timeout_ms);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn only_another_live_replica_is_worth_waiting_for() {
-        let mut image = MetadataSnapshot::default();
+        let mut snapshot = MetadataSnapshot::default();
         for (index, replicas) in [vec![1, 2], vec![1, 3], vec![1]].into_iter().enumerate() {
             let partition = PartitionMetadata {
                 state: LeaderIsrAndControllerEpoch {
@@ -146,7 +146,7 @@ mod tests {
                 offline_replicas: Vec::new(),
             };
             let name = TopicPartition::new("t", index as i32);
-            image.upsert_partition(&name, uuid::Uuid::nil(), partition);
+            snapshot.upsert_partition(&name, uuid::Uuid::nil(), partition);
         }
         for id in [1, 2] {
             let broker = BrokerMetadata {
@@ -154,7 +154,7 @@ mod tests {
                 endpoints: Vec::new(),
                 rack: None,
             };
-            image.brokers.insert(id, broker);
+            snapshot.brokers.insert(id, broker);
         }
         let remaining = |index| {
             RemainingPartition::default()
@@ -163,7 +163,7 @@ mod tests {
         };
         let is_movable = |indexes: &[i32]| {
             let partitions: Vec<_> = indexes.iter().copied().map(remaining).collect();
-            is_any_movable(&image, 1, &partitions)
+            is_any_movable(&snapshot, 1, &partitions)
         };
         assert!(is_movable(&[0]), "2 is alive");
         assert!(!is_movable(&[1]), "3 is down");

@@ -274,9 +274,9 @@ impl<T: Default> Partitions<T> {
         }
     }
 
-    /// The partition holds what was loaded from now on, and is owned. `settle` comes before the first request can see it:
+    /// The partition holds what was loaded from now on, and is owned. `prepare` comes before the first request can see it:
     /// the partition is still locked. False if it has moved meanwhile.
-    pub(super) fn finish(&self, load: Load, loaded: T, settle: impl FnOnce(&mut T, T)) -> bool {
+    pub(super) fn finish(&self, load: Load, loaded: T, prepare: impl FnOnce(&mut T, T)) -> bool {
         let (topic, number) = (self.config.topic, load.partition);
         let Some(entry) = self.get(number) else {
             return false;
@@ -292,7 +292,7 @@ impl<T: Default> Partitions<T> {
         }
         let meanwhile = std::mem::replace(&mut partition.state, loaded);
         partition.ownership = Ownership::Owned;
-        settle(&mut partition.state, meanwhile);
+        prepare(&mut partition.state, meanwhile);
         drop(partition);
         let took_ms = self.clock.monotonic_ms() - load.begun_ms;
         self.load_times_ms.record(took_ms as f64);

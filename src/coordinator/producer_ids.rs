@@ -138,8 +138,8 @@ impl ControllerBlocks {
     pub fn new(config: &BrokerConfig, metadata: Arc<MetadataCache>, broker_epoch: BrokerEpochSource) -> Self {
         let listener = config.controller_listener().to_owned();
         let controller = move || {
-            let image = metadata.snapshot();
-            let (id, endpoint) = image.controller(&listener)?;
+            let snapshot = metadata.snapshot();
+            let (id, endpoint) = snapshot.controller(&listener)?;
             Some(BrokerAddress::new(id, endpoint))
         };
         let timeout = Duration::from_millis(config.controller_socket_timeout_ms);
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    async fn settle() {
+    async fn until_idle() {
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
@@ -218,14 +218,14 @@ mod tests {
         let blocks = Scripted::new([(0, 10), (50, 10)]);
         let ids = ProducerIdManager::new(blocks.clone(), ManualClock::at(1000));
         assert_eq!(ids.generate(), NOT_YET);
-        settle().await;
+        until_idle().await;
         for expected in 0..9 {
             assert_eq!(ids.generate(), Ok(expected));
             assert_eq!(blocks.requests(), 1);
         }
         assert_eq!(ids.generate(), Ok(9));
         assert_eq!(blocks.requests(), 2, "nine of ten are gone");
-        settle().await;
+        until_idle().await;
         assert_eq!(ids.generate(), Ok(50));
     }
 
@@ -235,13 +235,13 @@ mod tests {
         let ids = ProducerIdManager::new(blocks.clone(), clock.clone());
         for _ in 0..3 {
             assert_eq!(ids.generate(), NOT_YET);
-            settle().await;
+            until_idle().await;
         }
         assert_eq!(blocks.requests(), 1);
         blocks.0.lock().push_back((7, 1));
         clock.advance(RETRY_BACKOFF_MS);
         assert_eq!(ids.generate(), NOT_YET);
-        settle().await;
+        until_idle().await;
         assert_eq!(ids.generate(), Ok(7));
     }
 
@@ -251,15 +251,15 @@ mod tests {
             let ids = ProducerIdManager::new(Scripted::new([block]), ManualClock::at(1000));
             for _ in 0..2 {
                 assert_eq!(ids.generate(), NOT_YET, "{block:?}");
-                settle().await;
+                until_idle().await;
             }
         }
         let backwards = Scripted::new([(100, 2), (0, 10)]);
         let ids = ProducerIdManager::new(backwards, ManualClock::at(1000));
         let _ = ids.generate();
-        settle().await;
+        until_idle().await;
         assert_eq!((ids.generate(), ids.generate()), (Ok(100), Ok(101)));
-        settle().await;
+        until_idle().await;
         assert_eq!(
             ids.generate(),
             NOT_YET,

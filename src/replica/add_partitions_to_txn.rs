@@ -163,16 +163,17 @@ impl AddPartitionsToTxnManager {
 
 impl Inner {
     fn coordinator_of(&self, transactional_id: &str) -> Option<BrokerAddress> {
-        let image = self.metadata.snapshot();
-        let topic = image.topics.get(TRANSACTION_STATE_TOPIC);
+        let snapshot = self.metadata.snapshot();
+        let topic = snapshot.topics.get(TRANSACTION_STATE_TOPIC);
         let counted = topic.map(|topic| topic.partitions.len() as i32);
         let count = self.partition_count.get().copied().or(counted);
         let count = count
             .filter(|count| *count > 0)
             .unwrap_or(self.default_partition_count);
-        let partition = image.partition(TRANSACTION_STATE_TOPIC, partition_for(transactional_id, count))?;
+        let partition =
+            snapshot.partition(TRANSACTION_STATE_TOPIC, partition_for(transactional_id, count))?;
         let leader = partition.state.leader_and_isr.leader;
-        let endpoint = image.endpoint(leader, &self.inter_broker_listener)?;
+        let endpoint = snapshot.endpoint(leader, &self.inter_broker_listener)?;
         Some(BrokerAddress::new(leader, endpoint))
     }
 

@@ -165,7 +165,7 @@ impl AlterPartitionManager {
     }
 
     fn apply_answers(&self, batch: &[Proposed], answers: &Answers) -> bool {
-        let image = self.metadata.snapshot();
+        let snapshot = self.metadata.snapshot();
         let mut all_answered = true;
         for proposed in batch {
             let name = proposed.partition.topic_partition();
@@ -185,7 +185,7 @@ impl AlterPartitionManager {
             let (outcome, effects) =
                 proposed
                     .partition
-                    .on_alter_partition(&proposed.proposal, answer.clone(), now_ms, &image);
+                    .on_alter_partition(&proposed.proposal, answer.clone(), now_ms, &snapshot);
             report(proposed, &answer, outcome);
             self.count(proposed, before, outcome);
             match outcome {
@@ -218,11 +218,11 @@ fn channel(
 ) -> NodeToControllerChannelManager {
     let listener = config.controller_listener().to_owned();
     let controller = move || {
-        let image = metadata.snapshot();
-        if image.controller_epoch < epoch.load(Ordering::Acquire) {
+        let snapshot = metadata.snapshot();
+        if snapshot.controller_epoch < epoch.load(Ordering::Acquire) {
             return None;
         }
-        let (id, endpoint) = image.controller(&listener)?;
+        let (id, endpoint) = snapshot.controller(&listener)?;
         Some(BrokerAddress::new(id, endpoint))
     };
     let timeout = Duration::from_millis(config.controller_socket_timeout_ms);
@@ -336,16 +336,16 @@ mod tests {
                 host: "h".to_owned(),
                 port,
             };
-            metadata.update(|image| {
+            metadata.update(|snapshot| {
                 let endpoints = vec![endpoint("PLAINTEXT", 1), endpoint("CONTROL", 2)];
                 let controller = BrokerMetadata {
                     id: 7,
                     endpoints,
                     rack: None,
                 };
-                image.brokers.insert(7, controller);
-                image.controller_id = Some(7);
-                image.controller_epoch = 1;
+                snapshot.brokers.insert(7, controller);
+                snapshot.controller_id = Some(7);
+                snapshot.controller_epoch = 1;
             });
             let epoch = Arc::new(AtomicI32::new(1));
             let channel = channel(&config, metadata, epoch.clone());

@@ -97,7 +97,7 @@ impl ReplicaManager {
                 .map(|entry| (entry.into().partition, Err(error.clone())))
                 .collect();
         }
-        let image = self.metadata.snapshot();
+        let snapshot = self.metadata.snapshot();
         let mut awaited = Vec::new();
         let mut results = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -107,7 +107,7 @@ impl ReplicaManager {
                 let message = format!("Cannot append to internal topic {}", name.topic);
                 Err(refused(ErrorCode::InvalidTopicException, message))
             } else {
-                self.append_to_leader(entry, origin, required_acks, &image)
+                self.append_to_leader(entry, origin, required_acks, &snapshot)
             };
             let result = appended.map(|(info, epoch, partition)| {
                 let required_offset = info.last_offset + 1;
@@ -132,7 +132,7 @@ impl ReplicaManager {
         entry: AppendEntry,
         origin: AppendOrigin,
         required_acks: i16,
-        image: &MetadataSnapshot,
+        snapshot: &MetadataSnapshot,
     ) -> Result<(LogAppendInfo, LeaderEpoch, Arc<Partition>), AppendError> {
         let partition = self
             .partition(&entry.partition)
@@ -143,8 +143,14 @@ impl ReplicaManager {
             false => Verification::Off,
         };
         let bytes = entry.records.len();
-        let appended =
-            partition.append_as_leader(entry.records, origin, &verification, required_acks, now_ms, image);
+        let appended = partition.append_as_leader(
+            entry.records,
+            origin,
+            &verification,
+            required_acks,
+            now_ms,
+            snapshot,
+        );
         let outcome = appended.as_ref().map(|(info, ..)| info);
         self.topic_metrics
             .produced(&entry.partition.topic, bytes, outcome);
@@ -163,7 +169,7 @@ impl ReplicaManager {
         mut awaited: Vec<Awaited>,
         results: &mut [(TopicPartition, AppendResult)],
     ) {
-        let mut settle = || {
+        let mut try_complete = || {
             awaited.retain(
                 |a| match a.partition.check_enough_replicas(a.required_offset, a.epoch) {
                     None => true,
@@ -180,14 +186,14 @@ impl ReplicaManager {
                 .map(|a| a.partition.topic_partition().clone())
                 .collect::<Vec<_>>()
         };
-        let keys = settle();
+        let keys = try_complete();
         if keys.is_empty() {
             return;
         }
         let done = self
             .delayed
             .produce
-            .wait(keys, timeout, || settle().is_empty().then_some(()))
+            .wait(keys, timeout, || try_complete().is_empty().then_some(()))
             .await;
         if done.is_none() {
             self.expirations.produce.mark(awaited.len() as u64);

@@ -99,11 +99,11 @@ impl ReplicaManager {
         results: &mut [(TopicPartition, DeleteRecordsResult)],
     ) {
         let keys: Vec<_> = awaited.iter().map(|a| a.partition.clone()).collect();
-        let settle = || {
-            let image = self.metadata.snapshot();
+        let try_complete = || {
+            let snapshot = self.metadata.snapshot();
             awaited.retain(|a| {
                 let partition = self.partition(&a.partition);
-                let result = match partition.and_then(|partition| partition.low_watermark(&image)) {
+                let result = match partition.and_then(|partition| partition.low_watermark(&snapshot)) {
                     Ok(low_watermark) if low_watermark < a.offset => return true,
                     Ok(low_watermark) => DeleteRecordsResult {
                         low_watermark,
@@ -117,6 +117,10 @@ impl ReplicaManager {
             awaited.is_empty().then_some(())
         };
         // What is not settled when the time is up is a timeout, which is what stands in the results.
-        let _ = self.delayed.delete_records.wait(keys, timeout, settle).await;
+        let _ = self
+            .delayed
+            .delete_records
+            .wait(keys, timeout, try_complete)
+            .await;
     }
 }

@@ -103,7 +103,7 @@ impl ReplicaManager {
         partitions: &'a [FetchPartition],
         note_follower: bool,
     ) -> Pass<'a> {
-        let image = self.metadata.snapshot();
+        let snapshot = self.metadata.snapshot();
         let mut pass = Pass {
             data: Vec::with_capacity(partitions.len()),
             positions: Vec::with_capacity(partitions.len()),
@@ -116,12 +116,12 @@ impl ReplicaManager {
             let mut request = read_request(params, wanted);
             request.max_bytes = request.max_bytes.min(budget);
             request.min_one_message = min_one_message;
-            let preferred_read_replica = self.preferred_read_replica(params, wanted, &image);
+            let preferred_read_replica = self.preferred_read_replica(params, wanted, &snapshot);
             let read = match preferred_read_replica {
                 Some(_) => self
                     .partition(&wanted.topic_partition)
                     .and_then(|partition| partition.offset_snapshot(request.current_leader_epoch)),
-                None => self.read_partition(wanted, &request, note_follower, &image),
+                None => self.read_partition(wanted, &request, note_follower, &snapshot),
             };
             let data = match read {
                 Ok(mut data) => {
@@ -158,10 +158,11 @@ impl ReplicaManager {
         wanted: &FetchPartition,
         request: &ReadRequest,
         note_follower: bool,
-        image: &MetadataSnapshot,
+        snapshot: &MetadataSnapshot,
     ) -> Result<FetchPartitionData, ErrorCode> {
         let partition = self.partition(&wanted.topic_partition)?;
-        let (mut data, effects) = partition.read(request, note_follower, self.clock.monotonic_ms(), image)?;
+        let (mut data, effects) =
+            partition.read(request, note_follower, self.clock.monotonic_ms(), snapshot)?;
         self.apply(&partition, effects);
         if let Some(follower) = request.follower
             && self.quotas.should_leader_throttle(&partition, follower.broker_id)

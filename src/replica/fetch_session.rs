@@ -263,7 +263,7 @@ impl FetchSessionCache {
     pub fn context(
         &self,
         request: SessionRequest,
-        image: &MetadataSnapshot,
+        snapshot: &MetadataSnapshot,
         now_ms: i64,
     ) -> Result<FetchContext, ErrorCode> {
         let mut sessions = self.sessions.lock();
@@ -301,7 +301,7 @@ impl FetchSessionCache {
         }
         session.last_used_ms = now_ms;
         session.epoch = next_epoch(session.epoch);
-        let partitions = session.resolve(image);
+        let partitions = session.resolve(snapshot);
         sessions.cached_partitions = sessions.cached_partitions - before + partitions.len();
         if partitions.is_empty() {
             sessions.close(id);
@@ -369,11 +369,11 @@ impl FetchSessionCache {
 
 impl FetchSession {
     /// All partitions; topic ids that were unknown when they were named may be known by now.
-    fn resolve(&mut self, image: &MetadataSnapshot) -> Vec<FetchPartition> {
+    fn resolve(&mut self, snapshot: &MetadataSnapshot) -> Vec<FetchPartition> {
         for cached in self.partitions.values_mut() {
             let name = &mut cached.fetch.topic_partition.topic;
             if name.is_empty()
-                && let Some(known) = image.topic_names.get(&cached.fetch.topic_id)
+                && let Some(known) = snapshot.topic_names.get(&cached.fetch.topic_id)
             {
                 *name = known.clone();
             }

@@ -68,7 +68,7 @@ impl ReplicaManager {
         let mut codes = vec![ErrorCode::None; update.partitions.len()];
         let (mut to_lead, mut to_follow) = (Vec::new(), Vec::new());
         for (index, partition) in update.partitions.iter().enumerate() {
-            match self.judge(partition) {
+            match self.should_apply(partition) {
                 Ok(true) if partition.decision.leader_and_isr.leader == self.broker_id() => {
                     to_lead.push(index)
                 }
@@ -120,7 +120,7 @@ impl ReplicaManager {
     }
 
     /// Whether a decision is to be carried out: `Ok(false)` if everything that it says is done already.
-    fn judge(&self, update: &PartitionUpdate) -> Result<bool, ErrorCode> {
+    fn should_apply(&self, update: &PartitionUpdate) -> Result<bool, ErrorCode> {
         let name = &update.topic_partition;
         let hosted = self.partitions.get(name);
         let (leader_epoch, log) = match &hosted {
@@ -185,8 +185,8 @@ impl ReplicaManager {
     ) -> Result<Option<LeaderEpoch>, ErrorCode> {
         let name = &update.topic_partition;
         let partition = self.partitions.host(name);
-        let image = self.metadata.snapshot();
-        let led = partition.become_leader(&update.decision, log, self.clock.monotonic_ms(), &image);
+        let snapshot = self.metadata.snapshot();
+        let led = partition.become_leader(&update.decision, log, self.clock.monotonic_ms(), &snapshot);
         let effects = led.map_err(|error| self.failed(name, &error))?;
         Ok(effects.map(|effects| {
             self.apply(&partition, effects);
@@ -251,8 +251,8 @@ impl ReplicaManager {
 
     /// The address of a live broker on the inter-broker listener.
     pub(super) fn address_of(&self, broker: BrokerId) -> Option<BrokerAddress> {
-        let image = self.metadata.snapshot();
-        let endpoint = image.endpoint(broker, &self.config.inter_broker_listener_name)?;
+        let snapshot = self.metadata.snapshot();
+        let endpoint = snapshot.endpoint(broker, &self.config.inter_broker_listener_name)?;
         Some(BrokerAddress::new(broker, endpoint))
     }
 

@@ -14,7 +14,7 @@ impl ReplicaManager {
         &self,
         params: &FetchParams,
         wanted: &FetchPartition,
-        image: &MetadataSnapshot,
+        snapshot: &MetadataSnapshot,
     ) -> Option<BrokerId> {
         if self.config.replica_selector_class.as_deref() != Some(RACK_AWARE_REPLICA_SELECTOR) {
             return None;
@@ -23,7 +23,7 @@ impl ReplicaManager {
         let partition = self.partition(&wanted.topic_partition).ok()?;
         let replicas = partition.read_replicas(wanted.fetch_offset, self.clock.monotonic_ms())?;
         select(&replicas, |broker| {
-            let broker = image.brokers.get(&broker)?;
+            let broker = snapshot.brokers.get(&broker)?;
             broker.endpoint(&client.listener)?;
             Some(broker.rack.as_deref()? == client.rack)
         })

@@ -17,7 +17,7 @@ impl ReplicaManager {
         self.admit_controller(request.controller_epoch)?;
         let mut gone = Vec::new();
         self.metadata
-            .update(|image| gone = metadata::update::apply(image, request));
+            .update(|snapshot| gone = metadata::update::apply(snapshot, request));
         // A broker that is gone holds no low watermark back.
         self.delayed.delete_records.wake_all();
         self.alter_partition.controller_may_have_changed();

@@ -75,7 +75,7 @@ async fn send(cluster: &Cluster, ask: Ask) -> AlterPartitionResponse {
         .controller_handle()
         .alter_partition(request, ask.version)
         .await;
-    cluster.settle().await;
+    cluster.until_idle().await;
     response
 }
 

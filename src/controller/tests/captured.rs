@@ -274,6 +274,6 @@ async fn lose_and_regain_the_controller(cluster: &mut Cluster) {
     alter(cluster, 1, &[2, 1, 0], &[(TXN, 0), (OFF, 1)]).await;
     // The first check of the leader balance, 5 s after the election.
     tokio::time::sleep(Duration::from_secs(6)).await;
-    cluster.settle().await;
+    cluster.until_idle().await;
     check(cluster, OLD_RETURNED);
 }

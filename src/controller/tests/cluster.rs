@@ -286,7 +286,7 @@ impl Cluster {
                 running,
             },
         );
-        self.settle().await;
+        self.until_idle().await;
     }
 
     /// Ends a broker's session and process at once.
@@ -294,11 +294,11 @@ impl Cluster {
         let broker = self.brokers.remove(&id).expect("the broker runs");
         broker.handle.shutdown().await;
         broker.session.close();
-        self.settle().await;
+        self.until_idle().await;
     }
 
     /// Lets all tasks run until they are idle. No task waits for time here.
-    pub async fn settle(&self) {
+    pub async fn until_idle(&self) {
         for _ in 0..200 {
             tokio::task::yield_now().await;
         }
@@ -336,7 +336,7 @@ impl Cluster {
                 broker.handle.unclean_election_enabled();
             }
         }
-        self.settle().await;
+        self.until_idle().await;
     }
 
     /// Takes the requests since the last call.
@@ -350,7 +350,7 @@ impl Cluster {
             .create(&paths::topic(topic), data, CreateMode::Persistent)
             .await
             .expect("new topic");
-        self.settle().await;
+        self.until_idle().await;
     }
 
     pub async fn set_topic(&self, topic: &str, partitions: &[&[BrokerId]]) {
@@ -359,7 +359,7 @@ impl Cluster {
             .set(&paths::topic(topic), data, None)
             .await
             .expect("known topic");
-        self.settle().await;
+        self.until_idle().await;
     }
 
     pub async fn delete_topic(&self, topic: &str) {
@@ -368,7 +368,7 @@ impl Cluster {
             .create(&path, Bytes::new(), CreateMode::Persistent)
             .await
             .expect("not queued yet");
-        self.settle().await;
+        self.until_idle().await;
     }
 
     pub async fn topic(&self, topic: &str) -> Option<TopicAssignment> {
@@ -420,7 +420,7 @@ impl Cluster {
             .with_broker_epoch(self.handle(leader).broker_epoch())
             .with_topics(topics.collect());
         let response = self.controller_handle().alter_partition(request, 3).await;
-        self.settle().await;
+        self.until_idle().await;
         if response.error_code != 0 {
             return vec![ErrorCode::from_code(response.error_code)];
         }
@@ -447,7 +447,7 @@ impl Cluster {
     /// Pauses or resumes a broker's process.
     pub async fn set_running(&self, id: BrokerId, running: bool) {
         self.brokers[&id].running.send_replace(running);
-        self.settle().await;
+        self.until_idle().await;
     }
 }
 

@@ -51,7 +51,7 @@ async fn a_controller_that_was_paused_during_the_next_election_changes_nothing()
         .delete(paths::CONTROLLER, None)
         .await
         .expect("there is a controller");
-    cluster.settle().await;
+    cluster.until_idle().await;
     assert!(cluster.handle(1).is_active(), "broker 1 takes over");
     cluster.kill_broker(3).await;
     assert_eq!(cluster.leader_and_isr("u", 0).await, (1, vec![1]));
@@ -75,7 +75,7 @@ async fn an_expired_session_ends_the_controllers_term_and_brings_a_new_broker_ep
     let old_epoch = cluster.handle(0).broker_epoch();
 
     cluster.brokers[&0].session.expire();
-    cluster.settle().await;
+    cluster.until_idle().await;
     assert_eq!(cluster.controller(), 1);
     assert_eq!(cluster.leader_and_isr("t", 0).await, (1, vec![1, 2]));
     let refused = cluster.handle(0).allocate_producer_ids(0, old_epoch).await;
@@ -83,7 +83,7 @@ async fn an_expired_session_ends_the_controllers_term_and_brings_a_new_broker_ep
 
     cluster.take_sent();
     cluster.brokers[&0].session.establish();
-    cluster.settle().await;
+    cluster.until_idle().await;
     assert_eq!(cluster.controller(), 1, "the new controller stays");
     let epoch = cluster.handle(0).broker_epoch();
     assert!(epoch > old_epoch);
@@ -103,7 +103,7 @@ async fn a_session_that_expires_and_is_replaced_at_once_is_a_bounce() {
     cluster.set_running(0, false).await;
     cluster.brokers[&2].session.expire();
     cluster.brokers[&2].session.establish();
-    cluster.settle().await;
+    cluster.until_idle().await;
     cluster.take_sent();
     cluster.set_running(0, true).await;
     assert_eq!(
@@ -145,7 +145,7 @@ async fn a_broker_waits_for_the_end_of_its_registration_of_an_earlier_session() 
         "a registration of another session is not the broker's own"
     );
     earlier_session.close();
-    cluster.settle().await;
+    cluster.until_idle().await;
     assert!(cluster.handle(0).is_active());
 }
 
@@ -265,7 +265,7 @@ async fn no_broker_stands_for_election_while_a_migration_to_kraft_is_under_way()
         .delete(paths::MIGRATION, None)
         .await
         .expect("just created");
-    cluster.settle().await;
+    cluster.until_idle().await;
     assert!(cluster.handle(0).is_active());
 }
 
@@ -335,11 +335,11 @@ async fn topics_without_an_id_get_one_and_keep_it() {
         .create(&path, without_id.clone(), CreateMode::Persistent)
         .await
         .expect("new");
-    cluster.settle().await;
+    cluster.until_idle().await;
     let id = cluster.topic("old").await.expect("exists").topic_id;
     assert!(id.is_some_and(|id| !id.is_nil() && id != topic_id("old")));
     // An old tool, which does not know topic ids, rewrites the topic (fact 75).
     cluster.admin.set(&path, without_id, None).await.expect("exists");
-    cluster.settle().await;
+    cluster.until_idle().await;
     assert_eq!(cluster.topic("old").await.expect("exists").topic_id, id);
 }

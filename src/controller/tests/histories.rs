@@ -101,7 +101,7 @@ impl History {
             78..83 => self.elect_preferred().await,
             _ => self.catch_up().await,
         }
-        self.cluster.settle().await;
+        self.cluster.until_idle().await;
     }
 
     async fn kill(&mut self) {
@@ -131,10 +131,10 @@ impl History {
         }
         self.cluster.brokers[&broker].session.expire();
         if self.random.random_bool(0.5) {
-            self.cluster.settle().await;
+            self.cluster.until_idle().await;
         }
         self.cluster.brokers[&broker].session.establish();
-        self.cluster.settle().await;
+        self.cluster.until_idle().await;
         self.cluster.set_running(broker, true).await;
     }
 
@@ -325,7 +325,7 @@ impl History {
         }
         for _ in 0..3 {
             self.catch_up().await;
-            self.cluster.settle().await;
+            self.cluster.until_idle().await;
             self.check().await;
         }
         let topics = self.topics().await;

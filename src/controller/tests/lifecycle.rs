@@ -34,7 +34,7 @@ async fn the_last_in_sync_replica_is_waited_for_unless_the_topic_says_otherwise(
     cluster
         .controller_handle()
         .topic_unclean_election_enabled("t".into());
-    cluster.settle().await;
+    cluster.until_idle().await;
     let state = cluster.state("t", 0).await.expect("a state").leader_and_isr;
     assert_eq!((state.leader, state.isr), (1, vec![1]));
     assert_eq!(state.recovery_state, LeaderRecoveryState::Recovering);
@@ -157,7 +157,7 @@ async fn a_failed_log_dir_takes_its_replicas_offline_until_the_broker_restarts()
         .create(path, data, CreateMode::PersistentSequential)
         .await
         .expect("the parent exists");
-    cluster.settle().await;
+    cluster.until_idle().await;
     assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]), "fact 30");
     assert_eq!(cluster.leader_and_isr("t", 1).await, (1, vec![1, 2]));
     let notifications = cluster
@@ -278,7 +278,7 @@ async fn isrs_that_old_brokers_changed_themselves_are_sent_to_all_brokers() {
         .create(path, data, CreateMode::PersistentSequential)
         .await
         .expect("the parent exists");
-    cluster.settle().await;
+    cluster.until_idle().await;
     let sent = cluster.take_sent();
     assert_eq!(sent.len(), 3);
     for sent in sent {
@@ -315,7 +315,7 @@ async fn the_new_listeners_of_a_broker_are_sent_to_all_brokers() {
         .set(&path, Bytes::from(text), None)
         .await
         .expect("registered");
-    cluster.settle().await;
+    cluster.until_idle().await;
     let sent = cluster.take_sent();
     assert_eq!(sent.len(), 2);
     for sent in sent {
@@ -335,11 +335,11 @@ async fn leaders_are_rebalanced_when_one_broker_leads_too_little() {
     cluster.start_broker(1).await;
     // The preferred leaders are not in sync yet.
     tokio::time::sleep(Duration::from_secs(6)).await;
-    cluster.settle().await;
+    cluster.until_idle().await;
     assert_eq!(cluster.leader_and_isr("t", 0).await, (2, vec![2]));
     cluster.alter_isr(2, &[("t", 0, &[2, 1])]).await;
     tokio::time::sleep(Duration::from_secs(300)).await;
-    cluster.settle().await;
+    cluster.until_idle().await;
     assert_eq!(cluster.leader_and_isr("t", 0).await, (1, vec![2, 1]));
 }
 

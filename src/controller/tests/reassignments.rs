@@ -20,7 +20,7 @@ async fn a_reassignment_ends_when_all_targets_are_in_sync() {
         .await
         .expect("active");
     assert_eq!(begun[&partition], (ErrorCode::None, None));
-    cluster.settle().await;
+    cluster.until_idle().await;
     let moving = cluster.topic("t").await.expect("exists").partitions[&0].clone();
     assert_eq!(
         (moving.replicas, moving.adding, moving.removing),
@@ -74,7 +74,7 @@ async fn a_reassignment_can_be_cancelled_replaced_and_taken_over() {
             .alter_partition_reassignments(targets)
             .await
             .expect("active");
-        cluster.settle().await;
+        cluster.until_idle().await;
         result[&partition].0
     };
     assert_eq!(
@@ -123,7 +123,7 @@ async fn a_cancellation_that_would_lose_the_whole_isr_is_refused() {
             .alter_partition_reassignments(targets)
             .await
             .expect("active");
-        cluster.settle().await;
+        cluster.until_idle().await;
         result[&partition].0
     };
     assert_eq!(ask(&cluster, Some(vec![2, 0])).await, ErrorCode::None);
@@ -153,7 +153,7 @@ async fn a_leader_that_another_reassignment_removes_is_replaced_at_once() {
             let targets = [(partition.clone(), targets)].into();
             let asked = cluster.controller_handle().alter_partition_reassignments(targets);
             assert_eq!(asked.await.expect("active")[&partition], (ErrorCode::None, None));
-            cluster.settle().await;
+            cluster.until_idle().await;
         };
         reassign(&cluster, Some(vec![3, 4])).await;
         let in_sync: &[(_, _, &[i32])] = &[("t", 0, &[1, 2, 3])];
@@ -187,7 +187,7 @@ async fn each_request_in_a_znode_is_carried_out_and_removed() {
             .create(path, data, CreateMode::Persistent)
             .await
             .expect("none is there");
-        cluster.settle().await;
+        cluster.until_idle().await;
         let replicas = cluster.topic("t").await.expect("exists").partitions[&0]
             .replicas
             .clone();
@@ -202,7 +202,7 @@ async fn each_request_in_a_znode_is_carried_out_and_removed() {
             .create(path, data, CreateMode::Persistent)
             .await
             .expect("none is there");
-        cluster.settle().await;
+        cluster.until_idle().await;
         assert_eq!(
             cluster.leader_and_isr("t", 0).await.0,
             targets[0],

@@ -270,11 +270,11 @@ impl GroupCoordinator {
         {
             cell.metadata.tick(now);
         }
-        self.settle(group, &mut cell, now);
+        self.carry_out_effects(group, &mut cell, now);
         result
     }
 
-    fn settle(&self, group: &Arc<Group>, cell: &mut GroupCell, now: Now) {
+    fn carry_out_effects(&self, group: &Arc<Group>, cell: &mut GroupCell, now: Now) {
         loop {
             let effects = cell.metadata.take_effects();
             if effects.is_empty() {

@@ -145,20 +145,20 @@ impl MarkerChannel {
 
     /// Hands markers to the queues of their partitions' leaders.
     fn enqueue(self: &Arc<Self>, pending: &Arc<PendingCompletion>, partitions: Vec<TopicPartition>) {
-        let image = self.metadata.snapshot();
+        let snapshot = self.metadata.snapshot();
         let listener = &self.states.config.inter_broker_listener;
         let mut destinations: BTreeMap<BrokerId, (BrokerAddress, Vec<TopicPartition>)> = BTreeMap::new();
         let (mut leaderless, mut deleted) = (Vec::new(), Vec::new());
         for partition in partitions {
-            let Some(known) = image.partition(&partition.topic, partition.partition) else {
-                match image.topics.is_empty() {
+            let Some(known) = snapshot.partition(&partition.topic, partition.partition) else {
+                match snapshot.topics.is_empty() {
                     true => leaderless.push(partition),
                     false => deleted.push(partition),
                 }
                 continue;
             };
             let leader = known.state.leader_and_isr.leader;
-            match image.endpoint(leader, listener) {
+            match snapshot.endpoint(leader, listener) {
                 Some(endpoint) => {
                     let new = || (BrokerAddress::new(leader, endpoint), Vec::new());
                     destinations.entry(leader).or_insert_with(new).1.push(partition);

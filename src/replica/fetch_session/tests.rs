@@ -222,9 +222,9 @@ fn two_requests_with_the_same_epoch_do_not_both_succeed() {
     let (id, _) = fetcher
         .fetch(request(0, 0, vec![wanted(0, 0)]), |_| data(0))
         .unwrap();
-    let image = MetadataSnapshot::default();
-    let first = cache.context(request(id, 1, vec![]), &image, 1_000).unwrap();
-    let second = cache.context(request(id, 2, vec![]), &image, 1_000).unwrap();
+    let snapshot = MetadataSnapshot::default();
+    let first = cache.context(request(id, 1, vec![]), &snapshot, 1_000).unwrap();
+    let second = cache.context(request(id, 2, vec![]), &snapshot, 1_000).unwrap();
     assert_eq!(
         cache.respond(first, &[], 1_000),
         Err(ErrorCode::InvalidFetchSessionEpoch)
@@ -266,9 +266,9 @@ fn a_topic_id_that_becomes_known_is_resolved() {
     unknown.topic_partition = TopicPartition::new("", 0);
     let unresolved = |_: &FetchPartition| FetchPartitionData::error(ErrorCode::UnknownTopicId);
     let (id, _) = fetcher.fetch(request(0, 0, vec![unknown]), unresolved).unwrap();
-    let mut image = MetadataSnapshot::default();
-    image.topic_names.insert(ID, "t".into());
-    let context = cache.context(request(id, 1, vec![]), &image, 1_000).unwrap();
+    let mut snapshot = MetadataSnapshot::default();
+    snapshot.topic_names.insert(ID, "t".into());
+    let context = cache.context(request(id, 1, vec![]), &snapshot, 1_000).unwrap();
     assert_eq!(
         context.partitions()[0].topic_partition,
         TopicPartition::new("t", 0)

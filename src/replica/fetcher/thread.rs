@@ -182,7 +182,7 @@ impl FetcherThread {
                 Some(Ok(progress)) => Next::Continue(progress),
                 Some(Err(error)) => self.after_error(&name, &error),
             };
-            self.settle(&name, &state, next, None);
+            self.update_fetch_state(&name, &state, next, None);
         }
     }
 
@@ -281,7 +281,7 @@ impl FetcherThread {
             match self.apply(&name, &state, data) {
                 None => {}
                 Some(Next::ResetOffset) => out_of_range.push((name, state)),
-                Some(next) => self.settle(&name, &state, next, Some(high_watermark)),
+                Some(next) => self.update_fetch_state(&name, &state, next, Some(high_watermark)),
             }
         }
         if !out_of_range.is_empty() {
@@ -357,7 +357,7 @@ impl FetcherThread {
     }
 
     /// Writes down how far a partition is, unless it was re-assigned meanwhile.
-    fn settle(
+    fn update_fetch_state(
         &self,
         name: &TopicPartition,
         before: &PartitionFetchState,
@@ -429,7 +429,7 @@ impl FetcherThread {
                 }
                 _ => Next::BackOff,
             };
-            self.settle(&name, &state, next, None);
+            self.update_fetch_state(&name, &state, next, None);
         }
     }
 

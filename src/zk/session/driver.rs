@@ -98,7 +98,7 @@ impl Driver {
             }
             self.shared.connected.send_replace(false);
             connection.abandon().await;
-            self.settle_lost().await;
+            self.collect_lost().await;
             connection = match self.find_session().await {
                 Some(found) => found,
                 None => return,
@@ -247,7 +247,7 @@ impl Driver {
 
     /// Runs after the driver has given the client up: collects the requests without an answer and drops the client's
     /// watches.
-    async fn settle_lost(&mut self) {
+    async fn collect_lost(&mut self) {
         while let Some((operation, outcome)) = self.in_flight.next().await {
             match outcome {
                 // The client reports this error for requests that were lost with it.

@@ -95,7 +95,7 @@ impl World {
         for _ in 0..ms / 1000 {
             self.clock.advance(1000);
             self.coordinator.tick();
-            settle().await;
+            until_idle().await;
         }
     }
 
@@ -173,7 +173,7 @@ fn simple_commit(group: &str, offsets: &[(i32, i64)]) -> CommitRequest {
 }
 
 /// Lets every task that can run do so.
-async fn settle() {
+async fn until_idle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
@@ -281,7 +281,7 @@ async fn a_running_coordinator_watches_the_time_by_itself() {
         let coordinator = coordinator.clone();
         async move { coordinator.join_group(GROUP, consumer()).await }
     });
-    settle().await;
+    until_idle().await;
     coordinator.shutdown();
     assert_eq!(waiting.await.unwrap().error, ErrorCode::NotCoordinator);
     assert_eq!(

@@ -140,7 +140,7 @@ async fn a_marker_follows_its_partition_to_the_next_leader() {
     world.lead(1, 9);
     world
         .metadata
-        .update(|image| image.remove_partition(&TopicPartition::new("t", 2)));
+        .update(|snapshot| snapshot.remove_partition(&TopicPartition::new("t", 2)));
     world.end(producer, Commit).await.unwrap();
     until(|| world.coordinator.markers().unknown_destination_queue_size() == 2).await;
     assert_eq!((world.state(), world.leaders.sent()), (PrepareCommit, 0));
@@ -159,7 +159,7 @@ async fn nothing_counts_as_deleted_before_any_topic_is_known() {
     let world = World::new().await;
     let producer = world.init().await.unwrap();
     world.add(producer, &[0]).await.unwrap();
-    world.metadata.update(|image| image.topics.clear());
+    world.metadata.update(|snapshot| snapshot.topics.clear());
     world.end(producer, Commit).await.unwrap();
     until(|| world.coordinator.markers().unknown_destination_queue_size() == 1).await;
     assert_eq!((world.state(), world.leaders.sent()), (PrepareCommit, 0));

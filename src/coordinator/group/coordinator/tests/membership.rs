@@ -116,7 +116,7 @@ async fn an_assignment_counts_only_when_it_is_replicated() {
     let coordinator = world.coordinator.clone();
     let request = sync_request(&joined.member_id, 1, &[]);
     let syncing = tokio::spawn(async move { coordinator.sync_group(GROUP, request).await });
-    settle().await;
+    until_idle().await;
     assert!(!syncing.is_finished());
     assert_eq!(
         world.coordinator.describe_group(GROUP).unwrap().state,

@@ -150,7 +150,7 @@ async fn those_who_wait_are_sent_to_the_next_coordinator() {
     let world = World::new().await;
     let coordinator = world.coordinator.clone();
     let joining = tokio::spawn(async move { coordinator.join_group(GROUP, consumer()).await });
-    settle().await;
+    until_idle().await;
     world.coordinator.on_resignation(GROUP_PARTITION, Some(1));
     assert_eq!(joining.await.unwrap().error, ErrorCode::NotCoordinator);
 }

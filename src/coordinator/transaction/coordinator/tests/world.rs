@@ -206,9 +206,9 @@ impl World {
             replicas: vec![leader],
             offline_replicas: vec![],
         };
-        self.metadata.update(|image| {
-            (0..3).for_each(|id| drop(image.brokers.insert(id, broker(id))));
-            image.upsert_partition(&TopicPartition::new("t", partition), Default::default(), state);
+        self.metadata.update(|snapshot| {
+            (0..3).for_each(|id| drop(snapshot.brokers.insert(id, broker(id))));
+            snapshot.upsert_partition(&TopicPartition::new("t", partition), Default::default(), state);
         });
     }
 
