@@ -1,8 +1,9 @@
 //! Asks coordinators whether partitions are part of a transaction (KIP-890). Kafka 3.9: `AddPartitionsToTxnManager`.
 //!
-//! To each coordinator at most one request is in flight; whatever comes meanwhile goes into the next one. A transactional
-//! id is at most once in a request: a second question replaces the first, whose client then asks again, unless its epoch
-//! is lower, for then it comes from a zombie.
+//! At most one request is in flight to each coordinator. Questions that arrive meanwhile go into the next request. A
+//! request names a transactional id at most once: a second question replaces the first one, and the client of the first
+//! one then asks again. Of two questions with different epochs, the one with the lower epoch is refused, because it
+//! comes from a zombie.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -33,32 +34,32 @@ use crate::protocol::{ApiKey, wire_text};
 /// The first version that can ask without adding.
 const FIRST_VERSION_WITH_VERIFICATION: i16 = 4;
 
-/// Which errors the client behind a transactional request understands.
+/// The errors that the client behind a transactional request understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionalOperation {
     /// INVALID_TXN_STATE for a partition that is not part of the transaction.
     DefaultError,
-    /// TRANSACTION_ABORTABLE for that: Produce from version 11, TxnOffsetCommit from version 4.
+    /// TRANSACTION_ABORTABLE for such a partition: Produce from version 11, TxnOffsetCommit from version 4.
     GenericError,
 }
 
 /// A question for a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransactionToVerify {
-    /// Whose transaction.
+    /// The id of the transaction.
     pub transactional_id: Arc<str>,
     /// The producer that writes.
     pub producer_id: ProducerId,
     /// Its epoch.
     pub producer_epoch: i16,
-    /// Where it wants to write.
+    /// The partitions that the producer wants to write to.
     pub partitions: Vec<TopicPartition>,
 }
 
-/// The partitions that may not be written to, each with the reason.
+/// The partitions that the producer may not write to, each with the reason.
 pub type Unverified = Vec<(TopicPartition, ErrorCode)>;
 
-/// Asks every coordinator.
+/// Asks all coordinators.
 pub struct AddPartitionsToTxnManager {
     inner: Arc<Inner>,
 }
@@ -66,9 +67,11 @@ pub struct AddPartitionsToTxnManager {
 struct Inner {
     metadata: Arc<MetadataCache>,
     inter_broker_listener: String,
-    /// While `__transaction_state` does not exist, as far as this broker knows.
+    /// The partition count of `__transaction_state` that this broker uses while the topic does not exist, as far as it
+    /// knows.
     default_partition_count: i32,
-    /// How many partitions the coordinators share the ids out to, whatever the topic has got since they started.
+    /// The number of partitions among which the coordinators divide the ids. It stays the same when the topic gets more
+    /// partitions after the coordinators started.
     partition_count: OnceLock<i32>,
     clock: SharedClock,
     verification_failures: Arc<Meter>,
@@ -76,7 +79,7 @@ struct Inner {
     coordinators: InterBrokerSendThread<Self>,
 }
 
-/// At most one question of a transactional id waits.
+/// For each transactional id at most one question waits.
 type Waiting = HashMap<Arc<str>, Question>;
 
 /// A question and the task that waits for its answer.
@@ -89,13 +92,13 @@ pub struct Question {
 impl Question {
     fn fail(self, code: ErrorCode) {
         let partitions = self.transaction.partitions.into_iter();
-        // The caller may be gone.
+        // The caller may have stopped waiting.
         let _ = self.answer.send(partitions.map(|p| (p, code)).collect());
     }
 }
 
 impl AddPartitionsToTxnManager {
-    /// For this broker; coordinators are those that `metadata` tells of.
+    /// Asks on behalf of this broker. `metadata` names the coordinators.
     pub fn new(
         config: &BrokerConfig,
         metadata: Arc<MetadataCache>,
@@ -119,13 +122,15 @@ impl AddPartitionsToTxnManager {
         }
     }
 
-    /// Has the coordinators looked for in as many partitions as they use themselves, from now on. Else added partitions of
-    /// their topic would have this broker ask a stranger, and the transaction wait without end.
+    /// Fixes the number of partitions for finding coordinators to the number that the coordinators themselves use.
+    /// Without this, partitions that are added to their topic later make this broker ask the wrong coordinator, and the
+    /// transaction waits without end.
     pub fn fix_partition_count(&self, count: i32) {
         self.inner.partition_count.get_or_init(|| count);
     }
 
-    /// Which of the partitions are not part of the transaction, or cannot be said to be. Must be called within a runtime.
+    /// Returns the partitions that are not part of the transaction, and those whose state is unknown. Must be called
+    /// within a runtime.
     pub async fn verify(
         &self,
         transaction: TransactionToVerify,
@@ -183,7 +188,7 @@ impl Inner {
     }
 }
 
-/// What waits for a coordinator goes into one request.
+/// Puts all questions that wait for a coordinator into one request.
 impl InterBrokerRequests for Inner {
     type Queue = Waiting;
     type Batch = Waiting;
@@ -198,7 +203,8 @@ impl InterBrokerRequests for Inner {
     }
 }
 
-/// Puts a question in place of the one that waits for the same transactional id, or refuses the older of the two.
+/// Keeps one question for each transactional id: the new one, unless the waiting one has a higher epoch. The other
+/// question is refused.
 fn add(waiting: &mut Waiting, question: Question) {
     let transactional_id = question.transaction.transactional_id.clone();
     if let Some(earlier) = waiting.remove(&transactional_id) {
@@ -276,7 +282,7 @@ fn answer(
     };
     match ErrorCode::from_code(response.error_code) {
         ErrorCode::None => {}
-        // What is wrong between the brokers is not to be shown to clients.
+        // Errors between brokers are not shown to clients.
         ErrorCode::ClusterAuthorizationFailed => return fail_all(questions, ErrorCode::InvalidTxnState),
         error => {
             tracing::error!(%error, "a coordinator refused to verify transactions");
@@ -292,7 +298,7 @@ fn answer(
     fail_all(questions, ErrorCode::NetworkException);
 }
 
-/// The codes that producers expect in place of the coordinator's own.
+/// Maps the coordinator's codes to the codes that producers expect.
 fn unverified(result: &AddPartitionsToTxnResult, operation: TransactionalOperation) -> Unverified {
     let mut unverified = Vec::new();
     for topic in &result.topic_results {

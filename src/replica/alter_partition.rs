@@ -1,7 +1,8 @@
-//! Asking the controller for changes of ISRs. Kafka 3.9: `AlterPartitionManager`.
+//! Asks the controller for changes of ISRs. Kafka 3.9: `AlterPartitionManager`.
 //!
-//! One request at a time, with every proposal that waits; repeated until it is answered. The controller is found
-//! in the metadata cache and nowhere else (fact 71), and reached by network even if it is this broker.
+//! One request is in flight at a time. It has every proposal that waits, and it is repeated until the controller
+//! answers it. The controller's address comes only from the metadata cache (fact 71). The request goes over the network
+//! even if this broker is the controller.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -28,9 +29,9 @@ use crate::protocol::StrBytes;
 use crate::protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
-/// What we speak.
+/// The versions that this broker speaks.
 const VERSIONS: RangeInclusive<i16> = 0..=3;
-/// The same for topics without ids, which newer versions cannot name.
+/// The versions for topics without ids, which newer versions cannot name.
 const VERSIONS_BY_NAME: RangeInclusive<i16> = 0..=1;
 /// Pause after a request that was refused as a whole, or could not be sent.
 const RETRY_BACKOFF: Duration = Duration::from_millis(50);
@@ -56,7 +57,8 @@ struct Proposed {
 }
 
 impl AlterPartitionManager {
-    /// Nothing is proposed yet. `controller_epoch` is the highest epoch of a controller that has sent a request.
+    /// Creates a manager without proposals. `controller_epoch` is the highest epoch of a controller that has sent a
+    /// request.
     pub(super) fn new(
         config: &BrokerConfig,
         metadata: Arc<MetadataCache>,
@@ -79,7 +81,7 @@ impl AlterPartitionManager {
         }
     }
 
-    /// Does what a change of one partition demands outside its lock: wakes requests and proposes another ISR.
+    /// Carries out the effects of a change of one partition outside its lock: wakes requests and proposes another ISR.
     pub(super) fn apply(&self, partition: &Arc<Partition>, effects: Effects) {
         self.delayed.wake(partition, &effects);
         if let Some(proposal) = effects.alter_partition {
@@ -94,7 +96,7 @@ impl AlterPartitionManager {
         self.channel.controller_may_have_changed();
     }
 
-    /// Queues a proposal. An older one for the same partition is void: a new leader epoch came in between.
+    /// Queues a proposal. It replaces an older one for the same partition: a new leader epoch has made that one void.
     fn submit(&self, partition: Arc<Partition>, proposal: IsrProposal) {
         let name = partition.topic_partition().clone();
         let topic_id = partition.topic_id().unwrap_or_default();
@@ -109,7 +111,7 @@ impl AlterPartitionManager {
         self.submitted.notify_one();
     }
 
-    /// Everything that still waits for an answer.
+    /// All proposals that still wait for an answer.
     fn batch(&self) -> Vec<Proposed> {
         let mut pending = self.pending.lock();
         pending.retain(|_, p| p.partition.state().isr().pending() == Some(&p.proposal));
@@ -124,7 +126,7 @@ impl AlterPartitionManager {
         }
     }
 
-    /// Sends what is proposed, without end.
+    /// Sends the proposals, without end.
     pub(super) async fn run(&self) {
         loop {
             self.submitted.notified().await;
@@ -149,8 +151,8 @@ impl AlterPartitionManager {
         }
     }
 
-    /// Sends one request and applies its response; false if some proposals must be sent again. An error means that
-    /// all of them must, perhaps to another controller.
+    /// Sends one request and applies its response. Returns false if some proposals must be sent again. After an error
+    /// all proposals must be sent again, perhaps to another controller.
     async fn alter_partitions(&self, batch: &[Proposed]) -> Result<bool, NodeToControllerError> {
         let by_name = batch.iter().any(|p| p.topic_id.is_nil());
         let answers = self
@@ -197,7 +199,8 @@ impl AlterPartitionManager {
         all_answered
     }
 
-    /// Kafka's meters: what was carried out by its direction, what was not as failed.
+    /// Updates Kafka's meters: a proposal that was carried out counts as an expansion or a shrink, any other one as
+    /// failed.
     fn count(&self, proposed: &Proposed, before: usize, outcome: AlterPartitionOutcome) {
         let counters = &self.counters;
         let counter = match outcome {
@@ -209,8 +212,8 @@ impl AlterPartitionManager {
     }
 }
 
-/// The channel through which the controller is asked. A controller that UpdateMetadata names counts for nothing while
-/// LeaderAndIsr has already come from a later one, whose epoch is in `epoch` (fact 76).
+/// The channel to the controller. A controller that UpdateMetadata names is ignored while a later controller, whose
+/// epoch is in `epoch`, has already sent LeaderAndIsr (fact 76).
 fn channel(
     config: &BrokerConfig,
     metadata: Arc<MetadataCache>,
@@ -246,7 +249,7 @@ fn request(broker: BrokerId, epoch: BrokerEpoch, batch: &[Proposed], version: i1
         if version >= 1 {
             data = data.with_leader_recovery_state(proposal.recovery_state as i8);
         }
-        // The epochs of brokers mean something to KRaft controllers only.
+        // Only KRaft controllers use the epochs of brokers.
         let state = |&id: &BrokerId| {
             BrokerState::default()
                 .with_broker_id(id.into())
@@ -270,7 +273,7 @@ fn request(broker: BrokerId, epoch: BrokerEpoch, batch: &[Proposed], version: i1
         .with_topics(topics.into_iter().map(topic).collect())
 }
 
-/// Says what became of a proposal.
+/// Logs the outcome of a proposal.
 fn report(proposed: &Proposed, answer: &Result<LeaderAndIsr, ErrorCode>, outcome: AlterPartitionOutcome) {
     let partition = proposed.partition.topic_partition();
     match answer {
@@ -285,10 +288,10 @@ fn report(proposed: &Proposed, answer: &Result<LeaderAndIsr, ErrorCode>, outcome
     }
 }
 
-/// The topic by id or, in old versions, by name; the partition; what the controller said.
+/// The topic by id or, in old versions, by name; the partition; the controller's answer.
 type Answers = Vec<((TopicId, Option<String>, i32), Result<LeaderAndIsr, ErrorCode>)>;
 
-/// What a response says of each partition; an error if it is no answer at all.
+/// The response's answer for each partition; an error if the whole request was refused.
 fn answers(response: &AlterPartitionResponse) -> Result<Answers, ErrorCode> {
     let whole = ErrorCode::from_code(response.error_code);
     if whole.is_error() {
@@ -299,7 +302,8 @@ fn answers(response: &AlterPartitionResponse) -> Result<Answers, ErrorCode> {
         let name = topic.topic_id.is_nil().then(|| topic.topic_name.to_string());
         for partition in &topic.partitions {
             let code = ErrorCode::from_code(partition.error_code);
-            // It knows less than we do: it is the controller no longer, or not yet (facts 18 and 71).
+            // This controller knows less than this broker: it is no longer the controller, or not yet (facts 18 and
+            // 71).
             if code == ErrorCode::NotController {
                 return Err(code);
             }

@@ -1,5 +1,5 @@
-//! Appending to partitions that this broker leads, and waiting until enough replicas have it.
-//! Kafka 3.9: `ReplicaManager.appendRecords`, `DelayedProduce`.
+//! Appends to partitions that this broker leads, and waits until enough replicas have the records. Kafka 3.9:
+//! `ReplicaManager.appendRecords`, `DelayedProduce`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::common::topic_name;
 use crate::log::{AppendError, AppendOrigin, LogAppendInfo, Verification, VerificationGuard};
 use crate::metadata::MetadataSnapshot;
 
-/// What became of one partition's records.
+/// The result for one partition's records.
 pub type AppendResult = Result<LogAppendInfo, AppendError>;
 
-/// What is to be appended to one partition.
+/// The records for one partition.
 #[derive(Clone, Debug)]
 pub struct AppendEntry {
-    /// Where to.
+    /// The partition to append to.
     pub partition: TopicPartition,
-    /// Batches as the client or coordinator made them.
+    /// The batches as the client or coordinator made them.
     pub records: Bytes,
-    /// Of the verification that a batch which opens a transaction went through.
+    /// The guard of the verification; present if a batch opens a transaction and was verified.
     pub guard: Option<VerificationGuard>,
 }
 
 impl AppendEntry {
-    /// Records that went through no verification: they open no transaction.
+    /// Creates an entry without verification: its records open no transaction.
     pub fn new(partition: TopicPartition, records: Bytes) -> Self {
         Self {
             partition,
@@ -48,10 +48,10 @@ impl From<(TopicPartition, Bytes)> for AppendEntry {
 
 /// Records that were appended and must still reach the followers.
 struct Awaited {
-    /// Which result.
+    /// The index of its result.
     index: usize,
     partition: Arc<Partition>,
-    /// The high watermark has to reach this.
+    /// The high watermark must reach this offset.
     required_offset: Offset,
     /// Leader epoch of the append.
     epoch: LeaderEpoch,
@@ -61,8 +61,8 @@ pub(super) fn refused(code: ErrorCode, message: impl Into<String>) -> AppendErro
     AppendError::new(code, message)
 }
 
-/// Producers are told where the log begins that has refused their records: one whose earlier records are gone from it
-/// can go on. As in Kafka not with the errors that say nothing about the log.
+/// Adds the start of the log to the error. A producer whose earlier records are deleted from the log can then continue.
+/// As in Kafka, errors that say nothing about the log do not get it.
 fn with_log_start_offset(mut error: AppendError, partition: &Partition) -> AppendError {
     let is_about_the_log = !matches!(
         error.code,

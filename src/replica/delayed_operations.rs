@@ -1,10 +1,10 @@
-//! The requests that wait for something of a partition. Kafka 3.9: `DelayedOperations`.
+//! Owns the requests that wait for a change of a partition. Kafka 3.9: `DelayedOperations`.
 
 use crate::cluster::{Effects, Partition};
 use crate::common::ids::TopicPartition;
 use crate::purgatory::Purgatory;
 
-/// What a waiting fetch waits for.
+/// The event that a waiting fetch waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum DelayedFetchKey {
     /// The end of the log, for replicas.
@@ -42,7 +42,7 @@ impl DelayedOperations {
         self.fetch.wake(&DelayedFetchKey::HighWatermark(name.clone()));
     }
 
-    /// Wakes all that waits for something of a partition whose leadership has changed.
+    /// Wakes all requests that wait for a partition whose leadership has changed.
     pub(super) fn wake_all_of(&self, name: &TopicPartition) {
         self.produce.wake(name);
         self.delete_records.wake(name);

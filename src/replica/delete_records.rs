@@ -1,4 +1,4 @@
-//! Deleting what lies before an offset, and waiting until no live replica has it any more. Kafka 3.9:
+//! Deletes the records before an offset, and waits until no live replica has them any more. Kafka 3.9:
 //! `ReplicaManager.deleteRecords`, `DelayedDeleteRecords`.
 
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicPartition};
 use crate::common::topic_name;
 
-/// What became of one partition.
+/// The result for one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeleteRecordsResult {
-    /// No live replica has records before this; -1 after an error, but for a timeout.
+    /// No live replica has records before this offset; -1 after an error other than a timeout.
     pub low_watermark: Offset,
-    /// [`ErrorCode::RequestTimedOut`]: deleted here, but not known to be on every live replica.
+    /// [`ErrorCode::RequestTimedOut`] means: deleted here, but not known to be deleted on every live replica.
     pub error: ErrorCode,
 }
 
@@ -28,9 +28,9 @@ impl From<ErrorCode> for DeleteRecordsResult {
     }
 }
 
-/// A deletion that the followers have not all followed.
+/// A deletion that some followers have not repeated yet.
 struct Awaited {
-    /// Which result.
+    /// The index of its result.
     index: usize,
     partition: TopicPartition,
     offset: Offset,
@@ -46,7 +46,7 @@ impl ReplicaManager {
     ) -> Vec<(TopicPartition, DeleteRecordsResult)> {
         let names: Vec<_> = wanted.iter().map(|(name, _)| name.clone()).collect();
         let manager = self.clone();
-        // The leader-epoch cache is cut with the log, and that is written to disk at once.
+        // Deleting also cuts the leader-epoch cache, which is written to disk at once.
         let local = blocking::spawn(move || {
             let delete = |(name, offset): &(TopicPartition, Offset)| manager.delete_local(name, *offset);
             wanted.iter().map(delete).collect::<Vec<_>>()
@@ -116,7 +116,7 @@ impl ReplicaManager {
             });
             awaited.is_empty().then_some(())
         };
-        // What is not settled when the time is up is a timeout, which is what stands in the results.
+        // A deletion that is not complete when the time is up has timed out; its result already says so.
         let _ = self
             .delayed
             .delete_records

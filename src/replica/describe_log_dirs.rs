@@ -1,4 +1,4 @@
-//! What lies in the log dirs. Kafka 3.9: `ReplicaManager.describeLogDirs`.
+//! Describes the contents of the log dirs. Kafka 3.9: `ReplicaManager.describeLogDirs`.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{Offset, TopicPartition};
 use crate::log::{LogDir, UnifiedLog};
 
-/// A log that is not served has no lag that could be told.
+/// The lag of a log that is not served: it is not known.
 const UNKNOWN_LAG: i64 = -1;
 
 /// One log dir.
@@ -18,31 +18,32 @@ const UNKNOWN_LAG: i64 = -1;
 pub struct LogDirDescription {
     /// Its absolute path.
     pub path: PathBuf,
-    /// What is in it, or why it cannot be said.
+    /// The contents, or why they are not known.
     pub contents: Result<LogDirContents, ErrorCode>,
 }
 
-/// What is in a log dir that works.
+/// The contents of a log dir that works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogDirContents {
     /// Size of its file system.
     pub total_bytes: i64,
-    /// What this process may still write there.
+    /// The space that this process may still use there.
     pub usable_bytes: i64,
-    /// Those that were asked for, by name.
+    /// The requested replicas, by name.
     pub replicas: Vec<ReplicaInDir>,
 }
 
 /// One log in a log dir.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaInDir {
-    /// Whose.
+    /// The partition of the log.
     pub topic_partition: TopicPartition,
     /// Bytes of its segments.
     pub size: u64,
-    /// How far it is behind: behind the log it is a copy of, or behind its own high watermark; -1 if not known.
+    /// The number of records that the log is behind the log that it is a copy of, or behind its own high watermark; -1
+    /// if not known.
     pub offset_lag: i64,
-    /// It is a copy that is to replace a log in another dir.
+    /// Whether the log is a copy that is to replace a log in another dir.
     pub is_future: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Reading for consumers and followers, and waiting until there is enough to return.
-//! Kafka 3.9: `ReplicaManager.fetchMessages`, `DelayedFetch`.
+//! Reads for consumers and followers, and waits until there is enough to return. Kafka 3.9:
+//! `ReplicaManager.fetchMessages`, `DelayedFetch`.
 
 use super::delayed_operations::DelayedFetchKey;
 use super::fetch_params::{FetchParams, FetchPartition};
@@ -10,7 +10,7 @@ use crate::common::ids::{BrokerId, TopicPartition};
 use crate::log::{FetchIsolation, LogOffsetMetadata};
 use crate::metadata::MetadataSnapshot;
 
-/// One partition after the first reading: where to go on counting while the fetch waits.
+/// The position in one partition after the first read. A waiting fetch counts new bytes from it.
 struct Position<'a> {
     wanted: &'a FetchPartition,
     from: LogOffsetMetadata,
@@ -21,12 +21,12 @@ struct Pass<'a> {
     data: Vec<FetchPartitionData>,
     positions: Vec<Position<'a>>,
     bytes: u64,
-    /// An error or a diverging epoch must be told at once.
+    /// Whether there is an error or a diverging epoch, which must be returned at once.
     urgent: bool,
 }
 
 impl ReplicaManager {
-    /// Reads all partitions, in the order given; waits up to `max_wait` if less than `min_bytes` is there. The
+    /// Reads all partitions, in the order given. Waits up to `max_wait` if fewer than `min_bytes` are available. The
     /// result has one element for each of `partitions`.
     pub async fn fetch_records(
         &self,
@@ -44,7 +44,7 @@ impl ReplicaManager {
             _ => DelayedFetchKey::HighWatermark(partition.topic_partition.clone()),
         };
         let is_complete = || self.is_fetch_complete(params, &pass.positions).then_some(());
-        // Whether it completed or timed out: what is there now is the answer.
+        // Whether the wait completed or timed out, the answer is what the logs have now.
         let completed = self
             .delayed
             .fetch
@@ -61,7 +61,7 @@ impl ReplicaManager {
         data
     }
 
-    /// Counts what is about to be sent.
+    /// Counts the data that the answer sends.
     fn account(&self, params: &FetchParams, partitions: &[FetchPartition], data: &[FetchPartitionData]) {
         self.record_leader_throttle(params, partitions, data);
         self.topic_metrics.fetched(params, partitions, data, |name| {
@@ -69,7 +69,7 @@ impl ReplicaManager {
         });
     }
 
-    /// Counts what a follower is given against the quota.
+    /// Counts the bytes for a throttled follower against the quota.
     fn record_leader_throttle(
         &self,
         params: &FetchParams,
@@ -91,7 +91,7 @@ impl ReplicaManager {
         }
     }
 
-    /// Whether a reassignment is just giving a broker this replica.
+    /// Whether a reassignment is adding this replica on the given broker.
     pub(super) fn is_adding_replica(&self, name: &TopicPartition, broker: BrokerId) -> bool {
         self.partition(name)
             .is_ok_and(|partition| partition.is_adding_replica(broker))
@@ -125,7 +125,8 @@ impl ReplicaManager {
             };
             let data = match read {
                 Ok(mut data) => {
-                    // Half a batch tells a client of version 2 and older to ask for more; newer ones need no telling.
+                    // An incomplete batch tells a client of version 2 or older to ask for more. Newer clients do not
+                    // need it.
                     if data.first_entry_incomplete && !params.hard_max_bytes_limit {
                         data.records = None;
                     }
@@ -141,7 +142,8 @@ impl ReplicaManager {
                 let failed = data.error == ErrorCode::UnknownServerError;
                 self.topic_metrics.read(&wanted.topic_partition.topic, failed);
             }
-            // Only the first partition that has data may exceed the limits, so that a large batch does not block its reader.
+            // Only the first partition that has data may exceed the limits, so that a large batch does not block its
+            // reader.
             min_one_message &= data.size() == 0;
             budget = budget.saturating_sub(data.size());
             pass.bytes += data.size() as u64;
@@ -172,7 +174,8 @@ impl ReplicaManager {
         Ok(data)
     }
 
-    /// Whether a waiting fetch has to be answered: there is enough, or something changed that it must be told.
+    /// Whether a waiting fetch must be answered: there are enough bytes, or there is a change that the reader must
+    /// learn.
     fn is_fetch_complete(&self, params: &FetchParams, positions: &[Position<'_>]) -> bool {
         let mut bytes = 0;
         for position in positions {
@@ -180,7 +183,7 @@ impl ReplicaManager {
             let available = |partition: &Partition| {
                 let available = partition.bytes_available(&request, position.from)?;
                 let throttled = |f: FollowerFetch| self.quotas.should_leader_throttle(partition, f.broker_id);
-                // A throttled follower is not told of what it would not get.
+                // Bytes that a throttled follower does not get are not counted.
                 Ok(match request.follower.is_some_and(throttled) {
                     true => Some(0),
                     false => available,

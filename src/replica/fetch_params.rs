@@ -1,37 +1,37 @@
-//! What a fetch asks for. Kafka 3.9: `FetchParams`.
+//! Defines the parameters of a fetch. Kafka 3.9: `FetchParams`.
 
 use std::time::Duration;
 
 use crate::common::ids::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::log::FetchIsolation;
 
-/// What holds for all partitions of one fetch.
+/// The parameters that hold for all partitions of one fetch.
 #[derive(Clone, Debug)]
 pub struct FetchParams {
     /// The replica that fetches, or -1 for a consumer.
     pub replica_id: BrokerId,
-    /// How long the answer may wait for `min_bytes`.
+    /// The longest time that the answer may wait for `min_bytes`.
     pub max_wait: Duration,
-    /// Over all partitions.
+    /// The minimum over all partitions.
     pub min_bytes: u64,
-    /// Over all partitions.
+    /// The maximum over all partitions.
     pub max_bytes: usize,
-    /// Not even one batch may exceed the limits (Fetch before version 3).
+    /// Whether not even one batch may exceed the limits (Fetch before version 3).
     pub hard_max_bytes_limit: bool,
     /// How far the reader may see.
     pub isolation: FetchIsolation,
-    /// Only leaders may answer: replicas, and consumers that know nothing of KIP-392.
+    /// Whether only leaders may answer: for replicas, and for consumers that do not know KIP-392.
     pub fetch_only_leader: bool,
-    /// Of consumers that may be sent to a follower.
+    /// The client, for consumers that may be sent to a follower.
     pub client: Option<ClientMetadata>,
 }
 
-/// What there is to choose a replica by. Kafka 3.9: `ClientMetadata`.
+/// The properties of a client by which a replica is chosen. Kafka 3.9: `ClientMetadata`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientMetadata {
     /// `client.rack`; empty if the client has none.
     pub rack: String,
-    /// The listener by which it came, and by which it will go to the other broker.
+    /// The listener on which the client is connected. It uses the same listener of the other broker.
     pub listener: String,
 }
 
@@ -42,10 +42,10 @@ impl FetchParams {
     }
 }
 
-/// What a fetch wants of one partition.
+/// The parameters of a fetch for one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchPartition {
-    /// Which.
+    /// The partition.
     pub topic_partition: TopicPartition,
     /// Nil if the request named none.
     pub topic_id: TopicId,

@@ -1,8 +1,8 @@
-//! Incremental fetch sessions, the broker's side (KIP-227): a fetcher names its partitions once, afterwards only
-//! what changed; the answers carry only what changed too. Kafka 3.9: `FetchSession`, `FetchManager`.
+//! Owns the broker's side of incremental fetch sessions (KIP-227): a fetcher names its partitions once and afterwards
+//! only the changes; the answers also have only the changes. Kafka 3.9: `FetchSession`, `FetchManager`.
 //!
-//! The cache is bounded twice: by `max.incremental.fetch.session.cache.slots` and by the partitions in all
-//! sessions. A reader without a slot fetches without a session, which is always correct and only costs bytes.
+//! The cache has two limits: `max.incremental.fetch.session.cache.slots`, and the number of partitions in all sessions.
+//! A reader without a slot fetches without a session, which is always correct and only costs bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
@@ -24,7 +24,8 @@ pub const INITIAL_EPOCH: i32 = 0;
 /// Asks for no session, and closes the one named.
 pub const FINAL_EPOCH: i32 = -1;
 
-/// A session that is older than this may be evicted by any other, and one that was not used for so long is.
+/// A session that is older than this may be evicted by any other session. A session that was not used for this long is
+/// evicted first.
 const EVICTION_MS: i64 = 120_000;
 /// Partitions in all sessions together: some 200 MB at worst.
 const MAX_CACHED_PARTITIONS: usize = 1_000_000;
@@ -47,7 +48,7 @@ fn random_session_id() -> i32 {
     rand::random_range(IDS)
 }
 
-/// What identifies a partition in a session: by topic id if the fetcher uses them.
+/// The key of a partition in a session. It uses the topic id if the fetcher uses topic ids.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum SessionKey {
     Id(TopicId, i32),
@@ -83,15 +84,15 @@ pub struct ForgottenPartition {
     pub partition: i32,
 }
 
-/// What a Fetch request says of its session.
+/// The part of a Fetch request that concerns its session.
 pub struct SessionRequest {
     /// 0 for none.
     pub session_id: i32,
     /// See [`INITIAL_EPOCH`] and [`FINAL_EPOCH`]; otherwise one more than in the request before.
     pub epoch: i32,
-    /// Fetch version 13 and later.
+    /// Whether topics are named by id (Fetch version 13 and later).
     pub uses_topic_ids: bool,
-    /// Replicas may evict consumers.
+    /// Whether a replica asks: replicas may evict consumers.
     pub is_from_follower: bool,
     /// New or changed partitions. A topic id that is not known has an empty topic name.
     pub partitions: Vec<FetchPartition>,
@@ -106,7 +107,7 @@ struct CachedPartition {
 }
 
 impl CachedPartition {
-    /// Takes note of what is about to be answered; whether it is worth answering.
+    /// Records the answer for this partition. Returns whether the answer must be sent.
     fn update(&mut self, data: &FetchPartitionData) -> bool {
         let changed = data.size() > 0
             || data.high_watermark != self.high_watermark
@@ -114,9 +115,9 @@ impl CachedPartition {
             || data.preferred_read_replica.is_some()
             || data.diverging_epoch.is_some();
         self.log_start_offset = data.log_start_offset;
-        // After an error the next answer must be given, whatever it is: the fetcher waits for the all-clear. After a
-        // diverging epoch too: a follower takes no high watermark from that answer (fact 34), and would not hear of it
-        // until there are more records, as with Kafka.
+        // After an error the next answer must be sent even if nothing changed: the fetcher must learn that the error is
+        // over. The same holds after a diverging epoch: a follower ignores the high watermark in that answer (fact 34),
+        // and would not learn it until there are more records, as with Kafka.
         self.high_watermark = if data.error.is_error() || data.diverging_epoch.is_some() {
             -1
         } else {
@@ -132,9 +133,9 @@ struct FetchSession {
     uses_topic_ids: bool,
     creation_ms: i64,
     last_used_ms: i64,
-    /// Expected in the next request.
+    /// The epoch that the next request must have.
     epoch: i32,
-    /// In the order in which they are read: a partition that had data goes to the end.
+    /// The partitions in the order in which they are read: a partition that had data goes to the end.
     partitions: BTreeMap<u64, CachedPartition>,
     order: HashMap<SessionKey, u64>,
     next_order: u64,
@@ -167,7 +168,7 @@ impl FetchSession {
         self.partitions.remove(&self.order.remove(key)?)
     }
 
-    /// Updates the cached partition; whether `data` has to be sent.
+    /// Updates the cached partition. Returns whether `data` must be sent.
     fn select(&mut self, fetch: &FetchPartition, data: &FetchPartitionData) -> bool {
         let key = SessionKey::of_fetch(fetch);
         let Some(cached) = self.order.get(&key).and_then(|o| self.partitions.get_mut(o)) else {
@@ -195,25 +196,25 @@ struct Sessions {
     cached_partitions: usize,
 }
 
-/// How one Fetch request is to be handled.
+/// The way to handle one Fetch request.
 #[derive(Debug)]
 pub enum FetchContext {
     /// No session is wanted, or none is left.
     Sessionless(Vec<FetchPartition>),
     /// A session is wanted.
     Full {
-        /// As the request named them.
+        /// The partitions as the request named them.
         partitions: Vec<FetchPartition>,
-        /// Fetch version 13 and later.
+        /// Whether topics are named by id (Fetch version 13 and later).
         uses_topic_ids: bool,
-        /// Replicas may evict consumers.
+        /// Whether a replica asks: replicas may evict consumers.
         is_from_follower: bool,
     },
     /// A request within a session.
     Incremental {
-        /// Of the session.
+        /// The id of the session.
         session_id: i32,
-        /// Of the request.
+        /// The epoch of the request.
         epoch: i32,
         /// All partitions of the session.
         partitions: Vec<FetchPartition>,
@@ -231,17 +232,17 @@ impl FetchContext {
     }
 }
 
-/// What to answer: the session's id, and of the results those that have to be sent, by index.
+/// The answer: the session's id, and the indexes of the results that must be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SessionResponse {
-    /// 0 if there is none (any more).
+    /// The id; 0 if there is no session, or no longer one.
     pub session_id: i32,
     /// Indexes into the results.
     pub selected: Vec<usize>,
 }
 
 impl FetchSessionCache {
-    /// A cache for so many sessions; 0 turns sessions off.
+    /// Creates a cache with this number of slots; 0 turns sessions off.
     pub fn new(slots: usize) -> Self {
         Self {
             slots,
@@ -259,7 +260,7 @@ impl FetchSessionCache {
         self.sessions.lock().cached_partitions
     }
 
-    /// Finds out what a request is about, and updates its session.
+    /// Finds the session of a request and updates it.
     pub fn context(
         &self,
         request: SessionRequest,
@@ -318,8 +319,8 @@ impl FetchSessionCache {
         })
     }
 
-    /// Chooses what is to be answered, and opens a session if one is wanted. `results` are of the partitions of
-    /// `context`, in any order.
+    /// Chooses the results that must be sent, and opens a session if the request wants one. `results` belong to the
+    /// partitions of `context` and may have any order.
     pub fn respond(
         &self,
         context: FetchContext,
@@ -352,7 +353,7 @@ impl FetchSessionCache {
                     .by_id
                     .get_mut(&session_id)
                     .ok_or(ErrorCode::FetchSessionIdNotFound)?;
-                // Another request has gone on with the session meanwhile.
+                // Another request has used the session meanwhile.
                 if session.epoch != next_epoch(epoch) {
                     return Err(ErrorCode::InvalidFetchSessionEpoch);
                 }
@@ -368,7 +369,7 @@ impl FetchSessionCache {
 }
 
 impl FetchSession {
-    /// All partitions; topic ids that were unknown when they were named may be known by now.
+    /// Returns all partitions. A topic id that was unknown when the request named it may be known now.
     fn resolve(&mut self, snapshot: &MetadataSnapshot) -> Vec<FetchPartition> {
         for cached in self.partitions.values_mut() {
             let name = &mut cached.fetch.topic_partition.topic;
@@ -434,8 +435,9 @@ impl Sessions {
         id
     }
 
-    /// Makes room by KIP-227's rule: for one that is idle, else for one that weighs less: replicas weigh more than
-    /// consumers, then more partitions more than fewer. Young sessions of equal standing are safe.
+    /// Makes room for a new session by KIP-227's rule: it evicts an idle session, else a session with a lower rank.
+    /// Replicas rank above consumers; among equals, more partitions rank above fewer. A young session is evicted only
+    /// if it belongs to a consumer and a replica needs its place.
     fn evict_for(&mut self, privileged: bool, size: usize, now_ms: i64) -> bool {
         let idle = |s: &&FetchSession| now_ms - s.last_used_ms > EVICTION_MS;
         let evictable =
@@ -454,7 +456,7 @@ impl Sessions {
     }
 }
 
-/// The last mention of a partition counts, in the place of the first.
+/// If a partition is named several times, the last entry counts, in the place of the first one.
 fn distinct(partitions: Vec<FetchPartition>) -> Vec<FetchPartition> {
     let mut places = HashMap::with_capacity(partitions.len());
     let mut kept: Vec<FetchPartition> = Vec::with_capacity(partitions.len());

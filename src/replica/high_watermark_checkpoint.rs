@@ -1,5 +1,5 @@
-//! Keeping the high watermarks on disk, so that a restarted replica knows what was committed.
-//! Kafka 3.9: `ReplicaManager.checkpointHighWatermarks`.
+//! Keeps the high watermarks on disk, so that a restarted replica knows which records were committed. Kafka 3.9:
+//! `ReplicaManager.checkpointHighWatermarks`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,12 +17,13 @@ pub(super) struct HighWatermarkCheckpoints {
     interval: Duration,
     log_manager: Arc<LogManager>,
     partitions: Arc<HostedPartitions>,
-    /// The first LeaderAndIsr has come. Before, no high watermark is known, and the files would be emptied (fact 31).
+    /// Whether the first LeaderAndIsr has come. Before that, no high watermark is known, and writing would empty the
+    /// files (fact 31).
     has_begun: AtomicBool,
 }
 
 impl HighWatermarkCheckpoints {
-    /// Nothing is written yet.
+    /// Creates the checkpoints without writing them.
     pub(super) fn new(
         config: &BrokerConfig,
         log_manager: Arc<LogManager>,
@@ -36,12 +37,13 @@ impl HighWatermarkCheckpoints {
         }
     }
 
-    /// The first LeaderAndIsr has come; true if this is the first call. [`Self::run`] is to be started then.
+    /// Records that the first LeaderAndIsr has come. Returns true on the first call; the caller then starts
+    /// [`Self::run`].
     pub(super) fn begin(&self) -> bool {
         !self.has_begun.swap(true, Ordering::AcqRel)
     }
 
-    /// Writes the files again and again.
+    /// Writes the files at a fixed interval.
     pub(super) async fn run(self: &Arc<Self>) {
         loop {
             tokio::time::sleep(self.interval).await;
@@ -68,8 +70,8 @@ impl HighWatermarkCheckpoints {
         }
     }
 
-    /// The high watermark of every log. A log that the controller has not yet told of keeps the high watermark it had: the
-    /// controller may name the partitions in several requests (fact 31).
+    /// The high watermark of every log. A log that no LeaderAndIsr has named yet keeps its checkpointed high watermark:
+    /// the controller may name the partitions in several requests (fact 31).
     fn high_watermarks(&self) -> HashMap<TopicPartition, Offset> {
         let known = |name: &TopicPartition| self.log_manager.checkpointed_high_watermark(name);
         let mut all: HashMap<_, _> = self

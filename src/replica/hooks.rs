@@ -1,5 +1,5 @@
-//! What the replica layer tells those above it and asks of them, so that it need not import them.
-//! Kafka 3.9: the callbacks `onLeadershipChange` of `RequestHandlerHelper`, `LogDirFailureHandler`.
+//! Defines the callbacks of the replica layer to the layers above it, so that it need not import them. Kafka 3.9: the
+//! callbacks `onLeadershipChange` of `RequestHandlerHelper`, `LogDirFailureHandler`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ pub type TopicConfigs = Arc<dyn Fn(&str) -> LogConfig + Send + Sync>;
 /// This broker's registration epoch (czxid); -1 while it is not registered.
 pub type BrokerEpochSource = Arc<dyn Fn() -> BrokerEpoch + Send + Sync>;
 
-/// Which partitions this broker began and ceased to lead, by one decision of the controller.
+/// The partitions that this broker started and stopped to lead after one decision of the controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeadershipChange {
-    /// Led by this broker now, since this leader epoch.
+    /// Partitions that this broker now leads, since this leader epoch.
     pub leaders: Vec<(TopicPartition, LeaderEpoch)>,
-    /// Followed by this broker now, since this leader epoch.
+    /// Partitions that this broker now follows, since this leader epoch.
     pub followers: Vec<(TopicPartition, LeaderEpoch)>,
-    /// Taken from this broker by StopReplica; the leader epoch where the controller named one.
+    /// Partitions that StopReplica took from this broker, with the leader epoch if the controller named one.
     pub stopped: Vec<(TopicPartition, Option<LeaderEpoch>)>,
 }
 
@@ -33,12 +33,12 @@ impl LeadershipChange {
 
 /// A listener for changes: the coordinators listen for their topics, the broker for failed log dirs.
 ///
-/// Calls come in the order in which the controller decided, with the replica state-change lock held: return
-/// soon and leave loading and unloading to a task.
+/// Calls come in the order of the controller's decisions and with the replica state-change lock held: a call must
+/// return soon, and leave loading and unloading to a task.
 pub trait ReplicaListener: Send + Sync {
-    /// Some partitions changed hands.
+    /// The leadership of some partitions changed.
     fn on_leadership_change(&self, change: &LeadershipChange);
-    /// Log dirs went offline: `/log_dir_event_notification` must be written, and the broker must stop when
-    /// none is left.
+    /// Log dirs went offline: `/log_dir_event_notification` must be written, and the broker must stop when no live dir
+    /// is left.
     fn on_log_dirs_failed(&self, dirs: &[PathBuf]);
 }

@@ -1,4 +1,4 @@
-//! The partitions that the controller has placed on this broker. Kafka 3.9: `HostedPartition`,
+//! Owns the partitions that the controller has placed on this broker. Kafka 3.9: `HostedPartition`,
 //! `ReplicaManager.allPartitions`.
 
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::metadata::MetadataCache;
 /// A partition that the controller has placed on this broker.
 #[derive(Clone)]
 pub(super) enum HostedPartition {
-    /// Served.
+    /// The partition is served.
     Online(Arc<Partition>),
     /// Its log dir has failed.
     Offline,
 }
 
-/// All of them.
+/// All hosted partitions.
 pub(super) struct HostedPartitions {
     broker_id: BrokerId,
     max_lag_ms: i64,
@@ -31,7 +31,7 @@ pub(super) struct HostedPartitions {
 }
 
 impl HostedPartitions {
-    /// None yet.
+    /// Creates an empty set.
     pub(super) fn new(config: &BrokerConfig, metadata: Arc<MetadataCache>) -> Self {
         Self {
             broker_id: config.broker_id,
@@ -41,12 +41,12 @@ impl HostedPartitions {
         }
     }
 
-    /// What the controller has placed here under this name.
+    /// The partition of this name, if the controller has placed it here.
     pub(super) fn get(&self, name: &TopicPartition) -> Option<HostedPartition> {
         self.partitions.get(name).map(|hosted| hosted.clone())
     }
 
-    /// Takes a partition away; `None` if it was not served.
+    /// Removes a partition; `None` if it was not served.
     pub(super) fn remove(&self, name: &TopicPartition) -> Option<Arc<Partition>> {
         match self.partitions.remove(name)? {
             (_, HostedPartition::Online(partition)) => Some(partition),
@@ -54,7 +54,7 @@ impl HostedPartitions {
         }
     }
 
-    /// Ends the serving of a partition whose log dir has failed; `None` if it was not served.
+    /// Stops serving a partition whose log dir has failed; `None` if it was not served.
     pub(super) fn set_offline(&self, name: &TopicPartition) -> Option<Arc<Partition>> {
         match self.partitions.insert(name.clone(), HostedPartition::Offline)? {
             HostedPartition::Online(partition) => Some(partition),
@@ -62,7 +62,7 @@ impl HostedPartitions {
         }
     }
 
-    /// How many are offline.
+    /// The number of offline partitions.
     pub(super) fn offline(&self) -> usize {
         let offline = |hosted: &HostedPartition| matches!(hosted, HostedPartition::Offline);
         self.partitions
@@ -71,7 +71,7 @@ impl HostedPartitions {
             .count()
     }
 
-    /// Calls `with` with the topic of each.
+    /// Calls `with` with the topic of each partition.
     pub(super) fn for_each_topic(&self, mut with: impl FnMut(&TopicName)) {
         for hosted in &self.partitions {
             with(&hosted.key().topic);
@@ -91,13 +91,13 @@ impl HostedPartitions {
         loop {
             match hosted.value() {
                 HostedPartition::Online(partition) => return partition.clone(),
-                // Only a partition that failed since its decision was looked at gets here; its next use fails again.
+                // Only a partition that failed after its decision was checked gets here; its next use fails again.
                 HostedPartition::Offline => *hosted.value_mut() = new(),
             }
         }
     }
 
-    /// The partition, or what to tell a client that believes it to be here.
+    /// The partition, or the error for a client that expects it on this broker.
     pub(super) fn online(&self, partition: &TopicPartition) -> Result<Arc<Partition>, ErrorCode> {
         match self.partitions.get(partition).as_deref() {
             Some(HostedPartition::Online(partition)) => Ok(partition.clone()),
@@ -117,7 +117,7 @@ impl HostedPartitions {
         }
     }
 
-    /// Leader and leader epoch as this broker knows them, for clients that asked the wrong one (KIP-951).
+    /// The leader and leader epoch that this broker knows, for a client that asked the wrong broker (KIP-951).
     pub(super) fn current_leader(&self, partition: &TopicPartition) -> (BrokerId, LeaderEpoch) {
         match self.partitions.get(partition).as_deref() {
             Some(HostedPartition::Online(partition)) => partition.leader_and_epoch(),

@@ -1,4 +1,4 @@
-//! Looking for followers that have fallen behind. Kafka 3.9: the task `isr-expiration` of `ReplicaManager`.
+//! Looks for followers that have fallen behind. Kafka 3.9: the task `isr-expiration` of `ReplicaManager`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use super::manager::ReplicaManager;
 use crate::cluster::Effects;
 
 impl ReplicaManager {
-    /// Every half `replica.lag.time.max.ms`: a follower that stops is out of the ISR after 1.5 times that at most.
+    /// Runs every half `replica.lag.time.max.ms`: a follower that stops leaves the ISR after at most 1.5 times that
+    /// time.
     pub(super) async fn expire_isr_forever(self: Arc<Self>) {
         let interval = Duration::from_millis((self.config.replica_lag_time_max_ms / 2).max(1));
         loop {

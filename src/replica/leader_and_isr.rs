@@ -1,7 +1,7 @@
-//! The controller's decisions on leaders and followers. Kafka 3.9: `ReplicaManager.becomeLeaderOrFollower`.
+//! Carries out the controller's decisions on leaders and followers. Kafka 3.9: `ReplicaManager.becomeLeaderOrFollower`.
 //!
-//! Leaders first, then followers, one request at a time. What fails for one partition is answered for that
-//! partition and leaves its state as it was, so that the controller's next decision is not ignored (fact 43).
+//! One request is carried out at a time, first its leaders, then its followers. An error for one partition is returned
+//! for that partition and leaves its state unchanged, so that the controller's next decision is not ignored (fact 43).
 
 use std::sync::Arc;
 
@@ -19,22 +19,22 @@ use crate::common::parallel;
 use crate::log::{LogError, UnifiedLog};
 use crate::network::BrokerAddress;
 
-/// Partitions that change their roles at the same time.
+/// The number of partitions that change their roles at the same time.
 const THREADS: usize = 16;
 
 /// A LeaderAndIsr request, whatever its version.
 #[derive(Clone, Debug)]
 pub struct LeaderAndIsrUpdate {
-    /// Epoch of the sender.
+    /// The epoch of the controller that sent the request.
     pub controller_epoch: ControllerEpoch,
-    /// What was decided.
+    /// The decisions.
     pub partitions: Vec<PartitionUpdate>,
 }
 
-/// What was decided on one partition.
+/// The decision on one partition.
 #[derive(Clone, Debug)]
 pub struct PartitionUpdate {
-    /// Which.
+    /// The partition.
     pub topic_partition: TopicPartition,
     /// Absent from controllers that do not know topic ids.
     pub topic_id: Option<TopicId>,
@@ -43,15 +43,15 @@ pub struct PartitionUpdate {
 }
 
 impl ReplicaManager {
-    /// Carries out a LeaderAndIsr request whose broker epoch has been checked. The code for each partition, or the
-    /// one for the whole request.
+    /// Carries out a LeaderAndIsr request whose broker epoch has been checked. Returns a code for each partition, or
+    /// one code for the whole request.
     pub async fn become_leader_or_follower(
         self: &Arc<Self>,
         update: LeaderAndIsrUpdate,
     ) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
         let state_change = self.state_change.clone().lock_owned().await;
         let manager = self.clone();
-        // Logs are created and epochs written to disk here: no work for the runtime's threads.
+        // This creates logs and writes epochs to disk, so it does not run on the runtime's threads.
         let work = blocking::spawn(move || manager.apply_leader_and_isr(state_change, update));
         work.await.unwrap_or_else(|failure| {
             tracing::error!(%failure, "a LeaderAndIsr request was abandoned");
@@ -119,7 +119,7 @@ impl ReplicaManager {
         Ok(names.zip(codes).collect())
     }
 
-    /// Whether a decision is to be carried out: `Ok(false)` if everything that it says is done already.
+    /// Whether a decision must be carried out; `Ok(false)` if the broker has already done everything in it.
     fn should_apply(&self, update: &PartitionUpdate) -> Result<bool, ErrorCode> {
         let name = &update.topic_partition;
         let hosted = self.partitions.get(name);
@@ -157,8 +157,8 @@ impl ReplicaManager {
         Err(ErrorCode::StaleControllerEpoch)
     }
 
-    /// The logs of partitions, created if necessary, and then on the disk for good before anything is promised about
-    /// them. Those that fail are left out, with their code.
+    /// The logs of the partitions. A missing log is created and is durable on disk before the partition changes its
+    /// role. Partitions whose log fails are left out, with their code.
     fn with_logs(
         &self,
         partitions: &[PartitionUpdate],
@@ -177,7 +177,8 @@ impl ReplicaManager {
         found
     }
 
-    /// The epoch in which this broker leads now; nothing if it did already. Its fetcher has been stopped.
+    /// Makes this broker the leader, after its fetcher for the partition has been stopped. Returns the new leader
+    /// epoch; `None` if nothing changed.
     fn make_leader(
         &self,
         update: &PartitionUpdate,
@@ -196,7 +197,7 @@ impl ReplicaManager {
         }))
     }
 
-    /// What is to be fetched now; nothing if it was already.
+    /// Makes this broker a follower. Returns the assignment for the fetcher; `None` if there is nothing new to fetch.
     fn make_follower(
         &self,
         update: &PartitionUpdate,
@@ -206,8 +207,8 @@ impl ReplicaManager {
         let partition = self.partitions.host(name);
         let LeadershipDecision { leader_and_isr, .. } = &update.decision;
         let Some(leader) = self.address_of(leader_and_isr.leader) else {
-            // The log is there so that its high watermark stays in the checkpoint; the epoch is not stored, so
-            // that the same decision can be sent again when the leader is back (facts 13 and 31).
+            // The log is kept so that its high watermark stays in the checkpoint. The epoch is not stored, so that the
+            // controller can send the same decision again when the leader is back (facts 13 and 31).
             tracing::warn!(partition = %name, leader = leader_and_isr.leader, "cannot follow a leader that is not alive");
             partition.set_log(log);
             return Ok(None);
@@ -256,7 +257,7 @@ impl ReplicaManager {
         Some(BrokerAddress::new(broker, endpoint))
     }
 
-    /// The code for a partition whose log gave an error. A failed log dir takes the partition offline.
+    /// The code for a partition whose log returned an error. A failed log dir takes the partition offline.
     pub(super) fn failed(&self, name: &TopicPartition, error: &LogError) -> ErrorCode {
         tracing::error!(partition = %name, %error, "the partition cannot be served");
         if matches!(error, LogError::Storage { .. }) {
@@ -265,8 +266,8 @@ impl ReplicaManager {
         error_code(error)
     }
 
-    /// Starts to checkpoint high watermarks; before the first LeaderAndIsr none would be known, and the file would
-    /// be emptied (fact 31).
+    /// Starts to checkpoint high watermarks. Before the first LeaderAndIsr no high watermark is known, and writing
+    /// would empty the file (fact 31).
     fn start_high_watermark_checkpoint(self: &Arc<Self>) {
         if self.high_watermarks.begin() {
             self.spawn(|manager| async move { manager.high_watermarks.run().await });
@@ -274,8 +275,8 @@ impl ReplicaManager {
     }
 }
 
-/// Does the same for many partitions, which are independent of each other: what takes time is fsync, and many take
-/// hardly more of it than one.
+/// Runs `work` for many partitions in parallel. The partitions are independent. Most of the time goes to fsync, and
+/// many fsyncs at once take hardly longer than one.
 fn at_once<T: Sync, R: Send>(partitions: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let runtime = tokio::runtime::Handle::current();
     parallel::map(partitions, THREADS, |partition| {

@@ -1,4 +1,4 @@
-//! Offsets by time, and by leader epoch. Kafka 3.9: `Partition.fetchOffsetForTimestamp`,
+//! Finds offsets by time and by leader epoch. Kafka 3.9: `Partition.fetchOffsetForTimestamp`,
 //! `Partition.legacyFetchOffsetsForTimestamp`, `ReplicaManager.lastOffsetForLeaderEpoch`.
 
 use super::manager::ReplicaManager;
@@ -7,43 +7,43 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::log::{FetchIsolation, UnifiedLog};
 
-/// The end of what the asker may see.
+/// The last offset that the client may see.
 pub const LATEST_TIMESTAMP: i64 = -1;
 /// The start of the log.
 pub const EARLIEST_TIMESTAMP: i64 = -2;
 /// The record with the largest timestamp (KIP-734).
 pub const MAX_TIMESTAMP: i64 = -3;
-/// The start of what lies on this broker's disk; the same as the start of the log without tiered storage.
+/// The start of the data on this broker's disk. Without tiered storage, this is the start of the log.
 pub const EARLIEST_LOCAL_TIMESTAMP: i64 = -4;
-/// The end of what lies in tiered storage: nothing does.
+/// The end of the data in tiered storage; there is none.
 pub const LATEST_TIERED_TIMESTAMP: i64 = -5;
 
-/// What the reader may see, and the leadership that it believes in.
+/// The isolation of the reader, and the leadership that it expects.
 #[derive(Clone, Copy, Debug)]
 pub struct OffsetQuery {
-    /// How far the asker may see; replicas see the whole log.
+    /// How far the reader may see; replicas see the whole log.
     pub isolation: FetchIsolation,
-    /// The leader epoch that it believes in.
+    /// The leader epoch that the reader expects.
     pub current_leader_epoch: Option<LeaderEpoch>,
     /// Only the leader may answer.
     pub fetch_only_leader: bool,
 }
 
-/// An answer.
+/// The found offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimestampAndOffset {
     /// -1 for the ends of the log.
     pub timestamp: i64,
     /// The offset.
     pub offset: Offset,
-    /// Its leader epoch, -1 if unknown.
+    /// The leader epoch of the record; -1 if unknown.
     pub leader_epoch: LeaderEpoch,
 }
 
 impl ReplicaManager {
-    /// The first offset whose record is not older than `timestamp`, or one of the special timestamps above. `None`
-    /// if there is no such record. [`ErrorCode::OffsetNotAvailable`] while a new leader cannot yet tell what was
-    /// committed before its time.
+    /// The first offset whose record is not older than `timestamp`, or the offset for one of the special timestamps
+    /// above. `None` if there is no such record. [`ErrorCode::OffsetNotAvailable`] while a new leader does not know yet
+    /// what was committed before it became leader.
     pub fn offset_for_timestamp(
         &self,
         name: &TopicPartition,
@@ -91,8 +91,8 @@ impl ReplicaManager {
         }
     }
 
-    /// ListOffsets version 0: up to `max_offsets` starts of segments that are not newer than `timestamp`, newest
-    /// first; none beyond the high watermark but for the latter itself.
+    /// ListOffsets version 0: up to `max_offsets` start offsets of segments that are not newer than `timestamp`, newest
+    /// first. No offset is above the high watermark; the high watermark itself may be the first one.
     pub fn legacy_offsets_before(
         &self,
         name: &TopicPartition,
@@ -115,7 +115,7 @@ impl ReplicaManager {
             .collect())
     }
 
-    /// Largest epoch not after `epoch`, and its end on this leader; (-1, -1) if unknown.
+    /// The largest epoch that is not after `epoch`, and its end on this leader; (-1, -1) if unknown.
     pub fn end_offset_for_leader_epoch(
         &self,
         name: &TopicPartition,

@@ -1,5 +1,5 @@
-//! Log dirs that have failed: their partitions go offline, the rest goes on.
-//! Kafka 3.9: `ReplicaManager.handleLogDirFailure`, `LogDirFailureHandler`.
+//! Handles failed log dirs: their partitions go offline, all others stay online. Kafka 3.9:
+//! `ReplicaManager.handleLogDirFailure`, `LogDirFailureHandler`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ impl ReplicaManager {
         }
     }
 
-    /// Takes the partitions of dirs that failed since the last call offline and tells the listeners.
+    /// Takes the partitions in dirs that failed since the last call offline, and calls the listeners.
     pub async fn handle_log_dir_failures(self: &Arc<Self>) {
         let _state_change = self.state_change.lock().await;
         let dirs = self.log_manager.take_failed_dirs();
@@ -24,7 +24,7 @@ impl ReplicaManager {
         }
         for partition in self.online_partitions() {
             let name = partition.topic_partition();
-            // The log manager has let go of the logs of failed dirs.
+            // The log manager has already removed the logs of failed dirs.
             if partition.log().is_some() && self.log_manager.get_log(name).is_none() {
                 self.mark_offline(name);
             }
@@ -37,7 +37,7 @@ impl ReplicaManager {
             .for_each(|listener| listener.on_log_dirs_failed(&dirs));
     }
 
-    /// The partition answers KAFKA_STORAGE_ERROR from now on.
+    /// Marks the partition: it answers KAFKA_STORAGE_ERROR from now on.
     pub(super) fn mark_offline(&self, name: &TopicPartition) {
         self.fetchers.remove([name]);
         self.log_dirs.mover.remove(name);

@@ -1,9 +1,9 @@
-//! The front desk of all partitions on this broker. Kafka 3.9: `ReplicaManager`.
+//! Owns all partitions on this broker and offers every operation on them. Kafka 3.9: `ReplicaManager`.
 //!
-//! A part with state of its own is a value that the manager holds: the hosted partitions, the purgatories, the proposals
-//! of ISRs, the quotas, the checkpoints of high watermarks, the verification of transactions, the fetchers, the moves
-//! between log dirs. The use cases are methods of the manager in the files beside this one, because they own nothing and
-//! go through several of these values: [`append`](super::append), [`fetch`](super::fetch),
+//! A part that has state of its own is a value in the manager: the hosted partitions, the purgatories, the ISR
+//! proposals, the quotas, the checkpoints of high watermarks, the verification of transactions, the fetchers, the moves
+//! between log dirs. The use cases have no state and use several of these values, so they are methods of the manager in
+//! the files beside this one: [`append`](super::append), [`fetch`](super::fetch),
 //! [`leader_and_isr`](super::leader_and_isr), `stop_replica`, `log_dir_failure` and so on.
 //!
 //! Lock order: state change (one decision of the controller at a time) → fetcher manager → one partition → its
@@ -68,7 +68,7 @@ pub struct ReplicaManager {
 }
 
 impl ReplicaManager {
-    /// A manager without partitions: all of them come from the controller. `config.broker_id` is the resolved one.
+    /// Creates a manager without partitions; the controller assigns all of them. `config.broker_id` is the resolved id.
     pub fn new(
         config: Arc<BrokerConfig>,
         log_manager: Arc<LogManager>,
@@ -164,7 +164,8 @@ impl ReplicaManager {
         self.verification.enable(verifies);
     }
 
-    /// Has `listener` told of every later change. All listeners are to be added before the first LeaderAndIsr.
+    /// Adds a listener, which is called for every later change. All listeners must be added before the first
+    /// LeaderAndIsr.
     pub fn add_listener(&self, listener: Arc<dyn ReplicaListener>) {
         self.listeners.write().push(listener);
     }
@@ -191,49 +192,49 @@ impl ReplicaManager {
         self.high_watermarks.write_last().await;
     }
 
-    /// This broker.
+    /// The id of this broker.
     pub fn broker_id(&self) -> BrokerId {
         self.config.broker_id
     }
 
-    /// The configuration it was made with.
+    /// The configuration that the manager was created with.
     pub fn config(&self) -> &BrokerConfig {
         &self.config
     }
 
-    /// The metadata cache it looks into.
+    /// The metadata cache that the manager uses.
     pub fn metadata(&self) -> &MetadataCache {
         &self.metadata
     }
 
-    /// Fetch sessions of consumers and followers.
+    /// The fetch sessions of consumers and followers.
     pub fn fetch_sessions(&self) -> &FetchSessionCache {
         &self.fetch_sessions
     }
 
-    /// What comes in and goes out, by topic.
+    /// The meters of each topic.
     pub fn topic_metrics(&self) -> &TopicMetrics {
         &self.topic_metrics
     }
 
-    /// Time for what waits and expires.
+    /// The monotonic time in milliseconds, for waits and expiry.
     pub fn monotonic_ms(&self) -> i64 {
         self.clock.monotonic_ms()
     }
 
-    /// Whether a control request was meant for an earlier life of this broker (KIP-380, fact 24). The controller may
-    /// know of a later one than we do; that is fine.
+    /// Whether a control request was meant for an earlier registration of this broker (KIP-380, fact 24). A newer
+    /// broker epoch than ours is not stale: the controller may know it before this broker does.
     pub fn is_broker_epoch_stale(&self, requested: BrokerEpoch) -> bool {
         requested != -1 && requested < (self.broker_epoch)()
     }
 
-    /// How many fetchers each leader has.
+    /// The number of fetchers of each leader.
     #[cfg(test)]
     pub fn fetchers_per_leader(&self) -> usize {
         self.fetchers.fetchers_per_leader()
     }
 
-    /// Bytes per second that are let through to followers, from leaders, and between log dirs.
+    /// The quotas in bytes per second: to followers, from leaders, and between log dirs.
     #[cfg(test)]
     pub fn replication_limits(&self) -> [u64; 3] {
         [
@@ -263,17 +264,17 @@ impl ReplicaManager {
         });
     }
 
-    /// A topic has another configuration now.
+    /// Applies the changed configuration of a topic.
     pub fn update_topic_config(&self, topic: &str) {
         self.log_manager.update_topic_config(topic, &*self.topic_configs);
     }
 
-    /// The partition, or what to tell a client that believes it to be here.
+    /// The partition, or the error for a client that expects it on this broker.
     pub fn partition(&self, partition: &TopicPartition) -> Result<Arc<Partition>, ErrorCode> {
         self.partitions.online(partition)
     }
 
-    /// Leader and leader epoch as this broker knows them, for clients that asked the wrong one (KIP-951).
+    /// The leader and leader epoch that this broker knows, for a client that asked the wrong broker (KIP-951).
     pub fn current_leader(&self, partition: &TopicPartition) -> (BrokerId, LeaderEpoch) {
         self.partitions.current_leader(partition)
     }
@@ -283,12 +284,12 @@ impl ReplicaManager {
         self.partitions.all_online()
     }
 
-    /// Does what a change of one partition demands outside its lock.
+    /// Carries out the effects of a change of one partition outside its lock.
     pub(super) fn apply(&self, partition: &Arc<Partition>, effects: Effects) {
         self.alter_partition.apply(partition, effects);
     }
 
-    /// Admits a controller unless a later one has already sent a request. The state-change lock is held.
+    /// Accepts a controller unless a later one has already sent a request. The caller holds the state-change lock.
     pub(super) fn admit_controller(&self, epoch: ControllerEpoch) -> Result<(), ErrorCode> {
         let newest = self.controller_epoch.load(Ordering::Acquire);
         if epoch < newest {

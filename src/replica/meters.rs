@@ -1,10 +1,10 @@
-//! What happens to replicas and waiting requests, counted under Kafka's metric names.
+//! Counts ISR changes and expired requests under Kafka's metric names.
 
 use std::sync::Arc;
 
 use crate::metrics::{Meter, MetricName, Registry};
 
-/// What became of changes of the ISR.
+/// Counts the outcomes of ISR changes.
 pub(super) struct IsrCounters {
     pub(super) expands: Arc<Meter>,
     pub(super) shrinks: Arc<Meter>,
@@ -22,7 +22,7 @@ impl IsrCounters {
     }
 }
 
-/// Requests that waited in vain.
+/// Counts requests that timed out while they waited.
 pub(super) struct Expirations {
     pub(super) produce: Arc<Meter>,
     pub(super) fetch_of_follower: Arc<Meter>,

@@ -1,9 +1,10 @@
-//! Reads the values of [`ReplicaMetrics`] from every partition of this broker.
+//! Owns the gauges of the replicas on this broker, under Kafka's metric names. Kafka 3.9: `ReplicaManagerMetrics`, the
+//! gauges of `Partition`.
 
 use super::manager::ReplicaManager;
 use super::replica_metrics::ReplicaMetrics;
 
-/// How much longer than `transaction.max.timeout.ms` a transaction is silent before it counts as late.
+/// A transaction is late when it has been silent for `transaction.max.timeout.ms` plus this time.
 const LATE_TRANSACTION_BUFFER_MS: i64 = 5 * 60 * 1000;
 
 impl ReplicaManager {
@@ -42,7 +43,7 @@ impl ReplicaManager {
             metrics.partitions_with_late_transactions += usize::from(is_late);
             let isr = state.isr().committed().len();
             let min_isr = state.effective_min_isr(log.config().min_insync_replicas);
-            // Replicas that are being added are not missing yet.
+            // A replica that a reassignment is adding does not count as missing yet.
             let assigned = state.assignment().replicas.iter();
             let expected = assigned
                 .filter(|id| !state.assignment().adding.contains(id))

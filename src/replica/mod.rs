@@ -1,4 +1,4 @@
-//! The replicas on this broker: appends, reads, changes of leadership, fetchers. Kafka 3.9: `ReplicaManager`.
+//! Owns the replicas on this broker: appends, reads, leadership changes, fetchers. Kafka 3.9: `ReplicaManager`.
 
 pub mod add_partitions_to_txn;
 pub mod alter_log_dirs;

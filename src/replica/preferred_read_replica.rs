@@ -1,4 +1,4 @@
-//! Where a consumer should rather read: from an in-sync replica in its own rack (KIP-392). Kafka 3.9:
+//! Chooses the replica that a consumer should read from: an in-sync replica in its own rack (KIP-392). Kafka 3.9:
 //! `ReplicaManager.findPreferredReadReplica`, `RackAwareReplicaSelector`.
 
 use super::fetch_params::{FetchParams, FetchPartition};
@@ -9,7 +9,7 @@ use crate::config::RACK_AWARE_REPLICA_SELECTOR;
 use crate::metadata::MetadataSnapshot;
 
 impl ReplicaManager {
-    /// The follower that a consumer should read from; `None` for the leader, which is this broker.
+    /// The follower that a consumer should read from; `None` if it should read from the leader, which is this broker.
     pub(super) fn preferred_read_replica(
         &self,
         params: &FetchParams,
@@ -30,8 +30,9 @@ impl ReplicaManager {
     }
 }
 
-/// The best replica in the consumer's rack, which `in_rack` knows of brokers that the consumer can reach. The leader
-/// comes first and is the best of all; then comes the replica with most records, the one that caught up last, the largest id.
+/// The best replica in the consumer's rack. `in_rack` tells whether a broker is in that rack; it is `None` for a broker
+/// that has no rack or that the consumer cannot reach. The leader is preferred. Among followers, the replica with the
+/// most records wins, then the one that caught up last, then the largest id.
 fn select(replicas: &[ReadReplica], in_rack: impl Fn(BrokerId) -> Option<bool>) -> Option<BrokerId> {
     let (leader, followers) = replicas.split_first()?;
     if in_rack(leader.broker_id) == Some(true) {

@@ -1,5 +1,5 @@
-//! Appending what producers send, after the transactions that it opens have been verified (KIP-890).
-//! Kafka 3.9: `ReplicaManager.handleProduceAppend`.
+//! Appends the records of producers, after the transactions that they open have been verified (KIP-890). Kafka 3.9:
+//! `ReplicaManager.handleProduceAppend`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -63,12 +63,12 @@ impl ReplicaManager {
     }
 }
 
-/// The one producer whose transactional batches are among the entries.
+/// The producer whose transactional batches are among the entries; there is at most one.
 fn transactional_batches(entries: &[AppendEntry]) -> Result<Option<TransactionalBatches>, AppendError> {
     let mut producers = BTreeSet::new();
     let mut partitions = Vec::new();
     for entry in entries {
-        // What cannot be read is refused when it is appended.
+        // The append itself refuses batches that cannot be read.
         let batches = RecordBatches::new(&entry.records).map_while(Result::ok);
         let mut first_sequence = None;
         let mut is_transactional = false;
@@ -96,8 +96,8 @@ fn transactional_batches(entries: &[AppendEntry]) -> Result<Option<Transactional
         }))
 }
 
-/// What a producer is told. Older ones do not expect a coordinator's errors from a leader: they get one on which they
-/// send again without looking for another leader.
+/// The error for the producer. Older producers do not expect a coordinator's errors from a leader. They get an error
+/// after which they send again without looking for another leader.
 fn not_verified(code: ErrorCode) -> AppendError {
     match code {
         ErrorCode::ConcurrentTransactions

@@ -1,7 +1,8 @@
-//! How many bytes a second replication may move (KIP-73). Kafka 3.9: `ReplicationQuotaManager`, `SimpleRate`.
+//! Limits the bytes per second that replication may move (KIP-73). Kafka 3.9: `ReplicationQuotaManager`, `SimpleRate`.
 //!
-//! The rate is what was moved within the last windows, by the time since the oldest of them began. A quota only says
-//! whether it is exceeded: a sender of bytes asks before and records afterwards, so one response may exceed it.
+//! The rate is the number of bytes within the last windows, divided by the time since the oldest window started. A
+//! quota only tells whether it is exceeded. The sender asks before it sends and records the bytes afterwards, so one
+//! response may exceed the quota.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,27 +11,27 @@ use parking_lot::Mutex;
 
 use crate::common::clock::SharedClock;
 
-/// No limit, as Kafka writes it: the largest number of its type.
+/// No limit. Kafka uses the largest number of the type for it.
 pub const UNLIMITED: u64 = i64::MAX as u64;
 
 /// The quota of one kind of replication.
 pub struct ReplicationQuota {
     clock: SharedClock,
-    /// How many windows are looked at.
+    /// The number of windows in the rate.
     windows: usize,
     window_ms: i64,
     bytes_per_second_max: AtomicU64,
     samples: Mutex<VecDeque<Sample>>,
 }
 
-/// What was moved within one window.
+/// The bytes of one window.
 struct Sample {
     start_ms: i64,
     bytes: u64,
 }
 
 impl ReplicationQuota {
-    /// No limit yet.
+    /// Creates a quota without limit.
     pub fn new(clock: SharedClock, windows: usize, window_seconds: u64) -> Self {
         let window_ms = i64::try_from(window_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
         Self {
@@ -48,17 +49,17 @@ impl ReplicationQuota {
             .store(bytes_per_second, Ordering::Relaxed);
     }
 
-    /// The limit, [`UNLIMITED`] for none.
+    /// The limit; [`UNLIMITED`] if there is none.
     pub fn limit(&self) -> u64 {
         self.bytes_per_second_max.load(Ordering::Relaxed)
     }
 
-    /// Whether there is a limit at all.
+    /// Whether there is a limit.
     pub fn is_limited(&self) -> bool {
         self.limit() < UNLIMITED
     }
 
-    /// Takes note of what was moved.
+    /// Records bytes that were moved.
     pub fn record(&self, bytes: u64) {
         let now_ms = self.clock.monotonic_ms();
         let mut samples = self.samples.lock();
@@ -72,12 +73,12 @@ impl ReplicationQuota {
         self.forget_old(&mut samples, now_ms);
     }
 
-    /// Whether more was moved than the limit allows.
+    /// Whether the rate is above the limit.
     pub fn is_exceeded(&self) -> bool {
         self.is_limited() && self.rate() > self.limit() as f64
     }
 
-    /// Bytes a second.
+    /// The rate in bytes per second.
     pub fn rate(&self) -> f64 {
         let now_ms = self.clock.monotonic_ms();
         let mut samples = self.samples.lock();
@@ -137,7 +138,7 @@ mod tests {
             quota.record(600);
             clock.advance(1_000);
         }
-        // The samples of 8 and 9 seconds are left, and 10 is now.
+        // The samples of 8 and 9 seconds are left, and it is second 10 now.
         assert_eq!(quota.rate(), 600.0);
         quota.record(600);
         assert_eq!(quota.rate(), 900.0);

@@ -1,4 +1,4 @@
-//! Replicas that leave this broker. Kafka 3.9: `ReplicaManager.stopReplicas`.
+//! Stops replicas that leave this broker. Kafka 3.9: `ReplicaManager.stopReplicas`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,26 +18,26 @@ use crate::common::topic_name;
 /// A StopReplica request, whatever its version.
 #[derive(Clone, Debug)]
 pub struct StopReplicaUpdate {
-    /// Epoch of the sender.
+    /// The epoch of the controller that sent the request.
     pub controller_epoch: ControllerEpoch,
-    /// What is to stop.
+    /// The replicas to stop.
     pub partitions: Vec<StopPartition>,
 }
 
-/// One replica that is to stop.
+/// One replica to stop.
 #[derive(Clone, Debug)]
 pub struct StopPartition {
-    /// Which.
+    /// The partition.
     pub topic_partition: TopicPartition,
-    /// Of the decision; -1 for "unknown", -2 for "the topic is being deleted".
+    /// The leader epoch of the decision; -1 for "unknown", -2 for "the topic is being deleted".
     pub leader_epoch: LeaderEpoch,
-    /// Delete the log too.
+    /// Whether to delete the log too.
     pub delete: bool,
 }
 
 impl ReplicaManager {
-    /// Carries out a StopReplica request whose broker epoch has been checked. Without deletion only the fetching
-    /// ends: the partition keeps its role, and a leader goes on serving until LeaderAndIsr says otherwise.
+    /// Carries out a StopReplica request whose broker epoch has been checked. Without deletion only the fetching stops:
+    /// the partition keeps its role, and a leader is still served until LeaderAndIsr says otherwise.
     pub async fn stop_replicas(
         self: &Arc<Self>,
         update: StopReplicaUpdate,
@@ -79,12 +79,12 @@ impl ReplicaManager {
         Ok(codes)
     }
 
-    /// An old order must not stop a replica that was placed here again since (fact 25).
+    /// Refuses an old request: it must not stop a replica that was placed here again since then (fact 25).
     fn may_stop(&self, stop: &StopPartition) -> Result<(), ErrorCode> {
         let leader_epoch = match self.partitions.get(&stop.topic_partition) {
             Some(HostedPartition::Offline) => return Err(ErrorCode::KafkaStorageError),
             Some(HostedPartition::Online(partition)) => partition.leader_and_epoch().1,
-            // Its log may still lie on disk.
+            // Its log may still be on disk.
             None => return Ok(()),
         };
         let unfenced = matches!(stop.leader_epoch, LEADER_EPOCH_DURING_DELETE | NO_LEADER_EPOCH);

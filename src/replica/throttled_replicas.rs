@@ -1,8 +1,9 @@
-//! The quotas of replication, and which replicas they throttle (KIP-73). Kafka 3.9: `QuotaFactory.QuotaManagers`,
-//! `ReplicaManager.shouldLeaderThrottle`, `TopicConfigHandler.parseThrottledPartitions`.
+//! Owns the replication quotas, and decides which replicas they throttle (KIP-73). Kafka 3.9:
+//! `QuotaFactory.QuotaManagers`, `ReplicaManager.shouldLeaderThrottle`, `TopicConfigHandler.parseThrottledPartitions`.
 //!
-//! A leader gives a throttled follower nothing while the quota is exceeded, unless that follower is in sync: it would
-//! fall out of the ISR for nothing. What in-sync followers get counts all the same.
+//! While the quota is exceeded, a leader gives nothing to a throttled follower that is not in sync. In-sync followers
+//! still get records, because throttling would remove them from the ISR needlessly. Their bytes count against the quota
+//! too.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::common::clock::SharedClock;
 use crate::common::ids::BrokerId;
 use crate::config::{BrokerConfig, LogConfig};
 
-/// Whether `*.replication.throttled.replicas` names this partition's replica on this broker: `*`, or
-/// `partition:broker` among others.
+/// Whether the value of `*.replication.throttled.replicas` names this partition's replica on this broker: the list is
+/// `*`, or it has the entry `partition:broker`.
 fn is_listed(list: &str, partition: i32, broker: BrokerId) -> bool {
     let is_it = |item: &str| {
         let mut numbers = item.trim().split(':').map(str::parse::<i32>);
@@ -25,16 +26,16 @@ fn is_listed(list: &str, partition: i32, broker: BrokerId) -> bool {
 /// The quotas of one broker.
 pub(super) struct ReplicationQuotas {
     broker_id: BrokerId,
-    /// For what followers fetch from here.
+    /// For records that followers fetch from this broker.
     pub(super) leader: ReplicationQuota,
-    /// For what is fetched from leaders.
+    /// For records that this broker fetches from leaders.
     pub(super) follower: ReplicationQuota,
-    /// For what is copied between log dirs.
+    /// For records that are copied between log dirs.
     pub(super) alter_log_dirs: Arc<ReplicationQuota>,
 }
 
 impl ReplicationQuotas {
-    /// No limits yet.
+    /// Creates quotas without limits.
     pub(super) fn new(config: &BrokerConfig, clock: &SharedClock) -> Self {
         let replication = || {
             let seconds = config.replication_quota_window_size_seconds;
@@ -52,7 +53,7 @@ impl ReplicationQuotas {
         }
     }
 
-    /// Puts the limits of `config` in force.
+    /// Applies the limits in `config`.
     pub(super) fn reconfigure(&self, config: &BrokerConfig) {
         self.alter_log_dirs
             .set_limit(config.replica_alter_log_dirs_io_max_bytes_per_second);
@@ -61,17 +62,17 @@ impl ReplicationQuotas {
             .set_limit(config.follower_replication_throttled_rate);
     }
 
-    /// Whether the leader's quota allows this follower nothing now.
+    /// Whether the leader must give this follower nothing now.
     pub(super) fn should_leader_throttle(&self, partition: &Partition, follower: BrokerId) -> bool {
         self.leader.is_exceeded() && self.is_throttled_leader(partition) && !partition.is_in_sync(follower)
     }
 
-    /// Whether this broker throttles what followers fetch of a partition.
+    /// Whether this broker throttles the fetches of followers from a partition.
     pub(super) fn is_throttled_leader(&self, partition: &Partition) -> bool {
         self.is_throttled(partition, |config| &config.leader_replication_throttled_replicas)
     }
 
-    /// Whether this broker throttles what it fetches of a partition.
+    /// Whether this broker throttles its own fetches of a partition.
     pub(super) fn is_throttled_follower(&self, partition: &Partition) -> bool {
         self.is_throttled(partition, |config| {
             &config.follower_replication_throttled_replicas
@@ -85,7 +86,7 @@ impl ReplicationQuotas {
         })
     }
 
-    /// Counts what was fetched of a partition from its leader.
+    /// Counts the bytes that were fetched from a partition's leader.
     pub(super) fn record_follower(&self, partition: &Partition, bytes: usize) {
         if self.follower.is_limited() && self.is_throttled_follower(partition) {
             self.follower.record(bytes as u64);

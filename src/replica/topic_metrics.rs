@@ -1,4 +1,4 @@
-//! What comes in and goes out, by topic and for all of them; replication is counted apart. Kafka 3.9:
+//! Counts bytes and requests by topic and for all topics together; replication is counted separately. Kafka 3.9:
 //! `BrokerTopicStats`, `BrokerTopicMetrics`.
 
 use std::sync::Arc;
@@ -21,14 +21,14 @@ pub struct TopicMetrics {
     replication_bytes_out: Arc<Meter>,
     reassignment_bytes_in: Arc<Meter>,
     reassignment_bytes_out: Arc<Meter>,
-    /// What Produce requests had converted.
+    /// Conversions of records in Produce requests.
     pub produce_conversions: ConversionMetrics,
-    /// What Fetch requests had converted.
+    /// Conversions of records for Fetch requests.
     pub fetch_conversions: ConversionMetrics,
     topics: DashMap<TopicName, Arc<Meters>>,
 }
 
-/// One topic's, or those of all together.
+/// The meters of one topic, or of all topics together.
 struct Meters {
     messages_in: Arc<Meter>,
     bytes_in: Arc<Meter>,
@@ -42,7 +42,7 @@ struct Meters {
     fetch_message_conversions: Arc<Meter>,
 }
 
-/// What the requests of one API cost beside reading and writing. Kafka 3.9: `RequestMetrics`.
+/// The time and memory that one API spends on conversion. Kafka 3.9: `RequestMetrics`.
 pub struct ConversionMetrics {
     time: Arc<Timer>,
     temporary_bytes: Arc<Histogram>,
@@ -57,7 +57,7 @@ impl ConversionMetrics {
         }
     }
 
-    /// One request was served, with so much conversion, perhaps none.
+    /// Records the conversion of one request; it may be empty.
     pub fn record(&self, conversion: &Conversion) {
         self.time.update(conversion.time);
         self.temporary_bytes.update(conversion.temporary_bytes);
@@ -137,7 +137,7 @@ impl TopicMetrics {
         self.topics.entry(topic.clone()).or_insert_with(new).clone()
     }
 
-    /// So many bytes of records for one partition were appended, or refused.
+    /// Records the result of one append of `bytes` to one partition.
     pub(super) fn produced(
         &self,
         topic: &TopicName,
@@ -166,7 +166,7 @@ impl TopicMetrics {
         }
     }
 
-    /// So many records of a producer were converted.
+    /// Records a conversion for a producer.
     pub(super) fn converted_for_produce(&self, topic: &TopicName, conversion: &Conversion) {
         if conversion.records > 0 {
             for meters in [&*self.of(topic), &self.all] {
@@ -175,7 +175,7 @@ impl TopicMetrics {
         }
     }
 
-    /// So many records were converted for an old consumer.
+    /// Records a conversion for an old consumer.
     pub fn converted_for_fetch(&self, topic: &TopicName, conversion: &Conversion) {
         if conversion.records > 0 {
             for meters in [&*self.of(topic), &self.all] {
@@ -184,7 +184,8 @@ impl TopicMetrics {
         }
     }
 
-    /// Records of one leader were appended by a follower here, perhaps one that is just being added.
+    /// Records bytes that a follower on this broker appended. `is_being_added` tells whether a reassignment is adding
+    /// that follower.
     pub(super) fn replicated(&self, bytes: usize, is_being_added: bool) {
         self.replication_bytes_in.mark(bytes as u64);
         if is_being_added {
@@ -192,7 +193,8 @@ impl TopicMetrics {
         }
     }
 
-    /// A fetch was answered. `is_being_added` tells whether the follower is being added to a partition.
+    /// Records the answer to a fetch. `is_being_added` tells whether a reassignment is adding the follower to a
+    /// partition.
     pub(super) fn fetched(
         &self,
         params: &FetchParams,
@@ -215,7 +217,7 @@ impl TopicMetrics {
         }
     }
 
-    /// One partition was read for a fetch.
+    /// Records that a fetch read one partition.
     pub(super) fn read(&self, topic: &TopicName, failed: bool) {
         for meters in [&*self.of(topic), &self.all] {
             meters.fetch_requests.mark(1);
@@ -223,7 +225,7 @@ impl TopicMetrics {
         }
     }
 
-    /// Nothing of a topic is left on this broker.
+    /// Removes the meters of a topic that no longer has a partition on this broker.
     pub(super) fn remove(&self, topic: &TopicName) {
         if self.topics.remove(topic).is_some() {
             NAMES

@@ -1,5 +1,5 @@
-//! Has the coordinators verify the transactions that batches open in the logs of this broker (KIP-890).
-//! Kafka 3.9: `ReplicaManager.maybeStartTransactionVerificationForPartition`.
+//! Asks the coordinators to verify the transactions that batches open in the logs of this broker (KIP-890). Kafka 3.9:
+//! `ReplicaManager.maybeStartTransactionVerificationForPartition`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::log::VerificationGuard;
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
 
-/// The transaction that a Produce request writes to, if it does.
+/// The producer and the partitions of the transactional batches in a Produce request.
 pub(super) struct TransactionalBatches {
     pub(super) producer_id: ProducerId,
     pub(super) producer_epoch: i16,
-    /// The partitions and the first sequence number for each.
+    /// The partitions, with the first sequence number of each.
     pub(super) partitions: Vec<(TopicPartition, i32)>,
 }
 
@@ -35,7 +35,7 @@ pub struct TransactionVerification {
 }
 
 impl TransactionVerification {
-    /// For the partitions of this broker.
+    /// Creates the verification for the partitions of this broker.
     pub(super) fn new(
         config: &BrokerConfig,
         metadata: Arc<MetadataCache>,
@@ -50,12 +50,12 @@ impl TransactionVerification {
         }
     }
 
-    /// Whether batches that open a transaction need the word of its coordinator.
+    /// Whether batches that open a transaction need the coordinator's confirmation.
     pub fn is_enabled(&self) -> bool {
         self.is_enabled.load(Ordering::Relaxed)
     }
 
-    /// Changes it.
+    /// Enables or disables the verification.
     pub(super) fn enable(&self, is_enabled: bool) {
         self.is_enabled.store(is_enabled, Ordering::Relaxed);
     }
@@ -94,13 +94,13 @@ impl TransactionVerification {
         verified
     }
 
-    /// How many partitions of `__transaction_state` the coordinators share the ids out to.
+    /// Fixes the number of partitions of `__transaction_state` among which the coordinators divide the ids.
     pub fn fix_partition_count(&self, count: i32) {
         self.add_partitions_to_txn.fix_partition_count(count);
     }
 
-    /// Has a transaction verified in which a coordinator is about to write to one partition. The guard goes with the
-    /// append; `None` if the append needs none.
+    /// Verifies a transaction before a coordinator writes to one partition in it. The guard is passed to the append;
+    /// `None` if the append needs no guard.
     pub async fn verify(
         self: Arc<Self>,
         transactional_id: Arc<str>,

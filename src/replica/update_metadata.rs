@@ -1,4 +1,5 @@
-//! The controller's word on the cluster. Kafka 3.9: `ReplicaManager.maybeUpdateMetadataCache`.
+//! Applies the controller's UpdateMetadata requests to the metadata cache. Kafka 3.9:
+//! `ReplicaManager.maybeUpdateMetadataCache`.
 
 use super::manager::ReplicaManager;
 use crate::common::error::ErrorCode;
@@ -7,8 +8,8 @@ use crate::metadata;
 use crate::protocol::messages::UpdateMetadataRequest;
 
 impl ReplicaManager {
-    /// Puts an UpdateMetadata request whose broker epoch has been checked into the metadata cache, in turn with the
-    /// controller's other decisions. Returns the partitions that are gone.
+    /// Applies an UpdateMetadata request whose broker epoch has been checked to the metadata cache, in order with the
+    /// controller's other decisions. Returns the partitions that were removed.
     pub async fn update_metadata(
         &self,
         request: &UpdateMetadataRequest,

@@ -4,13 +4,14 @@ use crate::common::ids::{LeaderEpoch, Offset};
 use crate::log::{FetchIsolation, LogError, UnifiedLog};
 use crate::replica::fetcher::apply::{self, ApplyError, Fetched};
 
-/// Cuts from the copy what the log does not have, then appends to it what comes next, at most `max_bytes` unless a
-/// single batch has more. Returns the bytes that were appended; 0 if the copy was complete.
+/// Truncates records in the copy that the log does not have, then appends the next records of the log to the copy: at
+/// most `max_bytes`, unless a single batch is larger. Returns the number of bytes that were appended; 0 if the copy was
+/// complete.
 pub(super) fn step(log: &UnifiedLog, copy: &UnifiedLog, max_bytes: usize) -> Result<usize, ApplyError> {
     while let Some(divergence) = divergence(log, copy) {
         let end = copy.log_end_offset();
         if apply::truncate(copy, divergence)?.fetch_offset >= end {
-            // No epoch in common at all.
+            // The log and the copy have no epoch in common.
             copy.truncate_fully_and_start_at(log.log_start_offset())?;
         }
     }
@@ -22,7 +23,7 @@ pub(super) fn step(log: &UnifiedLog, copy: &UnifiedLog, max_bytes: usize) -> Res
     let high_watermark = log.high_watermark();
     let read = log.read(fetch_offset, max_bytes, FetchIsolation::LogEnd, true);
     let read = read.map_err(|error| match error {
-        // The log was cut since we looked.
+        // The log was truncated since its offsets were read.
         LogError::OffsetOutOfRange { .. } => ApplyError::Corrupt(error.to_string()),
         error => error.into(),
     })?;
@@ -44,15 +45,16 @@ pub(super) fn step(log: &UnifiedLog, copy: &UnifiedLog, max_bytes: usize) -> Res
     Ok(usize::try_from(copy.size().saturating_sub(before)).unwrap_or(0))
 }
 
-/// Where the copy parts from the log: the log's largest epoch not after the copy's last, and its end.
+/// The offset at which the copy starts to differ from the log: the log's largest epoch that is not after the copy's
+/// last epoch, and the end of that epoch.
 fn divergence(log: &UnifiedLog, copy: &UnifiedLog) -> Option<(LeaderEpoch, Offset)> {
     let last = copy.latest_epoch()?;
     let (epoch, end) = log.end_offset_for_epoch(last);
     (epoch < last || end < copy.log_end_offset()).then_some((epoch, end))
 }
 
-/// Whether the copy has every record. No record may be appended to the log meanwhile. An epoch that has begun without a record
-/// yet is noted in the copy as well (fact 32).
+/// Whether the copy has every record. The caller makes sure that no record is appended to the log meanwhile. An epoch
+/// that has started but has no record yet is noted in the copy as well (fact 32).
 pub(super) fn is_complete(log: &UnifiedLog, copy: &UnifiedLog) -> Result<bool, ApplyError> {
     let end = log.log_end_offset();
     if copy.log_end_offset() != end || divergence(log, copy).is_some() {

@@ -1,5 +1,5 @@
-//! Which replicas are being moved where, and what happens to copies that a stop of the broker has cut short.
-//! Kafka 3.9: `ReplicaAlterLogDirsManager`, `ReplicaManager.maybeAddLogDirFetchers`.
+//! Owns the moves of replicas between log dirs: it starts and cancels them, and continues the copies that a stop of the
+//! broker interrupted. Kafka 3.9: `ReplicaAlterLogDirsManager`, `ReplicaManager.maybeAddLogDirFetchers`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub struct ReplicaAlterLogDirsManager {
     log_manager: Arc<LogManager>,
     partitions: Arc<HostedPartitions>,
     topic_configs: TopicConfigs,
-    /// A copy holds the low watermark back.
+    /// An unfinished copy holds the low watermark back.
     delayed_delete_records: Purgatory<TopicPartition>,
 }
 
 impl ReplicaAlterLogDirsManager {
-    /// No moves yet.
+    /// Creates a manager without moves.
     pub(in crate::replica) fn new(
         config: &BrokerConfig,
         log_manager: Arc<LogManager>,
@@ -45,7 +45,7 @@ impl ReplicaAlterLogDirsManager {
         }
     }
 
-    /// Begins to move one replica. The controller's decisions wait meanwhile.
+    /// Starts to move one replica. The controller's decisions wait meanwhile.
     pub(in crate::replica) fn alter(&self, name: &TopicPartition, path: PathBuf) -> Result<(), ErrorCode> {
         let refuse = |code: ErrorCode| {
             tracing::warn!(partition = %name, to = %path.display(), %code, "cannot move the replica to another log dir");
@@ -79,7 +79,8 @@ impl ReplicaAlterLogDirsManager {
         })
     }
 
-    /// A move to elsewhere that is under way is given up; to the dir where the replica is, that is all.
+    /// Starts a move. A move to a different dir that is under way is cancelled first. If the replica is already in the
+    /// wanted dir, nothing else happens.
     fn move_to(
         &self,
         partition: &Arc<Partition>,
@@ -89,7 +90,7 @@ impl ReplicaAlterLogDirsManager {
         let is_there = |log: &UnifiedLog| Arc::ptr_eq(log.log_dir(), dir);
         if let Some(copy) = partition.future_log() {
             if is_there(&copy) {
-                // It may have been given up.
+                // The mover may have dropped the copy.
                 self.mover.add(partition.clone(), copy);
                 return Ok(());
             }
@@ -115,14 +116,14 @@ impl ReplicaAlterLogDirsManager {
         let name = partition.topic_partition();
         self.mover.remove(name);
         if partition.take_future_log().is_none() {
-            // It was completed in this very moment.
+            // The move was completed at the same moment.
             return Ok(());
         }
         tracing::info!(partition = %name, "the replica is no longer moved to another log dir");
         self.log_manager.delete_future_log(name)
     }
 
-    /// Goes on with a copy that was found on disk. One that belongs to another topic of this name is deleted.
+    /// Continues a copy that was found on disk. A copy that belongs to another topic of this name is deleted.
     pub(in crate::replica) fn resume_move(&self, name: &TopicPartition) {
         let Some(copy) = self.log_manager.future_log(name) else {
             return;
@@ -145,7 +146,7 @@ impl ReplicaAlterLogDirsManager {
         }
     }
 
-    /// Forgets copies that lay in failed log dirs; the logs themselves go on.
+    /// Forgets copies in failed log dirs. Their logs are still served.
     pub(in crate::replica) fn drop_failed_copies(&self) {
         for partition in self.partitions.all_online() {
             let name = partition.topic_partition();

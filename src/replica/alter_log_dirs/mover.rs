@@ -1,8 +1,9 @@
-//! The threads that copy. Kafka 3.9: `ReplicaAlterLogDirsManager`, `ReplicaAlterLogDirsThread`.
+//! Owns the threads that copy logs to other log dirs. Kafka 3.9: `ReplicaAlterLogDirsManager`,
+//! `ReplicaAlterLogDirsThread`.
 //!
-//! Each has its partitions, spread as fetchers' are, and copies one at a time, in the order of their names, so that it
-//! is done with that one soon. A thread exists while there is something to copy. Copying may wait for a disk for long,
-//! so it is no work for the runtime.
+//! The partitions are spread over the threads as they are over fetchers. A thread copies one partition at a time, in
+//! the order of their names, so that each copy is complete soon. A thread exists while it has something to copy.
+//! Copying may wait long for a disk, so it does not run on the runtime's threads.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -31,11 +32,11 @@ pub struct LogDirMover {
     threads: usize,
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct Work {
     log_manager: Arc<LogManager>,
     quota: Arc<ReplicationQuota>,
-    /// A copy holds the low watermark back.
+    /// An unfinished copy holds the low watermark back.
     delayed_delete_records: Purgatory<TopicPartition>,
     bytes_max: usize,
     back_off: Duration,
@@ -55,29 +56,30 @@ struct Queues {
 struct Job {
     partition: Arc<Partition>,
     copy: Arc<UnifiedLog>,
-    /// What was copied until the copy was nearly complete is on disk.
+    /// Whether the records that were copied until the copy was nearly complete are on disk.
     flushed: bool,
-    /// After an error.
+    /// The end of the pause after an error.
     delayed_until: Option<Instant>,
 }
 
-/// How many bytes may be left to copy while appends wait: what a disk takes in a fraction of a second.
+/// The number of bytes that may still be missing when appends are made to wait for the rest of the copy: a disk writes
+/// them in a fraction of a second.
 const LAST_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// What came of one step.
+/// The result of one step.
 enum Progress {
     /// There is more to copy.
     Copied,
-    /// There is little more to copy, and what there is is on disk.
+    /// There is little more to copy, and everything that was copied is on disk.
     Flushed,
     /// The copy has become the log, or is no longer wanted.
     Done,
-    /// It failed; another try may help.
+    /// The step failed; another try may help.
     BackOff,
 }
 
 impl LogDirMover {
-    /// No threads yet.
+    /// Creates a mover without threads.
     pub fn new(
         config: &BrokerConfig,
         log_manager: Arc<LogManager>,
@@ -103,7 +105,7 @@ impl LogDirMover {
         }
     }
 
-    /// Has a partition's log copied to its copy. That begins anew where it was, if it is under way.
+    /// Starts to copy a partition's log. A copy that is already under way continues from where it is.
     pub fn add(&self, partition: Arc<Partition>, copy: Arc<UnifiedLog>) {
         let name = partition.topic_partition().clone();
         let id = fetcher_id(&name, self.threads);
@@ -118,7 +120,7 @@ impl LogDirMover {
             delayed_until: None,
         };
         queues.by_thread.entry(id).or_default().insert(name, job);
-        // A thread that has come to its end has taken itself out under this lock.
+        // A thread that ends removes itself from the map under this lock.
         if let Entry::Vacant(vacant) = queues.threads.entry(id) {
             let work = self.work.clone();
             let thread = std::thread::Builder::new().name(format!("alter-log-dirs-{id}"));
@@ -131,7 +133,7 @@ impl LogDirMover {
         self.work.changed.notify_all();
     }
 
-    /// Ends the copying of a partition. A step that is under way may still end after this returns.
+    /// Stops copying a partition. A step that is under way may still finish after this returns.
     pub fn remove(&self, name: &TopicPartition) {
         let mut queues = self.work.queues.lock();
         queues
@@ -159,7 +161,7 @@ impl LogDirMover {
         jobs.filter(|job| job.delayed_until.is_some()).count()
     }
 
-    /// Ends all threads and waits for them, a step long.
+    /// Ends all threads and waits for them; that takes at most one step.
     pub fn shutdown(&self) {
         let threads: Vec<_> = {
             let mut queues = self.work.queues.lock();
@@ -185,7 +187,7 @@ impl Work {
                 continue;
             };
             if !Arc::ptr_eq(&present.copy, &job.copy) {
-                // Cancelled, and begun again in another dir, while this step was made.
+                // The move was cancelled and started again in another dir while this step ran.
                 continue;
             }
             match progress {
@@ -201,7 +203,8 @@ impl Work {
         }
     }
 
-    /// The partition to go on with, as soon as there is one and the quota allows it; `None` if there is none left.
+    /// Waits until there is a partition to copy and the quota allows it, and returns it; `None` if no partition is
+    /// left.
     fn next(&self, id: usize) -> Option<(TopicPartition, Job)> {
         let mut queues = self.queues.lock();
         loop {
@@ -233,8 +236,9 @@ impl Work {
         }
     }
 
-    /// Deleted or cancelled meanwhile, or one of the two dirs has failed, which is told elsewhere: done. Else the next
-    /// step sees what is there, for a truncation may have pulled bytes away from under a reading.
+    /// Decides what follows an error. If the partition was deleted or the move cancelled meanwhile, or if one of the
+    /// two dirs has failed (which is reported elsewhere), the copy is done. Otherwise the next step looks at the log
+    /// again: a truncation may have removed bytes during a read.
     fn after_error(&self, job: &Job, error: &ApplyError) -> Progress {
         let name = job.partition.topic_partition();
         let wanted = job.partition.log_and_future_log().filter(|(log, copy)| {
@@ -253,8 +257,8 @@ impl Work {
         }
     }
 
-    /// A copy that is nearly complete, or does not gain on the log any more, goes to the disk, for soon nothing else has
-    /// these records. What has come since is copied while appends wait.
+    /// Copies one step. A copy that is nearly complete, or that no longer catches up with the log, is flushed to disk,
+    /// because soon only the copy has these records. The records that arrived since then are copied while appends wait.
     fn step(&self, job: &Job, log: &UnifiedLog, copy: &UnifiedLog) -> Result<Progress, ApplyError> {
         let name = job.partition.topic_partition();
         let lag = || log.log_end_offset().saturating_sub(copy.log_end_offset());
@@ -262,7 +266,7 @@ impl Work {
         let bytes = self.catch_up(log, copy)?;
         self.delayed_delete_records.wake(name);
         let is_near = bytes <= self.bytes_max / 2;
-        // Producers as fast as the copying would keep it from its end for as long as they go on.
+        // Producers that write as fast as the copy is made would otherwise delay its end without limit.
         let is_held_off = lag() >= lag_before && log.size().saturating_sub(copy.size()) <= LAST_BYTES_MAX;
         if !is_near && !is_held_off {
             return Ok(Progress::Copied);
@@ -273,7 +277,7 @@ impl Work {
         }
         let finished = job.partition.maybe_replace_with_future_log(|log, copy| {
             while self.catch_up(log, copy)? > 0 {}
-            // Little, since all but the last of it was flushed before.
+            // This flush is short, because all but the last records were flushed before.
             copy.flush()?;
             let is_complete = copy::is_complete(log, copy)?;
             if is_complete {

@@ -1,4 +1,4 @@
-//! The request to move replicas. Kafka 3.9: `ReplicaManager.alterReplicaLogDirs`.
+//! Serves the request to move replicas between log dirs. Kafka 3.9: `ReplicaManager.alterReplicaLogDirs`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use crate::common::ids::TopicPartition;
 use crate::replica::ReplicaManager;
 
 impl ReplicaManager {
-    /// Begins to move replicas to other log dirs, given by their absolute paths; it does not wait for the end. A replica
-    /// that does not exist yet is created there later on, which is answered REPLICA_NOT_AVAILABLE, as in Kafka.
+    /// Starts to move replicas to other log dirs, which are given by their absolute paths; it does not wait for the end
+    /// of the moves. A replica that does not exist yet is created in that dir later; the answer is then
+    /// REPLICA_NOT_AVAILABLE, as in Kafka.
     pub async fn alter_replica_log_dirs(
         self: &Arc<Self>,
         wanted: Vec<(TopicPartition, PathBuf)>,

@@ -1,4 +1,4 @@
-//! Moves between the dirs of one broker: what the copy becomes, whatever happens to the log meanwhile.
+//! Tests moves between the dirs of one broker: the copy becomes the log, whatever happens to the log meanwhile.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn name() -> TopicPartition {
     TopicPartition::new("t", 0)
 }
 
-/// A broker with log dirs of its own, as often as it is started.
+/// The log dirs of a broker that a test can start several times.
 struct Dirs(Vec<TempDir>);
 
 struct Broker {
@@ -42,7 +42,7 @@ impl Dirs {
         self.0[dir].path().to_owned()
     }
 
-    /// Names in a log dir that are the partition's.
+    /// The names in a log dir that belong to the partition.
     fn names(&self, dir: usize) -> Vec<String> {
         let names = std::fs::read_dir(self.path(dir)).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -78,7 +78,7 @@ impl Dirs {
         Broker { replicas, logs }
     }
 
-    /// One that leads the partition, its log in the first dir.
+    /// Starts a broker that leads the partition, with its log in the first dir.
     async fn start_leading(&self, adjust: impl FnOnce(&mut BrokerConfig)) -> Broker {
         let broker = self.start(adjust);
         broker.alter(&self.path(0)).await;
@@ -88,12 +88,12 @@ impl Dirs {
     }
 }
 
-/// Copies a batch at a time, which takes as long as it takes to write one.
+/// Copies one batch at a time, so that copying takes as long as writing.
 fn as_fast_as_its_producer(config: &mut BrokerConfig) {
     config.replica_fetch_max_bytes = 1;
 }
 
-/// Copies a kilobyte, then stands still: this clock does not move.
+/// Copies a kilobyte, then stops: the test's clock does not advance.
 fn slow(config: &mut BrokerConfig) {
     config.replica_fetch_max_bytes = 1_000;
     config.replica_alter_log_dirs_io_max_bytes_per_second = 1;
@@ -263,7 +263,7 @@ async fn a_move_goes_on_after_a_restart_and_can_be_given_up() {
     let copied = broker.logs.future_log(&name()).unwrap().log_end_offset();
     assert_eq!(copied, 100 - lag);
     broker.lead().await;
-    // Elsewhere instead.
+    // The replica is moved to another dir instead.
     assert_eq!(broker.alter(&dirs.path(2)).await, ErrorCode::None);
     assert!(
         dirs.names(1).iter().all(|name| name.ends_with("-delete")),
@@ -272,7 +272,7 @@ async fn a_move_goes_on_after_a_restart_and_can_be_given_up() {
     );
     let copy = broker.logs.future_log(&name()).unwrap();
     assert_eq!(copy.log_dir().path(), dirs.path(2));
-    // Not at all.
+    // The move is cancelled.
     assert_eq!(broker.alter(&dirs.path(0)).await, ErrorCode::None);
     assert!(broker.logs.all_future_logs().is_empty());
     assert_eq!(describe(&broker), [(0, false, true, 0)]);
@@ -300,7 +300,7 @@ async fn what_cannot_be_moved_is_refused_and_a_replica_to_come_is_remembered() {
         .alter_replica_log_dirs(vec![(long, dirs.path(1))])
         .await;
     assert_eq!(refused[0].1, ErrorCode::InvalidTopicException);
-    // Nothing is known of this topic yet.
+    // The broker does not know this topic yet.
     assert_eq!(
         broker.alter(&dirs.path(1)).await,
         ErrorCode::UnknownTopicOrPartition
@@ -393,7 +393,7 @@ async fn a_copy_follows_a_log_that_is_cut() {
         append_as_follower(&log, offset * 3, 3, 1);
     }
     copy_all(&log, &copy);
-    // What the copy has in epoch 1 from 12 on was never committed; epoch 3 begins there.
+    // The copy's records in epoch 1 from offset 12 on were never committed; epoch 3 starts there.
     log.truncate_to(12).unwrap();
     append_as_follower(&log, 12, 30, 3);
     assert!(
@@ -404,7 +404,7 @@ async fn a_copy_follows_a_log_that_is_cut() {
     // An epoch without records.
     log.assign_epoch_start_offset(5, log.log_end_offset()).unwrap();
     copy_all(&log, &copy);
-    // Another beginning, and other epochs.
+    // The log starts at another offset and has other epochs.
     log.truncate_fully_and_start_at(1_000).unwrap();
     append_as_follower(&log, 1_000, 2, 6);
     copy_all(&log, &copy);
@@ -420,7 +420,7 @@ async fn a_copy_follows_the_start_of_the_log() {
     }
     copy::step(&log, &copy, 1).unwrap();
     assert_eq!(copy.log_end_offset(), 3);
-    // Within a batch, and beyond all that the copy has.
+    // The new start is within a batch, and beyond all records of the copy.
     log.maybe_increment_log_start_offset(16).unwrap();
     while copy::step(&log, &copy, 300).unwrap() > 0 {}
     assert!(copy::is_complete(&log, &copy).unwrap());
@@ -446,7 +446,7 @@ async fn a_stop_between_the_two_renames_costs_nothing() {
     assert_eq!(names.iter().filter(|name| *name == "t-0").count(), 1, "{names:?}");
     broker.stop().await;
 
-    // Two that are not the same: a person has to choose, as with Kafka.
+    // The two logs are not the same: the operator has to choose one, as with Kafka.
     let kept = usize::from(!dirs.path(0).join("t-0").exists());
     let other = dirs.path(1 - kept).join("t-0");
     std::fs::create_dir(&other).unwrap();

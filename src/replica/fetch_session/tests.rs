@@ -28,7 +28,7 @@ fn request(session_id: i32, epoch: i32, partitions: Vec<FetchPartition>) -> Sess
     }
 }
 
-/// What an empty partition with this high watermark answers.
+/// The answer of an empty partition with this high watermark.
 fn data(high_watermark: Offset) -> FetchPartitionData {
     FetchPartitionData {
         high_watermark,
@@ -57,7 +57,7 @@ struct Fetcher<'a> {
 }
 
 impl Fetcher<'_> {
-    /// One request whose partitions answer as `answer` says.
+    /// Makes one request, whose partitions answer as `answer` says.
     fn fetch(
         &self,
         request: SessionRequest,
@@ -116,7 +116,7 @@ fn an_incremental_response_has_only_what_changed() {
     );
 }
 
-/// A follower takes no high watermark from an answer that has it cut its log.
+/// A follower ignores the high watermark in an answer that makes it truncate its log.
 #[test]
 fn the_high_watermark_is_told_again_after_a_diverging_epoch() {
     let cache = FetchSessionCache::new(10);

@@ -1,4 +1,4 @@
-//! What a response does to a follower's log. Kafka 3.9: `ReplicaFetcherThread.processPartitionData`,
+//! Applies a response to a follower's log. Kafka 3.9: `ReplicaFetcherThread.processPartitionData`,
 //! `Partition.appendRecordsToFollowerOrFutureReplica`.
 
 use bytes::Bytes;
@@ -16,31 +16,31 @@ pub(in crate::replica) struct Fetched {
     /// Offset of the request.
     pub(in crate::replica) fetch_offset: Offset,
     pub(in crate::replica) records: Bytes,
-    /// The leader's.
+    /// The leader's high watermark.
     pub(in crate::replica) high_watermark: Offset,
-    /// The leader's.
+    /// The leader's log start offset.
     pub(in crate::replica) log_start_offset: Offset,
 }
 
-/// Where the follower is afterwards.
+/// The position of the follower after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::replica) struct Progress {
     pub(in crate::replica) fetch_offset: Offset,
     pub(in crate::replica) last_fetched_epoch: Option<LeaderEpoch>,
     pub(in crate::replica) high_watermark_moved: bool,
-    /// None of the records could be appended: they are of a later leader epoch than the fetch, so the controller
-    /// has something to say that has not come yet (fact 74).
+    /// Whether no record could be appended because the records have a later leader epoch than the fetch. The
+    /// controller's decision on that epoch has not arrived yet (fact 74).
     pub(in crate::replica) is_stuck: bool,
 }
 
 /// Why a response could not be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::replica) enum ApplyError {
-    /// The data are bad: fetch them again later.
+    /// The data are corrupt: the fetcher fetches them again later.
     Corrupt(String),
     /// The disk has failed.
     Storage(String),
-    /// Nothing that another try would heal: the partition waits for the controller's next word.
+    /// An error that another try does not repair: the partition waits for the controller's next decision.
     Unexpected(String),
 }
 
@@ -63,8 +63,8 @@ impl From<AppendError> for ApplyError {
     }
 }
 
-/// Appends the leader's batches as they are, then follows its high watermark and its log start offset, in this
-/// order: neither may pass what the log has.
+/// Appends the leader's batches unchanged, then applies the leader's high watermark and its log start offset, in this
+/// order: neither may be beyond the end of the log.
 pub(in crate::replica) fn append(log: &UnifiedLog, fetched: Fetched) -> Result<Progress, ApplyError> {
     let log_end_offset = log.log_end_offset();
     if log_end_offset != fetched.fetch_offset {
@@ -88,7 +88,7 @@ pub(in crate::replica) fn append(log: &UnifiedLog, fetched: Fetched) -> Result<P
     })
 }
 
-/// Cuts the log so that it is a prefix of the leader's, as far as one answer can tell.
+/// Truncates the log so that it becomes a prefix of the leader's log, as far as one answer allows.
 pub(in crate::replica) fn truncate(
     log: &UnifiedLog,
     leader: (LeaderEpoch, Offset),
@@ -106,8 +106,8 @@ pub(in crate::replica) fn truncate(
     Ok(progress(log))
 }
 
-/// Answers OFFSET_OUT_OF_RANGE, given the leader's log: cut what the leader does not have, or begin anew where
-/// it begins.
+/// Handles OFFSET_OUT_OF_RANGE, given the offsets of the leader's log: truncates the records that the leader does not
+/// have, or empties the log and starts at the leader's start.
 pub(in crate::replica) fn reset(
     log: &UnifiedLog,
     leader_start: Offset,
@@ -124,7 +124,8 @@ pub(in crate::replica) fn reset(
     Ok(progress(log))
 }
 
-/// Cuts the log at the high watermark: all that is known to be common while there are no epochs to compare.
+/// Truncates the log at the high watermark. Without epochs to compare, only the records below it are known to be the
+/// same as the leader's.
 pub(super) fn truncate_to_high_watermark(log: &UnifiedLog) -> Result<Progress, ApplyError> {
     log.truncate_to(log.high_watermark())?;
     Ok(progress(log))

@@ -1,4 +1,5 @@
-//! Which fetcher has which partition. Kafka 3.9: `AbstractFetcherManager.fetcherThreadMap`, `FailedPartitions`.
+//! Owns the assignment of partitions to fetchers. Kafka 3.9: `AbstractFetcherManager.fetcherThreadMap`,
+//! `FailedPartitions`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,17 +17,17 @@ pub(super) struct Assignments {
     registry: Registry,
 }
 
-/// All of them.
+/// All fetchers.
 #[derive(Default)]
 pub(super) struct Fetchers {
     pub(super) by_key: BTreeMap<FetcherKey, Arc<Fetcher>>,
     pub(super) assigned: HashMap<TopicPartition, FetcherKey>,
-    /// Given up until the controller speaks of them again.
+    /// Partitions whose fetching was given up until the controller names them again.
     pub(super) failed: HashSet<TopicPartition>,
 }
 
 impl Assignments {
-    /// No fetchers yet.
+    /// Creates the assignments without fetchers.
     pub(super) fn new(registry: &Registry) -> Self {
         Self {
             fetchers: Mutex::default(),
@@ -34,8 +35,8 @@ impl Assignments {
         }
     }
 
-    /// Gives a partition up until the controller speaks of it again; unless it already has since `epoch`, in which the
-    /// partition was fetched when that failed: what is stale must not end what has begun since.
+    /// Gives a partition up until the controller names it again. `epoch` is the epoch of the failed fetch. If the
+    /// controller has assigned the partition anew since then, the failure is stale and changes nothing.
     pub(super) fn fail(&self, partition: &TopicPartition, epoch: LeaderEpoch) {
         let mut fetchers = self.fetchers.lock();
         if fetchers.epoch(partition) == Some(epoch) {
@@ -52,7 +53,7 @@ impl Fetchers {
         Some(fetcher.partitions.lock().get(name)?.epoch)
     }
 
-    /// Ends the fetching of a partition.
+    /// Stops fetching a partition.
     pub(super) fn remove(&mut self, name: &TopicPartition, registry: &Registry) {
         self.failed.remove(name);
         let Some(key) = self.assigned.remove(name) else {

@@ -1,4 +1,4 @@
-//! What fetchers use of the broker that they fetch for.
+//! Defines the parts of the broker that its fetchers use.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How far a fetcher is with one partition. Kafka 3.9: `PartitionFetchState`.
+//! Tracks the progress of a fetcher in one partition. Kafka 3.9: `PartitionFetchState`.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::common::ids::{LeaderEpoch, Offset, TopicId};
 use crate::common::planted::{self, Mistake};
 use crate::log::UnifiedLog;
 
-/// What comes next for a partition.
+/// The next action for a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The log has no epochs to compare: it is cut at the high watermark before anything is fetched.
+    /// The log has no epochs to compare: the fetcher truncates it at the high watermark before it fetches.
     Truncating,
     /// The next fetch tells whether the logs diverge (KIP-595).
     Fetching,
@@ -23,23 +23,23 @@ pub(super) enum Phase {
 #[derive(Clone)]
 pub(super) struct PartitionFetchState {
     pub(super) partition: Arc<Partition>,
-    /// `None`: the topic has none, and the whole fetch must be made in version 12.
+    /// `None` if the topic has no id. Then the whole fetch must use version 12.
     pub(super) topic_id: Option<TopicId>,
-    /// The leader epoch in which it follows.
+    /// The leader epoch in which the replica follows.
     pub(super) epoch: LeaderEpoch,
     /// Next offset to fetch; the end of the log.
     pub(super) fetch_offset: Offset,
-    /// Latest epoch in the log. It is kept when a response brings no records (fact 36).
+    /// The latest epoch in the log. It is kept when a response brings no records (fact 36).
     pub(super) last_fetched_epoch: Option<LeaderEpoch>,
     pub(super) phase: Phase,
-    /// After an error.
+    /// The end of the pause after an error.
     pub(super) delayed_until: Option<Instant>,
-    /// How far the leader's high watermark is ahead; `None` until the first response.
+    /// The number of records between the fetch offset and the leader's high watermark; `None` until the first response.
     pub(super) lag: Option<i64>,
 }
 
 impl PartitionFetchState {
-    /// The beginning of an assignment; `None` if it is already void.
+    /// Creates the state for a new assignment; `None` if the assignment is already void.
     pub(super) fn begin(
         partition: Arc<Partition>,
         topic_id: Option<TopicId>,
@@ -67,7 +67,7 @@ impl PartitionFetchState {
         })
     }
 
-    /// Goes on from what is in the log now; a back-off stays.
+    /// Starts again from the end of the log; a back-off stays.
     pub(super) fn begin_again(&mut self) {
         if let Some(begun) = Self::begin(self.partition.clone(), self.topic_id, self.epoch) {
             *self = Self {
@@ -78,12 +78,12 @@ impl PartitionFetchState {
         }
     }
 
-    /// Whether it had all that was committed when it was last answered.
+    /// Whether the follower had all committed records when the leader last answered.
     pub(super) fn is_in_sync(&self) -> bool {
         self.lag.is_some_and(|lag| lag <= 0)
     }
 
-    /// Whether the next request may ask for it.
+    /// Whether the next request may ask for this partition.
     pub(super) fn is_ready(&self, now: Instant) -> bool {
         self.phase == Phase::Fetching && self.delayed_until.is_none_or(|until| until <= now)
     }

@@ -1,4 +1,4 @@
-//! Which fetcher fetches what. Kafka 3.9: `ReplicaFetcherManager`, `AbstractFetcherManager`.
+//! Assigns partitions to fetchers. Kafka 3.9: `ReplicaFetcherManager`, `AbstractFetcherManager`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,9 +26,9 @@ use crate::replica::hooks::BrokerEpochSource;
 pub struct FetchAssignment {
     /// The follower.
     pub partition: Arc<Partition>,
-    /// `None` if the controller named none.
+    /// `None` if the controller did not name an id.
     pub topic_id: Option<TopicId>,
-    /// Where to fetch.
+    /// The leader to fetch from.
     pub leader: BrokerAddress,
     /// Leader epoch of the assignment.
     pub epoch: LeaderEpoch,
@@ -37,7 +37,7 @@ pub struct FetchAssignment {
 /// All fetchers of this broker.
 pub struct FetcherManager {
     config: Arc<BrokerConfig>,
-    /// `num.replica.fetchers` as it is now; changed under the lock of `fetchers`.
+    /// The current `num.replica.fetchers`; changed under the lock of `fetchers`.
     fetchers_per_leader: AtomicUsize,
     broker_epoch: BrokerEpochSource,
     metrics: Registry,
@@ -48,7 +48,7 @@ pub struct FetcherManager {
 }
 
 impl FetcherManager {
-    /// No fetchers yet.
+    /// Creates a manager without fetchers.
     pub fn new(
         config: Arc<BrokerConfig>,
         broker_epoch: BrokerEpochSource,
@@ -67,7 +67,7 @@ impl FetcherManager {
         }
     }
 
-    /// Moves partitions to the fetchers of their leaders, from whichever fetched them before.
+    /// Moves partitions from their present fetchers to the fetchers of their leaders.
     pub fn assign(&self, assignments: Vec<FetchAssignment>) {
         if self.stop.is_cancelled() {
             return;
@@ -135,12 +135,12 @@ impl FetcherManager {
         }
     }
 
-    /// `num.replica.fetchers` as it is now.
+    /// The current `num.replica.fetchers`.
     pub fn fetchers_per_leader(&self) -> usize {
         self.fetchers_per_leader.load(Ordering::Relaxed)
     }
 
-    /// Ends the fetching of these partitions.
+    /// Stops fetching these partitions.
     pub fn remove<'a>(&self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
         let mut fetchers = self.assignments.fetchers.lock();
         partitions
@@ -180,7 +180,8 @@ impl FetcherManager {
         }
     }
 
-    /// The fetcher for `key`. A leader that has moved gets a new one, with all that the old one had.
+    /// The fetcher for `key`. If the leader's address has changed, a new fetcher takes over all partitions of the old
+    /// one.
     fn fetcher(&self, fetchers: &mut Fetchers, key: FetcherKey, leader: BrokerAddress) -> Arc<Fetcher> {
         let old = fetchers.by_key.get(&key);
         if let Some(fetcher) = old
@@ -232,7 +233,7 @@ impl FetcherManager {
     }
 }
 
-/// Kafka's choice, so that the load is spread as there: `abs(31 * hash(topic) + partition) % fetchers`.
+/// Kafka's formula, so that the load is spread as in Kafka: `abs(31 * hash(topic) + partition) % fetchers`.
 pub(in crate::replica) fn fetcher_id(partition: &TopicPartition, fetchers: usize) -> usize {
     let topic = partition.topic.encode_utf16().fold(0_i32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(i32::from(unit))

@@ -1,4 +1,4 @@
-//! What is to be known about fetchers, under Kafka's metric names. Kafka 3.9: `FetcherStats`, `FetcherLagStats`.
+//! Owns the metrics of fetchers under Kafka's names. Kafka 3.9: `FetcherStats`, `FetcherLagStats`.
 
 use std::sync::{Arc, Weak};
 
@@ -7,12 +7,12 @@ use crate::common::ids::TopicPartition;
 use crate::metrics::{Meter, MetricName, Registry};
 use crate::network::BrokerAddress;
 
-/// The name that Kafka gives to the thread, and with it to its figures.
+/// The name that Kafka gives to the fetcher's thread; it is a tag of the metrics.
 fn thread_name((leader, fetcher): FetcherKey) -> String {
     format!("ReplicaFetcherThread-{fetcher}-{leader}")
 }
 
-/// What one fetcher does. It is kept when the fetcher goes: the next one to this leader goes on counting.
+/// The meters of one fetcher. They are kept when the fetcher ends: the next fetcher of this leader continues to count.
 pub(super) struct FetcherStats {
     /// `RequestsPerSec`: Fetch requests.
     pub(super) requests: Arc<Meter>,
@@ -43,7 +43,7 @@ fn lag_name(key: FetcherKey, partition: &TopicPartition) -> MetricName {
         .tag("partition", partition.partition.to_string())
 }
 
-/// Shows how many records one follower lacks, -1 until its leader has answered.
+/// Registers the gauge of one follower's lag in records; it is -1 until the leader has answered.
 pub(super) fn show_lag(
     registry: &Registry,
     key: FetcherKey,
@@ -60,7 +60,7 @@ fn lag(fetcher: &Weak<Fetcher>, partition: &TopicPartition) -> i64 {
     lag.unwrap_or(-1)
 }
 
-/// Undoes [`show_lag`].
+/// Removes the gauge of [`show_lag`].
 pub(super) fn hide_lag(registry: &Registry, key: FetcherKey, partition: &TopicPartition) {
     registry.remove(&lag_name(key, partition));
 }

@@ -1,9 +1,9 @@
-//! Followers: fetching what leaders have. Kafka 3.9: `ReplicaFetcherManager`, `ReplicaFetcherThread`,
-//! `AbstractFetcherThread`, `FetchSessionHandler`.
+//! Fetches the leaders' records for the followers on this broker. Kafka 3.9: `ReplicaFetcherManager`,
+//! `ReplicaFetcherThread`, `AbstractFetcherThread`, `FetchSessionHandler`.
 //!
-//! One task for each pair of leader and fetcher id, with one request in flight. Whatever a response says is
-//! carried out under the partition's lock and only if the partition still follows in the leader epoch for which
-//! it was requested (facts 34 and 73); so nothing has to be waited for when a partition changes its leader.
+//! There is one task for each pair of leader and fetcher id, with one request in flight. A response is applied under
+//! the partition's lock, and only if the partition still follows in the leader epoch of the request (facts 34 and 73).
+//! So a partition can change its leader without waiting for a response.
 
 pub(super) mod apply;
 mod assignments;

@@ -1,5 +1,5 @@
-//! The requests of a fetcher as messages. Their versions are fixed by the inter-broker protocol 3.9, not negotiated
-//! (fact 45). Kafka 3.9: `RemoteLeaderEndPoint`.
+//! Builds the requests of a fetcher. Their versions are fixed by the inter-broker protocol 3.9, not negotiated (fact
+//! 45). Kafka 3.9: `RemoteLeaderEndPoint`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::protocol::messages::{
 use crate::replica::hooks::BrokerEpochSource;
 
 const FETCH_VERSION: i16 = 17;
-/// The last one that names topics, for those without id.
+/// The last Fetch version that names topics by name; for topics without id.
 const FETCH_VERSION_BY_NAME: i16 = 12;
-/// Of ListOffsets.
+/// The version of ListOffsets.
 pub(super) const LIST_OFFSETS_VERSION: i16 = 9;
 /// Asks for the end of the leader's log.
 pub(super) const LATEST_TIMESTAMP: i64 = -1;
 /// Asks for the start of the leader's log.
 pub(super) const EARLIEST_TIMESTAMP: i64 = -2;
 
-/// What goes into every request.
+/// The values that go into every request.
 pub(super) struct Requests {
     config: Arc<BrokerConfig>,
     broker_epoch: BrokerEpochSource,
@@ -80,7 +80,7 @@ impl Requests {
             }
             last_topic = Some(&name.topic);
         }
-        // By name, what is sent anew and what is forgotten cannot be told apart.
+        // When topics are named by name, a partition that is sent anew and a forgotten one look the same.
         let forgotten = fetch
             .to_forget
             .iter()
@@ -102,7 +102,7 @@ impl Requests {
         self.signed(request, by_id)
     }
 
-    /// Names this replica in the request, in the field that the version has for it.
+    /// Puts this replica's id into the field that the version has for it.
     fn signed(&self, request: FetchRequest, by_id: bool) -> (FetchRequest, i16) {
         let replica_id = self.config.broker_id.into();
         if !by_id {
@@ -124,7 +124,7 @@ impl Requests {
             .with_partition_max_bytes(self.config.replica_fetch_max_bytes)
     }
 
-    /// Asks the leader of these partitions for an end of its logs.
+    /// Asks the leader for the start or the end of its logs of these partitions.
     pub(super) fn list_offsets<'a>(
         &self,
         partitions: impl Iterator<Item = (&'a TopicPartition, LeaderEpoch)>,
@@ -145,7 +145,7 @@ impl Requests {
     }
 }
 
-/// The offsets that the leader told; what it did not tell is logged and missing.
+/// The offsets in the leader's answer. A partition with an error is logged and left out.
 pub(super) fn offsets_in(response: &ListOffsetsResponse) -> HashMap<TopicPartition, Offset> {
     let mut offsets = HashMap::new();
     for topic in &response.topics {

@@ -1,5 +1,5 @@
-//! Incremental fetch sessions, the fetcher's side (KIP-227): what to put into the next request.
-//! Kafka 3.9: `FetchSessionHandler`.
+//! Owns the fetcher's side of incremental fetch sessions (KIP-227): it decides what the next request contains. Kafka
+//! 3.9: `FetchSessionHandler`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::replica::fetch_session::{INITIAL_EPOCH, INVALID_SESSION_ID, next_epoch};
 
-/// What is asked for one partition.
+/// The parameters of a fetch of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) topic_id: Option<TopicId>,
@@ -22,9 +22,9 @@ pub(super) struct Wanted {
 pub(super) struct SessionFetch {
     pub(super) session_id: i32,
     pub(super) session_epoch: i32,
-    /// What the leader does not know yet.
+    /// Partitions that the leader's session does not have yet, or has with other values.
     pub(super) to_send: Vec<TopicPartition>,
-    /// What it should forget, with the ids under which it knows it.
+    /// Partitions that the leader should forget, with the ids under which it knows them.
     pub(super) to_forget: Vec<(TopicPartition, Option<TopicId>)>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct SessionFetch {
 pub(super) struct FetchSessionHandler {
     session_id: i32,
     epoch: i32,
-    /// What the leader believes we want: the last request, session included.
+    /// The partitions in the leader's session, as of the last request.
     partitions: BTreeMap<TopicPartition, Wanted>,
 }
 
@@ -48,7 +48,8 @@ impl Default for FetchSessionHandler {
 }
 
 impl FetchSessionHandler {
-    /// The next request for all of `wanted`. A topic that has got another id is sent anew and forgotten by the old.
+    /// The next request for all of `wanted`. If a topic has got another id, the request sends it anew and forgets the
+    /// old id.
     pub(super) fn next(&mut self, wanted: BTreeMap<TopicPartition, Wanted>) -> SessionFetch {
         let before = std::mem::take(&mut self.partitions);
         let full = self.epoch == INITIAL_EPOCH;
@@ -75,17 +76,17 @@ impl FetchSessionHandler {
         }
     }
 
-    /// What the request that is in flight asked for a partition.
+    /// The parameters of a partition in the request that is in flight.
     pub(super) fn requested(&self, partition: &TopicPartition) -> Option<&Wanted> {
         self.partitions.get(partition)
     }
 
-    /// All that it asked for.
+    /// All partitions in the request that is in flight.
     pub(super) fn requested_partitions(&self) -> impl Iterator<Item = (&TopicPartition, &Wanted)> {
         self.partitions.iter()
     }
 
-    /// Takes note of a response that names `partitions`; false if it is of no use.
+    /// Records a response that names `partitions`. Returns false if the response cannot be used.
     pub(super) fn on_response<'a>(
         &mut self,
         error: ErrorCode,
@@ -114,8 +115,8 @@ impl FetchSessionHandler {
         true
     }
 
-    /// No response came. The leader may or may not have seen the request: the next one starts a new session and
-    /// closes this one.
+    /// Records that no response came. The leader may have seen the request or not, so the next request closes this
+    /// session and starts a new one.
     pub(super) fn on_error(&mut self) {
         self.epoch = INITIAL_EPOCH;
     }

@@ -1,4 +1,4 @@
-//! What a fetcher and its manager share.
+//! Defines the state that a fetcher and its manager share.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::fetch_state::PartitionFetchState;
 use crate::common::ids::{BrokerId, TopicPartition};
 use crate::network::BrokerAddress;
 
-/// The leader and which of its `num.replica.fetchers` fetchers.
+/// The leader, and the number of the fetcher among the leader's `num.replica.fetchers` fetchers.
 pub(super) type FetcherKey = (BrokerId, usize);
 
 /// One fetcher.
@@ -20,8 +20,9 @@ pub(super) struct Fetcher {
     /// Partitions have been added.
     pub(super) assigned: Notify,
     pub(super) stop: CancellationToken,
-    /// Cancelled when its task has ended: from then on it does nothing more to a log.
+    /// Cancelled when the fetcher's task has ended: from then on the fetcher does not change a log.
     pub(super) ended: CancellationToken,
-    /// Fetchers that had its partitions before. It begins when they have ended, with what they have left in the logs.
+    /// The fetchers that had its partitions before. This fetcher starts when all of them have ended, at the ends of the
+    /// logs that they left.
     pub(super) predecessors: Vec<CancellationToken>,
 }

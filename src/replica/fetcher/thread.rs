@@ -1,5 +1,5 @@
-//! The loop of one fetcher: one request, one response, apply, again. Kafka 3.9: `AbstractFetcherThread`,
-//! `ReplicaFetcherThread`.
+//! Runs the loop of one fetcher: send a request, wait for the response, apply it, repeat. Kafka 3.9:
+//! `AbstractFetcherThread`, `ReplicaFetcherThread`.
 //!
 //! Appending happens here, on the runtime's thread: it writes to the page cache and never calls fsync.
 
@@ -26,7 +26,7 @@ use crate::protocol::messages::fetch_response::PartitionData;
 use crate::protocol::messages::{FetchRequest, FetchResponse};
 use crate::replica::hooks::BrokerEpochSource;
 
-/// How long a response may take before a request is taken to be held back by the leader for want of data.
+/// After this time without a response, the fetcher assumes that the leader holds the request back until it has data.
 const PARKED_AFTER: Duration = Duration::from_millis(20);
 /// How long an idle fetcher sleeps at most.
 const IDLE: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ pub(super) struct FetcherThread {
     client: NetworkClient,
     session: FetchSessionHandler,
     stats: FetcherStats,
-    /// Names of the topics that were asked for by id.
+    /// The names of the topics that the request asks for by id.
     topic_names: HashMap<TopicId, TopicName>,
 }
 
@@ -49,11 +49,11 @@ pub(super) struct FetcherThread {
 enum Exchange {
     Answered(FetchResponse),
     Failed(NetworkError),
-    /// It was held back by the leader while other partitions were waiting to be fetched.
+    /// The leader held the request back while other partitions waited for a fetch.
     Abandoned,
 }
 
-/// What to do with a partition after its part of a response.
+/// The next action for a partition after its part of a response.
 enum Next {
     Continue(Progress),
     BackOff,
@@ -100,10 +100,11 @@ impl FetcherThread {
         tracing::debug!(leader = self.fetcher.leader.id, "fetcher stopped");
     }
 
-    /// Waits until no other fetcher works on the logs of these partitions, then begins where the logs end. A predecessor
-    /// that is told to stop still carries out the response that it has begun, and those records must not be fetched again.
+    /// Waits until no other fetcher works on the logs of these partitions, then starts at the ends of the logs. A
+    /// predecessor that is told to stop still applies the response that it has started to apply, and those records must
+    /// not be fetched again.
     async fn succeed(&self) {
-        // Not given up when this fetcher is stopped: its successor waits for these too.
+        // This wait goes on when this fetcher is stopped: its successor waits for these predecessors too.
         for predecessor in &self.fetcher.predecessors {
             predecessor.cancelled().await;
         }
@@ -118,7 +119,7 @@ impl FetcherThread {
 
     async fn fetch_forever(&mut self) {
         loop {
-            // Whatever was assigned until now is in the next request.
+            // All partitions that were assigned until now are in the next request.
             let _ = self.fetcher.assigned.notified().now_or_never();
             self.truncate_to_high_watermarks();
             let wanted = self.wanted();
@@ -162,7 +163,7 @@ impl FetcherThread {
         }
     }
 
-    /// Partitions whose log has no epochs are cut at the high watermark before the first fetch.
+    /// Truncates logs without epochs at the high watermark before the first fetch.
     fn truncate_to_high_watermarks(&self) {
         let truncating: Vec<_> = {
             let partitions = self.fetcher.partitions.lock();
@@ -186,7 +187,8 @@ impl FetcherThread {
         }
     }
 
-    /// What to ask for: every partition that is ready and still follows in the epoch it was assigned with.
+    /// The partitions for the next request: every partition that is ready and still follows in the epoch of its
+    /// assignment.
     fn wanted(&mut self) -> BTreeMap<TopicPartition, Wanted> {
         let now = Instant::now();
         let partitions = self.fetcher.partitions.lock();
@@ -218,8 +220,8 @@ impl FetcherThread {
         wanted
     }
 
-    /// Sends the request. If partitions are assigned while the leader holds it back for want of data, it is given
-    /// up, connection and all, so that they need not wait for their first fetch.
+    /// Sends the request. If partitions are assigned while the leader holds the request back until it has data, the
+    /// fetcher gives up the request and its connection, so that the new partitions do not wait for their first fetch.
     async fn exchange(&self, request: &FetchRequest, version: i16) -> Exchange {
         let response = self.client.send(request, version);
         tokio::pin!(response);
@@ -268,7 +270,7 @@ impl FetcherThread {
                 continue;
             };
             let state = self.fetcher.partitions.lock().get(&name).cloned();
-            // Moved, re-assigned or truncated since the request: the response is stale.
+            // If the partition was moved, re-assigned or truncated since the request, the response is stale.
             let fresh = |state: &PartitionFetchState| {
                 state.epoch == wanted.epoch
                     && state.fetch_offset == wanted.fetch_offset
@@ -289,7 +291,7 @@ impl FetcherThread {
         }
     }
 
-    /// Carries out one partition's part of a response; `None` if it is stale.
+    /// Applies one partition's part of a response; `None` if it is stale.
     fn apply(&self, name: &TopicPartition, state: &PartitionFetchState, data: PartitionData) -> Option<Next> {
         let error = ErrorCode::from_code(data.error_code);
         let diverging = (data.diverging_epoch.epoch, data.diverging_epoch.end_offset);
@@ -356,7 +358,7 @@ impl FetcherThread {
         }
     }
 
-    /// Writes down how far a partition is, unless it was re-assigned meanwhile.
+    /// Records the progress of a partition, unless it was re-assigned meanwhile.
     fn update_fetch_state(
         &self,
         name: &TopicPartition,
@@ -403,7 +405,7 @@ impl FetcherThread {
         Instant::now() + Duration::from_millis(self.config.replica_fetch_backoff_ms)
     }
 
-    /// Asks the leader where its logs begin and end and goes on from there.
+    /// Asks the leader for the start and end of its logs and continues from there.
     async fn reset_offsets(&self, partitions: Vec<(TopicPartition, PartitionFetchState)>) {
         let latest = self.list_offsets(&partitions, LATEST_TIMESTAMP).await;
         let earliest = self.list_offsets(&partitions, EARLIEST_TIMESTAMP).await;

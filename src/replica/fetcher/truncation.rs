@@ -1,13 +1,14 @@
-//! Where a follower has to cut its log so that it is a prefix of the leader's. Kafka 3.9:
+//! Computes where a follower must truncate its log so that it becomes a prefix of the leader's log. Kafka 3.9:
 //! `AbstractFetcherThread.getOffsetTruncationState`.
 
 use crate::common::ids::{LeaderEpoch, Offset};
 
-/// The answer to a diverging epoch: `leader` is the largest epoch that the leader has, not after our last, with its
-/// end there; `own` is the same question asked of our own log about the leader's epoch ((-1, -1) for nothing).
+/// The offset to truncate to, after an answer with a diverging epoch. `leader` is the largest epoch of the leader's log
+/// that is not after our last epoch, with its end in that log. `own` is the same for our log and the leader's epoch
+/// ((-1, -1) if our log has no such epoch).
 ///
-/// If our log knows the leader's epoch, both have the same records up to the smaller of its two ends. If not, all
-/// that we have of later epochs goes, and the next fetch compares again.
+/// If our log has the leader's epoch, both logs have the same records up to the smaller end of that epoch. If not, all
+/// our records of later epochs are truncated, and the next fetch compares again.
 pub(super) fn truncation_offset(
     leader: (LeaderEpoch, Offset),
     own: (LeaderEpoch, Offset),
@@ -57,7 +58,7 @@ mod tests {
         }
     }
 
-    /// A log as the epochs of its records.
+    /// A log, given as the epochs of its records.
     fn log() -> impl Strategy<Value = Vec<LeaderEpoch>> {
         prop::collection::vec(0..3_i32, 0..12).prop_map(|steps| {
             let mut epoch = 0;
@@ -71,8 +72,8 @@ mod tests {
         })
     }
 
-    /// As the leader-epoch cache answers: an epoch before the first ends where the log begins. A leader's cache
-    /// always has an epoch not before any that a follower may ask for: its own.
+    /// Answers as the leader-epoch cache does: an epoch before the first one ends where the log starts. A leader's
+    /// cache always has an epoch that is not before the one in a follower's request: its own.
     fn end_offset_for_epoch(log: &[LeaderEpoch], epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
         match log.iter().rev().find(|&&e| e <= epoch) {
             Some(&found) => (found, log.iter().filter(|&&e| e <= found).count() as Offset),
@@ -81,11 +82,12 @@ mod tests {
     }
 
     proptest! {
-        /// Two logs that share a prefix and parted in different epochs: fetching and truncating by turns ends with
-        /// the follower holding the common prefix: all of it, and nothing else.
+        /// Two logs share a prefix and then have different epochs. Fetching and truncating in turn ends when the
+        /// follower has the whole common prefix and nothing else.
         #[test]
         fn truncation_ends_at_a_common_prefix(common in log(), leader_tail in log(), follower_tail in log()) {
-            // An epoch has one leader: tails use different epochs, all later than the common part.
+            // An epoch has one leader, so the tails use different epochs, and all of them are later than the common
+            // part.
             let base = common.last().copied().unwrap_or(0) + 1;
             let leader: Vec<_> = common.iter().copied().chain(leader_tail.iter().map(|e| base + 2 * e)).collect();
             let mut follower: Vec<_> =

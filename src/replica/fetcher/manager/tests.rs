@@ -1,4 +1,4 @@
-//! Which fetcher has which partition, and what may end the fetching.
+//! Tests the assignment of partitions to fetchers, and the events that stop fetching.
 
 use super::*;
 use crate::cluster::LeadershipDecision;
@@ -50,7 +50,7 @@ async fn what_failed_in_an_earlier_epoch_goes_on_in_the_later_one() {
         .get_or_create_log(&name, None, true, LogConfig::default())
         .unwrap();
     let partition = Arc::new(Partition::new(name.clone(), 1, 30_000));
-    // No broker listens there: the test is about assignments, not about the records.
+    // No broker listens at this address: the test is about assignments, not about records.
     let leader = leader(2);
     let fetchers = &manager.fetchers;
     for epoch in [2, 3] {
@@ -87,7 +87,7 @@ async fn what_failed_in_an_earlier_epoch_goes_on_in_the_later_one() {
 }
 
 fn leader(id: BrokerId) -> BrokerAddress {
-    // No broker listens there.
+    // No broker listens at this address.
     BrokerAddress::plaintext(id, "127.0.0.1", 1)
 }
 
@@ -153,7 +153,7 @@ async fn another_number_of_fetchers_takes_the_partitions_over() {
             "{name}"
         );
     }
-    // The successors of what has not ended yet wait for it all.
+    // Fetchers that succeed running fetchers wait for all of them.
     fetchers.resize(2);
     let last = fetcher(1).unwrap();
     assert_eq!(last.predecessors.len(), 4);
