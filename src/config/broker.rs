@@ -1,4 +1,4 @@
-//! The broker's configuration as typed values. Kafka 3.9: `KafkaConfig`, `AbstractKafkaConfig`.
+//! Owns the broker's configuration as typed values. Kafka 3.9: `KafkaConfig`, `AbstractKafkaConfig`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,11 +7,11 @@ use super::properties::Properties;
 use super::topic::LogConfig;
 use crate::common::ids::BrokerId;
 
-/// How a listener talks; the numbers are those of UpdateMetadata.
+/// The security protocol of a listener; the numbers are those of UpdateMetadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i16)]
 pub enum SecurityProtocol {
-    /// Bytes as they are.
+    /// Unencrypted, without authentication.
     Plaintext = 0,
     /// TLS.
     Ssl = 1,
@@ -22,7 +22,7 @@ pub enum SecurityProtocol {
 }
 
 impl SecurityProtocol {
-    /// The protocol with this name (`PLAINTEXT`, any case).
+    /// Finds the protocol with this name (`PLAINTEXT`, any case).
     pub fn parse(name: &str) -> Option<Self> {
         match name.to_ascii_uppercase().as_str() {
             "PLAINTEXT" => Some(Self::Plaintext),
@@ -33,7 +33,7 @@ impl SecurityProtocol {
         }
     }
 
-    /// The name as configurations and znodes have it.
+    /// The name in configurations and znodes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plaintext => "PLAINTEXT",
@@ -49,27 +49,27 @@ impl SecurityProtocol {
 pub struct Endpoint {
     /// The listener's name in upper case, such as `PLAINTEXT` or `INTERNAL` (fact 80).
     pub listener: String,
-    /// How it talks (`listener.security.protocol.map`).
+    /// The listener's security protocol (`listener.security.protocol.map`).
     pub security_protocol: SecurityProtocol,
-    /// Empty means every interface for `listeners`; never empty for `advertised.listeners`, which then have the
-    /// machine's name.
+    /// In `listeners`, an empty host means every interface. In `advertised.listeners` it is never empty: the machine's
+    /// name replaces an empty host.
     pub host: String,
-    /// 0 lets the operating system choose.
+    /// The port; with 0 the operating system chooses one.
     pub port: u16,
 }
 
-/// The value of `replica.selector.class` that has consumers read in their own rack (KIP-392).
+/// The value of `replica.selector.class` with which consumers read from a replica in their own rack (KIP-392).
 pub const RACK_AWARE_REPLICA_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
-/// What a broker is told by its `server.properties`. Durations are in milliseconds, sizes in bytes, unless the
-/// name says otherwise; each field is the Kafka key of the same name with dots for underscores.
+/// The settings of one broker, read from its `server.properties`. Durations are in milliseconds and sizes in bytes,
+/// unless the name says otherwise. Each field has the name of its Kafka key, with underscores in place of dots.
 #[derive(Clone, Debug)]
 #[allow(
     missing_docs,
     reason = "every field is the Kafka key of its name, documented in config::definition"
 )]
 pub struct BrokerConfig {
-    /// -1: take it from meta.properties or have ZooKeeper generate one.
+    /// The id; with -1 the broker takes the id from meta.properties, or has ZooKeeper generate one.
     pub broker_id: BrokerId,
     pub broker_id_generation_enable: bool,
     pub reserved_broker_max_id: i32,
@@ -82,9 +82,9 @@ pub struct BrokerConfig {
 
     pub zookeeper_connect: String,
     pub zookeeper_session_timeout_ms: u64,
-    /// `zookeeper.session.timeout.ms` unless set.
+    /// The default is `zookeeper.session.timeout.ms`.
     pub zookeeper_connection_timeout_ms: u64,
-    /// `None` unless set: what keeps a controller from waiting for round trips.
+    /// `None` if the key is not set. The default of Kafka, 10 requests, would make a controller wait for round trips.
     pub zookeeper_max_in_flight_requests: Option<usize>,
 
     pub socket_request_max_bytes: usize,
@@ -93,7 +93,7 @@ pub struct BrokerConfig {
     pub socket_listen_backlog_size: i32,
     pub max_connections: usize,
     pub max_connections_per_ip: usize,
-    /// By host, as name or address.
+    /// The limits by host; a host is a name or an address.
     pub max_connections_per_ip_overrides: BTreeMap<String, usize>,
     pub connections_max_idle_ms: u64,
     pub queued_max_requests: usize,
@@ -115,7 +115,7 @@ pub struct BrokerConfig {
     pub auto_leader_rebalance_enable: bool,
     pub leader_imbalance_check_interval_seconds: u64,
     pub leader_imbalance_per_broker_percentage: u32,
-    /// Inherited by topics, but read by the controller on its own too.
+    /// Topics inherit this value; the controller also reads it directly.
     pub unclean_leader_election_enable: bool,
 
     pub num_replica_fetchers: usize,
@@ -127,7 +127,7 @@ pub struct BrokerConfig {
     pub replica_lag_time_max_ms: u64,
     pub replica_socket_timeout_ms: u64,
     pub replica_high_watermark_checkpoint_interval_ms: u64,
-    /// As many as there are log dirs unless set.
+    /// The default is the number of log dirs.
     pub num_replica_alter_log_dirs_threads: Option<usize>,
     pub alter_log_dirs_replication_quota_window_num: usize,
     pub alter_log_dirs_replication_quota_window_size_seconds: u64,
@@ -153,7 +153,7 @@ pub struct BrokerConfig {
     pub log_cleaner_io_buffer_size: usize,
     pub log_cleaner_io_max_bytes_per_second: f64,
     pub log_cleaner_backoff_ms: u64,
-    /// What a topic without configuration of its own gets.
+    /// The settings of a topic that has no settings of its own.
     pub log_defaults: LogConfig,
 
     pub group_initial_rebalance_delay_ms: u64,
@@ -161,7 +161,8 @@ pub struct BrokerConfig {
     pub group_max_session_timeout_ms: i32,
     pub group_max_size: usize,
     pub offset_metadata_max_bytes: usize,
-    /// -1 for all in-sync replicas; below that the last word of a group may be lost with its broker.
+    /// -1 waits for all in-sync replicas. With a smaller number of replicas, the last commits of a group may be lost
+    /// with its broker.
     pub offsets_commit_required_acks: i16,
     pub offsets_commit_timeout_ms: u64,
     pub offsets_load_buffer_size: usize,
@@ -182,15 +183,15 @@ pub struct BrokerConfig {
     pub transaction_remove_expired_transaction_cleanup_interval_ms: u64,
     pub transactional_id_expiration_ms: i64,
 
-    /// `host:port` at which metrics can be scraped. Our own key.
+    /// The `host:port` at which metrics can be scraped. Kafka does not have this key.
     pub barnabas_metrics_listener: Option<String>,
 
-    /// The properties that all this was read from, for DescribeConfigs.
+    /// The properties from which all fields were read, for DescribeConfigs.
     pub originals: Properties,
 }
 
 impl BrokerConfig {
-    /// The listener through which the controller and the brokers talk about the cluster, both ways.
+    /// The listener that the controller and the brokers use to send requests to each other, in both directions.
     pub fn controller_listener(&self) -> &str {
         self.control_plane_listener_name
             .as_deref()

@@ -1,11 +1,11 @@
-//! What is wrong with a configuration, and what is merely worth knowing about it.
+//! Defines the errors and warnings about a configuration.
 
 use std::fmt;
 use std::path::Path;
 
 use super::origin::Origin;
 
-/// A configuration that cannot be worked with. Callers show it; none of them looks inside.
+/// An error in a configuration. Callers only show it; they do not inspect it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     origin: Option<Origin>,
@@ -14,7 +14,7 @@ pub struct ConfigError {
     reason: String,
 }
 
-/// `server.properties:12: num.io.threads=0: Value must be at least 1`, with what is known of it.
+/// Writes `server.properties:12: num.io.threads=0: Value must be at least 1`, with the parts that are known.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(origin) = &self.origin {
@@ -30,7 +30,7 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    /// A value that does not fit its key.
+    /// An error about a value that does not fit its key.
     pub fn invalid(key: &str, value: &str, reason: impl Into<String>) -> Self {
         Self {
             origin: None,
@@ -40,7 +40,7 @@ impl ConfigError {
         }
     }
 
-    /// Something about a key whose value is not to be shown or not the point.
+    /// An error about a key whose value is secret or not the cause.
     pub fn key(key: &str, reason: impl Into<String>) -> Self {
         Self {
             origin: None,
@@ -50,7 +50,7 @@ impl ConfigError {
         }
     }
 
-    /// Values that do not fit together.
+    /// An error about values that do not fit together.
     pub fn conflict(reason: impl Into<String>) -> Self {
         Self {
             origin: None,
@@ -60,7 +60,8 @@ impl ConfigError {
         }
     }
 
-    /// What clients are told, in Kafka's words: where the value stands is no business of theirs.
+    /// The message for clients, in Kafka's words. It leaves out where the value was given, because clients must not see
+    /// that.
     pub fn on_the_wire(&self) -> String {
         match (&self.key, &self.value) {
             (Some(key), Some(value)) => {
@@ -71,7 +72,7 @@ impl ConfigError {
         }
     }
 
-    /// Whether a single value is at fault.
+    /// Whether a single value is the cause.
     pub fn is_of_a_value(&self) -> bool {
         self.value.is_some()
     }
@@ -87,7 +88,7 @@ impl ConfigError {
         Self::conflict(format!("cannot read {}: {reason}", path.display()))
     }
 
-    /// The same error, told where the value stands.
+    /// The same error, with the place where the value was given.
     pub fn with_origin(self, origin: &Origin) -> Self {
         Self {
             origin: Some(origin.clone()),
@@ -96,14 +97,14 @@ impl ConfigError {
     }
 }
 
-/// A setting that works, but perhaps not as its author thinks.
+/// A setting that works, but perhaps not as the operator expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Where it stands.
+    /// The place where the setting was given.
     pub origin: Origin,
     /// The key.
     pub key: String,
-    /// A sentence for people, without final stop.
+    /// A sentence for people, without a full stop.
     pub reason: String,
 }
 

@@ -1,5 +1,6 @@
-//! `listeners` and its relatives: where a broker listens, what it tells others, how each listener talks.
-//! Kafka 3.9: `SocketServerConfigs.listenerListToEndPoints`, `CoreUtils`, `KafkaConfig`.
+//! Reads `listeners` and the related keys: the addresses on which a broker listens, the addresses that it advertises,
+//! and the security protocol of each listener. Kafka 3.9: `SocketServerConfigs.listenerListToEndPoints`, `CoreUtils`,
+//! `KafkaConfig`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,7 +9,7 @@ use super::broker::{Endpoint, SecurityProtocol};
 use super::error::ConfigError;
 use super::reader::Reader;
 
-/// Everything that is configured about listeners.
+/// All settings of listeners.
 pub(super) struct Listeners {
     pub(super) bound: Vec<Endpoint>,
     pub(super) advertised: Vec<Endpoint>,
@@ -16,7 +17,7 @@ pub(super) struct Listeners {
     pub(super) control_plane: Option<String>,
 }
 
-/// Listener names, in upper case, and how each of them talks.
+/// Listener names, in upper case, and the security protocol of each.
 type ProtocolMap = BTreeMap<String, SecurityProtocol>;
 
 impl Listeners {
@@ -102,7 +103,7 @@ impl Listeners {
 }
 
 impl Listeners {
-    /// Kafka checks the listeners that KRaft nodes open early also where there are none.
+    /// Kafka checks the listeners of KRaft nodes early, even if there are none.
     fn validate_early(&self, reader: &Reader) -> Result<(), ConfigError> {
         let name = "early.start.listeners";
         let early: Option<String> = reader.read(name)?;
@@ -122,7 +123,7 @@ fn protocol_map(reader: &Reader) -> Result<ProtocolMap, ConfigError> {
     let name = "listener.security.protocol.map";
     let text: String = reader.read(name)?;
     let mut map = ProtocolMap::new();
-    // As Java splits: empty pieces at the end are none.
+    // Java's split ignores empty pieces at the end.
     let text = text.trim_end_matches(|c: char| c == ',' || c.is_whitespace());
     for entry in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
         let Some((listener, protocol)) = entry.rsplit_once(':') else {
@@ -164,7 +165,7 @@ fn endpoints(reader: &Reader, name: &str, protocols: &ProtocolMap) -> Result<Vec
     Ok(endpoints)
 }
 
-/// Listener in upper case, host without brackets, port.
+/// Splits an entry into listener in upper case, host without brackets, and port.
 fn split_endpoint(entry: &str) -> Option<(String, String, u16)> {
     let (listener, address) = entry.rsplit_once("://")?;
     let (host, port) = address.rsplit_once(':')?;
@@ -175,7 +176,7 @@ fn split_endpoint(entry: &str) -> Option<(String, String, u16)> {
     Some((listener.to_uppercase(), host.to_string(), port))
 }
 
-/// Whether nothing stands in it that no name or address of a host can have.
+/// Whether every character may occur in the name or the address of a host.
 pub(super) fn has_legal_host_characters(host: &str) -> bool {
     host.chars()
         .all(|c| c.is_ascii_alphanumeric() || "-%._:".contains(c))

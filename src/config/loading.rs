@@ -1,4 +1,4 @@
-//! From `server.properties` to [`BrokerConfig`]: refuses what is wrong, warns about what has no effect.
+//! Turns `server.properties` into [`BrokerConfig`]: refuses wrong settings, and warns about settings without effect.
 //! Kafka 3.9: `KafkaConfig.validateValues`.
 
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use super::providers;
 use super::reader::Reader;
 use super::topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};
 
-/// `read!(reader, Type { field, …; field: value, … })`: each of the first fields is the key of its name with
-/// dots for underscores.
+/// `read!(reader, Type { field, …; field: value, … })`: each of the first fields has the name of its key, with
+/// underscores in place of dots.
 macro_rules! read {
     ($reader:expr, $type:ident { $($field:ident)*; $($other:ident: $value:expr),* $(,)? }) => {
         $type {
@@ -24,14 +24,15 @@ macro_rules! read {
     };
 }
 
-/// Who may say that consumers rather read from a follower: Kafka's own two; classes cannot be loaded here.
+/// The replica selectors that can be configured: Kafka's own two. Other classes cannot be loaded here.
 const REPLICA_SELECTORS: [&str; 2] = [
     "org.apache.kafka.common.replica.LeaderSelector",
     RACK_AWARE_REPLICA_SELECTOR,
 ];
 
 impl BrokerConfig {
-    /// Reads everything out of properties. The warnings are for the log; an error names key, value and place.
+    /// Reads all settings from properties. The warnings are for the log; an error names the key, the value and the
+    /// place.
     pub fn from_properties(properties: &Properties) -> Result<(Self, Vec<Warning>), ConfigError> {
         let mut properties = providers::resolve(properties)?;
         let mut warnings = Vec::new();
@@ -45,7 +46,7 @@ impl BrokerConfig {
         Ok((config, warnings))
     }
 
-    /// A broker that listens on a free port of the loopback interface, for tests.
+    /// A broker for tests. It listens on a free port of the loopback interface.
     pub fn for_test(broker_id: i32, log_dir: &Path) -> Self {
         let properties = Properties::from([
             ("broker.id", broker_id.to_string()),
@@ -119,7 +120,7 @@ impl BrokerConfig {
         }))
     }
 
-    /// What no single key can say.
+    /// Checks the rules that concern several keys.
     fn validate(&self, reader: &Reader) -> Result<(), ConfigError> {
         let id = self.broker_id;
         if self.broker_id_generation_enable && !(-1..=self.reserved_broker_max_id).contains(&id) {
@@ -195,7 +196,8 @@ impl BrokerConfig {
     }
 }
 
-/// An operator who sets one of these relies on its protection: a broker that starts without it would be open.
+/// Protections that do not exist here. An operator who sets one of these keys relies on it: a broker that ignored the
+/// key would be open.
 const PROTECTIONS: [&str; 7] = [
     "alter.config.policy.class.name",
     "authorizer.class.name",
@@ -209,7 +211,7 @@ const PROTECTIONS: [&str; 7] = [
 const NO_PROTECTION: &str =
     "barnabas has not this protection yet, and no classes can be loaded: remove the key to run without it";
 
-/// Checks one setting by itself; says what has no effect.
+/// Checks one setting by itself; returns a warning if it has no effect.
 fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigError> {
     let refuse = |reason: &str| Err(ConfigError::key(name, reason).with_origin(&property.origin));
     let warn = |reason: &str| {
@@ -255,7 +257,7 @@ fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigErro
     }
 }
 
-/// Kafka checks these also where it does not use them.
+/// Pairs of keys. Kafka checks these even where it does not use them.
 const NOT_ABOVE: [[&str; 2]; 14] = [
     [
         "group.consumer.min.heartbeat.interval.ms",
@@ -315,7 +317,8 @@ const NOT_ABOVE: [[&str; 2]; 14] = [
     ],
 ];
 
-/// `node.id` is KRaft's name of `broker.id`. Kafka shows both, whichever was set; set differently they are an error.
+/// Joins `node.id` and `broker.id`: `node.id` is KRaft's name of the same setting. Kafka shows both if one is set, and
+/// refuses different values.
 fn unify_node_id(properties: &mut Properties) -> Result<(), ConfigError> {
     let number = |property: &Property| property.value.trim().parse::<i32>().ok();
     let (broker, node) = (properties.property("broker.id"), properties.property("node.id"));
@@ -337,9 +340,9 @@ fn unify_node_id(properties: &mut Properties) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// `log.dirs`, else `log.dir`; each may hold several paths.
+/// Reads `log.dirs`, or else `log.dir`; each may have several paths.
 fn log_dirs(reader: &Reader) -> Result<Vec<PathBuf>, ConfigError> {
-    // An empty list is one too: nobody wants the default directory who has written it down.
+    // An empty `log.dirs` counts as set: an operator who wrote it down does not want the default directory.
     let (name, text) = match reader.read::<Option<String>>("log.dirs")? {
         Some(text) => ("log.dirs", text),
         None => ("log.dir", reader.read("log.dir")?),
@@ -352,18 +355,18 @@ fn log_dirs(reader: &Reader) -> Result<Vec<PathBuf>, ConfigError> {
     Ok(paths)
 }
 
-/// `host:count,…`, where the host may be an IPv6 address without brackets. Of a host that stands there twice, the last
-/// counts.
+/// Reads `host:count,…`; a host may be an IPv6 address without brackets. If a host occurs twice, its last count is
+/// used.
 fn max_connections_per_ip_overrides(reader: &Reader) -> Result<BTreeMap<String, usize>, ConfigError> {
     let name = "max.connections.per.ip.overrides";
     let text: String = reader.read(name)?;
     let mut overrides = BTreeMap::new();
-    // As Java splits: empty pieces at the end are none.
+    // Java's split ignores empty pieces at the end.
     let text = text.trim_end_matches(|c: char| c == ',' || c.is_whitespace());
     for entry in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
         let parsed = entry.rsplit_once(':').and_then(|(host, count)| {
             let count: i32 = count.trim().parse().ok()?;
-            // Kafka takes a negative count, under which no connection is let in.
+            // Kafka accepts a negative count; it then lets no connection in.
             Some((host.trim(), usize::try_from(count).unwrap_or(0)))
         });
         let Some((host, count)) = parsed else {
@@ -391,7 +394,8 @@ const MINUTE_MS: i64 = 60 * 1000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 impl LogConfig {
-    /// What topics inherit from their broker. Milliseconds win over minutes, minutes over hours.
+    /// The settings that topics inherit from their broker. Milliseconds have priority over minutes, and minutes over
+    /// hours.
     fn from_broker(reader: &Reader) -> Result<Self, ConfigError> {
         let in_hours = |ms: &str, hours: &str| match reader.read::<Option<i64>>(ms)? {
             Some(ms) => Ok::<i64, ConfigError>(ms),

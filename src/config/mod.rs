@@ -1,5 +1,5 @@
-//! The configuration: Kafka's `server.properties`, the definition of every key, and the typed values that others use.
-//! Imports only `common`. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
+//! Owns the configuration: Kafka's `server.properties`, the definition of every key, and the typed values that other
+//! modules use. Imports only `common`. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
 
 pub mod broker;
 mod current;

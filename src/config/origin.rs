@@ -1,16 +1,16 @@
-//! Where a value of the configuration was given, as messages name it.
+//! Tells where a value of the configuration was given, for messages.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Where a value was given.
+/// The place where a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A line of a file.
     File {
-        /// The file's name as it was given.
+        /// The file's name as the caller gave it.
         path: Arc<str>,
-        /// Number of the line on which the entry begins, from 1.
+        /// The number of the line on which the entry starts, counted from 1.
         line: usize,
     },
     /// `--override` on the command line.
@@ -21,7 +21,7 @@ pub enum Origin {
     Program,
 }
 
-/// `server.properties:12`, as messages begin.
+/// Writes `server.properties:12`, with which messages start.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

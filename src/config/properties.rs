@@ -1,5 +1,5 @@
-//! Java's `.properties` syntax, whole, with the place of every value kept for messages.
-//! Kafka 3.9: `Utils.loadProps`, that is `java.util.Properties.load`.
+//! Parses Java's `.properties` syntax completely, and keeps the place of every value for messages. Kafka 3.9:
+//! `Utils.loadProps`, that is `java.util.Properties.load`.
 //!
 //! ```text
 //! file    = lines, each ended by \n, \r or \r\n
@@ -8,8 +8,8 @@
 //! key     = up to the first = : or blank that no backslash precedes; may be empty
 //! escape  = \t \n \r \f, \uXXXX (UTF-16), \ before any other character: that character
 //! ```
-//! A line that ends in an odd number of backslashes goes on in the next one, whose leading blanks are dropped.
-//! Bytes are ISO 8859-1, as in Java; everything else needs `\uXXXX`. A key given twice has its last value.
+//! A line that ends in an odd number of backslashes continues on the next line, whose leading blanks are dropped. Bytes
+//! are ISO 8859-1, as in Java; all other characters need `\uXXXX`. If a key is given twice, its last value is used.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,12 +19,12 @@ use std::sync::Arc;
 use super::error::ConfigError;
 use super::origin::Origin;
 
-/// A value and where it was given.
+/// A value, and the place where it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
-    /// The text, escapes resolved.
+    /// The text, with all escapes resolved.
     pub value: String,
-    /// Where it stands.
+    /// The place of the value.
     pub origin: Origin,
 }
 
@@ -34,7 +34,7 @@ pub struct Properties {
     entries: BTreeMap<String, Property>,
 }
 
-/// Keys only: values may be passwords.
+/// Shows only the keys, because values may be passwords.
 impl fmt::Debug for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.entries.keys()).finish()
@@ -48,7 +48,7 @@ impl Properties {
         Self::parse(&bytes, &path.display().to_string())
     }
 
-    /// Reads the content of a file; `name` is what messages call it.
+    /// Reads the content of a file; messages call the file `name`.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self, ConfigError> {
         let path: Arc<str> = name.into();
         let mut properties = Self::default();
@@ -66,7 +66,7 @@ impl Properties {
         Ok(properties)
     }
 
-    /// Reads a text, as Java does with a reader.
+    /// Reads text, as Java does with a reader.
     pub fn parse_text(text: &str, name: &str) -> Result<Self, ConfigError> {
         let mut bytes = Vec::with_capacity(text.len());
         let mut units = [0; 2];
@@ -74,7 +74,8 @@ impl Properties {
             match u8::try_from(character) {
                 Ok(byte) => bytes.push(byte),
                 Err(_) => {
-                    // A backslash before it would mean nothing, but would be one before the escape too.
+                    // A single backslash before this character has no effect, but would escape the backslash of the
+                    // `\u` that replaces the character.
                     let backslashes = bytes.iter().rev().take_while(|&&b| b == b'\\').count();
                     bytes.truncate(bytes.len() - backslashes % 2);
                     for unit in character.encode_utf16(&mut units) {
@@ -100,12 +101,12 @@ impl Properties {
         }
     }
 
-    /// Puts one value in, in place of any that was there.
+    /// Sets one value; it replaces an earlier one.
     pub fn insert(&mut self, key: String, value: String, origin: Origin) {
         self.entries.insert(key, Property { value, origin });
     }
 
-    /// Takes one value out.
+    /// Removes one value.
     pub fn remove(&mut self, key: &str) {
         self.entries.remove(key);
     }
@@ -120,7 +121,7 @@ impl Properties {
         self.entries.get(key)
     }
 
-    /// All of it, in the order of the keys.
+    /// All keys and values, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Property)> {
         self.entries
             .iter()
@@ -128,7 +129,7 @@ impl Properties {
     }
 }
 
-/// Values that the program itself gives.
+/// Creates properties from values of the program itself.
 impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Properties {
     fn from(entries: [(K, V); N]) -> Self {
         let mut properties = Self::default();
@@ -143,7 +144,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\x0c')
 }
 
-/// Lines with their continuations joined and comments left out, escapes still in place.
+/// The lines of a file, with continuation lines joined and comments left out. Escapes are not resolved yet.
 struct LogicalLines<'a> {
     natural: NaturalLines<'a>,
 }
@@ -181,7 +182,7 @@ impl Iterator for LogicalLines<'_> {
     }
 }
 
-/// Lines as they stand in the file, without leading blanks, numbered from 1.
+/// The lines of a file without leading blanks, numbered from 1.
 struct NaturalLines<'a> {
     rest: &'a [u8],
     line: usize,

@@ -1,9 +1,9 @@
-//! Values that stand elsewhere: `${file:/path:key}`, `${directory:/path:name}`, `${env:NAME}` (KIP-297, KIP-421,
-//! KIP-887, KIP-993). Kafka 3.9: `ConfigTransformer`, `FileConfigProvider`, `DirectoryConfigProvider`,
-//! `EnvVarConfigProvider`.
+//! Replaces variables by values from other places: `${file:/path:key}`, `${directory:/path:name}`, `${env:NAME}`
+//! (KIP-297, KIP-421, KIP-887, KIP-993). Kafka 3.9: `ConfigTransformer`, `FileConfigProvider`,
+//! `DirectoryConfigProvider`, `EnvVarConfigProvider`.
 //!
-//! A variable whose provider is not configured, or has no such value, is left as it stands, which Kafka does too. What was
-//! put in a variable's place is not looked through for others.
+//! As in Kafka, a variable stays unchanged if its provider is not configured or does not have the value. A value that
+//! replaces a variable is not searched for further variables.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -17,13 +17,13 @@ use super::properties::{Properties, Property};
 
 const PROVIDERS: &str = "config.providers";
 
-/// Whether the key is about providers, of whose keys there is no table: they have names that their users choose.
+/// Whether the key configures providers. There is no table of these keys, because users choose the names in them.
 pub(super) fn is_provider_key(name: &str) -> bool {
     name.strip_prefix(PROVIDERS)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The same properties with every variable replaced that has a value. Providers are configured in them.
+/// Returns the properties with every variable replaced that has a value. The same properties configure the providers.
 pub fn resolve(properties: &Properties) -> Result<Properties, ConfigError> {
     let providers = providers(properties)?;
     let mut resolved = properties.clone();
@@ -46,7 +46,8 @@ pub fn resolve(properties: &Properties) -> Result<Properties, ConfigError> {
     Ok(resolved)
 }
 
-/// The same for settings that stand in ZooKeeper. As in Kafka, they are resolved with providers that stand beside them.
+/// Does the same for settings in ZooKeeper. As in Kafka, only providers that are configured in the same settings are
+/// used.
 pub fn resolve_dynamic(settings: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ConfigError> {
     if !settings.contains_key(PROVIDERS) {
         return Ok(settings.clone());
@@ -62,14 +63,14 @@ pub fn resolve_dynamic(settings: &BTreeMap<String, String>) -> Result<BTreeMap<S
         .collect())
 }
 
-/// The providers by the names that variables call them by.
+/// The providers by the names that variables use.
 fn providers(properties: &Properties) -> Result<BTreeMap<&str, Provider>, ConfigError> {
     let mut providers = BTreeMap::new();
     let names = properties.get(PROVIDERS).unwrap_or_default();
     for name in names.split(',').filter(|name| !name.is_empty()) {
         let key = format!("{PROVIDERS}.{name}.class");
         let Some(class) = properties.property(&key) else {
-            // As in Kafka, such a provider does not exist.
+            // As in Kafka, a provider without a class does not exist.
             warn!(key, "is not set, so that there is no such provider");
             continue;
         };
@@ -83,13 +84,13 @@ fn providers(properties: &Properties) -> Result<BTreeMap<&str, Provider>, Config
     Ok(providers)
 }
 
-/// Where values come from.
+/// A source of values.
 enum Provider {
     /// Files in the syntax of properties.
     File(AllowedPaths),
-    /// Folders with a file for each value.
+    /// Directories with one file for each value.
     Directory(AllowedPaths),
-    /// Environment variables with names that match.
+    /// Environment variables whose names match.
     Environment(Regex),
 }
 
@@ -133,7 +134,8 @@ impl Provider {
     }
 }
 
-/// `allowed.paths`: the files and folders below which values may be read; everywhere if there are none.
+/// `allowed.paths`: the files and directories below which values may be read. Without the parameter, all paths are
+/// allowed.
 struct AllowedPaths(Option<Vec<PathBuf>>);
 
 impl AllowedPaths {
@@ -155,7 +157,7 @@ impl AllowedPaths {
         Ok(Self(Some(paths)))
     }
 
-    /// `None` if nothing may be read there.
+    /// The path; `None` if reading it is not allowed.
     fn resolve(&self, path: &str) -> Option<PathBuf> {
         if path.is_empty() {
             return None;
@@ -175,7 +177,7 @@ impl AllowedPaths {
     }
 }
 
-/// Without `.` and `..`, by the names alone.
+/// The path without `.` and `..`, computed from the names alone.
 fn normalized(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {
@@ -191,7 +193,7 @@ fn normalized(path: &Path) -> PathBuf {
     normal
 }
 
-/// Files that have been read.
+/// The files that have been read.
 #[derive(Default)]
 struct Files {
     read: BTreeMap<PathBuf, Properties>,
@@ -211,13 +213,13 @@ impl Files {
     }
 }
 
-/// The content of a file, all of it; none if there is no such file.
+/// The whole content of a file; `None` if the file does not exist.
 fn value_in_directory(directory: &Path, name: &str) -> Result<Option<String>, String> {
     if !directory.is_dir() {
         warn!(path = %directory.display(), "is no directory, so that no value is read from there");
         return Ok(None);
     }
-    // A name of its own, not a way to another place.
+    // A name must be a single file name, not a path to another directory.
     let is_name = Path::new(name).components().count() == 1 && Path::new(name).file_name().is_some();
     let path = directory.join(name);
     if !is_name || !path.is_file() {
@@ -227,7 +229,7 @@ fn value_in_directory(directory: &Path, name: &str) -> Result<Option<String>, St
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// `${provider:path:key}` or `${provider:key}`. Only the key may have colons in it.
+/// A variable `${provider:path:key}` or `${provider:key}`. Only the key may contain colons.
 #[derive(Debug, PartialEq, Eq)]
 struct Variable<'a> {
     provider: &'a str,
@@ -243,7 +245,7 @@ impl<'a> Variable<'a> {
     }
 }
 
-/// The text with what `value` has for its variables in their places.
+/// Returns the text with each variable replaced by the value that `value` returns for it.
 fn replace(
     text: &str,
     mut value: impl FnMut(&Variable) -> Result<Option<String>, String>,

@@ -1,10 +1,11 @@
-//! Typed access to properties through the table of keys. Kafka 3.9: `AbstractConfig`.
+//! Reads properties as typed values, with the table of keys. Kafka 3.9: `AbstractConfig`.
 
 use super::definition::{ConfigKey, Value, dynamic_broker_key};
 use super::error::ConfigError;
 use super::properties::Properties;
 
-/// Properties seen through the table of broker keys: defaults filled in, types and rules checked.
+/// Properties together with the table of broker keys: a missing value gets its default, and types and rules are
+/// checked.
 pub(super) struct Reader<'a> {
     properties: &'a Properties,
 }
@@ -14,12 +15,12 @@ impl<'a> Reader<'a> {
         Self { properties }
     }
 
-    /// Whether the key was given at all.
+    /// Whether the key was given.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.properties.get(name).is_some()
     }
 
-    /// The value as the field that asks for it wants it.
+    /// The value, in the type of the field that it is read for.
     pub(super) fn read<T: FromValue>(&self, name: &str) -> Result<T, ConfigError> {
         let key = dynamic_broker_key(name).unwrap_or_else(|| panic!("{name} is not in the table of keys"));
         let text = self.properties.get(name).or(key.default);
@@ -29,7 +30,7 @@ impl<'a> Reader<'a> {
             .map_err(|e| self.located(name, e))
     }
 
-    /// The error with the place of the key it is about.
+    /// Adds to the error the place where the key was given.
     pub(super) fn located(&self, name: &str, error: ConfigError) -> ConfigError {
         match self.properties.property(name) {
             Some(property) => error.with_origin(&property.origin),
@@ -47,9 +48,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A Rust type that a value of some key can be kept in.
+/// A Rust type that can hold the value of a key.
 pub(super) trait FromValue: Sized {
-    /// `None` is null. The value has passed its key's rule; what may still fail is a narrower type.
+    /// Converts the value; `None` is null. The value already meets its key's rule, so only a narrower type can fail.
     fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError>;
 }
 
@@ -94,7 +95,7 @@ impl FromValue for Vec<String> {
     }
 }
 
-/// The empty text is a value, not null.
+/// An empty text is a value, not null.
 impl FromValue for Option<String> {
     fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
         match value {
@@ -105,8 +106,9 @@ impl FromValue for Option<String> {
     }
 }
 
-/// Whole numbers, signed or not, and the same when they may be null. What is read without a sign is a time, a size or a
-/// count: where Kafka takes a negative one, it means none. A number that is too large for its field is as large as can be.
+/// Integers, signed or unsigned, also where null is allowed. Unsigned types are used for times, sizes and counts: where
+/// Kafka accepts a negative number, it has the same meaning as 0. A number that is too large for its type becomes the
+/// type's largest number.
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl FromValue for $type {

@@ -394,10 +394,10 @@ fn every_topic_key_that_is_honoured_changes_the_configuration() {
     }
 }
 
-/// What is said to be honoured is at least kept where those who honour it can read it.
+/// Every broker key that is honoured has a field where the rest of the program can read it.
 #[test]
 fn every_broker_key_that_is_honoured_has_a_field() {
-    // Read into a field of another name.
+    // These keys are read into fields of other names.
     const INTO_OTHERS: &[&str] = &[
         "inter.broker.protocol.version",
         "listener.security.protocol.map",

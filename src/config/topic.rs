@@ -1,4 +1,4 @@
-//! The configuration of one topic as typed values. Kafka 3.9: `LogConfig`, `TopicConfig`.
+//! Owns the configuration of one topic as typed values. Kafka 3.9: `LogConfig`, `TopicConfig`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::error::ConfigError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the values of compression.type")]
 pub enum CompressionType {
-    /// Keep what the producer chose.
+    /// The compression that the producer chose is kept.
     Producer,
     Uncompressed,
     Gzip,
@@ -23,7 +23,7 @@ pub enum CompressionType {
 pub enum TimestampType {
     /// The producer's timestamps are kept.
     CreateTime,
-    /// The leader stamps each batch on arrival.
+    /// The leader puts its own time into each batch when it appends the batch.
     LogAppendTime,
 }
 
@@ -36,7 +36,7 @@ pub struct CleanupPolicy {
     pub compact: bool,
 }
 
-/// What governs one log. Each field is the topic key of the same name; -1 keeps Kafka's meaning "no limit".
+/// The configuration of one log. Each field has the name of its topic key; -1 keeps Kafka's meaning "no limit".
 #[derive(Clone, Debug, PartialEq)]
 #[allow(
     missing_docs,
@@ -67,7 +67,7 @@ pub struct LogConfig {
     pub compression_zstd_level: i32,
     pub preallocate: bool,
     pub message_timestamp_type: TimestampType,
-    /// Stands in for the two below where they are unlimited.
+    /// Replaces each of the two limits below that is unlimited.
     pub message_timestamp_difference_max_ms: i64,
     pub message_timestamp_before_max_ms: i64,
     pub message_timestamp_after_max_ms: i64,
@@ -119,7 +119,7 @@ impl Default for LogConfig {
 }
 
 impl CompressionType {
-    /// The type of this name; `producer` for a name that no rule has let through.
+    /// The type with this name; `producer` for any other name, which the key's rule refuses anyway.
     pub(super) fn from_name(name: &str) -> Self {
         match name {
             "uncompressed" => Self::Uncompressed,
@@ -133,7 +133,7 @@ impl CompressionType {
 }
 
 impl TimestampType {
-    /// The type of this name; `CreateTime` for a name that no rule has let through.
+    /// The type with this name; `CreateTime` for any other name, which the key's rule refuses anyway.
     pub(super) fn from_name(name: &str) -> Self {
         match name {
             "LogAppendTime" => Self::LogAppendTime,
@@ -152,8 +152,8 @@ impl CleanupPolicy {
 }
 
 impl LogConfig {
-    /// The configuration of a topic as somebody asks for it: unknown keys, bad values and values that do not fit
-    /// together are refused, with what Kafka calls INVALID_CONFIG.
+    /// The configuration of a topic from the overrides in a request. Unknown keys, invalid values and values that do
+    /// not fit together are refused; Kafka's code for that is INVALID_CONFIG.
     pub fn from_overrides(
         defaults: &Self,
         overrides: &BTreeMap<String, String>,
@@ -187,8 +187,8 @@ impl LogConfig {
         Ok(config)
     }
 
-    /// The configuration of a topic as it is stored in ZooKeeper, where anybody may have written it: what cannot
-    /// be used is left out and returned.
+    /// The configuration of a topic from the overrides in ZooKeeper. Any program can write there, so values that cannot
+    /// be used are skipped; the errors are returned.
     pub fn from_stored(defaults: &Self, stored: &BTreeMap<String, String>) -> (Self, Vec<ConfigError>) {
         let mut config = defaults.clone();
         let mut errors = Vec::new();
@@ -206,7 +206,7 @@ impl LogConfig {
         (config, errors)
     }
 
-    /// What no single key can say.
+    /// Checks the rules that concern several keys.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if self.min_compaction_lag_ms > self.max_compaction_lag_ms {
             return Err(ConfigError::conflict(format!(
@@ -228,7 +228,7 @@ impl LogConfig {
         }
     }
 
-    /// Sets one field. The value has passed its key's type and rule; keys without a field have no effect.
+    /// Sets one field. The value already meets its key's type and rule. Keys without a field have no effect.
     fn set(&mut self, name: &str, value: Value) {
         match (name, value) {
             ("segment.bytes", Value::Integer(n)) => self.segment_bytes = n as i32,

@@ -178,7 +178,7 @@ impl ReplicaManager {
     }
 
     /// Makes this broker the leader, after its fetcher for the partition has been stopped. Returns the new leader
-    /// epoch; `None` if nothing changed.
+    /// epoch; `None` if the decision is outdated.
     fn make_leader(
         &self,
         update: &PartitionUpdate,

@@ -1,4 +1,5 @@
-//! Broker keys of the group and transaction coordinators. Kafka 3.9: `GroupCoordinatorConfig`, `TransactionStateManagerConfigs`.
+//! Defines the broker keys of the group and transaction coordinators. Kafka 3.9: `GroupCoordinatorConfig`,
+//! `TransactionStateManagerConfigs`.
 
 use super::key::keys;
 

@@ -1,4 +1,5 @@
-//! Broker keys of KRaft, which a ZooKeeper-mode broker has no use for. Kafka 3.9: `KRaftConfigs`, `QuorumConfig`.
+//! Defines the broker keys of KRaft, which a ZooKeeper-mode broker does not use. Kafka 3.9: `KRaftConfigs`,
+//! `QuorumConfig`.
 
 use super::key::keys;
 

@@ -1,4 +1,5 @@
-//! Broker keys of the log and its cleaner, and what topics inherit. Kafka 3.9: `ServerLogConfigs`, `CleanerConfig`.
+//! Defines the broker keys of the log and its cleaner, and the keys that topics inherit. Kafka 3.9: `ServerLogConfigs`,
+//! `CleanerConfig`.
 
 use super::key::keys;
 

@@ -1,4 +1,4 @@
-//! Broker keys of listeners, connections and request threads. Kafka 3.9: `SocketServerConfigs`.
+//! Defines the broker keys of listeners, connections and request threads. Kafka 3.9: `SocketServerConfigs`.
 
 use super::key::keys;
 

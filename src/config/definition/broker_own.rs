@@ -1,5 +1,5 @@
-//! Broker keys that Kafka does not have. They begin with `barnabas.`, and DescribeConfigs does not show them: tools
-//! compare brokers of both kinds.
+//! Defines the broker keys that Kafka does not have. They start with `barnabas.`, and DescribeConfigs does not show
+//! them, because tools compare Kafka's brokers with these brokers.
 
 use super::key::keys;
 

@@ -1,5 +1,5 @@
-//! Broker keys that exist in ZooKeeper only: no `server.properties` has them, and DescribeConfigs shows them only where they
-//! are set. Kafka 3.9: `DynamicConfig.Broker`, `QuotaConfigs`.
+//! Defines the broker keys that exist only in ZooKeeper. `server.properties` does not have them, and DescribeConfigs
+//! shows them only where they are set. Kafka 3.9: `DynamicConfig.Broker`, `QuotaConfigs`.
 
 use super::key::keys;
 

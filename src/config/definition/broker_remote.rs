@@ -1,4 +1,4 @@
-//! Broker keys of tiered storage. Kafka 3.9: `RemoteLogManagerConfig`.
+//! Defines the broker keys of tiered storage. Kafka 3.9: `RemoteLogManagerConfig`.
 
 use super::key::keys;
 

@@ -1,4 +1,4 @@
-//! Broker keys of replication and the controller. Kafka 3.9: `ReplicationConfigs`.
+//! Defines the broker keys of replication and the controller. Kafka 3.9: `ReplicationConfigs`.
 
 use super::key::keys;
 

@@ -1,4 +1,5 @@
-//! Broker keys of TLS, SASL, delegation tokens, password encoding. Kafka 3.9: `BrokerSecurityConfigs`, `SslConfigs`, `SaslConfigs`.
+//! Defines the broker keys of TLS, SASL, delegation tokens and password encoding. Kafka 3.9: `BrokerSecurityConfigs`,
+//! `SslConfigs`, `SaslConfigs`.
 
 use super::key::keys;
 

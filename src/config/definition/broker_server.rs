@@ -1,4 +1,5 @@
-//! Broker keys of the broker as a whole: identity, quotas, metrics. Kafka 3.9: `ServerConfigs`, `QuotaConfigs`, `MetricConfigs`.
+//! Defines the broker keys of the broker as a whole: identity, quotas, metrics. Kafka 3.9: `ServerConfigs`,
+//! `QuotaConfigs`, `MetricConfigs`.
 
 use super::key::keys;
 

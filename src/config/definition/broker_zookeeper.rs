@@ -1,4 +1,4 @@
-//! Broker keys of the ZooKeeper session. Kafka 3.9: `ZkConfigs`.
+//! Defines the broker keys of the ZooKeeper session. Kafka 3.9: `ZkConfigs`.
 
 use super::key::keys;
 

@@ -1,8 +1,8 @@
-//! What a key is: its type, default, rule and how it may change. Kafka 3.9: `ConfigDef`.
+//! Defines a key: its type, default and rule, and how its value may change. Kafka 3.9: `ConfigDef`.
 
 use super::super::error::ConfigError;
 
-/// Type of a value; the numbers are those of DescribeConfigs.
+/// The type of a value; the numbers are those of DescribeConfigs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "Kafka's own type names")]
 #[repr(i8)]
@@ -18,16 +18,16 @@ pub enum ConfigType {
     Password = 9,
 }
 
-/// What is demanded of a value beyond its type.
+/// The condition that a value must meet beyond its type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// Nothing.
+    /// No condition.
     Any,
     /// A number not below this.
     AtLeast(i64),
-    /// A number within these, both included.
+    /// A number between these two, both included.
     Between(i64, i64),
-    /// A number from 0 to this.
+    /// A number from 0 to this one.
     Fraction(f64),
     /// One of these words.
     OneOf(&'static [&'static str]),
@@ -35,9 +35,9 @@ pub enum Rule {
     OneOfAnyCase(&'static [&'static str]),
     /// A list of these words.
     ListOf(&'static [&'static str]),
-    /// Some text.
+    /// Text that is not empty.
     NonEmpty,
-    /// 1 to 9, or -1 for the library's own choice.
+    /// 1 to 9, or -1 for the default of the library.
     GzipLevel,
     /// -1 or a positive number.
     PoolSize,
@@ -50,27 +50,28 @@ pub enum Rule {
 /// Whether and how a key can be changed while the broker runs. Kafka 3.9: `DynamicBrokerConfig`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateMode {
-    /// Only in the file, at start.
+    /// The key is read only from the file, at the start of the broker.
     ReadOnly,
-    /// For one broker.
+    /// The key can be changed for one broker.
     PerBroker,
-    /// For one broker or as the default of all.
+    /// The key can be changed for one broker or for all brokers.
     ClusterWide,
 }
 
-/// What barnabas makes of a key.
+/// What barnabas does with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// It does what Kafka does, also when it is changed while the broker runs, if it may be.
+    /// The key has the same effect as in Kafka. If Kafka allows a change at run time, a change takes effect at once.
     Honoured,
-    /// It does what Kafka does, but a change has to wait for the next start: at run time it is refused.
+    /// The key has the same effect as in Kafka, but only from the next start on: a change at run time is refused.
     AtStart,
-    /// It is read and checked, and warned about when set; refused where it protects the broker.
+    /// The key is read and checked but has no effect yet. The broker warns about it if it is set, and refuses it if it
+    /// is a protection.
     NotYet,
-    /// Kafka 3.9 itself does nothing with it in a ZooKeeper-mode broker, or it sizes a pool of threads that does not
-    /// exist here.
+    /// The key has no effect in a ZooKeeper-mode broker of Kafka 3.9, or it sets the size of a thread pool that does
+    /// not exist here.
     NoEffect,
-    /// It makes a broker a KRaft node: refused.
+    /// The key makes a broker a KRaft node; the broker refuses it.
     KRaft,
 }
 
@@ -83,32 +84,32 @@ pub struct ConfigKey {
     pub kind: ConfigType,
     /// The default as text; `None` is null.
     pub default: Option<&'static str>,
-    /// What is demanded of a value.
+    /// The rule for a value.
     pub rule: Rule,
-    /// How it may change.
+    /// How the value may change.
     pub update: UpdateMode,
-    /// What barnabas makes of it.
+    /// What barnabas does with the key.
     pub support: Support,
-    /// For a topic key: the broker keys it inherits from, the most specific one first.
+    /// For a topic key: the broker keys from which it inherits, the most specific one first.
     pub inherits: &'static [&'static str],
 }
 
-/// A value of its key's type.
+/// A value, in the Rust type that belongs to its key's type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Boolean.
+    /// A value of type Boolean.
     Boolean(bool),
-    /// Short, Int, Long.
+    /// A value of type Short, Int or Long.
     Integer(i64),
-    /// Double.
+    /// A value of type Double.
     Double(f64),
-    /// String, Class, Password.
+    /// A value of type String, Class or Password.
     Text(String),
-    /// List.
+    /// A value of type List.
     List(Vec<String>),
 }
 
-/// A table of keys. Kept as rows because they are read as such, and compared with Kafka's own as such.
+/// Defines a table of keys, one key per row. Rows are easy to read and to compare with Kafka's own tables.
 macro_rules! keys {
     (@default null) => { None };
     (@default $default:literal) => { Some($default) };
@@ -150,28 +151,28 @@ const INTERNAL: &[&str] = &[
 ];
 
 impl ConfigKey {
-    /// Whether a change while the broker runs is acted on by all who read it, or has nothing to act on.
+    /// Whether a change at run time takes effect everywhere, or the key has no effect at all.
     pub fn is_reconfigurable(&self) -> bool {
         let acted_on = matches!(self.support, Support::Honoured | Support::NoEffect);
         self.update != UpdateMode::ReadOnly && acted_on
     }
 
-    /// Whether its value is never shown.
+    /// Whether the value is never shown.
     pub fn is_sensitive(&self) -> bool {
         self.kind == ConfigType::Password
     }
 
-    /// Whether Kafka does not have it.
+    /// Whether Kafka does not have this key.
     pub fn is_own(&self) -> bool {
         self.name.starts_with("barnabas.")
     }
 
-    /// Whether DescribeConfigs leaves it out.
+    /// Whether DescribeConfigs leaves the key out.
     pub fn is_internal(&self) -> bool {
         self.is_own() || INTERNAL.contains(&self.name)
     }
 
-    /// Reads a value and holds it against the rule. Blanks around it do not count: what Java's `trim` takes away.
+    /// Parses a value and checks it against the rule. White space around it is ignored, as Java's `trim` does.
     pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
         let text = text.trim_matches(|c: char| c <= ' ');
         let value = self.parse_type(text).ok_or_else(|| {
@@ -221,8 +222,8 @@ impl ConfigKey {
     }
 }
 
-/// A double as Java reads it, but for hexadecimal ones: it may end in a letter for its type, and only `NaN` and `Infinity`
-/// are words.
+/// Parses a double as Java does, without the hexadecimal form: it may end in a letter for its type, and the only words
+/// are `NaN` and `Infinity`.
 fn parse_double(text: &str) -> Option<f64> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1.0, digits),
@@ -240,7 +241,7 @@ fn parse_double(text: &str) -> Option<f64> {
 }
 
 impl Rule {
-    /// The part of a value that breaks the rule, as Kafka names it.
+    /// The part of the value that breaks the rule, as Kafka names it.
     fn at_fault(self, value: &Value, text: &str) -> String {
         match (self, value) {
             (Self::ListOf(words), Value::List(items)) => {
@@ -252,7 +253,7 @@ impl Rule {
         }
     }
 
-    /// Why the value of this key will not do, in Kafka's words.
+    /// The reason why a value of this key breaks the rule, in Kafka's words; `None` if it does not.
     fn broken_by(self, name: &str, value: &Value) -> Option<String> {
         let one_of = |words: &[&str]| format!("String must be one of: {}", words.join(", "));
         let at_least = |min: &dyn std::fmt::Display| Some(format!("Value must be at least {min}"));
@@ -307,7 +308,8 @@ fn are_throttled_replicas(items: &[String]) -> bool {
     items.iter().all(is_replica) || items.concat() == "*"
 }
 
-/// Kafka's releases and how many internal versions each of them has; the first four have none with a name.
+/// Kafka's releases, and the number of internal versions of each. The first four releases have no named internal
+/// version.
 const RELEASES: &[(&str, u8)] = &[
     ("0.8.0", 0),
     ("0.8.1", 0),
@@ -343,7 +345,7 @@ const RELEASES: &[(&str, u8)] = &[
 
 const UNRELEASED: &str = "4.0";
 
-/// `3.9`, `3.9-IV0`, and `3.9.1`: what follows the release's own digits is ignored, as Kafka ignores it.
+/// Accepts `3.9`, `3.9-IV0` and `3.9.1`. As in Kafka, everything after the release's own digits is ignored.
 fn is_metadata_version(text: &str) -> bool {
     let digits = if text.starts_with("0.") { 3 } else { 2 };
     let version: Vec<&str> = text.split('.').take(digits).collect();
@@ -353,7 +355,7 @@ fn is_metadata_version(text: &str) -> bool {
         .map_or((&*version, None), |(r, i)| (r, Some(i)));
     let known = RELEASES.iter().find(|(name, _)| *name == release);
     known.is_some_and(|(name, count)| {
-        // Of the release that is still being made there are internal versions only.
+        // A release that is not finished yet has only internal versions.
         if internal.is_none() && *name == UNRELEASED {
             return false;
         }
@@ -364,7 +366,7 @@ fn is_metadata_version(text: &str) -> bool {
     })
 }
 
-/// The text that Kafka shows for a value (`ConfigDef.convertToString`).
+/// Writes the value as Kafka shows it (`ConfigDef.convertToString`).
 impl std::fmt::Display for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -377,7 +379,7 @@ impl std::fmt::Display for Value {
     }
 }
 
-/// A double as Java writes it: plain from 10⁻³ up to 10⁷, else with an exponent, always with a fraction.
+/// Writes a double as Java does: without an exponent from 10⁻³ up to 10⁷, else with one; always with a fraction.
 fn java_double(value: f64) -> String {
     let size = value.abs();
     if value.is_infinite() {

@@ -1,7 +1,8 @@
-//! Every configuration key of Apache Kafka 3.9: name, type, default, rule, whether it may change while the broker
-//! runs, and what barnabas makes of it. One table for each subject. Kafka 3.9: `KafkaConfig`, `LogConfig`, `ConfigDef`.
+//! Defines every configuration key of Apache Kafka 3.9: its name, type, default and rule, whether it may change while
+//! the broker runs, and what barnabas does with it. Each subject has one table. Kafka 3.9: `KafkaConfig`, `LogConfig`,
+//! `ConfigDef`.
 //!
-//! The tables are held against a recording of what a real broker answers to DescribeConfigs (`tests.rs`).
+//! A test compares the tables with a recorded DescribeConfigs response of a real broker (`tests.rs`).
 
 mod broker_coordinator;
 mod broker_kraft;

@@ -1,4 +1,4 @@
-//! All tables as one. Kafka 3.9: `KafkaConfig.configDef`, `LogConfig.configDef`.
+//! Joins all tables of keys. Kafka 3.9: `KafkaConfig.configDef`, `LogConfig.configDef`.
 
 use super::ConfigKey;
 
@@ -25,7 +25,7 @@ pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
     broker_keys().find(|key| key.name == name)
 }
 
-/// The key of a broker with this name, were it one that only ZooKeeper can have.
+/// The broker key with this name; keys that exist only in ZooKeeper are included.
 pub fn dynamic_broker_key(name: &str) -> Option<&'static ConfigKey> {
     broker_key(name).or_else(|| super::broker_quota::KEYS.iter().find(|key| key.name == name))
 }
@@ -40,8 +40,8 @@ pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
     topic_keys().iter().find(|key| key.name == name)
 }
 
-/// The names under which one broker setting can be given, the most specific one first: milliseconds win over
-/// minutes, minutes over hours. A listener's own key (`listener.name.x.key`) falls back to the plain one.
+/// The names under which a broker setting can be given, the most specific one first: milliseconds have priority over
+/// minutes, and minutes over hours. A listener's own key (`listener.name.x.key`) falls back to the plain key.
 pub fn broker_synonyms(name: &str) -> Vec<&str> {
     const FAMILIES: &[&[&str]] = &[
         &["log.roll.ms", "log.roll.hours"],
@@ -60,9 +60,9 @@ pub fn broker_synonyms(name: &str) -> Vec<&str> {
     }
 }
 
-/// The plain key of a listener's own one: `ssl.keystore.location` of `listener.name.internal.ssl.keystore.location`.
+/// The plain key of a listener's own key: `ssl.keystore.location` for `listener.name.internal.ssl.keystore.location`.
 pub fn listener_base_key(name: &str) -> Option<&str> {
-    /// Keys that are given per SASL mechanism too, with the mechanism's name in between.
+    /// Keys that can also be given for one SASL mechanism, with the mechanism's name before the key.
     const PER_MECHANISM: &[&str] = &[
         "sasl.jaas.config",
         "sasl.login.callback.handler.class",

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::*;
 
-/// What a real Apache Kafka 3.9.1 answered to DescribeConfigs, one JSON object a line.
+/// The DescribeConfigs response of a real Apache Kafka 3.9.1, one JSON object per line.
 fn recorded(lines: &str) -> BTreeMap<String, Json> {
     let objects = lines
         .lines()

@@ -1,5 +1,5 @@
-//! Topic keys and the broker keys whose values they inherit, the most specific one first.
-//! Kafka 3.9: `LogConfig`, `ServerTopicConfigSynonyms`.
+//! Defines the topic keys and the broker keys from which they inherit, the most specific one first. Kafka 3.9:
+//! `LogConfig`, `ServerTopicConfigSynonyms`.
 
 use super::key::keys;
 

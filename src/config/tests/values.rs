@@ -1,8 +1,8 @@
-//! Values at the edge of what is one: empty, negative, standing elsewhere.
+//! Tests unusual values: empty ones, negative ones, and values that are given in another place.
 
 use super::*;
 
-/// An empty value is a value: what was written down is not taken for what was not.
+/// An empty value is a value: a key that is set to it is not treated as unset.
 #[test]
 fn empty_values_are_not_taken_for_none() {
     for (text, expected) in [
@@ -34,7 +34,7 @@ fn empty_values_are_not_taken_for_none() {
     );
 }
 
-/// Kafka takes them, and means none by them.
+/// Kafka accepts negative numbers for these keys; they have the same meaning as 0.
 #[test]
 fn negative_times_and_counts_are_none() {
     assert_eq!(

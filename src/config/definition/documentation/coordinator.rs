@@ -1,4 +1,4 @@
-//! What the keys of the group and transaction coordinators mean.
+//! Documents the keys of the group and transaction coordinators.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

@@ -1,4 +1,4 @@
-//! What the keys of KRaft mean, which a ZooKeeper-mode broker knows but has no use for.
+//! Documents the keys of KRaft, which a ZooKeeper-mode broker knows but does not use.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

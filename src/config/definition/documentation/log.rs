@@ -1,4 +1,4 @@
-//! What the keys of logs and their cleaner mean.
+//! Documents the keys of logs and their cleaner.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

@@ -1,5 +1,5 @@
-//! The meaning of each key, in one sentence: DescribeConfigs answers it, and it is the reference of configurations. Each
-//! table of keys has one table of sentences.
+//! Documents each key in one sentence. DescribeConfigs returns the sentence, and the reference of all settings uses it.
+//! Each table of keys has one table of sentences.
 
 mod coordinator;
 mod kraft;
@@ -26,13 +26,13 @@ const OF_BROKERS: &[&[(&str, &str)]] = &[
     zookeeper::SENTENCES,
 ];
 
-/// What a broker's key means.
+/// The documentation of a broker key.
 pub fn of_broker_key(name: &str) -> Option<&'static str> {
     let all = OF_BROKERS.iter().flat_map(|sentences| sentences.iter());
     find(all, name)
 }
 
-/// What a topic's key means.
+/// The documentation of a topic key.
 pub fn of_topic_key(name: &str) -> Option<&'static str> {
     find(topic::SENTENCES.iter(), name)
 }
@@ -82,7 +82,7 @@ mod tests {
             assert_one_sentence(key.name, of_topic_key(key.name));
         }
         let sentences = OF_BROKERS.iter().map(|sentences| sentences.len()).sum::<usize>();
-        // Those that exist in ZooKeeper only are in no table of files.
+        // The three keys that exist only in ZooKeeper are not in the tables for `server.properties`.
         assert_eq!(sentences, broker_keys().count() + 3);
         assert_eq!(topic::SENTENCES.len(), topic_keys().len());
     }

@@ -1,4 +1,4 @@
-//! What the keys of listeners and connections mean.
+//! Documents the keys of listeners and connections.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

@@ -1,4 +1,4 @@
-//! What the keys that Kafka does not have mean, and those that exist in ZooKeeper only.
+//! Documents the keys that Kafka does not have, and the keys that exist only in ZooKeeper.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

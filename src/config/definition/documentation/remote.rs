@@ -1,4 +1,4 @@
-//! What the keys of tiered storage mean, which is not built yet.
+//! Documents the keys of tiered storage, which is not built yet.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

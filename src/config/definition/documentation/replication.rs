@@ -1,4 +1,4 @@
-//! What the keys of replication and of the controller mean.
+//! Documents the keys of replication and of the controller.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

@@ -1,4 +1,4 @@
-//! What the keys of TLS, SASL, delegation tokens and the encoding of passwords mean.
+//! Documents the keys of TLS, SASL, delegation tokens and password encoding.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

@@ -1,4 +1,4 @@
-//! What the keys of the broker as a whole mean.
+//! Documents the keys of the broker as a whole.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

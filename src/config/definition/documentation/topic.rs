@@ -1,4 +1,4 @@
-//! What the keys of topics mean.
+//! Documents the keys of topics.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (

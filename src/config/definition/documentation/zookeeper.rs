@@ -1,4 +1,4 @@
-//! What the keys of the ZooKeeper session mean.
+//! Documents the keys of the ZooKeeper session.
 
 pub(super) const SENTENCES: &[(&str, &str)] = &[
     (
