@@ -1,5 +1,5 @@
-//! Alters configurations: replaced whole (AlterConfigs) or key by key (IncrementalAlterConfigs).
-//! Kafka 3.9: `ZkAdminManager`, `ConfigAdminManager`.
+//! Alters configurations: AlterConfigs replaces them as a whole, IncrementalAlterConfigs changes single keys. Kafka
+//! 3.9: `ZkAdminManager`, `ConfigAdminManager`.
 
 use std::collections::BTreeSet;
 
@@ -17,16 +17,16 @@ use crate::config::providers::resolve_dynamic;
 use crate::config::{ConfigError, LogConfig, Properties};
 use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
 
-/// What to do with one key.
+/// The operation on one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlterOperation {
-    /// Give it this value.
+    /// Sets the value.
     Set,
-    /// Back to what is inherited.
+    /// Removes the value, so that the key inherits its value again.
     Delete,
-    /// Put these values into its list, those that are not in it yet.
+    /// Adds the values to the key's list that are not in it yet.
     Append,
-    /// Take these values out of its list.
+    /// Removes the values from the key's list.
     Subtract,
 }
 
@@ -43,12 +43,12 @@ impl AlterOperation {
     }
 }
 
-/// What a request wants of a resource.
+/// The change that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigAlteration {
-    /// These settings and no others.
+    /// The resource gets these settings and no others.
     Replace(Vec<(String, Option<String>)>),
-    /// These changes, one after the other.
+    /// The resource gets these changes, in this order.
     Incremental(Vec<(String, AlterOperation, Option<String>)>),
 }
 
@@ -60,7 +60,7 @@ impl ConfigAlteration {
         }
     }
 
-    /// What no alteration may have, whatever it is about.
+    /// Checks the rules that hold for every resource.
     fn validate(&self) -> Result<(), AdminError> {
         let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
         let keys = self.keys();
@@ -88,7 +88,7 @@ impl ConfigAlteration {
         Ok(())
     }
 
-    /// The overrides that these settings become. `find` looks a key up.
+    /// The overrides after the alteration. `find` looks up a key.
     fn apply(
         &self,
         mut overrides: Overrides,
@@ -117,7 +117,7 @@ impl ConfigAlteration {
     }
 }
 
-/// A list with values put in or taken out. Where the key is not set, the list starts as Kafka's default.
+/// The list after values were added or removed. If the key is not set, the list starts with Kafka's default.
 fn altered_list(
     key: Option<&ConfigKey>,
     name: &str,
@@ -151,7 +151,7 @@ fn altered_list(
 }
 
 impl AdminManager {
-    /// Alters the configuration of a resource, or with `validate_only` says whether it could be.
+    /// Alters the configuration of a resource. With `validate_only` it only checks whether the alteration is possible.
     pub async fn alter_configs(
         &self,
         resource: &ConfigResource,
@@ -202,7 +202,7 @@ impl AdminManager {
         entity_config::change(&*self.zk, ConfigEntityType::Topics, topic, &overrides).await
     }
 
-    /// Loggers are changed key by key, and only here: nothing is stored.
+    /// Changes the levels of loggers, key by key. Only this process changes; nothing is stored.
     fn alter_loggers(&self, alteration: &ConfigAlteration, validate_only: bool) -> Result<(), AdminError> {
         let ConfigAlteration::Incremental(changes) = alteration else {
             return Err(AdminError::new(
@@ -258,7 +258,8 @@ impl AdminManager {
     }
 }
 
-/// Why a topic cannot have these settings; Kafka names the topic where a single value is at fault.
+/// The error for a topic that cannot have these settings. As in Kafka, the message names the topic if a single value is
+/// the cause.
 fn refused_of_topic(topic: &str, error: &ConfigError) -> AdminError {
     let reason = error.on_the_wire();
     let message = match error.is_of_a_value() {
@@ -270,7 +271,7 @@ fn refused_of_topic(topic: &str, error: &ConfigError) -> AdminError {
     AdminError::new(ErrorCode::InvalidConfig, message)
 }
 
-/// Pools of threads; those that do not exist here are sized as in Kafka all the same.
+/// The sizes of thread pools. The rules hold even for pools that do not exist here, as in Kafka.
 const THREAD_POOLS: &[&str] = &[
     "background.threads",
     "log.cleaner.threads",
@@ -280,7 +281,8 @@ const THREAD_POOLS: &[&str] = &[
     "num.replica.fetchers",
 ];
 
-/// What may not change at run time although a broker could start with it. Kafka 3.9: `validateReconfiguration`.
+/// Refuses changes that are not allowed at run time, although a broker could start with the new values. Kafka 3.9:
+/// `validateReconfiguration`.
 fn validate_reconfiguration(present: &Properties, altered: &Properties) -> Result<(), AdminError> {
     for name in THREAD_POOLS {
         require_gradual(name, integer(present, name), integer(altered, name))?;
@@ -295,7 +297,7 @@ fn validate_reconfiguration(present: &Properties, altered: &Properties) -> Resul
     }
 }
 
-/// A number that has passed its key's rule.
+/// The value of a number that already meets its key's rule.
 fn integer(properties: &Properties, name: &str) -> i64 {
     let key = dynamic_broker_key(name).filter(|key| key.kind == ConfigType::Int);
     let text = key.and_then(|key| properties.get(name).or(key.default));
@@ -303,7 +305,7 @@ fn integer(properties: &Properties, name: &str) -> i64 {
         .unwrap_or_else(|| unreachable!("{name} is a number and has a default"))
 }
 
-/// Numbers of threads may at most double or be halved in one step. In Kafka's words.
+/// Refuses to more than double or halve a number of threads in one step. The messages are Kafka's.
 fn require_gradual(name: &str, present: i64, altered: i64) -> Result<(), AdminError> {
     let (too_few, too_small, too_large) = match name {
         "log.cleaner.threads" => (
@@ -332,7 +334,7 @@ fn require_gradual(name: &str, present: i64, altered: i64) -> Result<(), AdminEr
     Err(AdminError::new(ErrorCode::InvalidRequest, reason))
 }
 
-/// In Kafka's words.
+/// Refuses changes of a logger that are not possible. The messages are Kafka's.
 fn require_alterable_logger(name: &str, operation: AlterOperation, level: &str) -> Result<(), AdminError> {
     let refuse = |code, message: String| Err(AdminError::new(code, message));
     let not_allowed = |operation: &str| {
@@ -361,7 +363,8 @@ fn require_alterable_logger(name: &str, operation: AlterOperation, level: &str) 
     }
 }
 
-/// Kafka answers INVALID_REQUEST to all of these (KAFKA-13609). A key that it does not know may hold anything.
+/// Refuses keys that cannot change at run time. Kafka's answer to all of these is INVALID_REQUEST (KAFKA-13609). A key
+/// that Kafka does not know may have any value.
 fn require_alterable(settings: &[(&str, &str)], scope: UpdateMode) -> Result<(), AdminError> {
     let such = |is_such: &dyn Fn(&ConfigKey) -> bool| {
         let names = settings.iter().map(|(name, _)| *name);

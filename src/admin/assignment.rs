@@ -1,9 +1,9 @@
-//! Which brokers get the replicas of new partitions. Pure. Kafka 3.9: `AdminUtils`.
+//! Chooses the brokers for the replicas of new partitions, without I/O. Kafka 3.9: `AdminUtils`.
 //!
-//! The first replicas go round the brokers from a random start. The other replicas of a partition follow at a
-//! distance that grows by one with each round, so that the partitions a broker leads have their followers spread
-//! over all others. With racks, brokers are first ordered so that neighbours are on different racks; then a
-//! broker is passed over as long as its rack already has a replica and another rack has none.
+//! The first replicas of the partitions are placed on the brokers in turn, from a random start. The other replicas of a
+//! partition are placed at a distance that grows by one with each round, so that the followers of a leader's partitions
+//! are spread over all other brokers. With racks, the brokers are first ordered so that neighbours are on different
+//! racks. Then a broker is skipped while its rack already has a replica and another rack has none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,17 +22,17 @@ pub struct AssignableBroker {
     pub rack: Option<String>,
 }
 
-/// Where the rounds begin.
+/// The start of the rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
-    /// Index of the broker that gets the first replica of partition 0.
+    /// The index of the broker that gets the first replica of partition 0.
     pub broker: usize,
-    /// Distance from the first replica to the second in the first round.
+    /// The distance from the first replica to the second one in the first round.
     pub shift: usize,
 }
 
 impl Start {
-    /// Anywhere, so that the topics of a cluster do not all begin at the same broker.
+    /// A random start, so that the topics of a cluster do not all start at the same broker.
     pub fn random(brokers: usize) -> Self {
         let any = || rand::rng().random_range(0..brokers.max(1));
         Self {
@@ -41,7 +41,7 @@ impl Start {
         }
     }
 
-    /// At this broker.
+    /// A start at this broker.
     pub fn at(index: usize) -> Self {
         Self {
             broker: index,
@@ -50,7 +50,7 @@ impl Start {
     }
 }
 
-/// Replicas, the preferred leader first, for `count` partitions from number `first` on. `brokers` is ordered by id.
+/// The replicas for `count` partitions from number `first` on, the preferred leader first. `brokers` is ordered by id.
 pub fn assign_replicas(
     brokers: &[AssignableBroker],
     first: i32,
@@ -89,7 +89,7 @@ pub fn assign_replicas(
     Ok(partitions.collect())
 }
 
-/// The brokers in the order of the rounds.
+/// The brokers in the order in which the rounds visit them.
 struct Ring<'a> {
     brokers: Vec<&'a AssignableBroker>,
     /// Number of racks; 0 if racks do not matter.
@@ -122,7 +122,7 @@ impl<'a> Ring<'a> {
         Ok(Self { brokers, racks })
     }
 
-    /// The replicas of one partition, whose first one is the broker `leader` places round the ring.
+    /// The replicas of one partition. Its first replica is on the broker with index `leader`, counted round the ring.
     fn replicas(&self, leader: usize, shift: usize, count: usize) -> Vec<BrokerId> {
         let size = self.brokers.len();
         let leader = leader % size;
@@ -133,7 +133,7 @@ impl<'a> Ring<'a> {
         };
         let mut chosen = vec![self.brokers[leader]];
         let followers = (0..).map(|step| {
-            // Round the ring without ever meeting the leader.
+            // The distance goes round the ring and never reaches the leader.
             let distance = 1 + (shift + step) % (size - 1).max(1);
             self.brokers[(leader + distance) % size]
         });

@@ -1,7 +1,7 @@
-//! Topics that are created because somebody asked for them: by Metadata, by FindCoordinator.
-//! Kafka 3.9: `AutoTopicCreationManager`.
+//! Creates topics on demand, when a Metadata or FindCoordinator request names a topic that does not exist. Kafka 3.9:
+//! `AutoTopicCreationManager`.
 //!
-//! In a ZooKeeper-mode cluster any broker does this itself, controller or not.
+//! In a ZooKeeper-mode cluster every broker creates such topics itself, whether it is the controller or not.
 
 use std::time::Duration;
 
@@ -12,18 +12,19 @@ use crate::common::ids::TopicName;
 use crate::common::topic_name::{self, GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC};
 use crate::config::BrokerConfig;
 
-/// What the client that asked for the topic is told.
+/// The answer to the client that named the topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AutoCreated {
     /// The topic.
     pub topic: TopicName,
-    /// LEADER_NOT_AVAILABLE if it was created, so that the client asks again.
+    /// LEADER_NOT_AVAILABLE if the topic was created: the client then asks again.
     pub error: ErrorCode,
 }
 
 impl AdminManager {
-    /// Creates topics with the settings of this broker, internal ones with Kafka's own. Does not wait for leaders.
-    /// A topic that is just being created for somebody else is UNKNOWN_TOPIC_OR_PARTITION: ask again.
+    /// Creates topics with the settings of this broker, and internal topics with Kafka's settings. It does not wait for
+    /// leaders. If another request is creating the topic at the same time, the result is UNKNOWN_TOPIC_OR_PARTITION:
+    /// the client then asks again.
     pub async fn auto_create(&self, topics: &[TopicName]) -> Vec<AutoCreated> {
         let mut results = Vec::with_capacity(topics.len());
         let mut creatable = InFlight {
@@ -52,7 +53,7 @@ impl AdminManager {
             .collect();
         for outcome in self.create_topics(&new, Duration::ZERO, false).await {
             let error = match outcome.error.map_or(ErrorCode::None, |e| e.code) {
-                // The creation did not wait for leaders: the topic exists.
+                // The creation did not wait for leaders, but the topic exists.
                 ErrorCode::RequestTimedOut | ErrorCode::TopicAlreadyExists => ErrorCode::LeaderNotAvailable,
                 code => code,
             };
@@ -65,7 +66,7 @@ impl AdminManager {
     }
 }
 
-/// Topics this task is creating; released even if the task is dropped half-way.
+/// The topics that this task is creating. They are released even if the task is dropped before it ends.
 struct InFlight<'a> {
     admin: &'a AdminManager,
     topics: Vec<TopicName>,
@@ -80,7 +81,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// The topic as this broker is configured to create it.
+/// The topic with the settings that this broker has for it.
 fn new_topic(topic: &str, config: &BrokerConfig) -> NewTopic {
     let settings = |configs: &[(&str, String)]| {
         let setting = |(key, value): &(&str, String)| (key.to_string(), Some(value.clone()));

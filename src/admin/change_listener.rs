@@ -1,8 +1,8 @@
-//! Follows `/config/changes` and applies what changed on this broker.
-//! Kafka 3.9: `ZkConfigManager`, `ZkNodeChangeNotificationListener`.
+//! Follows `/config/changes` and applies the changes on this broker. Kafka 3.9: `ZkConfigManager`,
+//! `ZkNodeChangeNotificationListener`.
 //!
-//! A notification says only *that* an entity changed; its settings are read from its own znode. So notifications
-//! may be read twice, and one that was missed is made up for by the next reading of everything.
+//! A notification says only *that* an entity changed; its settings are read from its own znode. So a notification may
+//! be processed twice, and a missed one does no harm once all settings are read again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,17 +19,18 @@ use crate::zk::paths::{self, ConfigEntityType};
 use crate::zk::znode::ConfigChange;
 use crate::zk::{WatchEvent, WatchKind, ZkError, ZkStore, cluster};
 
-/// Notifications are kept so long for brokers that are slow to read them (fact 9).
+/// How long notifications are kept, for brokers that are slow to read them (fact 9).
 const NOTIFICATION_LIFETIME_MS: i64 = 15 * 60 * 1000;
 
-/// Pause before a reading that failed is tried again.
+/// The pause before a failed read is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Who acts on changed configurations. Calls come one after the other; return soon.
+/// A component that acts on changed configurations. Calls come one after the other, so a call must return soon.
 pub trait ConfigListener: Send + Sync {
-    /// A topic's own settings changed; this is its configuration now.
+    /// A topic's own settings changed; `config` is its new configuration.
     fn on_topic_config_change(&self, topic: &str, config: &LogConfig);
-    /// This broker's settings changed, and with them what every topic inherits. `before` is what was told last.
+    /// This broker's settings changed, and with them the settings that every topic inherits. `before` is the
+    /// configuration of the previous call.
     fn on_broker_config_change(&self, before: &BrokerConfig, config: &Arc<BrokerConfig>);
 }
 
@@ -40,12 +41,13 @@ pub struct ConfigChangeListener {
     clock: SharedClock,
     listeners: Vec<Arc<dyn ConfigListener>>,
     last_executed: i64,
-    /// This broker's configuration as the listeners know it.
+    /// This broker's configuration that the listeners know.
     told: Arc<BrokerConfig>,
 }
 
 impl ConfigChangeListener {
-    /// A listener that has seen nothing yet. `listeners` know of brokers' configurations what `configs` has now.
+    /// Creates a listener that has read no notification yet. `listeners` already know the broker configuration that
+    /// `configs` has now.
     pub fn new(
         zk: Arc<dyn ZkStore>,
         configs: Arc<DynamicConfigs>,
@@ -62,7 +64,7 @@ impl ConfigChangeListener {
         }
     }
 
-    /// Follows the changes until it is told to stop, from the state of things at the call on.
+    /// Follows the changes until `stop` is cancelled, starting with the state at the time of the call.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut events = self.zk.subscribe();
         let mut need = Need::Everything;
@@ -79,7 +81,8 @@ impl ConfigChangeListener {
                 }
                 Err(error) => {
                     warn!(%error, "reading changed configurations failed, will try again");
-                    // Without a session the new one's event would come anyway, but it may be on its way already.
+                    // After a lost session, the event of the new session also causes a read, but that event may have
+                    // arrived already.
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(RETRY_PAUSE) => need = Need::Everything,
@@ -90,7 +93,7 @@ impl ConfigChangeListener {
     }
 
     async fn satisfy(&mut self, need: Need) -> Result<(), ZkError> {
-        // The watch is armed first: what changes while everything is read is not missed.
+        // The watch is set first, so that a change during the read of all settings is not missed.
         self.process_notifications().await?;
         match need {
             Need::Notifications => Ok(()),
@@ -110,7 +113,7 @@ impl ConfigChangeListener {
         Ok(())
     }
 
-    /// Arms the watch, applies the notifications that are new, in their order, and purges those that are old.
+    /// Sets the watch, applies the new notifications in their order, and purges the old ones.
     pub async fn process_notifications(&mut self) -> Result<(), ZkError> {
         let children = cluster::children(&*self.zk, paths::CONFIG_CHANGES, true).await?;
         let number = |name: &String| paths::sequence_number(name, paths::CONFIG_CHANGE_PREFIX);
@@ -197,7 +200,7 @@ impl ConfigChangeListener {
                 continue;
             };
             if now - stat.ctime_ms <= NOTIFICATION_LIFETIME_MS {
-                // Later ones are younger.
+                // All later notifications are younger.
                 break;
             }
             match self.zk.delete(&path, None).await {
@@ -209,14 +212,14 @@ impl ConfigChangeListener {
     }
 }
 
-/// What an event makes necessary.
+/// The work that an event requires.
 #[derive(Clone, Copy)]
 enum Need {
     Notifications,
     Everything,
 }
 
-/// Waits for an event that matters; `None` once the store is gone.
+/// Waits for an event that requires work; `None` once the store is gone.
 async fn next_need(events: &mut UnboundedReceiver<WatchEvent>) -> Option<Need> {
     loop {
         let event = events.recv().await?;

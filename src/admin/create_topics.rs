@@ -1,5 +1,5 @@
-//! Creates topics: validates, writes the configuration, then the assignment, and waits for leaders.
-//! Kafka 3.9: `ZkAdminManager.createTopics`, `AdminZkClient`.
+//! Creates topics: validates them, writes the configuration and then the assignment, and waits for leaders. Kafka 3.9:
+//! `ZkAdminManager.createTopics`, `AdminZkClient`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -21,25 +21,25 @@ use crate::zk::paths::{self, ConfigEntityType};
 use crate::zk::znode::TopicAssignment;
 use crate::zk::{CreateMode, ZkError, cluster};
 
-/// How many topics of one request are written at the same time.
+/// The number of topics of one request that are written at the same time.
 const TOPICS_AT_ONCE: usize = 256;
 
-/// A topic somebody wishes for.
+/// The properties of a topic that a client wants to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewTopic {
     /// Its name.
     pub name: String,
-    /// `None`: `num.partitions`, or as many as there are assignments.
+    /// `None` means `num.partitions`, or the number of the assignments.
     pub partitions: Option<i32>,
-    /// `None`: `default.replication.factor`, or as the assignments have it.
+    /// `None` means `default.replication.factor`, or the number of replicas in the assignments.
     pub replication_factor: Option<i16>,
-    /// Replicas by partition; empty to have them chosen.
+    /// The replicas of each partition; empty if the broker should choose them.
     pub assignments: BTreeMap<i32, Vec<BrokerId>>,
-    /// Overrides. Values may not be null, but a request can say so.
+    /// Overrides. Null is not allowed as a value, but a request can contain it.
     pub configs: Vec<(String, Option<String>)>,
 }
 
-/// A topic that was created, or with `validate_only` would have been.
+/// A topic that was created, or that would have been created without `validate_only`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreatedTopic {
     /// Nil if nothing was created.
@@ -48,34 +48,34 @@ pub struct CreatedTopic {
     pub partitions: i32,
     /// Number of replicas of each.
     pub replication_factor: i16,
-    /// Every setting it has, with its source.
+    /// Every setting of the topic, with its source.
     pub configs: Vec<ConfigEntry>,
 }
 
-/// What became of one topic.
+/// The result for one topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateTopicOutcome {
     /// Its name.
     pub name: String,
-    /// The topic, once it is written, even if `error` tells that its leaders are still to come.
+    /// The topic, if it was written, even if `error` tells that its leaders are not elected yet.
     pub topic: Option<CreatedTopic>,
-    /// Why not, if not.
+    /// The error, if there was one.
     pub error: Option<AdminError>,
 }
 
 type Assignment = BTreeMap<i32, Vec<BrokerId>>;
 
 impl AdminManager {
-    /// Creates topics and waits until each partition has a leader, at most for `timeout`. When the time is up (at
-    /// once, if it is zero) the topics are there all the same, and REQUEST_TIMED_OUT tells that nobody leads them
-    /// yet.
+    /// Creates topics and waits until each partition has a leader, at most for `timeout`. After that time (at once, if
+    /// it is zero) the topics exist, and REQUEST_TIMED_OUT tells that some partitions have no leader yet.
     pub async fn create_topics(
         &self,
         topics: &[NewTopic],
         timeout: Duration,
         validate_only: bool,
     ) -> Vec<CreateTopicOutcome> {
-        // Together, so that the controller finds many at once; but names that may collide see each other one by one.
+        // Topics are written in parallel, so that the controller finds many at once. Topics whose names may collide are
+        // written one by one, so that each is checked against the ones before it.
         let at_once = match topics.iter().any(|topic| topic_name::can_collide(&topic.name)) {
             true => 1,
             false => TOPICS_AT_ONCE,
@@ -109,7 +109,7 @@ impl AdminManager {
     async fn outcome_of(&self, topic: &NewTopic, validate_only: bool) -> CreateTopicOutcome {
         let result = self.create_topic(topic, validate_only).await;
         if let Err(error) = &result {
-            // Several brokers creating one topic on demand is nothing special.
+            // Several brokers often create the same topic on demand; that is not worth an info message.
             match error.code {
                 ErrorCode::TopicAlreadyExists => debug!(topic = topic.name, %error, "topic not created"),
                 _ => info!(topic = topic.name, %error, "topic not created"),
@@ -147,7 +147,7 @@ impl AdminManager {
         Ok(created)
     }
 
-    /// The assignment that was given, else one of our own choice.
+    /// The assignment in the request, or else one that this broker chooses.
     fn assignment_of(&self, topic: &NewTopic) -> Result<Assignment, AdminError> {
         if !topic.assignments.is_empty() {
             if topic.partitions.is_some() || topic.replication_factor.is_some() {
@@ -204,7 +204,7 @@ impl AdminManager {
         Ok(())
     }
 
-    /// The configuration first, so that a broker that finds the topic finds its configuration.
+    /// Writes the configuration first, so that a broker that finds the topic also finds its configuration.
     async fn write_new_topic(
         &self,
         name: &str,
@@ -228,7 +228,7 @@ impl AdminManager {
             .await
         {
             Ok(_) => Ok(topic_id),
-            // Perhaps our own, whose answer was lost with the connection: then it has our id.
+            // This may be our own znode, if the answer was lost with the connection. Then it has our id.
             Err(ZkError::NodeExists(_)) => match self.topic_znode(name).await? {
                 Some((found, _)) if found.topic_id == Some(topic_id) => Ok(topic_id),
                 _ => Err(exists(name)),
@@ -237,7 +237,7 @@ impl AdminManager {
         }
     }
 
-    /// Id and assignment of a topic with the version of its znode, from ZooKeeper.
+    /// The id and assignment of a topic with the version of its znode, from ZooKeeper.
     pub(super) async fn topic_znode(&self, name: &str) -> Result<Option<(TopicAssignment, i32)>, AdminError> {
         let Some((data, stat)) = self.zk.get(&paths::topic(name), false).await? else {
             return Ok(None);
@@ -270,7 +270,8 @@ fn overrides_of(topic: &NewTopic) -> Result<Overrides, AdminError> {
     Ok(settings.filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
-/// Partitions are numbered from 0 without a gap, and have equally many replicas, none of them twice.
+/// Checks that partitions are numbered from 0 without a gap, and that all have the same number of replicas, each on a
+/// different broker.
 fn validate_assignment(assignment: &Assignment) -> Result<(), AdminError> {
     let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
     let sizes: BTreeSet<usize> = assignment.values().map(Vec::len).collect();

@@ -1,5 +1,5 @@
-//! Deletes topics: asks the controller by a znode and waits until the topic is gone.
-//! Kafka 3.9: `ZkAdminManager.deleteTopics`, `AdminZkClient.deleteTopic`.
+//! Deletes topics: asks the controller with a znode and waits until the topic is gone. Kafka 3.9:
+//! `ZkAdminManager.deleteTopics`, `AdminZkClient.deleteTopic`.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::common::ids::TopicName;
 use crate::zk::{CreateMode, ZkError, paths};
 
 impl AdminManager {
-    /// Asks for the deletion of topics and waits until the metadata cache has forgotten them, at most for
-    /// `timeout`; REQUEST_TIMED_OUT tells that the deletion goes on.
+    /// Asks the controller to delete topics and waits until they are gone from the metadata cache, at most for
+    /// `timeout`. REQUEST_TIMED_OUT tells that the deletion is still under way.
     pub async fn delete_topics(
         &self,
         topics: &[TopicName],
@@ -50,7 +50,7 @@ impl AdminManager {
         }
         let path = paths::delete_topic(topic);
         match self.zk.create(&path, Bytes::new(), CreateMode::Persistent).await {
-            // Already asked for, by whomever: several may wait for one deletion.
+            // The deletion may already be under way: several requests may wait for the same one.
             Ok(_) | Err(ZkError::NodeExists(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }

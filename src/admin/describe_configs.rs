@@ -1,5 +1,4 @@
-//! Describes configurations: every setting with its source and what else it could be given by.
-//! Kafka 3.9: `ConfigHelper`.
+//! Describes configurations: every setting with its source and its synonyms. Kafka 3.9: `ConfigHelper`.
 
 use std::sync::Arc;
 
@@ -18,30 +17,30 @@ use crate::config::{BrokerConfig, Properties};
 use crate::zk::paths::ConfigEntityType;
 
 const TOPIC: i8 = 2;
-/// The type of a broker's configuration in requests.
+/// The number of the resource type BROKER in requests.
 pub const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
 
-/// What Kafka says of requests that make no sense.
+/// Kafka's message for requests that make no sense.
 const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the \
                          message was sent to an incompatible broker. See the broker logs for more details.";
 
-/// Whose configuration.
+/// The resource that has a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigResource {
-    /// A topic's.
+    /// A topic.
     Topic(String),
-    /// This broker's.
+    /// This broker.
     Broker,
     /// The dynamic default of all brokers.
     BrokerDefault,
-    /// What this broker's process logs.
+    /// The loggers of this broker's process.
     BrokerLogger,
 }
 
 impl ConfigResource {
-    /// The resource to be described, or why it has no configuration here: a broker answers for itself only.
+    /// The resource to describe, or the error if it has no configuration here: a broker answers only for itself.
     pub fn to_describe(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
         let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
         let own = |resource, what, other: Sentence| if_own(resource, name, own_id, what, other);
@@ -63,7 +62,8 @@ impl ConfigResource {
         }
     }
 
-    /// The resource whose settings are to be replaced, or why they cannot be: what is logged is changed key by key only.
+    /// The resource whose settings are to be replaced, or the error if that is not possible. Loggers can only be
+    /// changed key by key.
     pub fn to_replace(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
         match kind {
             BROKER_LOGGER => Err(AdminError::new(
@@ -74,7 +74,7 @@ impl ConfigResource {
         }
     }
 
-    /// The resource to be altered, or why it cannot be altered here.
+    /// The resource to alter, or the error if it cannot be altered here.
     pub fn to_alter(kind: i8, name: &str, own_id: BrokerId) -> Result<Self, AdminError> {
         let refuse = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
         let own = |resource, what, other: Sentence| if_own(resource, name, own_id, what, other);
@@ -88,7 +88,7 @@ impl ConfigResource {
                     .into(),
             ),
             BROKER_LOGGER => {
-                // Kafka says that it has received its own id.
+                // Kafka's message says that it received this broker's own id.
                 own(Self::BrokerLogger, "Node", &|id| {
                     format!("Unexpected node id. Expected {own_id}, but received {id}")
                 })
@@ -99,10 +99,10 @@ impl ConfigResource {
     }
 }
 
-/// What is said of the id of another broker.
+/// The message about the id of another broker.
 type Sentence<'a> = &'a dyn Fn(BrokerId) -> String;
 
-/// The resource, if the name that goes with it is this broker's id. Kafka's words for an id differ by request.
+/// The resource, if its name is this broker's id. Kafka's message about a wrong id differs by request.
 fn if_own(
     resource: ConfigResource,
     name: &str,
@@ -118,7 +118,7 @@ fn if_own(
     Err(AdminError::new(ErrorCode::InvalidRequest, message))
 }
 
-/// Where a value comes from; the numbers are those of DescribeConfigs.
+/// The source of a value; the numbers are those of DescribeConfigs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, clippy::enum_variant_names, reason = "Kafka's own names")]
 #[repr(i8)]
@@ -138,28 +138,28 @@ pub struct ConfigEntry {
     pub name: String,
     /// Its value; `None` if it is null or a secret.
     pub value: Option<String>,
-    /// Where the value comes from.
+    /// The source of the value.
     pub source: ConfigSource,
-    /// Whether it can be changed only in the file.
+    /// Whether only the file can change it.
     pub read_only: bool,
     /// Whether the value is a secret.
     pub sensitive: bool,
     /// Its type; `None` for a key that Kafka does not know.
     pub kind: Option<ConfigType>,
-    /// Every place that gives it a value, the winning one first.
+    /// Every place that has a value for the setting; the place that has priority comes first.
     pub synonyms: Vec<ConfigSynonym>,
-    /// What the key means; `None` where Kafka does not know it.
+    /// The documentation of the key; `None` for a key that Kafka does not know.
     pub documentation: Option<&'static str>,
 }
 
-/// A place that gives a setting a value.
+/// A place that has a value for a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigSynonym {
-    /// The key there.
+    /// The name of the key in that place.
     pub name: String,
-    /// The value there; `None` if it is a secret.
+    /// The value in that place; `None` if it is a secret.
     pub value: Option<String>,
-    /// What place.
+    /// The source that the place stands for.
     pub source: ConfigSource,
 }
 
@@ -197,7 +197,7 @@ impl AdminManager {
         described.map(entry).collect()
     }
 
-    /// Every setting of a topic with these overrides.
+    /// Every setting of a topic that has these overrides.
     pub(super) fn topic_entries(&self, overrides: &Overrides) -> Vec<ConfigEntry> {
         self.view().topic_entries(overrides)
     }
@@ -212,7 +212,7 @@ impl AdminManager {
     }
 }
 
-/// The configuration at one moment, layer by layer.
+/// The configuration at one moment, with all its layers.
 struct View {
     config: Arc<BrokerConfig>,
     effective: Properties,
@@ -233,7 +233,7 @@ impl View {
         entries
     }
 
-    /// The dynamic default alone: what is set, nothing that could be.
+    /// The settings of the dynamic default only; keys that are not set in it are left out.
     fn broker_default_entries(&self) -> Vec<ConfigEntry> {
         let entry = |(name, value): (&String, &String)| {
             let mut entry = self.broker_entry(name, broker_key(name), Some(value.clone()));
@@ -249,7 +249,7 @@ impl View {
         self.layers.default.iter().map(entry).collect()
     }
 
-    /// A key that Kafka does not know may hold anything: it counts as secret.
+    /// Describes one broker key. A key that Kafka does not know may have any value, so it counts as secret.
     fn broker_entry(&self, name: &str, key: Option<&ConfigKey>, value: Option<String>) -> ConfigEntry {
         let sensitive = key.is_none_or(ConfigKey::is_sensitive);
         let synonyms = self.synonyms(name, sensitive);
@@ -274,8 +274,8 @@ impl View {
         )
     }
 
-    /// Every place that gives `name` or one of its synonyms a value, layer by layer; what stands before the first
-    /// mention of `name` itself is left out, as Kafka leaves it out.
+    /// Every place that has a value for `name` or one of its synonyms, layer by layer. As in Kafka, places before the
+    /// first one that has `name` itself are left out.
     fn synonyms(&self, name: &str, sensitive: bool) -> Vec<ConfigSynonym> {
         let names = broker_synonyms(name);
         let mut synonyms = Vec::new();
@@ -320,7 +320,7 @@ impl View {
             .collect()
     }
 
-    /// A stored value that cannot be used counts as not set, as it does for the topic's logs.
+    /// Describes one topic key. A stored value that cannot be used counts as not set, as it does for the topic's logs.
     fn topic_entry(&self, key: &ConfigKey, set: Option<&String>) -> ConfigEntry {
         let set = set.and_then(|text| Some(key.parse(text).ok()?.to_string()));
         let value = set.clone().or_else(|| self.inherited_value(key));
@@ -346,8 +346,8 @@ impl View {
         }
     }
 
-    /// What a topic gets that does not set the key. Where the broker counts in other units, or has several keys
-    /// for it, its own configuration has the result.
+    /// The value for a topic that does not set the key. If the broker has several keys for it or uses other units, the
+    /// value comes from the broker's typed configuration.
     fn inherited_value(&self, key: &ConfigKey) -> Option<String> {
         let defaults = &self.config.log_defaults;
         let computed = match key.name {

@@ -1,9 +1,9 @@
-//! The configurations as they are now: what the file says, overlaid by what ZooKeeper says.
-//! Kafka 3.9: `DynamicBrokerConfig`, `ZkConfigRepository`.
+//! Owns the current configurations: the file, overridden by the settings in ZooKeeper. Kafka 3.9:
+//! `DynamicBrokerConfig`, `ZkConfigRepository`.
 //!
-//! A broker's setting is looked for in `/config/brokers/ID`, then `/config/brokers/<default>`, then the file, then
-//! Kafka's defaults; a topic's in `/config/topics/T`, then its broker's settings. Entities are replaced whole, never
-//! merged (fact 10).
+//! A broker's setting comes from the first place that has it: `/config/brokers/ID`, `/config/brokers/<default>`, the
+//! file, Kafka's defaults. A topic's setting comes from `/config/topics/T`, or else from its broker's settings. The
+//! settings of an entity are replaced as a whole, never merged (fact 10).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use crate::zk::{ZkError, ZkStore, cluster};
 
 /// The configurations of this broker and of all topics.
 pub struct DynamicConfigs {
-    /// What the broker was started with, its id resolved.
+    /// The configuration at the start of the broker, with the resolved id.
     started_with: Arc<BrokerConfig>,
     brokers: Mutex<BrokerLayers>,
     current: CurrentConfig,
     topics: RwLock<HashMap<TopicName, Overrides>>,
-    /// Topics whose settings were read for a new log; the other logs have not been told of them.
+    /// Topics whose changed settings were read for a new log, but not yet passed on to their other logs.
     untold: Mutex<BTreeSet<TopicName>>,
 }
 
-/// What ZooKeeper says of brokers.
+/// The settings of brokers in ZooKeeper.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokerLayers {
     /// `/config/brokers/ID` of this broker.
@@ -41,7 +41,7 @@ pub struct BrokerLayers {
 }
 
 impl DynamicConfigs {
-    /// Knows the file only. `config.broker_id` is the resolved one.
+    /// Starts with the settings of the file only. `config.broker_id` is the resolved id.
     pub fn new(config: Arc<BrokerConfig>) -> Self {
         Self {
             current: CurrentConfig::new(config.clone()),
@@ -57,12 +57,12 @@ impl DynamicConfigs {
         self.current.load()
     }
 
-    /// This broker's configuration as it changes.
+    /// This broker's configuration, as a handle that always has the current one.
     pub fn shared(&self) -> CurrentConfig {
         self.current.clone()
     }
 
-    /// A topic's configuration: its own settings over this broker's.
+    /// A topic's configuration: its own settings, and this broker's for all other keys.
     pub fn topic_config(&self, topic: &str) -> LogConfig {
         let current = self.current.load();
         match self.topics.read().get(topic) {
@@ -76,13 +76,13 @@ impl DynamicConfigs {
         self.topics.read().keys().cloned().collect()
     }
 
-    /// Replaces a topic's own settings; true if there is something to tell to those who follow them.
+    /// Replaces a topic's own settings. Returns true if the topic's logs must learn of a change.
     pub fn set_topic(&self, topic: &str, overrides: Overrides) -> bool {
         let is_other = self.replace_topic(topic, overrides);
         self.untold.lock().remove(topic) || is_other
     }
 
-    /// True if the settings were others before.
+    /// Returns true if the settings changed.
     fn replace_topic(&self, topic: &str, overrides: Overrides) -> bool {
         let mut topics = self.topics.write();
         let before = match overrides.is_empty() {
@@ -99,13 +99,13 @@ impl DynamicConfigs {
         true
     }
 
-    /// What ZooKeeper says of brokers, as it stands there.
+    /// The settings of brokers as they are in ZooKeeper.
     pub fn broker_layers(&self) -> BrokerLayers {
         self.brokers.lock().clone()
     }
 
-    /// Replaces what ZooKeeper says of this broker (its id as name) or of all of them; true if this broker's
-    /// configuration is another one now. What is said of other brokers is ignored.
+    /// Replaces the settings in ZooKeeper of this broker (`name` is its id) or of all brokers. Returns true if this
+    /// broker's configuration changed. Settings of other brokers are ignored.
     pub fn set_broker(&self, name: &str, overrides: Overrides) -> bool {
         let mut layers = self.brokers.lock();
         let layer = if name == DEFAULT_ENTITY {
@@ -145,8 +145,8 @@ impl DynamicConfigs {
         }
     }
 
-    /// This broker's configuration under other dynamic settings, or why they will not do. Settings that cannot
-    /// change at run time are passed over.
+    /// This broker's configuration with other dynamic settings, or the error if it is invalid. Settings that cannot
+    /// change at run time are skipped.
     pub fn configured_with(&self, layers: &BrokerLayers) -> Result<BrokerConfig, ConfigError> {
         let (mut config, _) = BrokerConfig::from_properties(&self.effective(layers))?;
         config.broker_id = self.started_with.broker_id;
@@ -154,8 +154,8 @@ impl DynamicConfigs {
         Ok(config)
     }
 
-    /// The file, overlaid by the dynamic settings that are acted on, and those that Kafka does not know. A setting
-    /// replaces all its synonyms, also those that would win over it within one layer.
+    /// The settings of the file, overridden by the dynamic settings that can take effect and by those that Kafka does
+    /// not know. A dynamic setting replaces all its synonyms, even those that have priority over it within one layer.
     pub(super) fn effective(&self, layers: &BrokerLayers) -> Properties {
         let mut properties = self.started_with.originals.clone();
         for layer in [&layers.default, &layers.broker] {
@@ -177,8 +177,8 @@ impl DynamicConfigs {
         properties
     }
 
-    /// Reads every configuration of brokers and topics and returns the topics that are to be told that their own
-    /// settings are others now, and whether this broker's configuration is another.
+    /// Reads the configurations of this broker and of all topics. Returns the topics whose logs must learn of a change,
+    /// and whether this broker's configuration changed.
     pub async fn load(&self, zk: &dyn ZkStore) -> Result<(Vec<TopicName>, bool), ZkError> {
         let own = self.started_with.broker_id.to_string();
         let mut broker_changed = false;
@@ -205,9 +205,9 @@ impl DynamicConfigs {
         Ok((topics.collect(), broker_changed))
     }
 
-    /// Reads the configurations of these topics, whose logs are about to be created: a new topic's are told by no
-    /// notification. Where they are others than before, their notification is still to come, or [`Self::load`], and
-    /// tells the topic's other logs. Returns these topics.
+    /// Reads the configurations of topics whose logs are about to be created: no notification announces the settings of
+    /// a new topic. Returns the topics whose settings changed. Their other logs learn of the change later, by its
+    /// notification or by [`Self::load`].
     pub async fn load_topics(&self, zk: &dyn ZkStore, topics: &[String]) -> Result<Vec<TopicName>, ZkError> {
         let mut found = cluster::configs(zk, ConfigEntityType::Topics, topics).await?;
         let changed = topics.iter().filter(|topic| {
@@ -219,9 +219,9 @@ impl DynamicConfigs {
         Ok(changed)
     }
 
-    /// [`Self::load_topics`] for a caller that cannot wait for ZooKeeper longer than `limit`. What is not read by then is
-    /// read on, and `on_late` hears which topics' settings are others than those that the caller went on with. After a
-    /// session everything is read anyway.
+    /// Does the same as [`Self::load_topics`], for a caller that cannot wait for ZooKeeper longer than `limit`. After
+    /// that time the read continues in the background, and `on_late` gets the topics whose settings differ from those
+    /// that the caller used. When a new session starts, all settings are read anyway.
     pub async fn load_topics_within(
         self: &Arc<Self>,
         limit: Duration,

@@ -1,5 +1,5 @@
-//! The znodes under `/config`: read whole, written whole, told to every broker.
-//! Kafka 3.9: `KafkaZkClient.setOrCreateEntityConfigs`, `AdminZkClient.changeEntityConfig`.
+//! Reads and writes the znodes under `/config`, each as a whole, and notifies every broker of a change. Kafka 3.9:
+//! `KafkaZkClient.setOrCreateEntityConfigs`, `AdminZkClient.changeEntityConfig`.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,16 @@ use crate::zk::{CreateMode, ZkError, ZkOp, ZkStore, cluster};
 /// The overrides of one entity, by key.
 pub type Overrides = BTreeMap<String, String>;
 
-/// Reads the overrides of one entity; none if it has no znode.
+/// Reads the overrides of one entity; empty if it has no znode.
 pub async fn read(zk: &dyn ZkStore, kind: ConfigEntityType, name: &str) -> Result<Overrides, ZkError> {
     Ok(cluster::config(zk, kind, name).await?.config)
 }
 
-/// Writes the overrides of one entity, all of them.
+/// Replaces all overrides of one entity.
 ///
-/// Refused without a controller, and under a KRaft controller, which would not see the change (fact 11). That the
-/// controller is still the same is checked with the write. Two writers at once: the last one wins, as in Kafka.
+/// The write is refused without a controller, and under a KRaft controller, which would not see the change (fact 11).
+/// The same transaction checks that the controller has not changed. If two writers write at once, the last one wins, as
+/// in Kafka.
 pub async fn write(
     zk: &dyn ZkStore,
     kind: ConfigEntityType,
@@ -56,7 +57,7 @@ pub async fn write(
         Err(error) if error.index == 1 && matches!(error.error, ZkError::NoNode(_)) => {
             match zk.create(&path, data, CreateMode::Persistent).await {
                 Ok(_) => return Ok(()),
-                // Somebody else created it in between, or our own first attempt did.
+                // Another broker has created it meanwhile, or our own first attempt did.
                 Err(ZkError::NodeExists(_)) => zk.multi(ops()).await,
                 Err(error) => return Err(error.into()),
             }
@@ -76,8 +77,8 @@ fn is_missing_or_changed(error: &ZkError) -> bool {
     matches!(error, ZkError::NoNode(_) | ZkError::BadVersion(_))
 }
 
-/// Writes the overrides of one entity, then tells every broker (fact 9). The two are not one transaction: if the
-/// second fails, brokers learn of the change with the entity's next one, or when they start.
+/// Replaces the overrides of one entity, then notifies every broker (fact 9). The two writes are not one transaction:
+/// if the second one fails, brokers learn of the change at the entity's next change, or when they start.
 pub async fn change(
     zk: &dyn ZkStore,
     kind: ConfigEntityType,

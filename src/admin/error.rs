@@ -1,11 +1,10 @@
-//! Why an administrator's wish was not fulfilled: the code for the client and what to tell it.
-//! Kafka 3.9: `ApiError`.
+//! Defines the error of an administrative request: the code and the message for the client. Kafka 3.9: `ApiError`.
 
 use crate::common::error::ErrorCode;
 use crate::config::ConfigError;
 use crate::zk::ZkError;
 
-/// A code of Kafka's and, unless the code says it all, a sentence.
+/// One of Kafka's codes, with a message unless the code is enough.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {}", message.as_deref().unwrap_or("no details"))]
 pub struct AdminError {
@@ -16,7 +15,7 @@ pub struct AdminError {
 }
 
 impl AdminError {
-    /// A code with a sentence.
+    /// An error with a message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -25,7 +24,7 @@ impl AdminError {
     }
 }
 
-/// A code that says it all.
+/// An error without a message.
 impl From<ErrorCode> for AdminError {
     fn from(code: ErrorCode) -> Self {
         Self { code, message: None }
@@ -38,7 +37,7 @@ impl From<ConfigError> for AdminError {
     }
 }
 
-/// What ZooKeeper refuses without a reason of ours is unexpected, here as in Kafka.
+/// An error of ZooKeeper that has no more precise code is an unexpected one, as in Kafka.
 impl From<ZkError> for AdminError {
     fn from(error: ZkError) -> Self {
         Self::new(ErrorCode::UnknownServerError, error.to_string())

@@ -1,5 +1,5 @@
-//! What the administration of topics and configurations works with, and how it waits for its wishes to come true.
-//! Kafka 3.9: `ZkAdminManager`, `DelayedCreatePartitions`, `DelayedDeleteTopics`.
+//! Owns the state for the administration of topics and configurations, and waits until a change has taken effect. Kafka
+//! 3.9: `ZkAdminManager`, `DelayedCreatePartitions`, `DelayedDeleteTopics`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ pub struct AdminManager {
     pub(super) zk: Arc<dyn ZkStore>,
     pub(super) metadata: Arc<MetadataCache>,
     pub(super) configs: Arc<DynamicConfigs>,
-    /// Of the process, which may have several brokers.
+    /// The loggers of the process, which may run several brokers.
     pub(super) loggers: Loggers,
-    /// Requests that wait until the metadata cache shows or forgets a topic.
+    /// Requests that wait until a topic appears in the metadata cache or is gone from it.
     pub(super) waiting: Purgatory<TopicName>,
-    /// Topics that some request is creating on its own initiative right now.
+    /// Topics that are being created on demand right now.
     pub(super) in_flight: Mutex<HashSet<TopicName>>,
 }
 
 impl AdminManager {
-    /// A manager that sees the cluster through `metadata`. A caller that updates the cache must call
+    /// Creates a manager that sees the cluster through `metadata`. A caller that updates the cache must call
     /// [`AdminManager::on_metadata_update`] afterwards.
     pub fn new(
         zk: Arc<dyn ZkStore>,
@@ -47,17 +47,17 @@ impl AdminManager {
         }
     }
 
-    /// The configurations as they are now.
+    /// The current configurations.
     pub fn configs(&self) -> &Arc<DynamicConfigs> {
         &self.configs
     }
 
-    /// To be called after each UpdateMetadata: has every waiting request look at its topics again.
+    /// Makes every waiting request check its topics again. Must be called after each UpdateMetadata.
     pub fn on_metadata_update(&self) {
         self.waiting.wake_all();
     }
 
-    /// Waits until every topic passes, at most so long.
+    /// Waits until every topic passes the check, at most for this time.
     pub async fn wait_for(
         &self,
         topics: &[TopicName],

@@ -1,9 +1,9 @@
-//! Administration: validates topics and configurations, writes them as znodes, and reads the changes of others.
-//! Imports `common`, `config`, `metadata`, `purgatory`, `zk`. Kafka 3.9: `ZkAdminManager`, `AdminZkClient`,
+//! Administers topics and configurations: validates them, writes them as znodes, and reads changes that other brokers
+//! wrote. Imports `common`, `config`, `metadata`, `purgatory`, `zk`. Kafka 3.9: `ZkAdminManager`, `AdminZkClient`,
 //! `ZkConfigManager`.
 //!
-//! Nothing here creates a log or elects a leader: a topic is written to ZooKeeper, where the controller finds it,
-//! and appears in the metadata cache once the controller has told of it.
+//! This module creates no log and elects no leader: it writes a topic to ZooKeeper, where the controller finds it. The
+//! topic appears in the metadata cache when the controller has announced it.
 
 pub mod alter_configs;
 pub mod assignment;

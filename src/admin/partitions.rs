@@ -14,23 +14,23 @@ use crate::common::leader_and_isr::ReplicaAssignment;
 use crate::zk::znode::TopicAssignment;
 use crate::zk::{ZkError, paths};
 
-/// How many partitions a topic shall have.
+/// The number of partitions that a topic should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPartitions {
     /// The topic.
     pub topic: TopicName,
-    /// All its partitions, the present ones included.
+    /// The number of all its partitions, including the present ones.
     pub count: i32,
-    /// Replicas of the new partitions, in their order; `None` to have them chosen.
+    /// The replicas of the new partitions, in their order; `None` if the broker should choose them.
     pub assignments: Option<Vec<Vec<BrokerId>>>,
 }
 
-/// A write that lost against another one is tried again so often.
+/// How often a write is tried when other writes change the znode at the same time.
 const MAX_ATTEMPTS: usize = 5;
 
 impl AdminManager {
-    /// Adds partitions and waits until every partition of the topics has a leader, at most for `timeout`;
-    /// REQUEST_TIMED_OUT tells that the partitions are there but not all led.
+    /// Adds partitions and waits until every partition of the topics has a leader, at most for `timeout`.
+    /// REQUEST_TIMED_OUT tells that the partitions exist but some have no leader yet.
     pub async fn create_partitions(
         &self,
         requests: &[NewPartitions],
@@ -69,7 +69,7 @@ impl AdminManager {
     async fn add_partitions(&self, request: &NewPartitions, validate_only: bool) -> Result<(), AdminError> {
         let topic = &*request.topic;
         if topic.is_empty() {
-            // No znode has such a path; Kafka's ZooKeeper client fails.
+            // No znode can have such a path; Kafka's ZooKeeper client fails.
             return Err(ErrorCode::UnknownServerError.into());
         }
         if self
@@ -91,7 +91,7 @@ impl AdminManager {
                 return Ok(());
             }
             info!(topic, ?added, "adding partitions");
-            // Everything else in the znode, the topic's id above all, is carried over (fact 8).
+            // The other values in the znode are kept, above all the topic's id (fact 8).
             let wanted = added
                 .into_iter()
                 .map(|(p, replicas)| (p, ReplicaAssignment::of(replicas)));
@@ -102,7 +102,7 @@ impl AdminManager {
                 .await
             {
                 Ok(_) => return Ok(()),
-                // The controller or somebody else wrote in between, or our own first attempt did.
+                // Another write came first: from the controller, from another broker, or from our own first attempt.
                 Err(ZkError::BadVersion(_)) if self.is_written(topic, &znode).await? => return Ok(()),
                 Err(ZkError::BadVersion(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -120,7 +120,7 @@ impl AdminManager {
     }
 }
 
-/// Replicas of the partitions to be added, or why there can be none.
+/// The replicas of the partitions to add, or the error if they cannot be added.
 fn plan(
     request: &NewPartitions,
     znode: &TopicAssignment,

@@ -157,7 +157,7 @@ async fn the_nearest_layer_wins_and_all_are_shown() {
         .await
         .unwrap();
     let retention = entry(&entries, "log.retention.hours");
-    // A dynamic setting puts its synonyms out of force.
+    // A dynamic setting disables its synonyms.
     assert_eq!(retention.value.as_deref(), Some("168"));
     assert_eq!(
         synonyms(&retention),

@@ -10,7 +10,7 @@ use crate::zk::gate::GatedStore;
 use crate::zk::paths::ConfigEntityType;
 use crate::zk::znode::{ConfigChange, ConfigEntity};
 
-/// What the listener was told, as `topic retention` and `broker retention`.
+/// Records the calls of the listener, as `topic retention` and `broker retention`.
 #[derive(Default)]
 struct Told(Mutex<Vec<String>>);
 
@@ -161,7 +161,7 @@ async fn a_starting_broker_knows_every_configuration() {
     assert_eq!(world.configs.topic_config("a").retention_ms, 3);
 }
 
-/// Whatever else is honoured and dynamic in Kafka can be changed at run time.
+/// Every honoured key that is dynamic in Kafka can be changed at run time, unless it is listed here.
 #[test]
 fn these_settings_cannot_be_changed_at_run_time_yet() {
     let mut fixed: Vec<_> = broker_keys()
@@ -194,7 +194,7 @@ async fn settings_nobody_can_use_leave_the_rest_in_force() {
     let defaults = &world.configs.current().log_defaults;
     assert_eq!(defaults.segment_bytes, LogConfig::default().segment_bytes);
     assert_eq!(defaults.retention_ms, 77);
-    // Each by itself would do, but not both.
+    // Each setting alone is valid, but not both together.
     let together = [
         ("log.cleaner.min.compaction.lag.ms", "2"),
         ("log.cleaner.max.compaction.lag.ms", "1"),
@@ -225,7 +225,8 @@ async fn changes_are_followed_through_the_loss_of_a_session() {
 
     let other = world.zookeeper.connect();
     world.session.expire();
-    // Changed by another broker while this one has no session; the notification is gone before it is back.
+    // Another broker makes this change while this broker has no session. The notification is purged before the session
+    // is back.
     let data = ConfigEntity {
         config: strings(&[("retention.ms", "3")]),
     };
@@ -239,7 +240,7 @@ async fn changes_are_followed_through_the_loss_of_a_session() {
     task.await.unwrap();
 }
 
-/// As in Kafka, a dynamic setting that is a variable brings its provider along.
+/// As in Kafka, a dynamic setting with a variable needs its provider among the dynamic settings.
 #[tokio::test]
 async fn dynamic_settings_may_stand_in_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -279,7 +280,7 @@ async fn dynamic_settings_may_stand_in_files() {
     assert_eq!(world.configs.current().log_defaults.retention_ms, 77);
 }
 
-/// Another log of the topic may be there already, which does not hear of what was read for a new one.
+/// The topic may already have another log, which does not learn of settings that were read for a new log.
 #[tokio::test]
 async fn what_was_read_for_a_new_log_is_told_to_the_others_all_the_same() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! What is in no table of keys: loggers, and keys that only a plugin knows.
+//! Tests loggers, and keys that only a plugin knows: neither is in a table of keys.
 
 use super::configs::{entry, incremental, replacing};
 use super::*;
@@ -73,7 +73,7 @@ async fn loggers_are_described_and_altered_by_level() {
     }
 }
 
-/// As in Kafka, where plugins have keys of their own.
+/// As in Kafka, where plugins define keys of their own.
 #[tokio::test]
 async fn keys_that_kafka_does_not_know_can_be_set_for_brokers() {
     let world = World::new().await;

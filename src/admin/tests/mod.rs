@@ -1,4 +1,4 @@
-//! Topics and configurations against a ZooKeeper in memory; the controller is played by the test.
+//! Tests topics and configurations against a ZooKeeper in memory; the test acts as the controller.
 
 mod configs;
 mod dynamic;
@@ -32,7 +32,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Broker 1 of a cluster of three, which is the controller.
+    /// Broker 1, the controller of a cluster of three.
     pub(crate) async fn new() -> Self {
         Self::with_properties(&[]).await
     }
@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    /// What the controller does with a new topic: every partition gets a leader, and brokers are told.
+    /// Acts as the controller for a new topic: gives every partition a leader and updates the metadata cache.
     pub(crate) async fn lead(&self, topic: &str) {
         let znode = self.topic(topic).await;
         self.metadata.update(|snapshot| {
@@ -106,7 +106,7 @@ impl World {
         self.admin.on_metadata_update();
     }
 
-    /// What the controller does with a deleted topic.
+    /// Acts as the controller for a deleted topic.
     pub(crate) fn forget(&self, topic: &str) {
         self.metadata.update(|snapshot| {
             let partitions: Vec<i32> = snapshot.topics[topic].partitions.keys().copied().collect();
@@ -117,7 +117,7 @@ impl World {
         self.admin.on_metadata_update();
     }
 
-    /// Creates a topic with one partition and has it led.
+    /// Creates a topic with one partition and gives it a leader.
     pub(crate) async fn topic_exists(&self, topic: &str) {
         let new = NewTopic {
             name: topic.into(),
@@ -149,7 +149,7 @@ impl World {
         Some(String::from_utf8(data.to_vec()).unwrap())
     }
 
-    /// The notifications there are, in order.
+    /// The present notifications, in order.
     pub(crate) fn notifications(&self) -> Vec<String> {
         let snapshot = self.zookeeper.snapshot();
         let below = format!("{}/", paths::CONFIG_CHANGES);

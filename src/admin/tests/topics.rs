@@ -183,7 +183,7 @@ async fn an_assignment_is_taken_as_it_is_given() {
     let world = World::new().await;
     let topic = NewTopic {
         name: "t".into(),
-        // Broker 9 is down or unknown, which Kafka does not mind here.
+        // Broker 9 is not alive or does not exist; Kafka accepts it here.
         assignments: by_partition(&[(0, &[3, 1]), (1, &[9, 2])]),
         ..NewTopic::default()
     };
@@ -249,7 +249,7 @@ async fn a_deletion_is_asked_for_and_waited_for() {
     while world.znode("/admin/delete_topics/t").is_none() {
         tokio::task::yield_now().await;
     }
-    // Another one may wait for the same deletion.
+    // Another request may wait for the same deletion.
     let impatient = world
         .admin
         .delete_topics(&["t".into()], Duration::from_secs(1))
@@ -408,7 +408,7 @@ async fn topics_are_created_because_somebody_asks_for_them() {
         (znode.partitions.len(), znode.partitions[&0].replicas.len()),
         (2, 3)
     );
-    // The metadata cache does not show it yet.
+    // The metadata cache does not have the topic yet.
     let again = world.admin.auto_create(&["t".into()]).await;
     assert_eq!(again[0].error, ErrorCode::LeaderNotAvailable);
 }
@@ -432,7 +432,7 @@ async fn internal_topics_have_kafkas_settings() {
     for result in world.admin.auto_create(&topics).await {
         assert_eq!(result.error, ErrorCode::LeaderNotAvailable, "{}", result.topic);
     }
-    // As captured from a real cluster, but for the order of the keys.
+    // Captured from a real cluster, except for the order of the keys.
     assert_eq!(
         world.znode("/config/topics/__consumer_offsets").unwrap(),
         r#"{"version":1,"config":{"cleanup.policy":"compact","compression.type":"producer","segment.bytes":"104857600"}}"#
