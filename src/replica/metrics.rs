@@ -1,5 +1,4 @@
-//! Owns the gauges of the replicas on this broker, under Kafka's metric names. Kafka 3.9: `ReplicaManagerMetrics`, the
-//! gauges of `Partition`.
+//! Reads the values of [`ReplicaMetrics`] from every partition of this broker.
 
 use super::manager::ReplicaManager;
 use super::replica_metrics::ReplicaMetrics;
