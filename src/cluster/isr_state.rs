@@ -1,30 +1,31 @@
-//! The in-sync replicas as the leader knows them: what is committed and what it has asked for.
-//! Kafka 3.9: `PartitionState` with its cases `CommittedPartitionState`, `PendingExpandIsr`, `PendingShrinkIsr`.
+//! Owns the in-sync replicas as the leader knows them: the ISR that the controller confirmed and the change that the
+//! leader has proposed. Kafka 3.9: `PartitionState` with its cases `CommittedPartitionState`, `PendingExpandIsr`,
+//! `PendingShrinkIsr`.
 
 use crate::common::ids::BrokerId;
 use crate::common::leader_and_isr::LeaderAndIsr;
 
-/// What a leader asks of the controller with AlterPartition. It is repeated unchanged, order of the ISR
-/// included, until it is answered: the controller recognises a retry by that (fact 17).
+/// The change that a leader proposes to the controller with AlterPartition. It is repeated unchanged, including the
+/// order of the ISR, until the controller answers: the controller recognises a retry by that (fact 17).
 pub type IsrProposal = LeaderAndIsr;
 
-/// At most one change is under way at a time.
+/// The ISR and its pending change; there is at most one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IsrState {
-    /// As the controller last said.
+    /// The ISR that the controller last confirmed.
     Committed(Vec<BrokerId>),
-    /// A replica is to be added; it may already have been, without our knowing.
+    /// The leader has proposed to add a replica. The controller may already have added it.
     PendingExpand {
-        /// The ISR before.
+        /// The ISR before the change.
         committed: Vec<BrokerId>,
-        /// What was asked for.
+        /// The proposal.
         proposal: IsrProposal,
     },
-    /// Replicas are to be removed; until that is known to have happened they count.
+    /// The leader has proposed to remove replicas. They count as members until the controller confirms the change.
     PendingShrink {
-        /// The ISR before.
+        /// The ISR before the change.
         committed: Vec<BrokerId>,
-        /// What was asked for.
+        /// The proposal.
         proposal: IsrProposal,
     },
 }
@@ -36,7 +37,8 @@ impl Default for IsrState {
 }
 
 impl IsrState {
-    /// The ISR that the controller last confirmed: what a produce request with acks=all is admitted by.
+    /// The ISR that the controller last confirmed. Its size decides whether a produce request with acks=all is
+    /// accepted.
     pub fn committed(&self) -> &[BrokerId] {
         match self {
             Self::Committed(committed)
@@ -45,8 +47,8 @@ impl IsrState {
         }
     }
 
-    /// Every replica that may be in the ISR: an election could choose any of them, so the high watermark must
-    /// wait for all of them (fact 37).
+    /// Every replica that may be in the ISR. An election could choose any of them, so the high watermark must wait for
+    /// all of them (fact 37).
     pub fn maximal(&self) -> &[BrokerId] {
         match self {
             Self::Committed(committed) | Self::PendingShrink { committed, .. } => committed,
@@ -54,7 +56,7 @@ impl IsrState {
         }
     }
 
-    /// The change that is under way.
+    /// The pending change.
     pub fn pending(&self) -> Option<&IsrProposal> {
         match self {
             Self::Committed(_) => None,
@@ -62,7 +64,7 @@ impl IsrState {
         }
     }
 
-    /// Whether a change is under way.
+    /// Whether a change is pending.
     #[cfg(test)]
     pub fn is_inflight(&self) -> bool {
         self.pending().is_some()

@@ -1,9 +1,9 @@
-//! One partition on this broker: its leadership, in-sync replicas and high watermark. Imports `common`, `record`,
-//! `log` and `metadata`; never the protocol, the network or a clock. Kafka 3.9: `Partition`, `Replica`.
+//! Owns one partition on this broker: its leadership, in-sync replicas and high watermark. Imports `common`, `record`,
+//! `log` and `metadata`, but never the protocol, the network or a clock. Kafka 3.9: `Partition`, `Replica`.
 //!
-//! [`PartitionState`] decides and touches nothing; [`Partition`] holds it together with the log under one lock
-//! and carries the decisions out. What must happen outside the lock (waking waiting requests, asking the
-//! controller for another ISR) is returned as [`Effects`] (facts 39 and 77).
+//! [`PartitionState`] makes the decisions without side effects. [`Partition`] holds it together with the log under one
+//! lock and carries the decisions out. Actions that must happen outside the lock (waking waiting requests, asking the
+//! controller for another ISR) are returned as [`Effects`] (facts 39 and 77).
 
 pub mod isr_state;
 pub mod partition;

@@ -1,6 +1,6 @@
-//! One partition: its state and its log under one lock. Kafka 3.9: `Partition`.
+//! Owns one partition: its state and its log under one lock. Kafka 3.9: `Partition`.
 //!
-//! The lock is held while the log is written or searched, never while anybody is woken or asked.
+//! The lock is held while the log is written or searched, but never while a request is woken or sent.
 
 use std::sync::Arc;
 
@@ -22,17 +22,17 @@ use crate::log::{
 };
 use crate::metadata::MetadataSnapshot;
 
-/// What the caller has to do once the partition's lock is released.
+/// The actions that the caller must take after the partition's lock is released.
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// Fetches of followers may have something to return.
+    /// The log has new records: fetches of followers may have something to return.
     pub log_end_advanced: bool,
-    /// Fetches of consumers and produce requests with acks=all may be complete.
+    /// The high watermark moved: fetches of consumers and produce requests with acks=all may be complete.
     pub high_watermark_advanced: bool,
-    /// Requests to delete records may be complete.
+    /// The start of a log moved: requests to delete records may be complete.
     pub log_start_moved: bool,
-    /// The controller is to be asked for another ISR.
+    /// The proposal of another ISR for the controller.
     pub alter_partition: Option<IsrProposal>,
 }
 
@@ -45,12 +45,12 @@ pub struct Partition {
 struct Inner {
     state: PartitionState,
     log: Option<Arc<UnifiedLog>>,
-    /// The copy that is to replace the log, in another log dir.
+    /// The copy in another log dir that is to replace the log.
     future_log: Option<Arc<UnifiedLog>>,
 }
 
 impl Partition {
-    /// A partition that the controller has not yet told of, without a log.
+    /// Creates a partition without a log, before the controller has named it.
     pub fn new(
         topic_partition: TopicPartition,
         local_broker: BrokerId,
@@ -67,7 +67,7 @@ impl Partition {
         }
     }
 
-    /// Which partition this is.
+    /// The topic and number of this partition.
     pub fn topic_partition(&self) -> &TopicPartition {
         &self.topic_partition
     }
@@ -77,7 +77,7 @@ impl Partition {
         self.inner.lock().state.clone()
     }
 
-    /// The leader and its epoch; (-1, -1) if the controller has not told.
+    /// The leader and its epoch; (-1, -1) before the controller has named them.
     pub fn leader_and_epoch(&self) -> (BrokerId, LeaderEpoch) {
         let inner = self.inner.lock();
         (inner.state.leader(), inner.state.leader_epoch())
@@ -88,7 +88,7 @@ impl Partition {
         self.inner.lock().state.isr().committed().contains(&broker)
     }
 
-    /// Whether a reassignment is just adding this broker's replica.
+    /// Whether a reassignment is adding this broker's replica.
     pub fn is_adding_replica(&self, broker: BrokerId) -> bool {
         self.inner.lock().state.assignment().adding.contains(&broker)
     }
@@ -103,18 +103,18 @@ impl Partition {
         self.inner.lock().log.as_ref()?.topic_id()
     }
 
-    /// The local log if this broker leads.
+    /// The local log if this broker leads the partition.
     pub fn leader_log(&self) -> Result<Arc<UnifiedLog>, ErrorCode> {
         self.inner.lock().leader_log().cloned()
     }
 
-    /// Gives the partition its log without giving it a role: its leader is not alive (fact 13). A partition that
-    /// has a log keeps it, here as below: the one that the caller found may have been replaced meanwhile.
+    /// Gives the partition its log without a role, because its leader is not alive (fact 13). A partition that already
+    /// has a log keeps it, here and in the methods below: the caller's log may have been replaced meanwhile.
     pub fn set_log(&self, log: Arc<UnifiedLog>) {
         self.inner.lock().log.get_or_insert(log);
     }
 
-    /// Forgets role and log: the replica is deleted, or its log dir has failed.
+    /// Forgets role and log, because the replica is deleted or its log dir has failed.
     pub fn clear(&self) {
         let mut inner = self.inner.lock();
         inner.log = None;
@@ -122,8 +122,9 @@ impl Partition {
         inner.state.resign();
     }
 
-    /// Begins to lead. The start of a new epoch is on disk before anything else changes, so that after an error
-    /// the controller's decision can be tried again (facts 32 and 43). `None`: the decision is outdated.
+    /// Makes this broker the leader. The start of a new epoch is written to disk before anything else changes, so that
+    /// the controller's decision can be tried again after an error (facts 32 and 43). Returns `None` if the decision is
+    /// outdated.
     pub fn become_leader(
         &self,
         decision: &LeadershipDecision,
@@ -149,7 +150,7 @@ impl Partition {
         }))
     }
 
-    /// Begins to follow. `None`: the decision is outdated; else whether it began a leader epoch.
+    /// Makes this broker a follower. Returns whether a new leader epoch started; `None` if the decision is outdated.
     pub fn become_follower(&self, decision: &LeadershipDecision, log: Arc<UnifiedLog>) -> Option<bool> {
         let mut inner = self.inner.lock();
         if inner.state.is_outdated(decision) {
@@ -161,7 +162,7 @@ impl Partition {
         Some(is_new_epoch)
     }
 
-    /// Appends what a client or coordinator sent; also returns the leader epoch it was appended in.
+    /// Appends the records of a client or coordinator. Also returns the leader epoch of the append.
     pub fn append_as_leader(
         &self,
         records: Bytes,
@@ -191,7 +192,7 @@ impl Partition {
         Ok((info, epoch, effects))
     }
 
-    /// Begins to verify a transaction that a batch wants to open in the log; `None` if it is open already.
+    /// Starts to verify a transaction that a batch wants to open in the log; `None` if it is open already.
     pub fn begin_transaction_verification(
         &self,
         producer_id: ProducerId,
@@ -202,8 +203,8 @@ impl Partition {
         Ok(log.begin_transaction_verification(producer_id, epoch, sequence))
     }
 
-    /// Whether records up to `required_offset` (exclusive), appended in leader epoch `epoch`, have reached enough
-    /// replicas. `None`: not yet.
+    /// Whether enough replicas have the records up to `required_offset` (exclusive), which were appended in leader
+    /// epoch `epoch`. `None` means not yet.
     pub fn check_enough_replicas(
         &self,
         required_offset: Offset,
@@ -226,7 +227,8 @@ impl Partition {
         }
     }
 
-    /// Reads; on the first reading of a follower's fetch (`note_follower`) also takes note of how far it is.
+    /// Reads records. On the first read of a follower's fetch (`note_follower`), it also records the follower's
+    /// position.
     pub fn read(
         &self,
         request: &ReadRequest,
@@ -241,7 +243,7 @@ impl Partition {
             ..FetchPartitionData::of_log(&log)
         };
         if data.diverging_epoch.is_some() {
-            // The follower's state stays as it is until it has truncated (fact 34).
+            // The follower's recorded position does not change until it has truncated (fact 34).
             return Ok((data, Effects::default()));
         }
         let log_end_offset = log.log_end_offset();
@@ -267,8 +269,8 @@ impl Partition {
         Ok((data, effects))
     }
 
-    /// How many bytes a waiting fetch would get now, counted from `from`, where it last looked. `None`: it has to
-    /// be answered at once, whatever it gets.
+    /// The number of bytes that a waiting fetch would get now, counted from `from`, the end of its last check. `None`
+    /// if the fetch must be answered at once, however many bytes it gets.
     pub fn bytes_available(
         &self,
         request: &ReadRequest,
@@ -286,9 +288,10 @@ impl Partition {
         }
         .map_err(|error| error_code(&error))?;
         Ok(match from.offset.cmp(&end.offset) {
-            // Beyond what it may see, which is not beyond the end of the log unless that was truncated.
+            // `from` is beyond the offset that the reader may see. It is beyond the end of the log only if the log was
+            // truncated.
             std::cmp::Ordering::Greater => (from.offset <= log.log_end_offset()).then_some(0),
-            // The same offset may lie in the segment before or after a roll.
+            // After a roll, the same offset may be in the previous or in the next segment.
             std::cmp::Ordering::Equal => Some(0),
             std::cmp::Ordering::Less if from.segment_base_offset != end.segment_base_offset => None,
             std::cmp::Ordering::Less => Some(
@@ -299,7 +302,7 @@ impl Partition {
         })
     }
 
-    /// Largest epoch not after `epoch`, and its end; (-1, -1) if that is not known.
+    /// The largest epoch that is not after `epoch`, and its end; (-1, -1) if it is not known.
     pub fn end_offset_for_epoch(
         &self,
         current_leader_epoch: Option<LeaderEpoch>,
@@ -310,7 +313,7 @@ impl Partition {
         Ok(inner.leader_log()?.end_offset_for_epoch(epoch))
     }
 
-    /// The log for a search that takes its time, with the facts that were true when it was handed out.
+    /// The log for a search that takes long, with the leader epoch and its start at the time of this call.
     pub fn searchable_log(
         &self,
         current_leader_epoch: Option<LeaderEpoch>,
@@ -325,8 +328,8 @@ impl Partition {
         ))
     }
 
-    /// Does something with the log of a follower, provided that it still follows in the leader epoch for which
-    /// that was decided; `None` if not, for then a response is stale (facts 34 and 73).
+    /// Calls `work` with the log of a follower, if the broker still follows in the leader epoch `epoch`. `None` if not:
+    /// the response for which the call was made is stale (facts 34 and 73).
     pub fn as_follower<T>(&self, epoch: LeaderEpoch, work: impl FnOnce(&UnifiedLog) -> T) -> Option<T> {
         let inner = self.inner.lock();
         if inner.state.is_leader() || inner.state.leader_epoch() != epoch {
@@ -335,8 +338,8 @@ impl Partition {
         inner.log.as_deref().map(work)
     }
 
-    /// Moves the start of the log to `offset`, or to the high watermark for -1. Returns the offset that was meant,
-    /// and the low watermark: once that has come so far, no live replica has the records any more.
+    /// Moves the start of the log to `offset`, or to the high watermark for -1. Returns the resolved offset and the low
+    /// watermark. When the low watermark reaches that offset, no live replica has the records any more.
     pub fn delete_records(
         &self,
         offset: Offset,
@@ -360,19 +363,19 @@ impl Partition {
         Ok((offset, inner.low_watermark(snapshot)?))
     }
 
-    /// The smallest log start offset of all live replicas, the copy in another log dir included.
+    /// The smallest log start offset of all live replicas and of the copy in another log dir.
     pub fn low_watermark(&self, snapshot: &MetadataSnapshot) -> Result<Offset, ErrorCode> {
         self.inner.lock().low_watermark(snapshot)
     }
 
-    /// Asks for a smaller ISR if followers have fallen behind.
+    /// Proposes a smaller ISR if followers have fallen behind.
     pub fn maybe_shrink_isr(&self, now_ms: i64) -> Option<IsrProposal> {
         let mut inner = self.inner.lock();
         let log_end_offset = inner.leader_log().ok()?.log_end_offset();
         inner.state.maybe_shrink_isr(log_end_offset, now_ms)
     }
 
-    /// The controller has answered a proposal.
+    /// Applies the controller's answer to a proposal.
     pub fn on_alter_partition(
         &self,
         proposal: &IsrProposal,
@@ -411,8 +414,8 @@ impl Inner {
         self.log.as_ref().ok_or(ErrorCode::NotLeaderOrFollower)
     }
 
-    /// Epochs are compared before memberships: an unknown follower that knows our epoch may be right, and our
-    /// assignment old (fact 40).
+    /// The log for a read. Epochs are checked before the follower: an unknown follower that knows our epoch may be
+    /// right, and our assignment out of date (fact 40).
     fn readable_log(&self, request: &ReadRequest) -> Result<&Arc<UnifiedLog>, ErrorCode> {
         if let (Some(requested), Some(log)) = (request.topic_id, &self.log)
             && log.topic_id().is_some_and(|id| id != requested)
@@ -452,7 +455,8 @@ impl Inner {
         let alter_partition = self
             .state
             .maybe_expand_isr(follower.broker_id, high_watermark, &|id| snapshot.is_alive(id));
-        // Even if this follower is where it was: another may have ceased to count, being dead or late.
+        // The high watermark can move even if this follower did not: another replica may no longer count, because it is
+        // dead or late.
         let high_watermark_advanced =
             high_watermark < log_end_offset && self.advance_high_watermark(now_ms, snapshot);
         Effects {
@@ -470,7 +474,7 @@ impl Inner {
         Ok(copy.map_or(low_watermark, |start| start.min(low_watermark)))
     }
 
-    /// True if the high watermark moved.
+    /// Moves the high watermark if possible; returns true if it moved.
     fn advance_high_watermark(&self, now_ms: i64, snapshot: &MetadataSnapshot) -> bool {
         let Ok(log) = self.leader_log() else {
             return false;

@@ -1,8 +1,8 @@
-//! Every decision about one partition, without IO and without a clock. Kafka 3.9: the decisions of `Partition`.
+//! Makes every decision about one partition, without I/O and without a clock. Kafka 3.9: the decisions of `Partition`.
 //!
-//! What is compared with what:
-//! - leader epoch: the leadership; fences fetches, appends and decisions of the past;
-//! - partition epoch: version of the state znode; fences ISR changes within one leader epoch.
+//! Two epochs are compared:
+//! - leader epoch: counts the leaderships; fences fetches, appends and decisions of earlier leaderships;
+//! - partition epoch: the version of the state znode; fences ISR changes within one leader epoch.
 
 use super::isr_state::{IsrProposal, IsrState};
 use super::replica::Replica;
@@ -14,54 +14,55 @@ use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState, ReplicaAs
 #[cfg(test)]
 use crate::common::planted::{self, Mistake};
 
-/// What the controller decided on one partition, as LeaderAndIsr brings it.
+/// The controller's decision on one partition, as LeaderAndIsr brings it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeadershipDecision {
-    /// Epoch of the controller that decided.
+    /// The epoch of the controller that decided.
     pub controller_epoch: ControllerEpoch,
     /// Leader, epochs, ISR.
     pub leader_and_isr: LeaderAndIsr,
     /// The assigned replicas.
     pub assignment: ReplicaAssignment,
-    /// No replica existed on this broker before (fact 15).
+    /// Whether no replica existed on this broker before (fact 15).
     pub is_new: bool,
 }
 
-/// What this broker is to the partition.
+/// The role of this broker in the partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Role {
-    /// The controller has not told.
+    /// The controller has not named a role yet.
     Unassigned,
     /// This broker leads.
     Leader {
-        /// Leader epoch since which it has led without a break. What was appended since then is still there.
+        /// The leader epoch since which this broker has led without a break. Records that were appended since then
+        /// still exist.
         since: LeaderEpoch,
-        /// End of the log when the current leader epoch began.
+        /// The end of the log when the current leader epoch started.
         epoch_start_offset: Offset,
     },
     /// Another broker leads.
     Follower {
-        /// Which.
+        /// The leader.
         leader: BrokerId,
     },
 }
 
-/// How a proposal to the controller ended.
+/// The outcome of a proposal to the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlterPartitionOutcome {
-    /// The answer belongs to a proposal that is no longer under way.
+    /// The answer belongs to a proposal that is no longer pending.
     Stale,
-    /// The controller's ISR is ours now.
+    /// The leader has adopted the controller's ISR.
     Committed,
-    /// Refused for good: back to what was committed.
+    /// The controller refused the proposal; the leader goes back to the committed ISR.
     RolledBack,
-    /// Only a LeaderAndIsr can tell what is; until then both outcomes are possible.
+    /// Both outcomes are possible until a LeaderAndIsr tells the controller's state.
     AwaitLeaderAndIsr,
     /// The same proposal must be sent again.
     Retry,
 }
 
-/// One partition as this broker knows it.
+/// The state of one partition on this broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionState {
     local_broker: BrokerId,
@@ -72,12 +73,12 @@ pub struct PartitionState {
     controller_epoch: ControllerEpoch,
     assignment: ReplicaAssignment,
     isr: IsrState,
-    /// The other assigned replicas; kept by leaders only.
+    /// The other assigned replicas; only leaders keep them.
     remote_replicas: Vec<Replica>,
 }
 
 impl PartitionState {
-    /// A partition of which the controller has not spoken.
+    /// Creates a partition that the controller has not named yet.
     pub fn new(local_broker: BrokerId, replica_lag_time_max_ms: i64) -> Self {
         Self {
             local_broker,
@@ -97,7 +98,7 @@ impl PartitionState {
         matches!(self.role, Role::Leader { .. })
     }
 
-    /// The leader, or [`NO_BROKER`] while none is known.
+    /// The leader; [`NO_BROKER`] while it is not known.
     pub fn leader(&self) -> BrokerId {
         match self.role {
             Role::Unassigned => NO_BROKER,
@@ -106,7 +107,7 @@ impl PartitionState {
         }
     }
 
-    /// -1 until the controller told.
+    /// The leader epoch; -1 before the controller has named one.
     pub fn leader_epoch(&self) -> LeaderEpoch {
         self.leader_epoch
     }
@@ -126,7 +127,7 @@ impl PartitionState {
         &self.remote_replicas
     }
 
-    /// Start of the current leader epoch, on its leader.
+    /// The start of the current leader epoch; only the leader knows it.
     pub fn leader_epoch_start_offset(&self) -> Option<Offset> {
         match self.role {
             Role::Leader {
@@ -136,12 +137,12 @@ impl PartitionState {
         }
     }
 
-    /// Whether this broker has led without a break since `epoch`, in which it was the leader.
+    /// Whether this broker has led without a break since the leader epoch `epoch`.
     pub fn has_led_since(&self, epoch: LeaderEpoch) -> bool {
         matches!(self.role, Role::Leader { since, .. } if since <= epoch)
     }
 
-    /// Compares the epoch in a request with ours; `None` asks for no fencing.
+    /// Compares the epoch in a request with the partition's epoch; with `None` there is no check.
     pub fn check_leader_epoch(&self, requested: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
         match requested {
             Some(epoch) if epoch < self.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
@@ -150,18 +151,18 @@ impl PartitionState {
         }
     }
 
-    /// Whether a decision is older than what we know, which LeaderAndIsr of a restarted controller may be.
+    /// Whether a decision is older than the present state. A LeaderAndIsr of a restarted controller may be older.
     pub fn is_outdated(&self, decision: &LeadershipDecision) -> bool {
         decision.leader_and_isr.partition_epoch < self.partition_epoch
     }
 
-    /// Whether a decision begins a leader epoch.
+    /// Whether a decision starts a new leader epoch.
     pub fn is_new_leader_epoch(&self, decision: &LeadershipDecision) -> bool {
         decision.leader_and_isr.leader_epoch > self.leader_epoch
     }
 
-    /// This broker leads from now on. The caller has written the start of the epoch to disk, which is
-    /// `log_end_offset` if the epoch is new (fact 32).
+    /// Makes this broker the leader. The caller has written the start of the epoch to disk; for a new epoch, the start
+    /// is `log_end_offset` (fact 32).
     pub fn become_leader(&mut self, decision: &LeadershipDecision, log_end_offset: Offset, now_ms: i64) {
         debug_assert!(!self.is_outdated(decision));
         let is_new_leader = !self.is_leader();
@@ -204,7 +205,7 @@ impl PartitionState {
         self.adopt(decision);
     }
 
-    /// Another broker leads from now on.
+    /// Makes this broker a follower of another broker.
     pub fn become_follower(&mut self, decision: &LeadershipDecision) {
         debug_assert!(!self.is_outdated(decision));
         self.role = Role::Follower {
@@ -215,8 +216,8 @@ impl PartitionState {
         self.adopt(decision);
     }
 
-    /// Ceases to be anything to the partition: the replica is gone. Epochs are forgotten with it, so that the
-    /// same decision can bring it back.
+    /// Forgets the role, because the replica is gone. The epochs are forgotten too, so that the same decision can bring
+    /// the replica back.
     pub fn resign(&mut self) {
         *self = Self::new(self.local_broker, self.replica_lag_time_max_ms);
     }
@@ -228,14 +229,14 @@ impl PartitionState {
         self.assignment = decision.assignment.clone();
     }
 
-    /// The smallest log start offset of the leader, which is `local`, and its live followers; below 0 if one of these
-    /// has not been heard of.
+    /// The smallest log start offset of the leader (`local`) and its live followers; below 0 if one of these followers
+    /// has not fetched yet.
     pub fn low_watermark(&self, local: Offset, is_alive: &dyn Fn(BrokerId) -> bool) -> Offset {
         let live = self.remote_replicas.iter().filter(|r| is_alive(r.broker_id()));
         live.map(Replica::log_start_offset).fold(local, Offset::min)
     }
 
-    /// Takes note of a fetch by one of our followers; true if its log starts elsewhere than before.
+    /// Records a fetch by one of our followers; true if the start of its log has changed.
     pub fn on_follower_fetch(
         &mut self,
         follower: BrokerId,
@@ -256,12 +257,12 @@ impl PartitionState {
         before != log_start_offset
     }
 
-    /// Whether a broker is one of our followers.
+    /// Whether a broker is one of this leader's followers.
     pub fn is_follower(&self, broker: BrokerId) -> bool {
         self.remote_replicas.iter().any(|r| r.broker_id() == broker)
     }
 
-    /// `min.insync.replicas`, but never more than there are replicas.
+    /// `min.insync.replicas`, but at most the number of replicas.
     pub fn effective_min_isr(&self, min_insync_replicas: i32) -> usize {
         let configured = usize::try_from(min_insync_replicas).unwrap_or(1);
         configured.min(self.remote_replicas.len() + 1)
@@ -272,13 +273,14 @@ impl PartitionState {
         self.isr.committed().len() < self.effective_min_isr(min_insync_replicas)
     }
 
-    /// Whether what was acknowledged with acks=all may since have lost its guarantee (fact 42).
+    /// Whether records that were acknowledged with acks=all may have lost their guarantee since (fact 42).
     pub fn may_be_under_min_isr_after_append(&self, min_insync_replicas: i32) -> bool {
         self.isr.maximal().len() < self.effective_min_isr(min_insync_replicas)
     }
 
-    /// How far the high watermark may go: what every replica has that could be elected, or that is about to
-    /// join the ISR. `None` while the ISR is below its minimum (fact 38). The caller only moves forward.
+    /// The highest possible high watermark: all replicas that could be elected or are about to join the ISR have the
+    /// records below it. `None` while the ISR is below its minimum (fact 38). The caller never moves the high watermark
+    /// back.
     pub fn high_watermark_candidate(
         &self,
         log_end_offset: Offset,
@@ -306,7 +308,7 @@ impl PartitionState {
         Some(remote.fold(log_end_offset, Offset::min))
     }
 
-    /// Whether a follower has earned its place in the ISR; if so, what to ask for (fact 33).
+    /// Proposes to add a follower to the ISR if the follower has caught up; `None` if it has not (fact 33).
     pub fn maybe_expand_isr(
         &mut self,
         follower: BrokerId,
@@ -335,8 +337,8 @@ impl PartitionState {
         Some(proposal)
     }
 
-    /// Followers that have not been abreast for longer than `replica.lag.time.max.ms`; if there are any, what
-    /// to ask for. A member of the ISR that is not assigned is out of sync (fact 78).
+    /// Proposes to remove the followers that have not been caught up for longer than `replica.lag.time.max.ms`; `None`
+    /// if there are none. A member of the ISR that is not assigned counts as out of sync (fact 78).
     pub fn maybe_shrink_isr(&mut self, log_end_offset: Offset, now_ms: i64) -> Option<IsrProposal> {
         let IsrState::Committed(committed) = &self.isr else {
             return None;
@@ -373,7 +375,7 @@ impl PartitionState {
         }
     }
 
-    /// The controller has answered `proposal`.
+    /// Applies the controller's answer to `proposal`.
     pub fn on_alter_partition(
         &mut self,
         proposal: &IsrProposal,

@@ -1,49 +1,49 @@
-//! What a fetch asks of one partition and what it gets. Kafka 3.9: `FetchParams`, `FetchRequest.PartitionData`,
-//! `FetchPartitionData`.
+//! Defines the parameters and the result of a fetch from one partition. Kafka 3.9: `FetchParams`,
+//! `FetchRequest.PartitionData`, `FetchPartitionData`.
 
 use crate::common::error::ErrorCode;
 use crate::common::file_range::FileRange;
 use crate::common::ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId};
 use crate::log::{FetchIsolation, LogError, LogOffsetMetadata, UnifiedLog};
 
-/// The follower's side of a fetch.
+/// The part of a fetch that only a follower sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowerFetch {
     /// The follower.
     pub broker_id: BrokerId,
-    /// Start of its log.
+    /// The start of the follower's log.
     pub log_start_offset: Offset,
 }
 
-/// What one fetch wants of one partition.
+/// The parameters of a fetch for one partition.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadRequest {
-    /// The topic id that the reader believes in.
+    /// The topic id that the reader expects.
     pub topic_id: Option<TopicId>,
-    /// First offset wanted.
+    /// The first offset to read.
     pub fetch_offset: Offset,
-    /// Most bytes to return.
+    /// The maximum number of bytes to return.
     pub max_bytes: usize,
-    /// Return the first batch even if it is larger.
+    /// Whether to return the first batch even if it is larger.
     pub min_one_message: bool,
     /// How far the reader may see.
     pub isolation: FetchIsolation,
-    /// The leader epoch that the reader believes in.
+    /// The leader epoch that the reader expects.
     pub current_leader_epoch: Option<LeaderEpoch>,
-    /// Epoch of the last record that the reader has, for the check whether the logs diverge (KIP-595).
+    /// The epoch of the reader's last record, to check whether the logs diverge (KIP-595).
     pub last_fetched_epoch: Option<LeaderEpoch>,
-    /// Only the leader may answer; otherwise a follower may too (KIP-392).
+    /// Whether only the leader may answer; otherwise a follower may answer too (KIP-392).
     pub fetch_only_leader: bool,
-    /// Set if a replica of this partition is asking.
+    /// The follower, if a replica of this partition asks.
     pub follower: Option<FollowerFetch>,
 }
 
-/// What a fetch gets of one partition. Offsets are -1 where an error hides them.
+/// The result of a fetch for one partition. Offsets are -1 if an error hides them.
 #[derive(Clone, Debug)]
 pub struct FetchPartitionData {
-    /// Where the reading began; `None` if nothing was read.
+    /// The position at which the read started; `None` if nothing was read.
     pub fetch_offset: Option<LogOffsetMetadata>,
-    /// [`ErrorCode::None`] if all is well.
+    /// [`ErrorCode::None`] without an error.
     pub error: ErrorCode,
     /// High watermark.
     pub high_watermark: Offset,
@@ -51,20 +51,20 @@ pub struct FetchPartitionData {
     pub last_stable_offset: Offset,
     /// Log start offset.
     pub log_start_offset: Offset,
-    /// The follower must truncate first.
+    /// The follower must truncate first; the largest common epoch and its end.
     pub diverging_epoch: Option<(LeaderEpoch, Offset)>,
     /// Bytes of the log.
     pub records: Option<FileRange>,
-    /// Not even the first batch fits into the bytes allowed.
+    /// Whether not even the first batch fits into the allowed bytes.
     pub first_entry_incomplete: bool,
-    /// For `read_committed`.
+    /// The aborted transactions, for `read_committed`.
     pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
-    /// Where the consumer should rather read (KIP-392).
+    /// The replica that the consumer should read from instead (KIP-392).
     pub preferred_read_replica: Option<BrokerId>,
 }
 
 impl FetchPartitionData {
-    /// Nothing is read yet, or nothing at all; these are the replica's offsets.
+    /// A result without records, with the offsets of this log.
     pub(super) fn of_log(log: &UnifiedLog) -> Self {
         Self {
             high_watermark: log.high_watermark(),
@@ -74,7 +74,7 @@ impl FetchPartitionData {
         }
     }
 
-    /// No data, for this reason.
+    /// A result without data, with this error.
     pub fn error(error: ErrorCode) -> Self {
         Self {
             fetch_offset: None,
@@ -96,7 +96,7 @@ impl FetchPartitionData {
     }
 }
 
-/// The code that a client or peer is told for a failed read, truncation or creation.
+/// The error code for a client or peer after a failed read, truncation or creation.
 pub fn error_code(error: &LogError) -> ErrorCode {
     match error {
         LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
@@ -105,7 +105,7 @@ pub fn error_code(error: &LogError) -> ErrorCode {
     }
 }
 
-/// Whether the reader's log and ours part before its fetch offset (KIP-595; fact 35 orders the checks).
+/// Whether the reader's log and ours diverge before the fetch offset (KIP-595; fact 35 gives the order of the checks).
 pub(super) fn diverging_epoch(
     log: &UnifiedLog,
     request: &ReadRequest,

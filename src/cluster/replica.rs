@@ -1,8 +1,8 @@
-//! What a leader knows of one follower: how far it is and when it was last abreast. Kafka 3.9: `Replica`.
+//! Tracks one follower for its leader: its position, and when it last caught up. Kafka 3.9: `Replica`.
 
 use crate::common::ids::{BrokerId, Offset};
 
-/// An offset that the follower has not yet told this leader.
+/// The offset before the follower has told it to this leader.
 pub const UNKNOWN_OFFSET: Offset = -1;
 
 /// A follower as its leader sees it. Times are monotonic milliseconds.
@@ -11,16 +11,16 @@ pub struct Replica {
     broker_id: BrokerId,
     log_start_offset: Offset,
     log_end_offset: Offset,
-    /// The leader's log end offset at the last fetch, and when that was: a follower that reaches that offset with a
-    /// later fetch was abreast of the leader at that time, however fast the log grows.
+    /// The leader's log end offset and the time of the last fetch. If a later fetch starts at this offset, the follower
+    /// had all records of the leader at that time, however fast the log grows.
     last_fetch_leader_log_end_offset: Offset,
     last_fetch_ms: Option<i64>,
-    /// `None`: not since this leader epoch began (fact 41).
+    /// `None` if the follower has not caught up since this leader epoch started (fact 41).
     last_caught_up_ms: Option<i64>,
 }
 
 impl Replica {
-    /// A follower of which nothing is known.
+    /// Creates a follower whose position is not known.
     pub fn new(broker_id: BrokerId) -> Self {
         Self {
             broker_id,
@@ -32,12 +32,12 @@ impl Replica {
         }
     }
 
-    /// Whose replica this is.
+    /// The broker of this replica.
     pub fn broker_id(&self) -> BrokerId {
         self.broker_id
     }
 
-    /// Start of the follower's log, or [`UNKNOWN_OFFSET`].
+    /// The start of the follower's log, or [`UNKNOWN_OFFSET`].
     pub fn log_start_offset(&self) -> Offset {
         self.log_start_offset
     }
@@ -47,12 +47,12 @@ impl Replica {
         self.log_end_offset
     }
 
-    /// When the follower was last known to be abreast of the leader.
+    /// The last time at which the follower had all records of the leader.
     pub fn last_caught_up_ms(&self) -> Option<i64> {
         self.last_caught_up_ms
     }
 
-    /// Takes note of a fetch from `fetch_offset`, made when the leader's log ended at `leader_log_end_offset`.
+    /// Records a fetch from `fetch_offset`, made when the leader's log ended at `leader_log_end_offset`.
     pub fn on_fetch(
         &mut self,
         fetch_offset: Offset,
@@ -78,8 +78,8 @@ impl Replica {
         self.last_caught_up_ms = Some(self.last_caught_up_ms.map_or(time_ms, |t| t.max(time_ms)));
     }
 
-    /// A leader epoch begins. A new leader knows nothing of its followers' logs; a re-elected one keeps what
-    /// it knows. Members of the ISR have until now plus the maximal lag to show themselves.
+    /// Starts a leader epoch. A new leader knows nothing about its followers' logs; a leader that is elected again
+    /// keeps what it knows. Members of the ISR have the maximal lag time from now on to catch up.
     pub fn reset(&mut self, now_ms: i64, leader_log_end_offset: Offset, is_new_leader: bool, in_isr: bool) {
         self.last_caught_up_ms = in_isr.then_some(now_ms);
         if is_new_leader {
@@ -93,7 +93,7 @@ impl Replica {
         }
     }
 
-    /// Whether the follower has all that the leader has, or had it less than `max_lag_ms` ago.
+    /// Whether the follower has all records of the leader, or had them less than `max_lag_ms` ago.
     pub fn is_caught_up(&self, leader_log_end_offset: Offset, now_ms: i64, max_lag_ms: i64) -> bool {
         self.log_end_offset == leader_log_end_offset
             || self

@@ -1,4 +1,4 @@
-//! The copy of a partition's log that is to replace it in another log dir. Kafka 3.9: the future replica of
+//! Owns the copy of a partition's log that is to replace the log in another log dir. Kafka 3.9: the future replica of
 //! `Partition`.
 
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use super::Partition;
 use crate::log::UnifiedLog;
 
 impl Partition {
-    /// The copy under way.
+    /// The copy, if there is one.
     pub fn future_log(&self) -> Option<Arc<UnifiedLog>> {
         self.inner.lock().future_log.clone()
     }
 
-    /// Takes note of a copy; `false` if there is no log that it could be a copy of, or there is a copy already.
+    /// Stores a copy; `false` if the partition has no log to copy, or already has a copy.
     pub fn set_future_log(&self, log: Arc<UnifiedLog>) -> bool {
         let mut inner = self.inner.lock();
         let welcome = inner.log.is_some() && inner.future_log.is_none();
@@ -22,7 +22,7 @@ impl Partition {
         welcome
     }
 
-    /// Forgets the copy.
+    /// Removes and returns the copy.
     pub fn take_future_log(&self) -> Option<Arc<UnifiedLog>> {
         self.inner.lock().future_log.take()
     }
@@ -33,8 +33,8 @@ impl Partition {
         inner.log.clone().zip(inner.future_log.clone())
     }
 
-    /// Lets the copy take the log's place if `finish` says so, which is given both. No record is appended or truncated
-    /// meanwhile.
+    /// Replaces the log by its copy if `finish`, which gets both, returns true. Meanwhile no record is appended or
+    /// truncated.
     pub fn maybe_replace_with_future_log<E>(
         &self,
         finish: impl FnOnce(&UnifiedLog, &UnifiedLog) -> Result<bool, E>,

@@ -1,5 +1,5 @@
-//! The replicas that could serve a consumer in place of the leader (KIP-392). Kafka 3.9: `ReplicaManager.findPreferredReadReplica`,
-//! `Partition.fetchOffsetSnapshot`.
+//! Finds the replicas that could serve a consumer in place of the leader (KIP-392). Kafka 3.9:
+//! `ReplicaManager.findPreferredReadReplica`, `Partition.fetchOffsetSnapshot`.
 
 use super::Partition;
 use crate::cluster::read::FetchPartitionData;
@@ -9,11 +9,11 @@ use crate::common::ids::{BrokerId, LeaderEpoch, Offset};
 /// A replica that a consumer could read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadReplica {
-    /// Whose.
+    /// The broker of the replica.
     pub broker_id: BrokerId,
     /// The end of its log, as far as the leader knows.
     pub log_end_offset: Offset,
-    /// How long it has not been abreast of the leader, in milliseconds.
+    /// The time in milliseconds since the replica last had all records of the leader.
     pub lag_ms: i64,
 }
 
@@ -28,7 +28,7 @@ impl Partition {
         };
         let in_sync = inner.state.isr().committed();
         let followers = inner.state.remote_replicas().iter().filter(|replica| {
-            // One that lags would be chosen again and again, and its reader fall behind with it.
+            // A replica that lags would be chosen again and again, and its reader would fall behind with it.
             in_sync.contains(&replica.broker_id())
                 && (replica.log_start_offset()..=replica.log_end_offset()).contains(&offset)
         });
@@ -40,7 +40,7 @@ impl Partition {
         Some(std::iter::once(leader).chain(followers).collect())
     }
 
-    /// The offsets of a read that reads nothing, as its reader is sent elsewhere.
+    /// The offsets for the answer of a fetch that reads nothing because its reader is sent to another replica.
     pub fn offset_snapshot(
         &self,
         current_leader_epoch: Option<LeaderEpoch>,

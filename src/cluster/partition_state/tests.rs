@@ -20,7 +20,7 @@ fn decision(leader: BrokerId, epochs: (LeaderEpoch, PartitionEpoch), isr: &[Brok
     }
 }
 
-/// Broker 1 leads epoch 5 from offset 100 on; the assignment is 1, 2, 3.
+/// Broker 1 leads in epoch 5 from offset 100 on; the assigned replicas are 1, 2, 3.
 fn leader(isr: &[BrokerId], now_ms: i64) -> PartitionState {
     let mut state = PartitionState::new(1, MAX_LAG_MS);
     state.become_leader(&decision(1, (5, 10), isr), 100, now_ms);
@@ -92,7 +92,7 @@ fn the_high_watermark_stands_still_below_the_minimal_isr() {
             "{min_isr}"
         );
     }
-    // min.insync.replicas above the number of replicas is cut down to it.
+    // A min.insync.replicas above the number of replicas counts as the number of replicas.
     let mut alone = PartitionState::new(1, MAX_LAG_MS);
     let mut single = decision(1, (5, 10), &[1]);
     single.assignment = ReplicaAssignment::of(vec![1]);
@@ -145,7 +145,7 @@ fn a_pending_change_counts_by_the_larger_isr() {
 
 #[test]
 fn who_may_join_the_isr() {
-    // The leader's epoch starts at 100, the high watermark is given.
+    // The leader's epoch starts at offset 100; the high watermark comes from the table.
     for (follower_end, high_watermark, alive, expected, why) in [
         (120, 110, true, true, "beyond both"),
         (109, 110, true, false, "behind the high watermark"),
@@ -291,7 +291,7 @@ fn a_re_elected_leader_keeps_what_it_knows_and_a_new_one_does_not() {
     assert_eq!(ends(&state), [(2, -1, Some(9_500)), (3, -1, None)]);
 }
 
-/// What can happen to a leader.
+/// The events of a leader.
 #[derive(Clone, Debug)]
 enum Event {
     Append(u8),
@@ -312,9 +312,9 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    /// The promise behind acks=all, checked against a controller that may have carried out a change whether or not
-    /// its answer arrived: at every moment, every replica of every ISR that the controller may hold has everything
-    /// below the high watermark.
+    /// Tests the guarantee behind acks=all, with a controller that may have carried out a change even if its answer was
+    /// lost: at every moment, every replica of every ISR that the controller may have has all records below the high
+    /// watermark.
     #[test]
     fn every_possible_isr_has_all_that_is_committed(
         events in prop::collection::vec(event(), 1..120), min_isr in 1..4_i32
@@ -322,14 +322,14 @@ proptest! {
         let mut state = leader(&[1, 2, 3], 60_000);
         let (mut now, mut end, mut high_watermark) = (60_000_i64, 100_i64, 0_i64);
         let mut ends = std::collections::HashMap::from([(1, 100_i64), (2, 0), (3, 0)]);
-        // What the controller holds, and a change that it may or may not have made.
+        // The ISR that the controller has, and a change that it may or may not have made.
         let (mut held, mut epoch) = (vec![1, 2, 3], 10);
         let mut asked: Option<IsrProposal> = None;
         for event in events {
             match event {
                 Event::Append(records) => end += i64::from(records),
                 Event::Fetch { follower, upto } => {
-                    // A fetch at an offset says that everything before it has been written.
+                    // A fetch at an offset means that the follower has written everything before that offset.
                     let at = ends.get(&follower).copied().unwrap_or(0);
                     let at = at + (end - at) * i64::from(upto) / 100;
                     ends.entry(follower).and_modify(|e| *e = at);
@@ -346,7 +346,7 @@ proptest! {
                 }
                 Event::Answer(kind) => if let Some(proposal) = asked.clone() {
                     match kind {
-                        // Carried out, and the answer is lost: it will be asked again.
+                        // The controller carried the change out, but the answer is lost: the leader asks again.
                         0 => if proposal.partition_epoch == epoch { held = proposal.isr.clone(); epoch += 1; },
                         1 => {
                             if proposal.partition_epoch == epoch { held = proposal.isr.clone(); epoch += 1; }
@@ -356,7 +356,7 @@ proptest! {
                             );
                             asked = None;
                         }
-                        // Refused before it was carried out.
+                        // The controller refused the change before it was carried out.
                         2 => if proposal.partition_epoch == epoch {
                             state.on_alter_partition(&proposal, Err(ErrorCode::IneligibleReplica));
                             asked = None;
