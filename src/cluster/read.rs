@@ -51,7 +51,8 @@ pub struct FetchPartitionData {
     pub last_stable_offset: Offset,
     /// Log start offset.
     pub log_start_offset: Offset,
-    /// The follower must truncate first; the largest common epoch and its end.
+    /// Set if the follower must truncate first: the leader's largest epoch that is not after the follower's, and its
+    /// end.
     pub diverging_epoch: Option<(LeaderEpoch, Offset)>,
     /// Bytes of the log.
     pub records: Option<FileRange>,

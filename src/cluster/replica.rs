@@ -2,7 +2,7 @@
 
 use crate::common::ids::{BrokerId, Offset};
 
-/// The offset before the follower has told it to this leader.
+/// Stands for an offset that the follower has not told this leader yet.
 pub const UNKNOWN_OFFSET: Offset = -1;
 
 /// A follower as its leader sees it. Times are monotonic milliseconds.

@@ -1,5 +1,5 @@
-//! Where Prometheus scrapes: `GET /metrics` over HTTP/1.1, one request a connection. Kafka has no such listener; its
-//! users load an exporter into the JVM instead.
+//! Serves the metrics for Prometheus: `GET /metrics` over HTTP/1.1, one request per connection. Kafka has no such
+//! listener; its users load an exporter into the JVM instead.
 
 use std::io;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Registry;
 
-/// Connections at one time; further ones are closed at once.
+/// The maximum number of connections at one time; further ones are closed at once.
 const CONNECTIONS_MAX: usize = 16;
-/// A request whose head is longer is refused.
+/// The maximum length of a request's head; longer requests are refused.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// How long a client gets to send its request, and again to take the answer.
+/// The time that a client has to send its request, and again to read the response.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to rest when the operating system has no connection to give.
+/// The pause after the operating system failed to accept a connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A bound listener.
@@ -35,12 +35,12 @@ impl MetricsServer {
         })
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     pub fn address(&self) -> io::Result<std::net::SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves what the registry has until `stop`.
+    /// Serves the metrics in the registry until `stop` is cancelled.
     pub async fn run(self, registry: Registry, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
@@ -61,7 +61,7 @@ impl MetricsServer {
             };
             let (registry, stop) = (registry.clone(), stop.clone());
             tokio::spawn(async move {
-                // A scraper that hangs up is its own business.
+                // An error means that the scraper has closed the connection; nothing needs to be done.
                 let _ = stop.run_until_cancelled(serve(stream, &registry)).await;
                 drop(place);
             });
@@ -131,7 +131,7 @@ mod tests {
 
     async fn ask(address: std::net::SocketAddr, request: &[u8]) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        // What is too long is answered, and closed, before all of it is sent.
+        // The server answers a request that is too long, and closes the connection, before it has read everything.
         let _ = stream.write_all(request).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();

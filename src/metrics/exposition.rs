@@ -1,5 +1,5 @@
-//! Metrics as Prometheus' text format 0.0.4, under the names that Kafka's users have in their dashboards: those of the
-//! rules for Kafka that come with Prometheus' JMX exporter.
+//! Writes metrics in Prometheus' text format 0.0.4. The names are those in the dashboards of Kafka's users: they follow
+//! the rules for Kafka that come with Prometheus' JMX exporter.
 //!
 //! | MBean `kafka.group:type=Type,name=Name,tag=value` | sample |
 //! |---|---|
@@ -11,9 +11,9 @@
 //! | times of Kafka's own metrics, with `name-max` and `name-avg` | `kafka_group_type_name_max{…}`, `kafka_group_type_name_avg{…}` |
 //! | histogram, timer | `kafka_group_type_name_count{…}` and `kafka_group_type_name{…,quantile="0.99"}` |
 //!
-//! Names are in small letters, with `_` for what Prometheus does not take; labels are as Kafka has them. What the rules
-//! leave out is added under the attribute's name: `…_oneminuterate`, `…_fiveminuterate`, `…_fifteenminuterate` of meters and
-//! timers, `…_min`, `…_max`, `…_mean` of histograms and timers. Times are in milliseconds.
+//! Names are in lower case, with `_` for characters that Prometheus does not allow; labels are Kafka's. Values that the
+//! rules leave out are added under the attribute's name: `…_oneminuterate`, `…_fiveminuterate`, `…_fifteenminuterate`
+//! of meters and timers, `…_min`, `…_max`, `…_mean` of histograms and timers. Times are in milliseconds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ use super::histogram::HistogramSnapshot;
 use super::metric::Metric;
 use super::name::MetricName;
 
-/// As Yammer has them, and as the rules spell them.
+/// Yammer's quantiles, as the rules write them.
 const QUANTILES: [(f64, &str); 6] = [
     (0.5, "0.50"),
     (0.75, "0.75"),
@@ -40,7 +40,7 @@ enum Kind {
     Gauge,
 }
 
-/// Samples by family; the format wants those of one family in one place.
+/// Samples by family: the format needs all samples of one family together.
 #[derive(Default)]
 struct Families(BTreeMap<String, (Option<Kind>, String)>);
 
@@ -158,7 +158,7 @@ impl Families {
     }
 }
 
-/// `client-id` becomes `client_id`: labels take no other characters.
+/// `client-id` becomes `client_id`: other characters are not allowed in labels.
 fn label(key: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     key.chars().map(|c| if fits(c) { c } else { '_' }).collect()

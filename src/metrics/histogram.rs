@@ -1,6 +1,9 @@
-//! How values are spread. Yammer: `Histogram`, which samples; here every value counts, in buckets.
+//! Records the distribution of values. Yammer: `Histogram`, which keeps a sample of the values; here every value
+//! counts, in buckets.
 //!
-//! A bucket is as wide as a sixteenth of its smallest value, so a percentile is right within 6 %, and exactly right below
+//! A bucket is as wide as a sixteenth of its smallest value, so a percentile is exact below 32, and within 6 % above.
+//! As in Yammer, percentiles cover the last minutes: there are two windows of buckets. Values are written to the newer
+//! window and read from both. The reader replaces the older window when the newer one is old enough.
 //! 32. Percentiles tell of the last minutes, as Yammer's do: there are two windows of buckets, the newer one is written,
 //! both are read, and the reader replaces the older one when the newer one is old enough.
 
@@ -11,32 +14,32 @@ use parking_lot::Mutex;
 
 use crate::common::clock::SharedClock;
 
-/// Buckets to each power of two, and its logarithm.
+/// The number of buckets for each power of two, and its logarithm.
 const STEPS: u64 = 16;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
-/// Values beyond are counted as this one: 2^40, 12 days in microseconds, a terabyte in bytes.
+/// Larger values are counted as this one: 2^40 is 12 days in microseconds, or a terabyte in bytes.
 const LARGEST: u64 = (1 << 40) - 1;
 const BUCKETS: usize = bucket(LARGEST) + 1;
-/// How long a window is written, in milliseconds.
+/// How long values are written to one window, in milliseconds.
 const WINDOW_MS: i64 = 150_000;
 
 type Window = [AtomicU32; BUCKETS];
 
-/// Records values. An update is a few atomic additions; a histogram that never got one takes no buckets.
+/// Records values. An update is a few atomic additions; a histogram without values has no buckets in memory.
 pub struct Histogram {
     count: AtomicU64,
     sum: AtomicU64,
     min: AtomicU64,
     max: AtomicU64,
     windows: OnceLock<Box<[Window; 2]>>,
-    /// Which window is written.
+    /// The index of the window to which values are written.
     written: AtomicUsize,
     clock: SharedClock,
-    /// When the window that is written became the one, in milliseconds.
+    /// The time in milliseconds since which values are written to that window.
     written_since_ms: Mutex<i64>,
 }
 
-/// What a histogram knows.
+/// The values of a histogram at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HistogramSnapshot {
     /// Values since the broker started.
@@ -47,11 +50,11 @@ pub struct HistogramSnapshot {
     pub min: u64,
     /// The largest of them.
     pub max: u64,
-    /// Recent values, by bucket: the smallest value of the bucket, and how many.
+    /// The recent values: the smallest value of each bucket, and the number of values in it.
     recent: Vec<(u64, u64)>,
 }
 
-/// The bucket of a value: values below 2·STEPS have one each.
+/// The bucket of a value: each value below 2·STEPS has its own bucket.
 const fn bucket(value: u64) -> usize {
     if value < 2 * STEPS {
         return value as usize;
@@ -60,7 +63,7 @@ const fn bucket(value: u64) -> usize {
     (shift as u64 * STEPS + (value >> shift)) as usize
 }
 
-/// The smallest value and the width of a bucket.
+/// The smallest value of a bucket, and its width.
 fn bounds(bucket: usize) -> (u64, u64) {
     let bucket = bucket as u64;
     if bucket < 2 * STEPS {
@@ -99,12 +102,12 @@ impl Histogram {
         window[bucket(value.min(LARGEST))].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many values there were since the broker started.
+    /// The number of values since the broker started.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Everything it knows now.
+    /// The present state.
     pub fn snapshot(&self) -> HistogramSnapshot {
         let Some(windows) = self.windows.get() else {
             return HistogramSnapshot::default();
@@ -151,7 +154,8 @@ impl HistogramSnapshot {
         }
     }
 
-    /// The value that the given share (0 to 1) of the recent values does not exceed; 0 if there are none.
+    /// The smallest value that at least the given share (0 to 1) of the recent values does not exceed; 0 if there are
+    /// none.
     pub fn quantile(&self, share: f64) -> f64 {
         let total: u64 = self.recent.iter().map(|(_, count)| count).sum();
         let wanted = (share * total as f64).ceil().max(1.0);

@@ -1,4 +1,4 @@
-//! Events and how many there are a second. Yammer: `Meter`, `EWMA`.
+//! Counts events and their rate per second. Yammer: `Meter`, `EWMA`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,9 +6,9 @@ use parking_lot::Mutex;
 
 use crate::common::clock::SharedClock;
 
-/// How often the averages move on, in milliseconds.
+/// The interval in milliseconds at which the averages are updated.
 const TICK_MS: i64 = 5_000;
-/// Over how many minutes each average looks back.
+/// The number of minutes that each average covers.
 const MINUTES: [f64; 3] = [1.0, 5.0, 15.0];
 
 /// Counts events. Marking is one atomic addition.
@@ -25,24 +25,24 @@ impl Meter {
         }
     }
 
-    /// `events` have happened.
+    /// Records that `events` events happened.
     pub fn mark(&self, events: u64) {
         self.count.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// How many there were since the broker started.
+    /// The number of events since the broker started.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// How many there were a second, as moving averages over 1, 5 and 15 minutes.
+    /// The number of events per second, as moving averages over 1, 5 and 15 minutes.
     pub fn rates(&self) -> [f64; 3] {
         self.rates.at(self.count())
     }
 }
 
-/// Exponentially weighted moving averages of a count that grows. They move when they are looked at: what came since
-/// then is taken to have come evenly, where Yammer has each mark look at the clock.
+/// Exponentially weighted moving averages of a growing count. They are updated when they are read: events since the
+/// last update are treated as evenly spread. Yammer instead reads the clock at each mark.
 pub(super) struct Rates {
     clock: SharedClock,
     moved: Mutex<Moved>,
@@ -51,7 +51,7 @@ pub(super) struct Rates {
 struct Moved {
     at_ms: i64,
     count: u64,
-    /// A second; `None` before the first tick.
+    /// The averages per second; `None` before the first tick.
     averages: Option<[f64; 3]>,
 }
 
@@ -68,7 +68,7 @@ impl Rates {
         }
     }
 
-    /// The averages now that the count is `count`.
+    /// The averages for the present count.
     pub(super) fn at(&self, count: u64) -> [f64; 3] {
         let mut moved = self.moved.lock();
         let ticks = (self.clock.monotonic_ms() - moved.at_ms) / TICK_MS;
@@ -77,7 +77,7 @@ impl Rates {
             let rate = count.saturating_sub(moved.count) as f64 / (ticks as f64 * tick_seconds);
             let averages = moved.averages.map_or([rate; 3], |old| {
                 std::array::from_fn(|i| {
-                    // The weight that is left to the past after so many ticks.
+                    // The weight of the old average after this number of ticks.
                     let past = (-tick_seconds * ticks as f64 / 60.0 / MINUTES[i]).exp();
                     rate + (old[i] - rate) * past
                 })
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!((meter.count(), meter.rates()), (3, [0.0; 3]));
         clock.advance(5_000);
         assert_eq!(meter.rates(), [0.6; 3]);
-        // Yammer's own test of EWMA: 0.6 a second fades to these within a minute of silence.
+        // From Yammer's own test of EWMA: 0.6 per second falls to these rates after a minute without events.
         clock.advance(60_000);
         let [one, five, fifteen] = meter.rates();
         assert!((one - 0.220_727_66).abs() < 1e-6, "{one}");

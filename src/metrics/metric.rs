@@ -1,4 +1,4 @@
-//! The kinds of metrics. Yammer: `Metric`.
+//! Defines the kinds of metrics. Yammer: `Metric`.
 
 use std::sync::Arc;
 

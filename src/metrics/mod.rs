@@ -1,10 +1,9 @@
-//! The metrics of a broker under the names of Kafka's MBeans, shown as Prometheus text. A [`Registry`] is a value; a
-//! component that has metrics is given one, and the registry knows none of them.
-//! Kafka 3.9: `KafkaMetricsGroup`, Yammer's `MetricsRegistry`, and the exporter that is usually put beside it.
+//! Owns the metrics of a broker, under the names of Kafka's MBeans, and shows them as Prometheus text. A [`Registry`]
+//! is a value: each component that has metrics gets one, and the registry does not know the components.
 //!
-//! None of the crates for this fits: `metrics-exporter-prometheus` wants a recorder for the whole process where many
-//! brokers live in one, `prometheus-client` knows neither Yammer's rates nor removal of one metric of a family, and what
-//! makes these metrics Kafka's, their names, would be ours to write with either.
+//! No crate for metrics fits. `metrics-exporter-prometheus` needs one recorder for the whole process, but one process
+//! may run many brokers. `prometheus-client` has neither Yammer's rates nor the removal of a single metric from a
+//! family. With either crate, Kafka's metric names would still have to be written here.
 
 mod endpoint;
 mod exposition;

@@ -1,7 +1,7 @@
-//! What a metric is called. Kafka 3.9: `KafkaMetricsGroup.metricName`.
+//! Builds the names of metrics. Kafka 3.9: `KafkaMetricsGroup.metricName`.
 
-/// The name of an MBean, `group:type=type,name=name,tag=value,…`. Ordered so that the metrics of one family, which
-/// differ in their tags only, stand together.
+/// The name of an MBean, `group:type=type,name=name,tag=value,…`. Names are ordered so that the metrics of one family,
+/// which differ only in their tags, are next to each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MetricName {
     group: &'static str,
@@ -21,7 +21,7 @@ impl MetricName {
         }
     }
 
-    /// The same with one more tag. As in Kafka a tag without a value is left out.
+    /// Adds a tag. As in Kafka, a tag without a value is left out.
     pub fn tag(mut self, key: impl Into<String>, value: impl ToString) -> Self {
         let value = value.to_string();
         if !value.is_empty() {
@@ -30,7 +30,7 @@ impl MetricName {
         self
     }
 
-    /// `name=`, as it is.
+    /// The value of `name=`, unchanged.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -39,7 +39,8 @@ impl MetricName {
         &self.tags
     }
 
-    /// `kafka_log_logcleaner` and the name: in small letters, with `_` for whatever Prometheus does not take.
+    /// The family in Prometheus, `kafka_log_logcleaner` and the name: in lower case, with `_` for characters that
+    /// Prometheus does not allow.
     pub(super) fn family(&self, name: &str) -> String {
         let family = format!("{}_{}_{name}", self.group, self.kind);
         family

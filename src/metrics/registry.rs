@@ -1,4 +1,4 @@
-//! All metrics of one broker. Yammer: `MetricsRegistry`.
+//! Owns all metrics of one broker. Yammer: `MetricsRegistry`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use super::sampled::{SampledRate, SampledTimes};
 use super::timer::Timer;
 use crate::common::clock::{SharedClock, SystemClock};
 
-/// All metrics of one broker; a clone is another handle of the same.
+/// All metrics of one broker; a clone is another handle to the same metrics.
 #[derive(Clone)]
 pub struct Registry {
     clock: SharedClock,
     metrics: Arc<RwLock<BTreeMap<MetricName, Metric>>>,
 }
 
-/// An empty one on the operating system's time.
+/// An empty registry that uses the operating system's time.
 impl Default for Registry {
     fn default() -> Self {
         Self::new(SystemClock::shared())
@@ -29,7 +29,7 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// An empty one.
+    /// Creates an empty registry.
     pub fn new(clock: SharedClock) -> Self {
         Self {
             clock,
@@ -37,13 +37,13 @@ impl Registry {
         }
     }
 
-    /// Asks `value` whenever the metric is looked at; replaces what had this name. What the function holds lives as
-    /// long as the registry does, so it should hold its owner weakly.
+    /// Registers a gauge that calls `value` whenever it is read; it replaces a metric of the same name. The function
+    /// lives as long as the registry, so it should hold only a weak reference to its owner.
     pub fn gauge(&self, name: MetricName, value: impl Fn() -> f64 + Send + Sync + 'static) {
         self.metrics.write().insert(name, Metric::Gauge(Arc::new(value)));
     }
 
-    /// The meter of this name, made if there is none.
+    /// The meter with this name; created if there is none.
     pub fn meter(&self, name: MetricName) -> Arc<Meter> {
         let found = |metric: &Metric| match metric {
             Metric::Meter(meter) => Some(meter.clone()),
@@ -57,7 +57,7 @@ impl Registry {
         )
     }
 
-    /// The histogram of this name, made if there is none.
+    /// The histogram with this name; created if there is none.
     pub fn histogram(&self, name: MetricName) -> Arc<Histogram> {
         let found = |metric: &Metric| match metric {
             Metric::Histogram(histogram) => Some(histogram.clone()),
@@ -67,7 +67,7 @@ impl Registry {
         self.get_or_insert(name, found, new, Metric::Histogram)
     }
 
-    /// The timer of this name, made if there is none.
+    /// The timer with this name; created if there is none.
     pub fn timer(&self, name: MetricName) -> Arc<Timer> {
         let found = |metric: &Metric| match metric {
             Metric::Timer(timer) => Some(timer.clone()),
@@ -81,7 +81,7 @@ impl Registry {
         )
     }
 
-    /// The rate of this name, made if there is none: `name-rate` and `name-count` among Kafka's own metrics.
+    /// The rate with this name; created if there is none. Among Kafka's own metrics it is `name-rate` and `name-count`.
     pub fn sampled_rate(&self, name: MetricName) -> Arc<SampledRate> {
         let found = |metric: &Metric| match metric {
             Metric::SampledRate(rate) => Some(rate.clone()),
@@ -91,7 +91,8 @@ impl Registry {
         self.get_or_insert(name, found, new, Metric::SampledRate)
     }
 
-    /// The times of this name, made if there are none: `name-max` and `name-avg` among Kafka's own metrics.
+    /// The times with this name; created if there are none. Among Kafka's own metrics they are `name-max` and
+    /// `name-avg`.
     pub fn sampled_times(&self, name: MetricName) -> Arc<SampledTimes> {
         let found = |metric: &Metric| match metric {
             Metric::SampledTimes(times) => Some(times.clone()),
@@ -101,12 +102,12 @@ impl Registry {
         self.get_or_insert(name, found, new, Metric::SampledTimes)
     }
 
-    /// Forgets the metric of this name. Its holders may go on updating it.
+    /// Removes the metric with this name. A component that still holds it may go on updating it.
     pub fn remove(&self, name: &MetricName) {
         self.metrics.write().remove(name);
     }
 
-    /// Everything in Prometheus' text format 0.0.4. The gauges are asked without a lock held.
+    /// All metrics in Prometheus' text format 0.0.4. No lock is held while the gauges are read.
     pub fn exposition(&self) -> String {
         let metrics: Vec<_> = self
             .metrics
@@ -117,7 +118,7 @@ impl Registry {
         exposition::text(&metrics)
     }
 
-    /// A metric of another kind under the same name is replaced: two owners quarrel about a name.
+    /// Replaces a metric of another kind with the same name: two owners use one name by mistake.
     fn get_or_insert<T>(
         &self,
         name: MetricName,

@@ -1,5 +1,6 @@
-//! Figures of the last minute, as the sensors of Kafka's own metrics library keep them: two samples of thirty seconds each,
-//! the older of which is forgotten when a third is begun. Kafka: `SampledStat`, `Rate`, `Max`, `Avg`.
+//! Records statistics of the last minute, as the sensors of Kafka's own metrics library do: there are two samples of
+//! thirty seconds each, and the older one is dropped when a third one starts. Kafka: `SampledStat`, `Rate`, `Max`,
+//! `Avg`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,7 +60,7 @@ impl Samples {
         }
     }
 
-    /// Those that are not too old, as one, and the time now.
+    /// The samples that are not too old, combined into one, and the present time.
     fn combined(&self) -> (Sample, i64) {
         let now_ms = self.clock.monotonic_ms();
         let mut all = Sample::at(now_ms);
@@ -75,7 +76,7 @@ impl Samples {
     }
 }
 
-/// Counts events: how many there ever were, and how many a second of late. Kafka: `Meter`.
+/// Counts events: their total number, and their recent number per second. Kafka: `Meter`.
 pub struct SampledRate {
     count: AtomicU64,
     samples: Samples,
@@ -89,26 +90,26 @@ impl SampledRate {
         }
     }
 
-    /// `events` have happened.
+    /// Records that `events` events happened.
     pub fn mark(&self, events: u64) {
         self.count.fetch_add(events, Ordering::Relaxed);
         self.samples.record(events as f64);
     }
 
-    /// How many there were since the broker started.
+    /// The number of events since the broker started.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// How many there were a second. The time that is counted is never shorter than a sample, or the first event would
-    /// seem to be one of a storm.
+    /// The recent number of events per second. The time is never taken as shorter than one sample; otherwise the first
+    /// event would look like a very high rate.
     pub fn per_second(&self) -> f64 {
         let (all, now_ms) = self.samples.combined();
         all.sum / ((now_ms - all.start_ms).max(WINDOW_MS) as f64 / 1000.0)
     }
 }
 
-/// How long something took of late.
+/// Records the recent durations of an action.
 pub struct SampledTimes {
     samples: Samples,
 }
@@ -120,18 +121,18 @@ impl SampledTimes {
         }
     }
 
-    /// It took as long.
+    /// Records one duration.
     pub fn record(&self, time: f64) {
         self.samples.record(time);
     }
 
-    /// The longest; not a number if it did not happen.
+    /// The longest recent duration; NaN if there is none.
     pub fn max(&self) -> f64 {
         let (all, _) = self.samples.combined();
         if all.count == 0 { f64::NAN } else { all.max }
     }
 
-    /// The mean; not a number if it did not happen.
+    /// The mean recent duration; NaN if there is none.
     pub fn average(&self) -> f64 {
         let (all, _) = self.samples.combined();
         all.sum / all.count as f64

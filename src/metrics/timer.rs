@@ -1,4 +1,4 @@
-//! How often something happens and how long it takes. Yammer: `Timer`.
+//! Records how often an action happens and how long it takes. Yammer: `Timer`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::histogram::{Histogram, HistogramSnapshot};
 use super::meter::Rates;
 use crate::common::clock::SharedClock;
 
-/// Records durations, in microseconds; they are shown in milliseconds, as Kafka's are.
+/// Records durations in microseconds. As in Kafka, they are shown in milliseconds.
 pub struct Timer {
     micros: Histogram,
     rates: Rates,
@@ -20,23 +20,23 @@ impl Timer {
         }
     }
 
-    /// It happened, and took this long.
+    /// Records one action of this duration.
     pub fn update(&self, duration: Duration) {
         self.micros
             .update(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// How often it happened.
+    /// The number of actions since the broker started.
     pub fn count(&self) -> u64 {
         self.micros.count()
     }
 
-    /// How often a second, as moving averages over 1, 5 and 15 minutes.
+    /// The number of actions per second, as moving averages over 1, 5 and 15 minutes.
     pub fn rates(&self) -> [f64; 3] {
         self.rates.at(self.count())
     }
 
-    /// How long it took, in microseconds.
+    /// The durations, in microseconds.
     pub fn snapshot(&self) -> HistogramSnapshot {
         self.micros.snapshot()
     }
