@@ -1,7 +1,7 @@
-//! The metadata cache: an immutable snapshot of the cluster, replaced whole by each UpdateMetadata.
+//! Owns the metadata cache: an immutable snapshot of the cluster, which each UpdateMetadata replaces as a whole.
 //!
-//! Readers take the snapshot once per request and see one consistent state. Nothing is ever read from ZooKeeper
-//! here: the controller is the only source (fact 71).
+//! Readers take the snapshot once per request and see one consistent state. The cache never reads from ZooKeeper: the
+//! controller is the only source (fact 71).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::config::Endpoint;
 pub struct BrokerMetadata {
     /// Its `broker.id`.
     pub id: BrokerId,
-    /// One for each advertised listener.
+    /// One endpoint for each advertised listener.
     pub endpoints: Vec<Endpoint>,
     /// `broker.rack`.
     pub rack: Option<String>,
@@ -31,23 +31,23 @@ impl BrokerMetadata {
     }
 }
 
-/// One partition as the controller last described it.
+/// One partition, as the controller last described it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionMetadata {
     /// Leader, epochs, ISR.
     pub state: LeaderIsrAndControllerEpoch,
     /// Assigned replicas, the preferred leader first.
     pub replicas: Vec<BrokerId>,
-    /// Replicas that are not serving: their broker is down or their log dir has failed.
+    /// Replicas that are not served: their broker is down or their log dir has failed.
     pub offline_replicas: Vec<BrokerId>,
 }
 
-/// One topic. Only partitions that ever had a leader are in it.
+/// One topic. It contains only partitions that have had a leader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicMetadata {
-    /// Nil when the topic has none.
+    /// The id; nil if the topic has none.
     pub id: TopicId,
-    /// By partition number.
+    /// The partitions by number.
     pub partitions: BTreeMap<i32, PartitionMetadata>,
 }
 
@@ -67,12 +67,12 @@ pub struct MetadataSnapshot {
 }
 
 impl MetadataSnapshot {
-    /// One partition, if the controller ever told of it.
+    /// One partition; `None` if the controller has not named it.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<&PartitionMetadata> {
         self.topics.get(topic)?.partitions.get(&partition)
     }
 
-    /// The topic's id; nil when it has none or does not exist.
+    /// The topic's id; nil if it has none or does not exist.
     #[cfg(test)]
     pub fn topic_id(&self, topic: &str) -> TopicId {
         self.topics.get(topic).map_or(TopicId::nil(), |t| t.id)
@@ -84,23 +84,23 @@ impl MetadataSnapshot {
         known.unwrap_or_else(|| TopicName::from(topic))
     }
 
-    /// Whether a broker is alive, as far as the controller said.
+    /// Whether a broker is alive, as far as the controller has said.
     pub fn is_alive(&self, broker: BrokerId) -> bool {
         self.brokers.contains_key(&broker)
     }
 
-    /// Where a live broker listens.
+    /// The address of a live broker on one listener.
     pub fn endpoint(&self, broker: BrokerId, listener: &str) -> Option<&Endpoint> {
         self.brokers.get(&broker)?.endpoint(listener)
     }
 
-    /// The broker that is controller, and where it listens.
+    /// The controller's broker id, and its address on one listener.
     pub fn controller(&self, listener: &str) -> Option<(BrokerId, &Endpoint)> {
         let id = self.controller_id?;
         Some((id, self.endpoint(id, listener)?))
     }
 
-    /// Puts one partition in.
+    /// Adds or replaces one partition.
     pub fn upsert_partition(
         &mut self,
         partition: &TopicPartition,
@@ -115,7 +115,7 @@ impl MetadataSnapshot {
         topic.partitions.insert(partition.partition, state);
     }
 
-    /// Takes one partition out, and its topic with the last one.
+    /// Removes one partition, and its topic with the last one.
     pub fn remove_partition(&mut self, partition: &TopicPartition) {
         let Some(topic) = self.topics.get_mut(&partition.topic) else {
             return;
@@ -138,7 +138,7 @@ pub struct MetadataCache {
 }
 
 impl MetadataCache {
-    /// The cluster as it is known now.
+    /// The present snapshot.
     pub fn snapshot(&self) -> Arc<MetadataSnapshot> {
         self.snapshot.load_full()
     }

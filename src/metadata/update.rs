@@ -1,6 +1,7 @@
-//! UpdateMetadata as a change of the snapshot. Kafka 3.9: `ZkMetadataCache.updateMetadata`.
+//! Applies UpdateMetadata to the snapshot. Kafka 3.9: `ZkMetadataCache.updateMetadata`.
 //!
-//! Brokers are replaced whole, partitions one by one, without comparing epochs: the controller sends in order.
+//! The brokers are replaced as a whole, partitions one by one. Epochs are not compared, because the controller sends
+//! its requests in order.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::protocol::messages::update_metadata_request::{
     UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState,
 };
 
-/// Changes the snapshot; returns the partitions that are gone.
+/// Changes the snapshot; returns the partitions that were removed.
 pub fn apply(snapshot: &mut MetadataSnapshot, request: &UpdateMetadataRequest) -> Vec<TopicPartition> {
     snapshot.controller_id = (request.controller_id.0 >= 0).then_some(request.controller_id.0);
     snapshot.controller_epoch = request.controller_epoch;
@@ -54,7 +55,7 @@ fn put(
         gone.push(partition);
         return;
     }
-    // A topic that comes back under another id, or without one, must not be found by the old one.
+    // A topic that comes back with another id, or without one, must not be found by its old id.
     if !known_id.is_nil() && known_id != topic_id {
         snapshot.topic_names.remove(&known_id);
         if let Some(topic) = snapshot.topics.get_mut(topic) {
@@ -81,7 +82,7 @@ fn put(
 
 fn broker(broker: &UpdateMetadataBroker) -> BrokerMetadata {
     let mut endpoints: Vec<Endpoint> = broker.endpoints.iter().filter_map(endpoint).collect();
-    // Version 0 knows one plain listener.
+    // Version 0 has only one plaintext listener.
     if endpoints.is_empty()
         && let Ok(port @ 1..) = u16::try_from(broker.v0_port)
     {
@@ -107,7 +108,7 @@ fn endpoint(endpoint: &UpdateMetadataEndpoint) -> Option<Endpoint> {
         3 => SecurityProtocol::SaslSsl,
         _ => return None,
     };
-    // Before version 3 a listener is named by its protocol.
+    // Before version 3 a listener is named after its protocol.
     let listener = match endpoint.listener.as_str() {
         "" => security_protocol.name().to_owned(),
         name => name.to_owned(),
