@@ -1,25 +1,25 @@
-//! What a read of a segment or a log found. Kafka 3.9: `FetchDataInfo`.
+//! Defines the result of a read from a segment or a log. Kafka 3.9: `FetchDataInfo`.
 
 use crate::common::file_range::FileRange;
 use crate::common::ids::{Offset, ProducerId};
 use crate::log::offset_metadata::LogOffsetMetadata;
 
-/// What a read found.
+/// The result of a read.
 #[derive(Clone, Debug)]
 pub struct FetchDataInfo {
-    /// Where the read began.
+    /// The position at which the read started.
     pub fetch_offset: LogOffsetMetadata,
-    /// Batches from the one with the offset on. The last one may be cut by the size asked for, as Kafka cuts it;
-    /// clients ignore an incomplete last batch.
+    /// The batches, from the one with the offset on. As in Kafka, the last batch may be incomplete because of the
+    /// maximum size; clients ignore an incomplete last batch.
     pub records: Option<FileRange>,
-    /// Even the first batch was cut: a caller that may not send part of a batch sends none.
+    /// Whether even the first batch is incomplete: a caller that may not send part of a batch then sends none.
     pub first_entry_incomplete: bool,
-    /// For readers of committed records: producer id and first offset of each aborted transaction in range.
+    /// For readers of committed records: the producer id and the first offset of each aborted transaction in range.
     pub aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
 }
 
 impl FetchDataInfo {
-    /// Nothing was found.
+    /// A result without records.
     pub(in crate::log) fn empty(fetch_offset: LogOffsetMetadata, committed_only: bool) -> Self {
         Self {
             fetch_offset,

@@ -4,8 +4,6 @@
 //! A bucket is as wide as a sixteenth of its smallest value, so a percentile is exact below 32, and within 6 % above.
 //! As in Yammer, percentiles cover the last minutes: there are two windows of buckets. Values are written to the newer
 //! window and read from both. The reader replaces the older window when the newer one is old enough.
-//! 32. Percentiles tell of the last minutes, as Yammer's do: there are two windows of buckets, the newer one is written,
-//! both are read, and the reader replaces the older one when the newer one is old enough.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};

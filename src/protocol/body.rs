@@ -1,4 +1,4 @@
-//! The body of one message, decoded from bytes that a peer sent.
+//! Decodes the body of one message from bytes that a peer sent.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,36 +7,36 @@ use kafka_protocol::protocol::Decodable;
 
 use super::sceptical;
 
-/// Bytes that are not what their header says they are.
+/// An error in bytes that a peer sent: they do not match their header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// No request header.
+    /// The request header cannot be decoded.
     #[error("unreadable header: {0}")]
     Header(String),
-    /// A key that no Kafka 3.9 broker with ZooKeeper serves.
+    /// No Kafka 3.9 broker with ZooKeeper serves this API key.
     #[error("unknown api key {0}")]
     UnknownApiKey(i16),
-    /// A version outside of the range of its API.
+    /// The version is outside the range of its API.
     #[error("version {version} of {api} is not served")]
     UnsupportedVersion {
         /// Name of the API.
         api: &'static str,
-        /// The version asked for.
+        /// The requested version.
         version: i16,
     },
-    /// The body of a message.
+    /// The body cannot be decoded.
     #[error("unreadable body of {message} version {version}: {reason}")]
     Body {
         /// The message's struct.
         message: &'static str,
-        /// Its version.
+        /// The version of the message.
         version: i16,
-        /// Where it ended to make sense.
+        /// The decoder's error.
         reason: String,
     },
 }
 
-/// The reason of a [`DecodeError::Body`] that kafka-protocol has panicked over.
+/// The reason of a [`DecodeError::Body`] when kafka-protocol has panicked.
 pub(super) const DECODER_PANICKED: &str = "the decoder panicked";
 
 /// The name of a message's struct without its path.
@@ -45,8 +45,8 @@ pub(super) fn short_name<T>() -> &'static str {
     name.rsplit("::").next().unwrap_or(name)
 }
 
-/// Decodes one message. What follows it is ignored, as Kafka does: librdkafka up to 2.x sends Metadata 11 and 12
-/// with a field that those versions no longer have.
+/// Decodes one message. As in Kafka, bytes after it are ignored: librdkafka up to 2.x sends Metadata 11 and 12 with a
+/// field that those versions no longer have.
 pub(super) fn decode_body<T: Decodable>(
     mut bytes: Bytes,
     version: i16,

@@ -18,7 +18,7 @@ const GAUGES: [(&str, GaugeValue); 4] = [
 ];
 
 impl UnifiedLog {
-    /// Shows the log that lies in this directory.
+    /// Registers the gauges of the log in this directory.
     pub(super) fn register_metrics(&self, path: &Path) {
         for (name, read) in GAUGES {
             let me = self.me.clone();
@@ -30,7 +30,7 @@ impl UnifiedLog {
         }
     }
 
-    /// Shows it no longer.
+    /// Removes these gauges.
     pub(super) fn unregister_metrics(&self, path: &Path) {
         for (name, _) in GAUGES {
             self.context.metrics.registry.remove(&self.metric(name, path));

@@ -1,5 +1,5 @@
-//! What a log tells of an append, its producers and a clean, and how far a reader may see. Kafka 3.9:
-//! `LogAppendInfo`, `FetchIsolation`, `LastRecord`.
+//! Defines the results of an append and of a clean, the state of a producer in a log, and how far a reader may see.
+//! Kafka 3.9: `LogAppendInfo`, `FetchIsolation`, `LastRecord`.
 
 use std::io;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use crate::common::ids::{Offset, ProducerId};
 use crate::log::segment::LogSegment;
 use crate::record::conversion::Conversion;
 
-/// What an append did.
+/// The result of an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogAppendInfo {
-    /// Offset of the first record; of the earlier append if this is a duplicate; -1 if there was none to append.
+    /// Offset of the first record; of the earlier append if this is a duplicate; -1 if there was no record to append.
     pub first_offset: Offset,
-    /// Offset of the last record; one less than the first if there was none to append.
+    /// Offset of the last record; one less than the first offset if there was no record to append.
     pub last_offset: Offset,
     /// Largest timestamp among the records; -1 if none has one.
     pub max_timestamp: i64,
-    /// The leader's time if `message.timestamp.type` is LogAppendTime, else -1.
+    /// The time of the leader if `message.timestamp.type` is LogAppendTime, else -1.
     pub log_append_time: i64,
     /// Start of the log at the time of the append.
     pub log_start_offset: Offset,
-    /// An idempotent producer sent this batch before: nothing was appended.
+    /// Whether the idempotent producer had sent this batch before; then nothing was appended.
     pub duplicate: bool,
     /// Bytes appended.
     pub size: usize,
-    /// What the append cost beside the writing.
+    /// The time and memory that conversion took.
     pub conversion: Conversion,
 }
 
@@ -45,7 +45,7 @@ pub enum FetchIsolation {
 pub struct ActiveProducer {
     /// Its id.
     pub producer_id: ProducerId,
-    /// The epoch it last wrote in.
+    /// The epoch of its last write.
     pub producer_epoch: i16,
     /// Sequence number of its last record; -1 for none.
     pub last_sequence: i32,
@@ -57,7 +57,7 @@ pub struct ActiveProducer {
     pub current_txn_first_offset: Option<Offset>,
 }
 
-/// A log at one moment.
+/// The state of a log at one moment, for the cleaner.
 #[derive(Clone)]
 pub struct CleaningView {
     /// All segments; the last one is active.
@@ -66,26 +66,26 @@ pub struct CleaningView {
     pub log_start_offset: Offset,
     /// The next offset to be written.
     pub log_end_offset: Offset,
-    /// No transaction is open below, and every replica in sync has it.
+    /// No transaction is open below this offset, and every in-sync replica has the records below it.
     pub last_stable_offset: Offset,
-    /// How often the log had been cut.
+    /// How often the log had been truncated.
     pub truncations: u64,
 }
 
-/// The last thing a producer wrote: what the log must tell of it for as long as it is active.
+/// The last write of a producer. The log must know it while the producer is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastRecord {
     /// Offset of its last record; `None` if only a marker is known.
     pub last_data_offset: Option<Offset>,
-    /// The epoch it wrote in.
+    /// The epoch of its last write.
     pub producer_epoch: i16,
 }
 
-/// What became of a swap.
+/// The result of replacing segments.
 pub enum Replacement {
     /// The new segments are in place.
     Done,
-    /// The log was cut, closed or shortened since the view was taken. Nothing was changed.
+    /// The log was truncated or closed, or its start moved, since the view was taken. Nothing was changed.
     Outdated(Vec<LogSegment>),
     /// The new segments could not be renamed. Nothing was changed in the log.
     Failed(Vec<LogSegment>, io::Error),

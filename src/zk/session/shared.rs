@@ -1,4 +1,4 @@
-//! The state of a session that its callers and its driver share.
+//! Defines the state that a session's callers and its driver share.
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -6,10 +6,10 @@ use zookeeper_client::SessionInfo;
 
 use crate::zk::store::{WatchEvent, WatchKind};
 
-/// What the callers of a session and its driver share.
+/// The state that a session's callers and its driver share.
 pub(super) struct Shared {
     pub(super) session: Mutex<SessionInfo>,
-    /// Whether there is a connection, as far as is known.
+    /// Whether the session has a connection, as far as is known.
     pub(super) connected: watch::Sender<bool>,
     pub(super) subscribers: Mutex<Vec<mpsc::UnboundedSender<WatchEvent>>>,
 }
