@@ -13,7 +13,7 @@ use super::error::AdminError;
 use crate::common::error::ErrorCode;
 use crate::common::ids::BrokerId;
 
-/// A broker that can be given replicas.
+/// A broker on which replicas can be placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssignableBroker {
     /// Its id.

@@ -72,7 +72,7 @@ impl Partition {
         &self.topic_partition
     }
 
-    /// A copy of the state, for decisions and reports that need no lock.
+    /// A copy of the state, for callers that need it without the lock.
     pub fn state(&self) -> PartitionState {
         self.inner.lock().state.clone()
     }

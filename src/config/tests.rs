@@ -1,3 +1,5 @@
+//! Tests how settings are read, checked and refused.
+
 use std::collections::BTreeMap;
 
 use super::error::Warning;

@@ -31,7 +31,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::{ApiKey, wire_text};
 
-/// The first version that can ask without adding.
+/// The first version that can ask about a partition without adding it to the transaction.
 const FIRST_VERSION_WITH_VERIFICATION: i16 = 4;
 
 /// The errors that the client behind a transactional request understands.
@@ -268,7 +268,7 @@ fn answer(
     let response = match response {
         Ok(response) => response,
         Err(error @ NetworkError::Unsupported { .. }) => {
-            // A broker before 3.5 is not asked; it does not ask others either.
+            // A coordinator before Kafka 3.5 cannot be asked: such brokers do not verify transactions either.
             tracing::warn!(%error, "transactions are not verified by their coordinator");
             for question in questions.into_values() {
                 let _ = question.answer.send(Vec::new());

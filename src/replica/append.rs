@@ -46,7 +46,7 @@ impl From<(TopicPartition, Bytes)> for AppendEntry {
     }
 }
 
-/// Records that were appended and must still reach the followers.
+/// Records that were appended here, but that the followers do not have yet.
 struct Awaited {
     /// The index of its result.
     index: usize,
@@ -80,8 +80,8 @@ fn with_log_start_offset(mut error: AppendError, partition: &Partition) -> Appen
 }
 
 impl ReplicaManager {
-    /// Appends to the leaders of these partitions and waits as `required_acks` (0, 1, -1) demands. Results are in
-    /// the order of `entries`. With -1, an error may come after the append: the records then stay in the log.
+    /// Appends to these partitions, which this broker leads, and waits as `required_acks` (0, 1, -1) requires. Results
+    /// are in the order of `entries`. With -1, an error may come after the append: the records then stay in the log.
     pub async fn append_records(
         &self,
         timeout: Duration,

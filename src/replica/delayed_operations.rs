@@ -13,7 +13,7 @@ pub(super) enum DelayedFetchKey {
     HighWatermark(TopicPartition),
 }
 
-/// The purgatories of this broker's partitions; a clone is another handle of the same.
+/// The purgatories of this broker's partitions; a clone is another handle to the same purgatories.
 #[derive(Clone, Default)]
 pub(super) struct DelayedOperations {
     pub(super) produce: Purgatory<TopicPartition>,
@@ -22,7 +22,7 @@ pub(super) struct DelayedOperations {
 }
 
 impl DelayedOperations {
-    /// Wakes the requests that a change of one partition may complete. The partition is not locked.
+    /// Wakes the requests that a change of one partition may complete. The caller does not hold the partition's lock.
     pub(super) fn wake(&self, partition: &Partition, effects: &Effects) {
         let name = partition.topic_partition();
         if effects.log_end_advanced {

@@ -37,7 +37,7 @@ struct Awaited {
 }
 
 impl ReplicaManager {
-    /// Moves the start of these partitions' logs to these offsets, -1 for the high watermark, and waits until all
+    /// Moves the starts of these partitions' logs to these offsets (-1 means the high watermark), and waits until all
     /// live replicas have done the same. Results are in the order of `wanted`.
     pub async fn delete_records(
         self: &Arc<Self>,

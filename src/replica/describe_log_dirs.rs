@@ -48,7 +48,7 @@ pub struct ReplicaInDir {
 }
 
 impl ReplicaManager {
-    /// Every log dir with the logs of `wanted`, or with all of them.
+    /// Every log dir with its logs of the `wanted` partitions, or with all its logs.
     pub fn describe_log_dirs(&self, wanted: Option<&HashSet<TopicPartition>>) -> Vec<LogDirDescription> {
         let is_wanted = |log: &Arc<UnifiedLog>| wanted.is_none_or(|w| w.contains(log.topic_partition()));
         let current = self.log_manager.all_logs().into_iter().map(|log| (log, false));

@@ -47,7 +47,7 @@ impl FetchParams {
 pub struct FetchPartition {
     /// The partition.
     pub topic_partition: TopicPartition,
-    /// Nil if the request named none.
+    /// The topic id; nil if the request did not name one.
     pub topic_id: TopicId,
     /// First offset wanted.
     pub fetch_offset: Offset,
@@ -55,7 +55,7 @@ pub struct FetchPartition {
     pub log_start_offset: Offset,
     /// Most bytes to return.
     pub max_bytes: i32,
-    /// The leader epoch that the reader believes in.
+    /// The leader epoch that the reader expects.
     pub current_leader_epoch: Option<LeaderEpoch>,
     /// Epoch of the last record the reader has.
     pub last_fetched_epoch: Option<LeaderEpoch>,

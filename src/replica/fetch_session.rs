@@ -21,16 +21,16 @@ use crate::metadata::MetadataSnapshot;
 pub const INVALID_SESSION_ID: i32 = 0;
 /// Asks for a new session.
 pub const INITIAL_EPOCH: i32 = 0;
-/// Asks for no session, and closes the one named.
+/// Asks for no session, and closes the session that the request names.
 pub const FINAL_EPOCH: i32 = -1;
 
 /// A session that is older than this may be evicted by any other session. A session that was not used for this long is
 /// evicted first.
 const EVICTION_MS: i64 = 120_000;
-/// Partitions in all sessions together: some 200 MB at worst.
+/// The maximum number of partitions in all sessions together; they take about 200 MB at most.
 const MAX_CACHED_PARTITIONS: usize = 1_000_000;
 
-/// The epoch that follows in a session: after the largest comes 1.
+/// The next epoch in a session; 1 follows the largest epoch.
 pub fn next_epoch(epoch: i32) -> i32 {
     match epoch {
         i32::MAX => 1,
@@ -76,9 +76,9 @@ impl SessionKey {
 /// A partition that a fetcher no longer wants.
 #[derive(Clone, Debug)]
 pub struct ForgottenPartition {
-    /// Empty if the request named an id.
+    /// The topic's name; empty if the request named the id.
     pub topic: TopicName,
-    /// Nil if the request named a topic.
+    /// The topic's id; nil if the request named the name.
     pub topic_id: TopicId,
     /// Its number.
     pub partition: i32,
@@ -199,9 +199,9 @@ struct Sessions {
 /// The way to handle one Fetch request.
 #[derive(Debug)]
 pub enum FetchContext {
-    /// No session is wanted, or none is left.
+    /// The request wants no session, or there is no room for one.
     Sessionless(Vec<FetchPartition>),
-    /// A session is wanted.
+    /// The request asks for a new session.
     Full {
         /// The partitions as the request named them.
         partitions: Vec<FetchPartition>,
@@ -210,7 +210,7 @@ pub enum FetchContext {
         /// Whether a replica asks: replicas may evict consumers.
         is_from_follower: bool,
     },
-    /// A request within a session.
+    /// The request belongs to a session.
     Incremental {
         /// The id of the session.
         session_id: i32,

@@ -36,7 +36,7 @@ pub struct LeaderAndIsrUpdate {
 pub struct PartitionUpdate {
     /// The partition.
     pub topic_partition: TopicPartition,
-    /// Absent from controllers that do not know topic ids.
+    /// `None` from controllers that do not know topic ids.
     pub topic_id: Option<TopicId>,
     /// Leader, ISR, assignment.
     pub decision: LeadershipDecision,
@@ -227,7 +227,8 @@ impl ReplicaManager {
         }))
     }
 
-    /// The log, created if necessary, with the high watermark that was checkpointed (fact 56: clamped to the log).
+    /// The log, created if necessary, with the checkpointed high watermark, which is limited to the offsets of the log
+    /// (fact 56).
     fn log_for(&self, update: &PartitionUpdate) -> Result<Arc<UnifiedLog>, LogError> {
         let name = &update.topic_partition;
         let hosted = self.partitions.get(name);

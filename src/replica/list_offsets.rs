@@ -32,7 +32,7 @@ pub struct OffsetQuery {
 /// The found offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimestampAndOffset {
-    /// -1 for the ends of the log.
+    /// The timestamp of the record; -1 for the start or the end of the log.
     pub timestamp: i64,
     /// The offset.
     pub offset: Offset,

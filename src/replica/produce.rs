@@ -14,8 +14,8 @@ use crate::log::{AppendError, AppendOrigin};
 use crate::record::RecordBatches;
 
 impl ReplicaManager {
-    /// [`append_records`](Self::append_records) for a producer. Batches that open a transaction in a log are appended
-    /// only if their coordinator says that the partition is part of the transaction.
+    /// Calls [`append_records`](Self::append_records) for a producer. Batches that open a transaction in a log are
+    /// appended only if their coordinator says that the partition is part of the transaction.
     pub async fn handle_produce_append(
         &self,
         timeout: Duration,

@@ -1,3 +1,5 @@
+//! Tests how configurations are described and altered.
+
 use serde_json::Value as Json;
 
 use super::*;
@@ -21,7 +23,7 @@ fn source_name(source: ConfigSource) -> &'static str {
     }
 }
 
-/// An entry in the form of the recordings.
+/// An entry in the format of the recorded responses.
 fn as_json(entry: &ConfigEntry) -> Json {
     let synonyms: Vec<Json> = entry
         .synonyms

@@ -1,3 +1,5 @@
+//! Tests how changed configurations are read from ZooKeeper and take effect.
+
 use std::time::Duration;
 
 use parking_lot::Mutex;

@@ -1,3 +1,5 @@
+//! Tests how topics and partitions are created, on request and on demand, and how topics are deleted.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests the decisions about one partition: epochs, the ISR and the high watermark.
+
 use proptest::prelude::*;
 
 use super::*;

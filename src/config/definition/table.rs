@@ -15,7 +15,7 @@ const KEY_TABLES: &[&[ConfigKey]] = &[
     super::broker_zookeeper::KEYS,
 ];
 
-/// Every key of `server.properties`, table by table.
+/// Every key of `server.properties`, in the order of the tables.
 pub fn broker_keys() -> impl Iterator<Item = &'static ConfigKey> {
     KEY_TABLES.iter().flat_map(|keys| keys.iter())
 }

@@ -1,3 +1,5 @@
+//! Tests the tables of keys against Kafka's own, and the rules for values.
+
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;

@@ -1,4 +1,4 @@
-//! One step of a copy. Kafka 3.9: `ReplicaAlterLogDirsThread.processPartitionData`, `LocalLeaderEndPoint`.
+//! Makes one step of a copy. Kafka 3.9: `ReplicaAlterLogDirsThread.processPartitionData`, `LocalLeaderEndPoint`.
 
 use crate::common::ids::{LeaderEpoch, Offset};
 use crate::log::{FetchIsolation, LogError, UnifiedLog};

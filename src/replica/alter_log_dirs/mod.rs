@@ -1,4 +1,4 @@
-//! Moving replicas between the log dirs of this broker (KIP-113). Kafka 3.9: `ReplicaManager.alterReplicaLogDirs`,
+//! Moves replicas between the log dirs of this broker (KIP-113). Kafka 3.9: `ReplicaManager.alterReplicaLogDirs`,
 //! `ReplicaAlterLogDirsManager`, `ReplicaAlterLogDirsThread`.
 //!
 //! A separate thread makes a copy (`-future`) in the wanted dir while the log is still served. When the copy has every

@@ -293,8 +293,8 @@ impl Work {
         })
     }
 
-    /// Copies up to the end of the log, but hardly more than `bytes_max`: a single read ends where its segment ends,
-    /// and segments may be small.
+    /// Copies up to the end of the log, but hardly more than `bytes_max`. One read is not enough, because a read ends
+    /// with its segment and segments may be small.
     fn catch_up(&self, log: &UnifiedLog, copy: &UnifiedLog) -> Result<usize, ApplyError> {
         let mut copied = 0;
         while copied < self.bytes_max {

@@ -1,3 +1,5 @@
+//! Tests incremental fetch sessions and the limits of their cache.
+
 use std::sync::Arc;
 
 use super::*;

@@ -13,6 +13,6 @@ pub struct FetcherContext {
     pub(in crate::replica) broker_id: BrokerId,
     pub(in crate::replica) topic_metrics: Arc<TopicMetrics>,
     pub(in crate::replica) quotas: Arc<ReplicationQuotas>,
-    /// Consumers wait for the high watermark of a follower too.
+    /// The waiting requests. Consumers also wait for the high watermark of a follower.
     pub(in crate::replica) delayed: DelayedOperations,
 }

@@ -16,7 +16,7 @@ fn thread_name((leader, fetcher): FetcherKey) -> String {
 pub(super) struct FetcherStats {
     /// `RequestsPerSec`: Fetch requests.
     pub(super) requests: Arc<Meter>,
-    /// `BytesPerSec`: bytes of records in the responses.
+    /// `BytesPerSec`: the bytes of the records in the responses.
     pub(super) bytes: Arc<Meter>,
 }
 

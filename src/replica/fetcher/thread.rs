@@ -1,7 +1,7 @@
 //! Runs the loop of one fetcher: send a request, wait for the response, apply it, repeat. Kafka 3.9:
 //! `AbstractFetcherThread`, `ReplicaFetcherThread`.
 //!
-//! Appending happens here, on the runtime's thread: it writes to the page cache and never calls fsync.
+//! The loop appends on the runtime's threads: an append writes to the page cache and never calls fsync.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -112,7 +112,7 @@ impl FetcherThread {
             return;
         }
         for state in self.fetcher.partitions.lock().values_mut() {
-            // A state that is void already is never asked for.
+            // The next request does not ask for a partition whose state is void.
             state.begin_again();
         }
     }

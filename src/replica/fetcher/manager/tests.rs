@@ -24,7 +24,7 @@ fn partitions_are_spread_as_in_kafka() {
     }
 }
 
-/// A broker 1 that hosts nothing.
+/// Broker 1, without partitions.
 fn replica_manager(folder: &std::path::Path) -> (Arc<ReplicaManager>, Arc<LogManager>) {
     let config = Arc::new(BrokerConfig::for_test(1, folder));
     let (clock, metrics) = (ManualClock::at(NOW_MS), Registry::default());
