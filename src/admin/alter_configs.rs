@@ -305,7 +305,7 @@ fn integer(properties: &Properties, name: &str) -> i64 {
         .unwrap_or_else(|| unreachable!("{name} is a number and has a default"))
 }
 
-/// Refuses to more than double or halve a number of threads in one step. The messages are Kafka's.
+/// Refuses a number of threads above double or below half the present number. The messages are Kafka's.
 fn require_gradual(name: &str, present: i64, altered: i64) -> Result<(), AdminError> {
     let (too_few, too_small, too_large) = match name {
         "log.cleaner.threads" => (

@@ -37,7 +37,7 @@ impl From<ConfigError> for AdminError {
     }
 }
 
-/// An error of ZooKeeper that has no more precise code is an unexpected one, as in Kafka.
+/// A ZooKeeper error that the caller did not translate becomes an unexpected error, as in Kafka.
 impl From<ZkError> for AdminError {
     fn from(error: ZkError) -> Self {
         Self::new(ErrorCode::UnknownServerError, error.to_string())

@@ -13,7 +13,7 @@ pub type TopicConfigs = Arc<dyn Fn(&str) -> LogConfig + Send + Sync>;
 /// This broker's registration epoch (czxid); -1 while it is not registered.
 pub type BrokerEpochSource = Arc<dyn Fn() -> BrokerEpoch + Send + Sync>;
 
-/// The partitions that this broker started and stopped to lead after one decision of the controller.
+/// The partitions whose leadership changed on this broker by one decision of the controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeadershipChange {
     /// Partitions that this broker now leads, since this leader epoch.

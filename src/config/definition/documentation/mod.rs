@@ -1,5 +1,5 @@
-//! Documents each key in one sentence. DescribeConfigs returns the sentence, and the reference of all settings uses it.
-//! Each table of keys has one table of sentences.
+//! Documents each key in one sentence. DescribeConfigs returns the sentence, and the sentences are the reference of all
+//! settings. Each table of keys has one table of sentences.
 
 mod coordinator;
 mod kraft;
