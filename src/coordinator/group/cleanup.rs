@@ -1,5 +1,5 @@
-//! What removes offsets and groups: retention, OffsetDelete, DeleteGroups, deleted topics, ended transactions.
-//! Kafka 3.9: `GroupMetadataManager` (`cleanupGroupMetadata`, `handleTxnCompletion`).
+//! Removes offsets and groups: for retention, OffsetDelete, DeleteGroups, deleted topics and ended transactions. Kafka
+//! 3.9: `GroupMetadataManager` (`cleanupGroupMetadata`, `handleTxnCompletion`).
 
 use std::sync::Arc;
 
@@ -17,11 +17,12 @@ use super::state::GroupState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{ProducerId, TopicPartition};
 
-/// Tombstones that are lost are written again by the next round, so no request waits for them.
+/// The next round writes lost tombstones again, so no request waits for them.
 const NO_ACKNOWLEDGEMENT: i16 = 0;
 
 impl GroupCoordinator {
-    /// Removes every offset whose retention is over, and groups that have nothing left; returns how many offsets.
+    /// Removes every offset whose retention is over, and the groups that are empty then. Returns the number of removed
+    /// offsets.
     pub fn expire_offsets(&self) -> usize {
         let retention_ms = self.config.offsets_retention_ms;
         let removed =
@@ -33,7 +34,7 @@ impl GroupCoordinator {
         removed
     }
 
-    /// Forgets the offsets of partitions that do not exist any more.
+    /// Removes the offsets of deleted partitions.
     pub fn on_partitions_deleted(&self, partitions: &[TopicPartition]) {
         let removed = self.remove_from_all(|metadata, _| metadata.offsets.remove(partitions.iter().cloned()));
         if removed > 0 {
@@ -48,7 +49,7 @@ impl GroupCoordinator {
             .sum()
     }
 
-    /// OffsetDelete: a code for each partition, or one for all.
+    /// Handles OffsetDelete. Returns an error code for each partition, or one error for all.
     pub fn delete_offsets(
         &self,
         group_id: &str,
@@ -59,7 +60,7 @@ impl GroupCoordinator {
         }
         let group = self.find(group_id)?.ok_or(ErrorCode::GroupIdNotFound)?;
         if partitions.is_empty() {
-            // A group without offsets would be removed by the way.
+            // Only look at the group: `remove_offsets` also removes a group that has no offsets.
             return group.view(|metadata| deletion_codes(metadata, partitions));
         }
         let mut results = Err(ErrorCode::UnknownServerError);
@@ -76,7 +77,7 @@ impl GroupCoordinator {
         results
     }
 
-    /// DeleteGroups, one group: only one without members goes.
+    /// Handles DeleteGroups for one group. Only a group without members is deleted.
     pub fn delete_group(&self, group_id: &str) -> ErrorCode {
         let group = match self.find(group_id) {
             Ok(Some(group)) => group,
@@ -115,7 +116,8 @@ impl GroupCoordinator {
         }
     }
 
-    /// Lets what a transaction has committed count in the groups of a partition, or forgets it.
+    /// Ends a transaction in the groups of a partition: its offsets become valid if it was committed, else they are
+    /// dropped.
     pub(super) fn end_transaction(
         &self,
         partition: &mut PartitionGroups,
@@ -130,8 +132,8 @@ impl GroupCoordinator {
         }
     }
 
-    /// Removes the offsets that `select` takes out of a group, and the group itself if nothing is left, with
-    /// tombstones for all of it; returns how many offsets.
+    /// Removes the offsets that `select` takes out of a group, and the group itself if nothing is left. Writes
+    /// tombstones for all of them. Returns the number of removed offsets.
     fn remove_offsets(
         &self,
         group: &Arc<Group>,
@@ -159,7 +161,7 @@ impl GroupCoordinator {
         removed
     }
 
-    /// A group that never had a generation has no record of its own to take back.
+    /// Appends the tombstones. A group that never had a generation has no group record, so it gets no group tombstone.
     fn append_tombstones(
         &self,
         group: &Group,
@@ -188,7 +190,7 @@ impl GroupCoordinator {
     }
 }
 
-/// What OffsetDelete says of each partition: those that a consumer group is subscribed to stay.
+/// The error code of OffsetDelete for each partition. Offsets of topics that the group subscribes to are not deleted.
 fn deletion_codes(
     metadata: &GroupMetadata,
     partitions: Vec<TopicPartition>,

@@ -1,6 +1,6 @@
-//! OffsetCommit and TxnOffsetCommit: written to `__consumer_offsets`, then remembered. What a transaction commits counts
-//! when the marker of its end has been written to the same partition (fact 68).
-//! Kafka 3.9: `GroupMetadataManager` (`storeOffsets`).
+//! Handles OffsetCommit and TxnOffsetCommit: writes the offsets to `__consumer_offsets`, then keeps them in memory.
+//! Offsets of a transaction become valid when the transaction's marker has been written to the same partition (fact
+//! 68). Kafka 3.9: `GroupMetadataManager` (`storeOffsets`).
 
 use std::sync::Arc;
 
@@ -25,10 +25,10 @@ use crate::log::VerificationGuard;
 #[allow(missing_docs, reason = "the fields of OffsetCommitRequest")]
 pub struct CommitRequest {
     pub group_id: Arc<str>,
-    /// Empty for a client that is no member.
+    /// Empty if the client is not a member.
     pub member_id: Arc<str>,
     pub group_instance_id: Option<Arc<str>>,
-    /// -1 for a client that is no member.
+    /// -1 if the client is not a member.
     pub generation_id: i32,
     pub offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
 }
@@ -36,33 +36,33 @@ pub struct CommitRequest {
 /// A commit within a transaction.
 #[derive(Clone, Debug)]
 pub struct TransactionalCommitRequest {
-    /// As for a commit without.
+    /// The same fields as outside a transaction.
     pub commit: CommitRequest,
-    /// The producer whose transaction it is.
+    /// The producer that runs the transaction.
     pub producer: TransactionalProducer,
 }
 
-/// The transaction that a batch is part of, and the guard of its verification.
+/// The transaction that a batch belongs to, and the guard of the transaction's verification.
 type Transaction = (TransactionalProducer, Option<VerificationGuard>);
 
-/// A commit on its way into the log.
+/// A commit that is being appended to the log.
 struct Appending {
     id: CommitId,
-    /// Set if it is part of a transaction.
+    /// Set if the commit is part of a transaction.
     producer: Option<ProducerId>,
     offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
     append: BoxFuture<'static, Result<Offset, ErrorCode>>,
 }
 
 impl GroupCoordinator {
-    /// OffsetCommit: a code for each partition, in the order of the request.
+    /// Handles OffsetCommit. Returns an error code for each partition, in the order of the request.
     pub async fn commit_offsets(&self, request: CommitRequest) -> Vec<ErrorCode> {
         let codes = self.metadata_codes(&request);
         let for_all = self.try_commit(request).await.err().unwrap_or(ErrorCode::None);
         combine(codes, for_all)
     }
 
-    /// TxnOffsetCommit: a code for each partition, in the order of the request.
+    /// Handles TxnOffsetCommit. Returns an error code for each partition, in the order of the request.
     pub async fn commit_transactional_offsets(&self, request: TransactionalCommitRequest) -> Vec<ErrorCode> {
         let codes = self.metadata_codes(&request.commit);
         let committed = self.try_transactional_commit(request).await;
@@ -88,7 +88,7 @@ impl GroupCoordinator {
         let group = self.find_or_create(&request.group_id)?;
         let verified = self.log.verify_transaction(group.partition, producer.clone());
         let guard = verified.await.map_err(offset_commit_error)?;
-        // Before the batch can be in the log, so that its marker finds the group.
+        // The open transaction is noted before the append, so that its marker finds the group.
         self.note_open_transaction(&request.group_id, producer.producer_id)?;
         let appending = self.drive(&group, |cell, now| {
             cell.metadata.accept_transactional_offset_commit(
@@ -108,7 +108,7 @@ impl GroupCoordinator {
         }
     }
 
-    /// Offsets with too long a note are left out; the error of the others is the same for all.
+    /// Commits the offsets whose metadata is short enough. An error is the same for all of these.
     async fn try_commit(&self, mut request: CommitRequest) -> Result<(), ErrorCode> {
         let group = match self.find(&request.group_id)? {
             Some(group) => group,
@@ -136,7 +136,7 @@ impl GroupCoordinator {
     /// `offset.metadata.max.bytes` counts as Java's `String.length` does.
     fn is_metadata_too_large(&self, offset: &OffsetAndMetadata) -> bool {
         let limit = self.config.offset_metadata_max_size;
-        // A text never has more UTF-16 units than bytes.
+        // A string never has more UTF-16 units than UTF-8 bytes.
         offset.metadata.len() > limit && offset.metadata.encode_utf16().count() > limit
     }
 
@@ -181,8 +181,8 @@ impl GroupCoordinator {
         }))
     }
 
-    /// Waits for the replicas, if there are any to wait for. In a task of its own: should the client's request be dropped
-    /// meanwhile, the offset is in the log nevertheless and must be remembered.
+    /// Waits for replication, if the commit needs it. The wait runs in its own task: even if the client's request is
+    /// dropped, the offset is in the log and memory must agree with it.
     async fn finish_commit(&self, group: Arc<Group>, mut appending: Appending) -> Result<(), ErrorCode> {
         let count = appending.offsets.len() as u64;
         let result = match (&mut appending.append).now_or_never() {
@@ -198,7 +198,7 @@ impl GroupCoordinator {
                     if let Some(coordinator) = this.upgrade() {
                         coordinator.remember_commit(&group, appending, &result);
                     }
-                    // The client does not wait any more: see above.
+                    // Sending fails if the client's request was dropped.
                     let _ = done.send(result);
                 });
                 result.await
@@ -239,7 +239,7 @@ impl GroupCoordinator {
     }
 }
 
-/// A note that is too long is a partition's own error; any other is that of all.
+/// Combines the error codes. A partition with too long metadata keeps its own error; the others get `for_all`.
 fn combine(codes: Vec<ErrorCode>, for_all: ErrorCode) -> Vec<ErrorCode> {
     codes
         .into_iter()
@@ -247,10 +247,11 @@ fn combine(codes: Vec<ErrorCode>, for_all: ErrorCode) -> Vec<ErrorCode> {
         .collect()
 }
 
-/// What a client is told when its offsets could not be written, or their transaction not verified.
+/// The error code for the client when its offsets cannot be written or its transaction cannot be verified.
 fn offset_commit_error(error: ErrorCode) -> ErrorCode {
     match error {
-        // Older clients do not expect this one; on the other they come again without looking for another coordinator.
+        // Older clients do not know NETWORK_EXCEPTION here. On COORDINATOR_LOAD_IN_PROGRESS they retry with the same
+        // coordinator.
         ErrorCode::NetworkException => ErrorCode::CoordinatorLoadInProgress,
         ErrorCode::UnknownTopicOrPartition
         | ErrorCode::NotEnoughReplicas

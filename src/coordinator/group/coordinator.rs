@@ -1,6 +1,6 @@
-//! All groups whose partition of `__consumer_offsets` this broker leads: their ownership, loading and unloading,
-//! timers, and the carrying out of what the group state machines ask for.
-//! Kafka 3.9: `GroupCoordinator`, `GroupMetadataManager`.
+//! Owns all groups whose partition of `__consumer_offsets` this broker leads: their loading and unloading, their
+//! timers, and the execution of the effects of the group state machines. Kafka 3.9: `GroupCoordinator`,
+//! `GroupMetadataManager`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -32,10 +32,10 @@ use crate::metrics::Registry;
 use crate::record::batch::NO_SEQUENCE;
 use crate::record::{BatchBuilder, Compression};
 
-/// What the coordinator needs of the broker's configuration.
+/// The part of the broker's configuration that the coordinator uses.
 #[derive(Clone, Debug)]
 pub struct GroupCoordinatorConfig {
-    /// What each group must know.
+    /// The limits for each group.
     pub limits: GroupLimits,
     /// `group.min.session.timeout.ms`.
     pub min_session_timeout_ms: i32,
@@ -45,7 +45,7 @@ pub struct GroupCoordinatorConfig {
     pub offset_metadata_max_size: usize,
     /// `offsets.load.buffer.size`.
     pub load_buffer_size: usize,
-    /// `offsets.commit.required.acks`, of groups as well as of offsets.
+    /// `offsets.commit.required.acks`, used for group records and for offsets.
     pub required_acks: i16,
     /// `offsets.commit.timeout.ms`.
     pub commit_timeout: Duration,
@@ -94,9 +94,9 @@ pub struct GroupCoordinator {
 }
 
 impl GroupCoordinator {
-    /// A coordinator that owns nothing yet and refuses everything until `start`. `partition_count` is the number of
-    /// partitions of `__consumer_offsets`, or `offsets.topic.num.partitions` while there is no such topic. Must
-    /// be called within a runtime.
+    /// Creates a coordinator that owns no partition and refuses every request until `start`. `partition_count` is the
+    /// number of partitions of `__consumer_offsets`, or `offsets.topic.num.partitions` if the topic does not exist yet.
+    /// Must be called within a Tokio runtime.
     pub fn new(
         config: GroupCoordinatorConfig,
         partition_count: i32,
@@ -134,7 +134,7 @@ impl GroupCoordinator {
         coordinator
     }
 
-    /// Begins to serve, to watch the time and to expire offsets.
+    /// Starts to serve requests, run timers and expire offsets.
     pub fn start(&self) {
         self.is_active.store(true, Ordering::SeqCst);
         let (this, stop) = (self.this.clone(), self.stop.clone());
@@ -156,7 +156,8 @@ impl GroupCoordinator {
         });
     }
 
-    /// Refuses everything from now on, with COORDINATOR_NOT_AVAILABLE; waiting requests are sent elsewhere.
+    /// Refuses every later request with COORDINATOR_NOT_AVAILABLE. Answers the waiting requests so that clients look
+    /// for another coordinator.
     pub fn shutdown(&self) {
         self.is_active.store(false, Ordering::SeqCst);
         self.stop.cancel();
@@ -195,12 +196,12 @@ impl GroupCoordinator {
         self.this.clone()
     }
 
-    /// Whether any partition is being loaded.
+    /// Whether a partition is being loaded.
     pub(super) fn is_loading(&self) -> bool {
         self.partitions.is_loading()
     }
 
-    /// Every group that is here.
+    /// Every loaded group.
     pub(super) fn groups(&self) -> Vec<Arc<Group>> {
         let partitions = self.partitions.iter().map(|partition| partition.read());
         partitions
@@ -208,14 +209,15 @@ impl GroupCoordinator {
             .collect()
     }
 
-    /// The group, `None` if there is none, or why this broker cannot say.
+    /// Returns the group, `None` if it does not exist, or the error if this broker does not have the group's partition
+    /// loaded.
     pub(super) fn find(&self, group_id: &str) -> Result<Option<Arc<Group>>, ErrorCode> {
         let partition = self.partitions.of_key(group_id).read();
         self.check_ownership(&partition)?;
         Ok(partition.state.groups.get(group_id).cloned())
     }
 
-    /// The group, a new one if there is none.
+    /// Returns the group. Creates it if it does not exist.
     pub(super) fn find_or_create(&self, group_id: &str) -> Result<Arc<Group>, ErrorCode> {
         if let Some(group) = self.find(group_id)? {
             return Ok(group);
@@ -238,7 +240,7 @@ impl GroupCoordinator {
             .clone())
     }
 
-    /// Has the marker that ends this producer's transaction find the group.
+    /// Notes that the producer has an open transaction in the group, so that the transaction's marker finds the group.
     pub(super) fn note_open_transaction(
         &self,
         group_id: &Arc<str>,
@@ -258,7 +260,7 @@ impl GroupCoordinator {
         }
     }
 
-    /// Lets an event happen to a group, and does what follows from it before anything else can happen to it.
+    /// Applies an event to a group and executes its effects before the next event can be applied to the group.
     pub(super) fn drive<R>(&self, group: &Arc<Group>, event: impl FnOnce(&mut GroupCell, Now) -> R) -> R {
         let now = self.now();
         let mut cell = group.cell.lock();
@@ -281,7 +283,7 @@ impl GroupCoordinator {
                 break;
             }
             for effect in effects {
-                // A receiver that is gone belongs to a client that is gone.
+                // Sending fails if the client's request was dropped.
                 match effect {
                     Effect::AnswerJoin(ticket, result) => {
                         cell.joins.remove(&ticket).map(|waiting| waiting.send(result));
@@ -306,7 +308,7 @@ impl GroupCoordinator {
         }
     }
 
-    /// Appends a group's record and tells the group when it is replicated, which may be at once.
+    /// Appends a group record and tells the group when the record is replicated. This may be immediately.
     fn store(
         &self,
         group: &Arc<Group>,
@@ -329,7 +331,7 @@ impl GroupCoordinator {
         let mut append = self.append(group.partition, batch, self.config.required_acks, None);
         let code =
             |stored: Result<Offset, ErrorCode>| stored.err().map_or(ErrorCode::None, group_store_error);
-        // Often there is no request to wait for.
+        // The append is often complete already.
         if let Some(stored) = (&mut append).now_or_never() {
             return cell.metadata.on_stored(then, code(stored), now);
         }
@@ -358,13 +360,13 @@ impl GroupCoordinator {
         self.log.append(partition, batch, options)
     }
 
-    /// A batch of records with the time of `now`, compressed as `offsets.topic.compression.codec` says.
+    /// Builds a batch of records with the timestamp `now`, compressed with `offsets.topic.compression.codec`.
     pub(super) fn batch(&self, records: &[(Bytes, Option<Bytes>)], now: Now) -> Bytes {
         let batch = BatchBuilder::new(0).compression(self.config.compression, None);
         build(batch, records, now)
     }
 
-    /// The same as part of a transaction.
+    /// Builds the same batch as part of a transaction.
     pub(super) fn transactional_batch(
         &self,
         records: &[(Bytes, Option<Bytes>)],
@@ -378,7 +380,7 @@ impl GroupCoordinator {
         build(batch, records, now)
     }
 
-    /// Has every group whose time has come look at the clock.
+    /// Calls `tick` on every group whose deadline has passed.
     pub fn tick(&self) {
         for (deadline_ms, group) in self.timers.take_due(self.clock.monotonic_ms()) {
             let Some(group) = group.upgrade() else {
@@ -401,7 +403,7 @@ fn build(mut batch: BatchBuilder, records: &[(Bytes, Option<Bytes>)], now: Now) 
     batch.build()
 }
 
-/// Waits for one deadline after the other, without end.
+/// Waits for one deadline after another until the coordinator is dropped.
 async fn run_timers(coordinator: Weak<GroupCoordinator>) {
     while let Some(this) = coordinator.upgrade() {
         this.tick();
@@ -422,7 +424,7 @@ async fn run_timers(coordinator: Weak<GroupCoordinator>) {
     }
 }
 
-/// What a member is told when its group's record could not be written.
+/// The error code for the members when the group record cannot be written.
 fn group_store_error(error: ErrorCode) -> ErrorCode {
     match error {
         ErrorCode::UnknownTopicOrPartition

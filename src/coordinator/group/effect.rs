@@ -1,4 +1,4 @@
-//! What comes out of the group state machine: answers to requests that wait, and records to be written.
+//! The effects of the group state machine: answers to waiting requests, and records to write.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use super::log::GroupMetadataValue;
 use super::member::{MemberId, Protocol, Ticket};
 use crate::common::error::ErrorCode;
 
-/// The two clocks at one moment. Timers run on the monotonic one, records carry the wall clock.
+/// Both clocks at one moment. Timers use the monotonic clock, records use the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Milliseconds since some fixed point in the past.
+    /// Milliseconds since a fixed point in the past.
     pub monotonic_ms: i64,
     /// Milliseconds since 1970.
     pub wall_ms: i64,
 }
 
-/// What the leader is told of each member.
+/// One member, as the JoinGroup answer to the leader describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields of JoinGroupResponseMember")]
 pub struct JoinedMember {
@@ -37,12 +37,12 @@ pub struct JoinResult {
     pub protocol_name: Option<Arc<str>>,
     pub leader: Option<MemberId>,
     pub skip_assignment: bool,
-    /// For the leader only.
+    /// Empty in the answers to followers.
     pub members: Vec<JoinedMember>,
 }
 
 impl JoinResult {
-    /// A refusal; with [`ErrorCode::MemberIdRequired`] it carries the id to join with.
+    /// An error answer. With [`ErrorCode::MemberIdRequired`] it carries the member id to join with.
     pub fn error(member_id: impl Into<Arc<str>>, error: ErrorCode) -> Self {
         Self {
             error,
@@ -68,7 +68,7 @@ pub struct SyncResult {
 }
 
 impl SyncResult {
-    /// A refusal.
+    /// An error answer.
     pub fn error(error: ErrorCode) -> Self {
         Self {
             error,
@@ -79,52 +79,53 @@ impl SyncResult {
     }
 }
 
-/// Why a group record is written, and all that is needed to go on when it is (or cannot be) replicated.
+/// Why a group record is written, and the data to continue with when the record is replicated or fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupStore {
-    /// The leader's assignment of this generation: then Stable, or rebalance again.
+    /// The record stores the leader's assignment. On success the group becomes Stable, on failure it rebalances again.
     Assignment {
-        /// The generation it is for.
+        /// The generation of the assignment.
         generation_id: i32,
-        /// Of every member, in the order of their ids.
+        /// The assignment of every member, in the order of the member ids.
         assignments: Vec<(MemberId, Bytes)>,
     },
-    /// A static member came back under a new id without need to rebalance: then answer it, or take it back.
+    /// A static member came back with a new id and no rebalance is needed. On success the member is answered, on
+    /// failure the change is undone.
     StaticMember(Box<StaticMemberStore>),
-    /// The last member left: nothing depends on the record.
+    /// The last member left. Nothing depends on this record.
     Empty,
 }
 
 /// See [`GroupStore::StaticMember`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticMemberStore {
-    /// Its JoinGroup.
+    /// The member's JoinGroup.
     pub ticket: Ticket,
-    /// Its `group.instance.id`.
+    /// The member's `group.instance.id`.
     pub group_instance_id: Arc<str>,
-    /// The id it was known by.
+    /// The member's id before.
     pub old_member_id: MemberId,
-    /// The id it has now.
+    /// The member's id now.
     pub new_member_id: MemberId,
-    /// The leader before it came back, perhaps itself under its old id.
+    /// The group's leader before the member came back. It may be the same member under its old id.
     pub old_leader: Option<MemberId>,
-    /// What it supported before, to be restored if the record cannot be written.
+    /// The member's protocols before, restored if the record cannot be written.
     pub old_protocols: Vec<Protocol>,
-    /// As above.
+    /// The member's rebalance timeout before, restored likewise.
     pub old_rebalance_timeout_ms: i32,
-    /// As above.
+    /// The member's session timeout before, restored likewise.
     pub old_session_timeout_ms: i32,
-    /// JoinGroup from version 9: the leader may be told that it leads, with `skip_assignment`.
+    /// True for JoinGroup from version 9: the answer may name the member as leader and set `skip_assignment`.
     pub supports_skipping_assignment: bool,
 }
 
-/// What the coordinator must do, in this order, after the state machine took an event.
+/// An action for the coordinator after an event. Actions are executed in the order in which they come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Answer a waiting JoinGroup.
     AnswerJoin(Ticket, JoinResult),
     /// Answer a waiting SyncGroup.
     AnswerSync(Ticket, SyncResult),
-    /// Append a group record; then tell the state machine by `on_stored`.
+    /// Append a group record, then call `on_stored` on the state machine.
     Store(GroupMetadataValue, GroupStore),
 }

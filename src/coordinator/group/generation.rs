@@ -1,6 +1,6 @@
-//! A generation of a group: the protocol its members settle on, what they are told of it, and how it is written to
-//! and read from `__consumer_offsets`. Kafka 3.9: `GroupMetadata` (`selectProtocol`, `computeSubscribedTopics`,
-//! `loadGroup`), `GroupMetadataManager` (`groupMetadataValue`, `readGroupMessageValue`).
+//! A generation of a group: the choice of its protocol, the answer to its members, and its form in
+//! `__consumer_offsets`. Kafka 3.9: `GroupMetadata` (`selectProtocol`, `computeSubscribedTopics`, `loadGroup`),
+//! `GroupMetadataManager` (`groupMetadataValue`, `readGroupMessageValue`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use super::state::GroupState;
 use crate::common::error::ErrorCode;
 
 impl GroupMetadata {
-    /// A group as it was last written: Stable if it had members, else Empty. Sessions start with `on_loaded`.
+    /// Builds a group from its latest record: Stable if the record has members, else Empty. `on_loaded` starts the
+    /// sessions.
     pub fn from_log(id: &str, value: GroupMetadataValue, limits: GroupLimits, now: Now) -> Self {
         let mut group = Self::new(id, limits, now);
         group.generation_id = value.generation;
@@ -62,8 +63,8 @@ impl GroupMetadata {
         group
     }
 
-    /// The winner of a vote: each member names its favourite among the protocols that all support. Of
-    /// two with as many votes the one named first wins.
+    /// Selects the protocol by vote. Each member votes for its preferred protocol among those that all members support.
+    /// If two protocols have the same number of votes, the one that was named first wins.
     pub(super) fn select_protocol(&self) -> Option<Arc<str>> {
         let mut votes: Vec<(&Arc<str>, usize)> = Vec::new();
         for member in self.members.values() {
@@ -80,7 +81,7 @@ impl GroupMetadata {
             .map(|&(name, _)| name.clone())
     }
 
-    /// The topics that the members of a consumer group subscribe to; `None` if they cannot be known.
+    /// The topics that the members of a consumer group subscribe to. `None` if they are unknown.
     pub(super) fn compute_subscribed_topics(&self) -> Option<BTreeSet<Arc<str>>> {
         if self.protocol_type.as_deref() != Some(CONSUMER_PROTOCOL_TYPE) {
             return None;
@@ -97,7 +98,7 @@ impl GroupMetadata {
         Some(topics)
     }
 
-    /// The answer that tells a member of the current generation.
+    /// The JoinGroup answer with the current generation for a member.
     pub(super) fn join_result(&self, member_id: &str) -> JoinResult {
         let members = match self.is_leader(member_id) {
             true => self.joined_members(),
@@ -125,7 +126,7 @@ impl GroupMetadata {
         self.members.values().map(joined).collect()
     }
 
-    /// What is written of this generation; `assignment` gives each member's.
+    /// The record value of this generation. `assignment` returns the assignment of a member.
     pub(super) fn to_log(&self, assignment: impl Fn(&Member) -> Bytes) -> GroupMetadataValue {
         let protocol = self.protocol_name.as_deref();
         let member_value = |member: &Member| MemberValue {

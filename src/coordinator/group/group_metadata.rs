@@ -1,11 +1,11 @@
-//! One classic group: its members, generation, protocols, timers and offsets. Kafka 3.9: `GroupMetadata`.
+//! Owns one classic group: its members, generation, protocols, timers and offsets. Kafka 3.9: `GroupMetadata`.
 //!
-//! A pure state machine: events and the time go in by the methods in `join`, `sync` and `liveness`, answers and
-//! records come out by [`GroupMetadata::take_effects`]. It never reads a clock, writes a log or waits.
+//! The group is a pure state machine. The methods in `join`, `sync` and `liveness` take events and the time;
+//! [`GroupMetadata::take_effects`] returns answers and records. The group never reads a clock, writes a log or waits.
 //!
-//! Timers are deadlines in the data. [`GroupMetadata::wake_at_ms`] says when [`GroupMetadata::tick`] wants to be
-//! called; that moment may turn out to be too early (a heartbeat came since), never too late. So a group
-//! cannot hang: each phase in which requests wait has a deadline of its own (fact 64).
+//! Timers are deadlines in the data. [`GroupMetadata::wake_at_ms`] returns when [`GroupMetadata::tick`] must be called
+//! next. This time may be too early (a heartbeat arrived since), but never too late. A group cannot hang, because each
+//! phase in which requests wait has its own deadline (fact 64).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::state::GroupState;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 
-/// The protocol type of consumers; only for these does the coordinator know what is subscribed to.
+/// The protocol type of consumers. The coordinator knows the subscribed topics only for this type.
 pub const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
-/// What a group needs of the broker's configuration.
+/// The part of the broker's configuration that a group uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupLimits {
     /// `group.initial.rebalance.delay.ms`.
@@ -33,12 +33,12 @@ pub struct GroupLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JoinTimer {
     pub deadline_ms: i64,
-    /// Set for the first rebalance of an empty group, which never ends before its time and is prolonged while
-    /// members keep arriving.
+    /// Set for the first rebalance of an empty group. This rebalance never ends before its deadline, and is prolonged
+    /// while members arrive.
     pub initial: Option<InitialDelay>,
 }
 
-/// How far the first rebalance of an empty group may still be prolonged.
+/// How much longer the first rebalance of an empty group may be prolonged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InitialDelay {
     pub delay_ms: i64,
@@ -51,31 +51,31 @@ pub struct GroupMetadata {
     pub(super) id: Arc<str>,
     pub(super) limits: GroupLimits,
     pub(super) state: GroupState,
-    /// Wall clock; unknown for groups last written before Kafka 2.1.
+    /// When the group entered its state, by the wall clock. `None` if the group was last written before Kafka 2.1.
     pub(super) current_state_timestamp_ms: Option<i64>,
     pub(super) protocol_type: Option<Arc<str>>,
     pub(super) protocol_name: Option<Arc<str>>,
     pub(super) generation_id: i32,
     pub(super) leader: Option<MemberId>,
     pub(super) members: BTreeMap<MemberId, Member>,
-    /// `group.instance.id` to member id.
+    /// Maps `group.instance.id` to member id.
     pub(super) static_members: HashMap<Arc<str>, MemberId>,
-    /// Ids handed out with MEMBER_ID_REQUIRED and not come back yet, with the end of the wait for them.
+    /// Ids that were sent with MEMBER_ID_REQUIRED and have not joined yet, each with its deadline.
     pub(super) pending_members: HashMap<MemberId, i64>,
-    /// Members that have been told of this generation but have not asked for their assignment yet.
+    /// Members that know this generation but have not sent SyncGroup yet.
     pub(super) pending_sync_members: BTreeSet<MemberId>,
-    /// How many members support a protocol.
+    /// The number of members that support each protocol.
     supported_protocols: HashMap<Arc<str>, usize>,
-    /// How many members' JoinGroup requests wait.
+    /// The number of members whose JoinGroup request waits.
     members_awaiting_join: usize,
-    /// Of a consumer group, as of its generation; `None` if unknown.
+    /// The subscribed topics of a consumer group in this generation. `None` if unknown.
     pub(super) subscribed_topics: Option<BTreeSet<Arc<str>>>,
-    /// A member arrived during the initial delay, which therefore is prolonged.
+    /// A member arrived during the initial delay, so the delay is prolonged.
     pub(super) new_member_added: bool,
     pub(super) join_timer: Option<JoinTimer>,
     pub(super) sync_deadline_ms: Option<i64>,
     pub(super) wake_at_ms: Option<i64>,
-    /// Its committed offsets.
+    /// The group's committed offsets.
     pub offsets: GroupOffsets,
     pub(super) effects: Vec<Effect>,
 }
@@ -108,55 +108,55 @@ impl GroupMetadata {
         }
     }
 
-    /// Its id.
+    /// The group's id.
     pub fn id(&self) -> &Arc<str> {
         &self.id
     }
 
-    /// Where it stands.
+    /// The group's state.
     pub fn state(&self) -> GroupState {
         self.state
     }
 
-    /// Counts its rebalances; 0 for a group that only keeps offsets.
+    /// The number of the group's rebalances. 0 for a group that only keeps offsets.
     pub fn generation_id(&self) -> i32 {
         self.generation_id
     }
 
-    /// `consumer`, `connect` or whatever its members say; `None` if it never had members.
+    /// `consumer`, `connect` or another type that the members name. `None` if the group never had members.
     pub fn protocol_type(&self) -> Option<&Arc<str>> {
         self.protocol_type.as_ref()
     }
 
-    /// The protocol its members settled on.
+    /// The selected protocol.
     pub fn protocol_name(&self) -> Option<&Arc<str>> {
         self.protocol_name.as_ref()
     }
 
-    /// Its members, by id.
+    /// The members, by id.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values()
     }
 
-    /// Whether its members' subscriptions mention a topic, or may do so for all we know.
+    /// Whether a member subscribes to the topic. Also true if the subscriptions are unknown.
     pub fn is_subscribed_to(&self, topic: &str) -> bool {
         self.subscribed_topics
             .as_ref()
             .is_none_or(|topics| topics.contains(topic))
     }
 
-    /// What is to be done since the last call, in order.
+    /// Takes the effects since the last call, in order.
     #[must_use = "requests wait for these"]
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
 
-    /// When `tick` wants to be called next, monotonic milliseconds.
+    /// When `tick` must be called next, in monotonic milliseconds.
     pub fn wake_at_ms(&self) -> Option<i64> {
         self.wake_at_ms
     }
 
-    /// Deletes the group if nothing is left in it. True if it is dead now.
+    /// Moves the group to Dead if it has no members and no offsets. Returns true if it is Dead.
     pub fn die_if_unused(&mut self, now: Now) -> bool {
         if self.state == GroupState::Empty && self.offsets.is_empty() {
             self.transition_to(GroupState::Dead, now);
@@ -164,7 +164,7 @@ impl GroupMetadata {
         self.state == GroupState::Dead
     }
 
-    /// Removes the offsets whose retention is over (kafka-3.9.md §8, expiry); returns their partitions.
+    /// Removes the offsets whose retention is over (kafka-3.9.md §8, expiry). Returns their partitions.
     pub fn remove_expired_offsets(&mut self, now: Now, retention_ms: i64) -> Vec<TopicPartition> {
         let is_consumer = self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE);
         let expiry = match (&self.protocol_type, self.state, &self.subscribed_topics) {
@@ -192,7 +192,7 @@ impl GroupMetadata {
         self.current_state_timestamp_ms = Some(now.wall_ms);
     }
 
-    /// Has `tick` called at `deadline_ms`, or earlier if it wanted so already.
+    /// Requests a call of `tick` at `deadline_ms`. An earlier requested time stays.
     pub(super) fn arm(&mut self, deadline_ms: i64) {
         self.wake_at_ms = Some(self.wake_at_ms.map_or(deadline_ms, |at| at.min(deadline_ms)));
     }
@@ -201,13 +201,14 @@ impl GroupMetadata {
         self.leader.as_deref() == Some(member_id)
     }
 
-    /// How long a rebalance may take: as long as the most patient member says.
+    /// How long a rebalance may take: the longest rebalance timeout of all members.
     pub(super) fn rebalance_timeout_ms(&self) -> i64 {
         let timeouts = self.members.values().map(|m| i64::from(m.rebalance_timeout_ms));
         timeouts.max().unwrap_or(0).max(0)
     }
 
-    /// Checks that `member_id` is a member, and the one that currently goes by its `group.instance.id`.
+    /// Checks that `member_id` is a member and, if a `group.instance.id` is given, that it is this instance's current
+    /// id.
     pub(super) fn validate_member(
         &self,
         member_id: &str,
@@ -242,7 +243,7 @@ impl GroupMetadata {
         self.members.insert(member.id.clone(), member);
     }
 
-    /// Takes a member out, pending or not, and answers what it still waits for.
+    /// Removes a member, pending or not, and answers its waiting requests.
     pub(super) fn remove(&mut self, member_id: &str) {
         self.answer_join(member_id, JoinResult::error("", ErrorCode::UnknownMemberId));
         self.answer_sync(member_id, SyncResult::error(ErrorCode::UnknownMemberId));
@@ -259,7 +260,7 @@ impl GroupMetadata {
         self.pending_sync_members.remove(member_id);
     }
 
-    /// Gives a static member that came back its new id, and fences the old one (fact 63).
+    /// Gives a returning static member its new id, and fences the old id (fact 63).
     pub(super) fn replace_static_member(&mut self, instance_id: &Arc<str>, old: &str, new: &MemberId) {
         self.answer_join(old, JoinResult::error(old, ErrorCode::FencedInstanceId));
         self.answer_sync(old, SyncResult::error(ErrorCode::FencedInstanceId));
@@ -280,7 +281,7 @@ impl GroupMetadata {
         }
     }
 
-    /// What a member supports and how long it may take, as its latest JoinGroup says.
+    /// Updates a member's protocols and timeouts from its latest JoinGroup.
     pub(super) fn update_member(
         &mut self,
         member_id: &str,
@@ -298,8 +299,8 @@ impl GroupMetadata {
         member.session_timeout_ms = session_timeout_ms;
     }
 
-    /// A member's JoinGroup waits from now on. One that waited before, on a connection that its client must
-    /// have given up, is told to come again rather than left hanging.
+    /// Makes a member's JoinGroup wait. An earlier JoinGroup of the member is answered with an error that asks for a
+    /// retry; its client must have given up that connection.
     pub(super) fn await_join(&mut self, member_id: &str, ticket: Ticket) {
         self.answer_join(
             member_id,
@@ -311,7 +312,7 @@ impl GroupMetadata {
         }
     }
 
-    /// The same for SyncGroup.
+    /// Does the same for SyncGroup.
     pub(super) fn await_sync(&mut self, member_id: &str, ticket: Ticket) {
         self.answer_sync(member_id, SyncResult::error(ErrorCode::RebalanceInProgress));
         if let Some(member) = self.members.get_mut(member_id) {
@@ -319,7 +320,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Answers a member's JoinGroup, if one waits.
+    /// Answers a member's JoinGroup if it waits.
     pub(super) fn answer_join(&mut self, member_id: &str, result: JoinResult) {
         let ticket = self
             .members
@@ -331,7 +332,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Answers a member's SyncGroup, if one waits; true if so.
+    /// Answers a member's SyncGroup if it waits. Returns whether it waited.
     pub(super) fn answer_sync(&mut self, member_id: &str, result: SyncResult) -> bool {
         let ticket = self
             .members
@@ -343,7 +344,7 @@ impl GroupMetadata {
         ticket.is_some()
     }
 
-    /// Starts a member's session anew.
+    /// Restarts a member's session.
     pub(super) fn renew_session(&mut self, member_id: &str, now: Now) {
         if let Some(member) = self.members.get_mut(member_id) {
             let deadline_ms = now.monotonic_ms + i64::from(member.session_timeout_ms);
@@ -368,7 +369,7 @@ impl GroupMetadata {
         self.supported_protocols.get(protocol).copied().unwrap_or(0) == self.members.len()
     }
 
-    /// Whether a member with these protocols can work with the others.
+    /// Whether a member with these protocols can join the other members.
     pub(super) fn supports_protocols(&self, protocol_type: &str, protocols: &[Protocol]) -> bool {
         if self.state == GroupState::Empty {
             !protocol_type.is_empty() && !protocols.is_empty()
@@ -379,7 +380,7 @@ impl GroupMetadata {
     }
 }
 
-/// Adds or takes away one member's support; a name that occurs twice counts once.
+/// Adds or removes one member's protocols. A name that occurs twice counts once.
 fn count_protocols(counts: &mut HashMap<Arc<str>, usize>, protocols: &[Protocol], add: bool) {
     for (index, protocol) in protocols.iter().enumerate() {
         if protocols[..index]

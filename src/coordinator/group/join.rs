@@ -1,6 +1,5 @@
-//! The join phase of a rebalance: JoinGroup, the wait for the others, the new generation.
-//! Kafka 3.9: `GroupCoordinator` (`handleJoinGroup`, `prepareRebalance`, `onCompleteJoin`), `DelayedJoin`,
-//! `InitialDelayedJoin`.
+//! The join phase of a rebalance: handles JoinGroup, waits for the other members, starts the new generation. Kafka 3.9:
+//! `GroupCoordinator` (`handleJoinGroup`, `prepareRebalance`, `onCompleteJoin`), `DelayedJoin`, `InitialDelayedJoin`.
 
 use std::sync::Arc;
 
@@ -14,18 +13,18 @@ use super::member::{Member, MemberId, Protocol, Ticket};
 use super::state::GroupState;
 use crate::common::error::ErrorCode;
 
-/// How long the JoinGroup of a member that never finished a rebalance may wait. It cannot be told from a
-/// client that has gone away, and would otherwise be waited for in every rebalance.
+/// How long the JoinGroup of a new member may wait. A new member has never finished a rebalance and sends no
+/// heartbeats, so a dead client looks the same. Without this timer every rebalance would wait for the dead client.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;
 
 /// A JoinGroup, independent of its version.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the fields of JoinGroupRequest")]
 pub struct JoinRequest {
-    /// Empty for a client that has no id yet.
+    /// Empty if the client has no id yet.
     pub member_id: Arc<str>,
     pub group_instance_id: Option<Arc<str>>,
-    /// From version 4 a dynamic member is only admitted under an id that it has been given.
+    /// True from version 4: a dynamic member must join with an id that the coordinator gave it.
     pub require_known_member_id: bool,
     /// From version 9.
     pub supports_skipping_assignment: bool,
@@ -37,7 +36,7 @@ pub struct JoinRequest {
     pub protocols: Vec<Protocol>,
     /// Why the client joins, for the log.
     pub reason: Option<Box<str>>,
-    /// Random: the tail of the member's id, should it need one.
+    /// A random UUID, the end of the member's id if the member needs a new id.
     pub uuid: Uuid,
 }
 
@@ -53,7 +52,7 @@ impl JoinRequest {
 }
 
 impl GroupMetadata {
-    /// A member joins, or joins again. The answer comes at once or when the join phase ends.
+    /// A member joins or rejoins. The answer comes immediately or when the join phase ends.
     pub fn join(&mut self, request: JoinRequest, ticket: Ticket, now: Now) {
         let refuse = |group: &mut Self, member_id: &str, error| {
             group
@@ -70,7 +69,7 @@ impl GroupMetadata {
         } else if request.member_id.is_empty() {
             self.join_new_member(request, ticket, now);
         } else if self.pending_members.contains_key(&request.member_id) {
-            // Ids are only handed out this way to dynamic members.
+            // Only dynamic members get an id this way.
             match request.group_instance_id {
                 None => self.add_member_and_rebalance(request.member_id.clone(), request, ticket, now),
                 Some(_) => refuse(self, "", ErrorCode::UnknownServerError),
@@ -84,8 +83,8 @@ impl GroupMetadata {
         self.try_complete_join(now);
     }
 
-    /// `group.max.size`. While members rejoin, those that wait are counted: the group may be larger already
-    /// than a limit that was lowered, and the last ones to rejoin are sent away.
+    /// Checks `group.max.size`. During a rebalance only waiting members count: if the limit was lowered below the size
+    /// of the group, the last members to rejoin are refused.
     fn has_room_for(&self, member_id: &str) -> bool {
         let member = self.members.get(member_id);
         match self.state {
@@ -126,9 +125,9 @@ impl GroupMetadata {
             .is_some_and(|m| m.protocols == request.protocols);
         let tell_current_generation = match self.state {
             GroupState::PreparingRebalance => false,
-            // It may not have received the answer to its first JoinGroup.
+            // The member may not have received the answer to its first JoinGroup.
             GroupState::CompletingRebalance => unchanged,
-            // A leader rejoins to have partitions assigned anew, for instance because a topic has grown.
+            // A leader rejoins to request a new assignment, for example because a topic has more partitions.
             GroupState::Stable => unchanged && !self.is_leader(&id),
             GroupState::Empty | GroupState::Dead => {
                 let result = JoinResult::error(id, ErrorCode::UnknownMemberId);
@@ -189,8 +188,8 @@ impl GroupMetadata {
         self.maybe_prepare_rebalance(&reason, now);
     }
 
-    /// A static member came back without its id (it was restarted): it gets a new one, and a rebalance only if
-    /// one is under way or its protocols change the outcome.
+    /// A static member was restarted and joins without its id. The member gets a new id. A rebalance follows only if
+    /// one is running or if the member's protocols change the selected protocol.
     fn replace_and_rebalance(
         &mut self,
         old_member_id: &MemberId,
@@ -233,7 +232,7 @@ impl GroupMetadata {
                 let value = self.to_log(|member| member.assignment.clone());
                 self.effects.push(Effect::Store(value, store));
             }
-            // The leader may be assigning partitions to the old id at this moment.
+            // The leader may be assigning partitions to the old id now.
             GroupState::Stable | GroupState::CompletingRebalance => self.prepare_rebalance(&reason, now),
             GroupState::PreparingRebalance => {}
             GroupState::Empty | GroupState::Dead => {
@@ -242,14 +241,14 @@ impl GroupMetadata {
         }
     }
 
-    /// The record of a static member's return is replicated, or is not.
+    /// The record with a static member's new id is replicated, or it failed.
     pub(super) fn on_static_member_stored(&mut self, store: StaticMemberStore, error: ErrorCode, now: Now) {
         let id = &store.new_member_id;
         let waits = self
             .members
             .get(id)
             .is_some_and(|m| m.awaiting_join == Some(store.ticket));
-        // In a rebalance that began meanwhile it waits with the others, and its new id is written at the end.
+        // A rebalance has begun since: the member waits in it, and the end of the rebalance writes the new id.
         if !waits || self.state != GroupState::Stable {
             return;
         }
@@ -270,7 +269,7 @@ impl GroupMetadata {
         if store.supports_skipping_assignment {
             result.skip_assignment = self.is_leader(id);
         } else {
-            // It must not take itself for the leader and assign: no member would ask for that assignment.
+            // The member must not act as leader and send an assignment: no member would ask for that assignment.
             result.leader = store.old_leader;
             result.members = Vec::new();
         }
@@ -284,7 +283,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Opens the join phase.
+    /// Starts the join phase.
     pub(super) fn prepare_rebalance(&mut self, reason: &str, now: Now) {
         if self.state == GroupState::CompletingRebalance {
             self.reset_assignments(ErrorCode::RebalanceInProgress, now);
@@ -311,7 +310,7 @@ impl GroupMetadata {
         self.arm(deadline_ms);
     }
 
-    /// Ends the join phase before its time if no member is waited for any more.
+    /// Ends the join phase before its deadline if the group waits for no other member.
     pub(super) fn try_complete_join(&mut self, now: Now) {
         if let Some(JoinTimer { initial: None, .. }) = self.join_timer
             && self.has_all_members_joined()
@@ -320,7 +319,7 @@ impl GroupMetadata {
         }
     }
 
-    /// The join phase is over, unless it is an initial delay during which members arrived.
+    /// The join timer has expired. The join phase ends, except for an initial delay in which members arrived.
     pub(super) fn on_join_timer(&mut self, timer: JoinTimer, now: Now) {
         match timer.initial {
             Some(initial) if self.new_member_added && initial.remaining_ms > 0 => {
@@ -350,7 +349,8 @@ impl GroupMetadata {
             }
         }
         if !self.members.is_empty() && !self.elect_joined_leader() {
-            // Only static members are left, none of which came. Their sessions decide; until then wait on.
+            // Only static members are left and none of them rejoined. Wait again until they rejoin or their sessions
+            // expire.
             info!(group = %self.id, "no member rejoined, waiting again");
             self.start_join_timer(self.rebalance_timeout_ms(), None, now);
             return;
@@ -370,7 +370,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Keeps the leader if it rejoined, else takes the first member that did; false if none did.
+    /// Keeps the leader if it rejoined, else selects the first member that rejoined. Returns false if none did.
     fn elect_joined_leader(&mut self) -> bool {
         let has_joined = |member: &&Member| member.awaiting_join.is_some();
         let leader = self.leader.as_ref().and_then(|id| self.members.get(id));
@@ -386,7 +386,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Every member learns of the new generation and is expected to ask for an assignment.
+    /// Sends the new generation to every member. Each member must then send SyncGroup.
     fn start_generation(&mut self, now: Now) {
         self.protocol_name = self.select_protocol();
         assert!(
@@ -416,7 +416,7 @@ impl GroupMetadata {
         self.arm(deadline_ms);
     }
 
-    /// Takes back what was assigned in this generation and tells the members that wait for it.
+    /// Clears the assignments of this generation and answers the waiting SyncGroup requests with `error`.
     pub(super) fn reset_assignments(&mut self, error: ErrorCode, now: Now) {
         for id in self.member_ids() {
             if let Some(member) = self.members.get_mut(&id) {

@@ -1,6 +1,6 @@
-//! Whether members are alive: heartbeats, leaving, sessions and every other timer; and the group's own life from
-//! loading to unloading. Kafka 3.9: `GroupCoordinator` (`handleHeartbeat`, `handleLeaveGroup`,
-//! `onExpireHeartbeat`, `validateOffsetCommit`), `DelayedHeartbeat`.
+//! The life of members: heartbeats, leaving, sessions and all other timers. Also the loading and unloading of the
+//! group. Kafka 3.9: `GroupCoordinator` (`handleHeartbeat`, `handleLeaveGroup`, `onExpireHeartbeat`,
+//! `validateOffsetCommit`), `DelayedHeartbeat`.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::group_metadata::GroupMetadata;
 use super::state::GroupState;
 use crate::common::error::ErrorCode;
 
-/// A member that leaves, by its id or, removed by an administrator, by its `group.instance.id`.
+/// A leaving member, named by its id. An administrator that removes a member names its `group.instance.id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields of LeaveGroupRequest.MemberIdentity")]
 pub struct LeavingMember {
@@ -21,7 +21,7 @@ pub struct LeavingMember {
 }
 
 impl GroupMetadata {
-    /// A member says that it is alive.
+    /// Handles a heartbeat of a member.
     pub fn heartbeat(
         &mut self,
         member_id: &str,
@@ -46,7 +46,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Members leave; one code for each, or one for all.
+    /// Members leave. Returns an error code for each, or one error for all.
     pub fn leave(&mut self, leaving: &[LeavingMember], now: Now) -> Result<Vec<ErrorCode>, ErrorCode> {
         if self.state == GroupState::Dead {
             return Err(ErrorCode::CoordinatorNotAvailable);
@@ -84,8 +84,8 @@ impl GroupMetadata {
         self.try_complete_join(now);
     }
 
-    /// Whether an offset commit is allowed, from a member of this generation or, while there are no members, from
-    /// a client that does without (`generation_id` below 0). Counts as a sign of life.
+    /// Whether an offset commit is allowed: from a member of this generation or, if the group has no members, from a
+    /// client without group membership (`generation_id` below 0). The commit counts as a heartbeat.
     pub fn accept_offset_commit(
         &mut self,
         member_id: &str,
@@ -107,7 +107,7 @@ impl GroupMetadata {
             return Err(ErrorCode::IllegalGeneration);
         }
         if self.state == GroupState::CompletingRebalance {
-            // A valid member that has not got its assignment yet: it must finish the rebalance first.
+            // The member is valid but has no assignment yet. It must finish the rebalance first.
             return Err(ErrorCode::RebalanceInProgress);
         }
         self.renew_session(member_id, now);
@@ -115,7 +115,7 @@ impl GroupMetadata {
     }
 
     /// Whether an offset commit within a transaction is allowed: from a member of this generation, or from a producer
-    /// that names neither member nor generation. Says nothing about the member being alive.
+    /// that names neither member nor generation. The commit does not count as a heartbeat.
     pub fn accept_transactional_offset_commit(
         &mut self,
         member_id: &str,
@@ -138,7 +138,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Does whatever is due at `now`, and finds out when the next thing will be.
+    /// Runs everything that is due at `now`, and computes the next deadline.
     pub fn tick(&mut self, now: Now) {
         self.wake_at_ms = None;
         if self.state == GroupState::Dead {
@@ -178,7 +178,7 @@ impl GroupMetadata {
 
     fn end_sessions(&mut self, now: Now) {
         for id in self.member_ids() {
-            // An earlier removal may have changed everything; look at each anew.
+            // An earlier removal may have changed the group, so each member is looked up again.
             let Some(member) = self.members.get_mut(&id) else {
                 continue;
             };
@@ -198,8 +198,8 @@ impl GroupMetadata {
         }
     }
 
-    /// The group was read from the log: sessions start. If it is larger than `group.max.size` allows now, it
-    /// rebalances, which gives every member the chance to commit before the last ones are sent away.
+    /// The group was read from the log, so its sessions start. If the group is larger than `group.max.size`, it
+    /// rebalances. This lets every member commit its offsets before the last members are refused.
     pub fn on_loaded(&mut self, now: Now) {
         if self.members.len() > self.limits.max_size {
             self.prepare_rebalance("the group read from the log is over group.max.size", now);
@@ -209,7 +209,7 @@ impl GroupMetadata {
         }
     }
 
-    /// The group belongs to another coordinator from now on: waiting members are sent there.
+    /// The group moves to another coordinator. Waiting requests are answered with NOT_COORDINATOR.
     pub fn unload(&mut self, now: Now) {
         self.transition_to(GroupState::Dead, now);
         for id in self.member_ids() {

@@ -1,10 +1,10 @@
 //! Reads one partition of `__consumer_offsets` back into groups, when this broker becomes its leader.
 //! Kafka 3.9: `GroupMetadataManager` (`doLoadGroupsAndOffsets`).
 //!
-//! The log is replayed from its start to its end, replicated or not: the newest record of a key counts, a record
-//! without value takes back what was before. Offsets committed in a transaction wait for its marker, and count
-//! by the place of their own batch, not of the marker; those of open transactions stay pending (fact 68).
-//! A record that cannot be read is skipped with a warning: one bad record must not cost every group its offsets.
+//! The loader replays the log from its start to its end, replicated or not. The newest record of a key is valid; a
+//! record without value deletes the older ones. Offsets of a transaction wait for its marker, but their age is the
+//! offset of their own batch, not of the marker. Offsets of open transactions stay pending (fact 68). The loader skips
+//! an unreadable record with a warning, so that one bad record does not lose the offsets of every group.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,19 +21,19 @@ use crate::record::{ControlRecordType, EndTransactionMarker, Record, RecordBatch
 
 type Offsets = HashMap<TopicPartition, CommitRecord>;
 
-/// What has been read so far.
+/// The state that the loader has read so far.
 #[derive(Debug, Default)]
 pub struct Replay {
     groups: HashMap<Arc<str>, GroupMetadataValue>,
     committed: HashMap<Arc<str>, Offsets>,
     transactional: HashMap<ProducerId, HashMap<Arc<str>, Offsets>>,
-    /// Every topic's name once, shared by all offsets committed for it.
+    /// Each topic name once, shared by all offsets of the topic.
     topics: HashSet<TopicName>,
     group_ids: HashSet<Arc<str>>,
 }
 
 impl Replay {
-    /// Takes in the next batch of the log.
+    /// Applies the next batch of the log.
     pub fn apply(&mut self, batch: &RecordBatch<'_>) {
         if batch.is_control_batch() {
             let offset = batch.base_offset();
@@ -93,7 +93,7 @@ impl Replay {
                 }
             }
             Key::Unknown(version) => {
-                // Groups of the new consumer protocol, left from an upgrade that was taken back.
+                // Groups of the new consumer protocol remain after an upgrade and a downgrade.
                 warn!(
                     offset = record.offset,
                     version, "skipping a record with a key of an unknown version"
@@ -115,7 +115,7 @@ impl Replay {
         }
     }
 
-    /// The groups as they stand at the end of the log; those that only keep offsets among them.
+    /// The groups at the end of the log, including groups that only keep offsets.
     pub fn into_groups(mut self, limits: GroupLimits, now: Now) -> Vec<GroupMetadata> {
         let mut open: HashMap<Arc<str>, HashMap<ProducerId, Offsets>> = HashMap::new();
         for (producer, groups) in self.transactional {

@@ -1,10 +1,10 @@
-//! Keys and values of `__consumer_offsets`, byte for byte. Kafka 3.9: `GroupMetadataManager` (object),
+//! Encodes and decodes the keys and values of `__consumer_offsets`. Kafka 3.9: `GroupMetadataManager` (object),
 //! `OffsetCommitKey`, `OffsetCommitValue`, `GroupMetadataKey`, `GroupMetadataValue`.
 //!
-//! Everything is big-endian and starts with an i16 version. A string is an i16 length and UTF-8, bytes are an
-//! i32 length and bytes, an array is an i32 count and its elements; length -1 is null. From version 4 of the
-//! values lengths are unsigned varints of length + 1 and every struct ends with tagged fields: such values are
-//! read, but as in Kafka not written. A record without value is a tombstone.
+//! All numbers are big-endian. Each key and value starts with an i16 version. A string is an i16 length and UTF-8,
+//! bytes are an i32 length and bytes, an array is an i32 count and its elements; length -1 is null. From version 4 of
+//! the values, lengths are unsigned varints of length + 1 and every struct ends with tagged fields. Such values are
+//! read but, as in Kafka, not written. A record without value is a tombstone.
 //!
 //! ```text
 //! offset key   0,1  version:i16 group:string topic:string partition:i32
@@ -30,13 +30,13 @@ use crate::coordinator::fields::{Reader, put_bytes, put_nullable_string, put_str
 const OFFSET_KEY_VERSION: i16 = 1;
 const GROUP_KEY_VERSION: i16 = 2;
 const OFFSET_VALUE_VERSION: i16 = 3;
-/// The only version with an expiry of its own, for commits that asked for a retention.
+/// The only version with an expiry timestamp, for commits that requested a retention.
 const OFFSET_VALUE_VERSION_WITH_EXPIRY: i16 = 1;
 const GROUP_VALUE_VERSION: i16 = 3;
 const HIGHEST_VALUE_VERSION: i16 = 4;
 const FIRST_FLEXIBLE_VERSION: i16 = 4;
 
-/// What a record is about.
+/// A decoded record key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
     /// The offset that a group committed for a partition.
@@ -48,16 +48,16 @@ pub enum Key<'a> {
         /// The partition's number.
         partition: i32,
     },
-    /// A generation of a group.
+    /// The latest generation of a group.
     Group {
         /// The group.
         group: &'a str,
     },
-    /// Something of another version, such as the groups of Kafka's new coordinator. To be skipped.
+    /// A key of another version, such as the groups of Kafka's new coordinator. The loader skips it.
     Unknown(i16),
 }
 
-/// A generation of a group as it is written when its assignment is known or its last member has left.
+/// A generation of a group, written when its assignment is known or when its last member has left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields of GroupMetadataValue")]
 pub struct GroupMetadataValue {
@@ -66,7 +66,7 @@ pub struct GroupMetadataValue {
     pub generation: i32,
     pub protocol: Option<String>,
     pub leader: Option<String>,
-    /// When the group entered its state, milliseconds since 1970; -1 in values of versions 0 and 1.
+    /// When the group entered its state, in milliseconds since 1970. -1 in values of versions 0 and 1.
     pub current_state_timestamp: i64,
     pub members: Vec<MemberValue>,
 }
@@ -95,7 +95,7 @@ pub fn offset_key(group: &str, topic: &str, partition: i32) -> Result<Bytes, Log
     Ok(out.freeze())
 }
 
-/// The value of a committed offset: version 3, or 1 if it has an expiry of its own.
+/// The value of a committed offset: version 3, or version 1 if it has an expiry timestamp.
 pub fn offset_value(value: &OffsetAndMetadata) -> Result<Bytes, LogFormatError> {
     let mut out = BytesMut::with_capacity(32 + value.metadata.len());
     match value.expire_timestamp_ms {
@@ -184,7 +184,7 @@ pub fn read_offset_value(bytes: &[u8]) -> Result<OffsetAndMetadata, LogFormatErr
     })
 }
 
-/// Most notes are empty, and an empty text of its own would cost an allocation each: millions are loaded.
+/// Shares one empty string. Most metadata strings are empty, and millions are loaded; each would cost an allocation.
 pub fn shared_text(text: &str) -> Arc<str> {
     match text {
         "" => Arc::default(),
@@ -201,7 +201,7 @@ pub fn read_group_value(bytes: &[u8]) -> Result<GroupMetadataValue, LogFormatErr
     let leader = reader.nullable_string()?.map(str::to_owned);
     let current_state_timestamp = if version >= 2 { reader.i64()? } else { -1 };
     let count = reader.array_length()?;
-    // The count is a claim; the vector grows with the members that are really there.
+    // The count may be wrong, so nothing is preallocated for it.
     let mut members = Vec::new();
     for _ in 0..count {
         members.push(read_member(&mut reader, version)?);
@@ -241,9 +241,9 @@ fn read_member(reader: &mut Reader<'_>, version: i16) -> Result<MemberValue, Log
     })
 }
 
-/// The topics in a `ConsumerProtocolSubscription`; `None` if it is none.
+/// The topics in a `ConsumerProtocolSubscription`. `None` if the bytes are not one.
 ///
-/// Every version begins as version 0 does: version:i16, topics:array of string, user_data:bytes?.
+/// Every version begins like version 0: version:i16, topics:array of string, user_data:bytes?.
 pub fn read_subscribed_topics(subscription: &[u8]) -> Option<Vec<&str>> {
     let mut reader = Reader::new(subscription);
     if reader.i16().ok()? < 0 {

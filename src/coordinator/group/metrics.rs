@@ -1,4 +1,4 @@
-//! What is to be known about the groups on this broker, under Kafka's metric names. Kafka 3.9: the gauges and sensors of
+//! Owns the metrics of the groups on this broker, under Kafka's metric names. Kafka 3.9: the gauges and sensors of
 //! `GroupMetadataManager`.
 
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use super::partition_groups::Group;
 use super::state::GroupState;
 use crate::metrics::{MetricName, Registry, SampledRate};
 
-/// Type of the metrics of Kafka's own library.
+/// The type name of metrics from Kafka's own metrics library.
 pub(super) const METRICS_KIND: &str = "group-coordinator-metrics";
 
-/// What is counted when it happens.
+/// The meters that count events.
 pub(super) struct GroupMeters {
-    /// Offsets that were committed.
+    /// Committed offsets.
     pub(super) offset_commits: Arc<SampledRate>,
-    /// Offsets whose retention was over.
+    /// Expired offsets.
     pub(super) offset_expirations: Arc<SampledRate>,
-    /// Offsets that were deleted by request.
+    /// Offsets deleted by a request.
     pub(super) offset_deletions: Arc<SampledRate>,
     /// Rebalances whose assignment is in the log.
     pub(super) completed_rebalances: Arc<SampledRate>,
@@ -34,7 +34,7 @@ impl GroupMeters {
     }
 }
 
-/// Registers the gauges. `groups` are those of this broker.
+/// Registers the gauges. `groups` returns the groups of this broker.
 pub(super) fn register(
     metrics: &Registry,
     groups: impl Fn() -> Vec<Arc<Group>> + Clone + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! The classic group coordinator. Kafka 3.9: `GroupCoordinator`, `GroupMetadataManager`.
+//! Owns the classic group coordinator. Kafka 3.9: `GroupCoordinator`, `GroupMetadataManager`.
 //!
 //! | file | holds |
 //! |---|---|
@@ -8,9 +8,9 @@
 //! | `loader` | a partition of it, read back into groups |
 //! | `coordinator` `ownership` `requests` `commit` `cleanup` | all groups: ownership, timers, what the API layer calls |
 //!
-//! **Locks**, in this order: a partition of the groups (its ownership, the groups in it), then one group. No
-//! lock is held across an `.await`; appends to the log begin under the group's lock, so that the log has the
-//! group's changes in the order in which they happened, and are waited for without it.
+//! **Locks** are taken in this order: a partition of the groups (its ownership, the groups in it), then one group. No
+//! lock is held across an `.await`. An append to the log begins under the group's lock, so that the log has the group's
+//! changes in their order; the wait for the append happens without the lock.
 
 pub mod cleanup;
 pub mod commit;

@@ -1,5 +1,5 @@
-//! The offsets of one group: committed, on their way into the log, and waiting for the end of a transaction;
-//! and when they expire. Kafka 3.9: `GroupMetadata` (offset part), `OffsetAndMetadata`.
+//! Owns the offsets of one group: committed, being appended to the log, and waiting for the end of a transaction. Also
+//! decides when offsets expire. Kafka 3.9: `GroupMetadata` (offset part), `OffsetAndMetadata`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,41 +11,41 @@ use crate::common::ids::{LeaderEpoch, Offset, ProducerId, TopicPartition};
 pub struct OffsetAndMetadata {
     /// The next offset to be consumed.
     pub offset: Offset,
-    /// Leader epoch of the last consumed record; -1 if the client did not say.
+    /// The leader epoch of the last consumed record. -1 if the client did not give it.
     pub leader_epoch: LeaderEpoch,
-    /// The client's note; often empty.
+    /// The client's metadata string, often empty.
     pub metadata: Arc<str>,
-    /// When it was committed, milliseconds since 1970.
+    /// When the offset was committed, in milliseconds since 1970.
     pub commit_timestamp_ms: i64,
-    /// Only for commits that asked for a retention (OffsetCommit versions 2 to 4).
+    /// Set only if the commit requested a retention (OffsetCommit versions 2 to 4).
     pub expire_timestamp_ms: Option<i64>,
 }
 
-/// A committed offset and where in `__consumer_offsets` its batch begins: the later batch wins.
+/// A committed offset and the base offset of its batch in `__consumer_offsets`. The later batch wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitRecord {
-    /// Base offset of the batch.
+    /// The base offset of the batch.
     pub appended_batch_offset: Offset,
-    /// What was committed.
+    /// The committed offset.
     pub value: OffsetAndMetadata,
 }
 
-/// Names one commit among those that are on their way into the log.
+/// Identifies a commit that is being appended to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitId(u64);
 
-/// Which offsets of a group may expire, and from when their retention counts.
+/// Which offsets of a group may expire, and when their retention starts.
 #[derive(Clone, Copy, Debug)]
 pub enum Expiry<'a> {
-    /// All of them, from the moment the group lost its last member.
+    /// All offsets. Retention starts when the group lost its last member.
     Since(i64),
-    /// All of them, each from its commit.
+    /// All offsets. Retention starts at each offset's commit.
     SinceCommit,
-    /// Those of topics that no member subscribes to, each from its commit.
+    /// Offsets of topics that no member subscribes to. Retention starts at each offset's commit.
     NotSubscribedSinceCommit(&'a BTreeSet<Arc<str>>),
 }
 
-/// What an open transaction is about to commit.
+/// The offsets of an open transaction.
 #[derive(Clone, Debug, Default)]
 struct TransactionalOffsets {
     appended: HashMap<TopicPartition, CommitRecord>,
@@ -69,13 +69,13 @@ pub struct GroupOffsets {
     committed: HashMap<TopicPartition, CommitRecord>,
     /// The latest commit on its way for each partition.
     pending: HashMap<TopicPartition, CommitId>,
-    /// Neither committed nor aborted yet.
+    /// The offsets of open transactions.
     transactional: HashMap<ProducerId, TransactionalOffsets>,
     next_commit_id: u64,
 }
 
 impl GroupOffsets {
-    /// What was found in the log.
+    /// Builds the offsets from the state that the loader read.
     pub fn loaded(
         committed: HashMap<TopicPartition, CommitRecord>,
         transactional: HashMap<ProducerId, HashMap<TopicPartition, CommitRecord>>,
@@ -109,12 +109,13 @@ impl GroupOffsets {
         self.committed.len()
     }
 
-    /// Whether nothing is committed, on its way or waiting for a transaction.
+    /// Whether no offset is committed, being appended or waiting for a transaction.
     pub fn is_empty(&self) -> bool {
         self.committed.is_empty() && self.pending.is_empty() && self.transactional.is_empty()
     }
 
-    /// Whether the committed offset of a partition may be about to change: what `require_stable` asks.
+    /// Whether a commit in progress or an open transaction may change the partition's committed offset. OffsetFetch
+    /// with `require_stable` asks this.
     pub fn is_unstable(&self, partition: &TopicPartition) -> bool {
         self.pending.contains_key(partition)
             || self
@@ -123,12 +124,12 @@ impl GroupOffsets {
                 .any(|offsets| offsets.contains(partition))
     }
 
-    /// Producers with open transactions here.
+    /// The producers with open transactions in this group.
     pub fn open_transactions(&self) -> impl Iterator<Item = ProducerId> {
         self.transactional.keys().copied()
     }
 
-    /// A commit of these partitions is on its way into the log.
+    /// Begins a commit of these partitions. The append follows.
     pub fn begin_commit<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> CommitId {
         let id = CommitId(self.next_commit_id);
         self.next_commit_id += 1;
@@ -138,8 +139,8 @@ impl GroupOffsets {
         id
     }
 
-    /// The commit is replicated: it counts, unless a later one already does or the partition's offset was
-    /// removed meanwhile.
+    /// The commit is replicated. It becomes valid, unless a later commit is valid already or the partition's offset was
+    /// removed since.
     pub fn complete_commit(
         &mut self,
         id: CommitId,
@@ -161,7 +162,7 @@ impl GroupOffsets {
         }
     }
 
-    /// The commit could not be written or replicated.
+    /// The commit cannot be written or replicated.
     pub fn fail_commit<'a>(
         &mut self,
         id: CommitId,
@@ -174,7 +175,7 @@ impl GroupOffsets {
         }
     }
 
-    /// A commit of these partitions within a transaction is on its way into the log.
+    /// Begins a commit of these partitions within a transaction. The append follows.
     pub fn begin_transactional_commit<'a>(
         &mut self,
         producer: ProducerId,
@@ -189,8 +190,9 @@ impl GroupOffsets {
         id
     }
 
-    /// The commit within a transaction is replicated: it counts when the transaction is committed. Nothing happens if the
-    /// transaction has ended before its producer heard of the commit: it cannot have wanted that.
+    /// The commit within a transaction is replicated. It becomes valid when the transaction is committed. If the
+    /// transaction has already ended, the commit is ignored: its producer ended the transaction without waiting for
+    /// this commit.
     pub fn complete_transactional_commit(
         &mut self,
         producer: ProducerId,
@@ -216,7 +218,7 @@ impl GroupOffsets {
         }
     }
 
-    /// The commit within a transaction could not be written or replicated.
+    /// The commit within a transaction cannot be written or replicated.
     pub fn fail_transactional_commit<'a>(
         &mut self,
         producer: ProducerId,
@@ -236,7 +238,7 @@ impl GroupOffsets {
         }
     }
 
-    /// A transaction has ended: what it committed here counts from now on, or never.
+    /// A transaction has ended. Its offsets become valid if it was committed, else they are dropped.
     pub fn complete_transaction(&mut self, producer: ProducerId, committed: bool) {
         let offsets = self.transactional.remove(&producer).unwrap_or_default();
         if committed {
@@ -246,12 +248,12 @@ impl GroupOffsets {
         }
     }
 
-    /// Forgets these partitions; returns those of which there may be a record in the log.
+    /// Removes these partitions. Returns those that may have a record in the log.
     pub fn remove(&mut self, partitions: impl IntoIterator<Item = TopicPartition>) -> Vec<TopicPartition> {
         let mut removed = Vec::new();
         for partition in partitions {
             let was_pending = self.pending.remove(&partition).is_some();
-            // Their transactions go on, and as long as they do, so does the group.
+            // The transactions stay open, and the group exists as long as they do.
             for offsets in self.transactional.values_mut() {
                 offsets.appended.remove(&partition);
                 offsets.appending.remove(&partition);
@@ -263,7 +265,7 @@ impl GroupOffsets {
         removed
     }
 
-    /// Forgets everything; returns the partitions of which there may be a record in the log.
+    /// Removes all partitions. Returns those that may have a record in the log.
     pub fn clear(&mut self) -> Vec<TopicPartition> {
         let mut partitions: HashSet<_> = self.committed.drain().map(|(partition, _)| partition).collect();
         partitions.extend(self.pending.drain().map(|(partition, _)| partition));
@@ -271,7 +273,7 @@ impl GroupOffsets {
         partitions.into_iter().collect()
     }
 
-    /// Forgets what has expired at `now_ms` (wall clock) under this rule; returns the partitions.
+    /// Removes the offsets that have expired at `now_ms` (wall clock) under this rule. Returns their partitions.
     pub fn remove_expired(
         &mut self,
         now_ms: i64,
@@ -308,7 +310,7 @@ impl GroupOffsets {
     }
 }
 
-/// Keeps the record of the later batch.
+/// Stores the offset, unless the stored one is from a later batch.
 pub fn put_if_newer(
     committed: &mut HashMap<TopicPartition, CommitRecord>,
     partition: TopicPartition,

@@ -1,5 +1,5 @@
-//! The partitions of `__consumer_offsets`: how this broker loads one when it begins to lead it, and unloads it later.
-//! Kafka 3.9: `GroupMetadataManager` (`loadGroupsAndOffsets`, `removeGroupsAndOffsets`).
+//! Loads a partition of `__consumer_offsets` when this broker becomes its leader, and unloads it later. Kafka 3.9:
+//! `GroupMetadataManager` (`loadGroupsAndOffsets`, `removeGroupsAndOffsets`).
 
 use tracing::info;
 
@@ -10,8 +10,8 @@ use crate::common::ids::LeaderEpoch;
 use crate::coordinator::partitions::Load;
 
 impl GroupCoordinator {
-    /// This broker leads a partition of `__consumer_offsets` since this epoch: its groups are loaded, in the
-    /// background; requests for them are told to wait at once.
+    /// This broker became leader of a partition of `__consumer_offsets` in this epoch. The groups are loaded in the
+    /// background. From this call on, requests for them are answered with COORDINATOR_LOAD_IN_PROGRESS.
     pub fn on_election(&self, partition: i32, epoch: LeaderEpoch) {
         let Some(load) = self.partitions.begin_load(partition, epoch) else {
             return;
@@ -28,7 +28,7 @@ impl GroupCoordinator {
         });
     }
 
-    /// Reads a partition; blocks.
+    /// Reads a partition. Blocks the thread.
     fn load(&self, load: Load) {
         let mut replay = Replay::default();
         if !self.partitions.replay(load, |batch| replay.apply(batch)) {
@@ -39,7 +39,7 @@ impl GroupCoordinator {
         let offsets: usize = groups.iter().map(|group| group.offsets.len()).sum();
         let loaded = PartitionGroups::of(partition, groups);
         let is_owned = self.partitions.finish(load, loaded, |state, meanwhile| {
-            // Sessions begin before the first request can see the groups.
+            // Sessions start before the first request can see the groups.
             for group in state.groups.values() {
                 self.drive(group, |cell, now| cell.metadata.on_loaded(now));
             }
@@ -52,14 +52,14 @@ impl GroupCoordinator {
         }
     }
 
-    /// This broker does not lead a partition of `__consumer_offsets` any more; no epoch if the controller named none.
+    /// This broker no longer leads a partition of `__consumer_offsets`. `epoch` is `None` if the controller sent none.
     pub fn on_resignation(&self, partition: i32, epoch: Option<LeaderEpoch>) {
         if let Some(state) = self.partitions.resign(partition, epoch) {
             self.unload(state);
         }
     }
 
-    /// Sends the waiting members of these groups to the next coordinator.
+    /// Unloads these groups. Their waiting requests are answered so that members look for the new coordinator.
     pub(super) fn unload(&self, state: PartitionGroups) {
         for group in state.groups.into_values() {
             self.drive(&group, |cell, now| cell.metadata.unload(now));

@@ -1,5 +1,5 @@
-//! The groups of one partition of `__consumer_offsets`, each with the requests that wait in it.
-//! Kafka 3.9: `GroupMetadataManager.groupMetadataCache`.
+//! Owns the groups of one partition of `__consumer_offsets`, each with its waiting requests. Kafka 3.9:
+//! `GroupMetadataManager.groupMetadataCache`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use super::group_metadata::GroupMetadata;
 use super::member::Ticket;
 use crate::common::ids::ProducerId;
 
-/// One group and the requests that wait in it.
+/// One group and its waiting requests.
 pub(super) struct Group {
     pub(super) partition: i32,
     pub(super) cell: Mutex<GroupCell>,
 }
 
-/// What the lock of a group guards.
+/// The data behind a group's lock.
 pub(super) struct GroupCell {
     pub(super) metadata: GroupMetadata,
     pub(super) joins: HashMap<Ticket, oneshot::Sender<JoinResult>>,
     pub(super) syncs: HashMap<Ticket, oneshot::Sender<SyncResult>>,
-    /// The deadline of this group's entry in the timer queue that is valid; others are left-overs.
+    /// The deadline of this group's valid entry in the timer queue. Entries with another deadline are outdated.
     pub(super) scheduled_at_ms: Option<i64>,
 }
 
@@ -40,7 +40,7 @@ impl Group {
         })
     }
 
-    /// Looks at the group without changing it.
+    /// Reads the group.
     pub(super) fn view<R>(&self, look: impl FnOnce(&GroupMetadata) -> R) -> R {
         look(&self.cell.lock().metadata)
     }
@@ -50,10 +50,10 @@ impl Group {
 #[derive(Default)]
 pub(super) struct PartitionGroups {
     pub(super) groups: HashMap<Arc<str>, Arc<Group>>,
-    /// The groups that have offsets of a producer's open transaction.
+    /// Maps a producer to the groups that have offsets of its open transaction.
     pub(super) open_transactions: HashMap<ProducerId, HashSet<Arc<str>>>,
-    /// Transactions that ended, committed or not, while the partition was being loaded: their markers may lie behind
-    /// what the load reads.
+    /// Transactions that ended, committed or not, while the partition was being loaded. Their markers may be at offsets
+    /// that the load does not reach.
     pub(super) ended_while_loading: Vec<(ProducerId, bool)>,
 }
 

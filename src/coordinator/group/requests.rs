@@ -1,9 +1,8 @@
-//! What the API layer asks of the coordinator, but for commits: membership, committed offsets, descriptions.
-//! Kafka 3.9: `GroupCoordinator` (`handle…` methods).
+//! Handles the requests of the API layer except commits: membership, committed offsets, descriptions. Kafka 3.9:
+//! `GroupCoordinator` (`handle…` methods).
 //!
-//! While a group's partition is being loaded most requests are refused with COORDINATOR_LOAD_IN_PROGRESS; but a
-//! heartbeat is simply believed, and a SyncGroup is told to rejoin, for old clients do not expect that code
-//! there (fact 62).
+//! While a group's partition is being loaded, most requests are refused with COORDINATOR_LOAD_IN_PROGRESS. Old clients
+//! do not expect this code in two answers: a heartbeat is accepted, and a SyncGroup is told to rejoin (fact 62).
 
 use std::sync::Arc;
 
@@ -22,30 +21,31 @@ use super::sync::SyncRequest;
 use crate::common::error::ErrorCode;
 use crate::common::ids::TopicPartition;
 
-/// The type that ListGroups gives every group of this coordinator.
+/// The group type of every group of this coordinator in ListGroups.
 pub const CLASSIC_GROUP_TYPE: &str = "classic";
 
-/// A committed offset or the lack of one, as OffsetFetch answers.
+/// The answer of OffsetFetch for one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchedOffset {
-    /// What was committed.
+    /// The committed offset.
     Committed(OffsetAndMetadata),
-    /// Nothing was.
+    /// No offset is committed.
     None,
-    /// It may be about to change, and the client wants to know for sure: UNSTABLE_OFFSET_COMMIT.
+    /// A commit in progress or an open transaction may change the offset, and the client requires a stable one:
+    /// UNSTABLE_OFFSET_COMMIT.
     Unstable,
 }
 
 /// One group as DescribeGroups shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupDescription {
-    /// Where it stands; a group that does not exist is dead.
+    /// The group's state. A group that does not exist is Dead.
     pub state: GroupState,
     /// Empty if it has none.
     pub protocol_type: Arc<str>,
-    /// The protocol it settled on; only while Stable, else empty.
+    /// The selected protocol. Empty unless the group is Stable.
     pub protocol: Arc<str>,
-    /// Its members; with metadata and assignment only while Stable.
+    /// The members. Metadata and assignment are empty unless the group is Stable.
     pub members: Vec<Member>,
 }
 
@@ -69,7 +69,7 @@ fn require_group_id(group_id: &str) -> Result<(), ErrorCode> {
 }
 
 impl GroupCoordinator {
-    /// JoinGroup; waits until the join phase is over.
+    /// Handles JoinGroup. Waits until the join phase is over.
     pub async fn join_group(&self, group_id: &str, request: JoinRequest) -> JoinResult {
         let member_id = request.member_id.clone();
         let group = match self.group_to_join(group_id, &request) {
@@ -98,7 +98,7 @@ impl GroupCoordinator {
         }
     }
 
-    /// SyncGroup; waits until the leader's assignment is stored.
+    /// Handles SyncGroup. Waits until the leader's assignment is stored.
     pub async fn sync_group(&self, group_id: &str, request: SyncRequest) -> SyncResult {
         let group = match require_group_id(group_id).and_then(|()| self.find(group_id)) {
             Ok(Some(group)) => group,
@@ -116,7 +116,7 @@ impl GroupCoordinator {
         answer.unwrap_or_else(|_| SyncResult::error(ErrorCode::CoordinatorNotAvailable))
     }
 
-    /// Lets an event happen whose answer may come later.
+    /// Applies an event whose answer may come later.
     fn wait_in<T>(
         &self,
         group: &Arc<Group>,
@@ -147,7 +147,7 @@ impl GroupCoordinator {
         }
     }
 
-    /// LeaveGroup: a code for each member, or one for all.
+    /// Handles LeaveGroup. Returns an error code for each member, or one error for all.
     pub fn leave_group(
         &self,
         group_id: &str,
@@ -160,7 +160,7 @@ impl GroupCoordinator {
         }
     }
 
-    /// OffsetFetch: of these partitions, or of all that have an offset.
+    /// Handles OffsetFetch for these partitions, or for all partitions that have an offset.
     pub fn fetch_offsets(
         &self,
         group_id: &str,
@@ -201,7 +201,7 @@ impl GroupCoordinator {
         }))
     }
 
-    /// DescribeGroups, one group.
+    /// Handles DescribeGroups for one group.
     pub fn describe_group(&self, group_id: &str) -> Result<GroupDescription, ErrorCode> {
         let dead = GroupDescription {
             state: GroupState::Dead,
@@ -212,8 +212,8 @@ impl GroupCoordinator {
         Ok(self.find(group_id)?.map_or(dead, |group| group.view(describe)))
     }
 
-    /// ListGroups: those in one of these states (names in any case; none means all). While some partitions are
-    /// being loaded the list lacks their groups, and the code says so.
+    /// Handles ListGroups: lists the groups in one of these states (names in any case; an empty list means all states).
+    /// While a partition is being loaded, its groups are missing from the list and an error code is returned with it.
     pub fn list_groups(&self, states: &[String], types: &[String]) -> (ErrorCode, Vec<ListedGroup>) {
         if !self.is_active() {
             return (ErrorCode::CoordinatorNotAvailable, Vec::new());

@@ -1,20 +1,20 @@
-//! The states of a classic group and the legal ways between them, as data. Kafka 3.9: `GroupState`.
+//! The states of a classic group and the valid transitions between them. Kafka 3.9: `GroupState`.
 //!
-//! What moves a group from state to state stands in `join`, `sync` and `liveness`; all of them go through
+//! The code that changes a group's state is in `join`, `sync` and `liveness`. Every change is checked with
 //! [`GroupState::may_become`].
 
-/// Where a classic group stands.
+/// The state of a classic group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupState {
-    /// No members; offsets may be left. New members and commits of simple consumers are welcome.
+    /// The group has no members but may have offsets. It accepts new members and commits of simple consumers.
     Empty,
-    /// Members are (re)joining; a timer ends the wait.
+    /// Members join or rejoin. A timer ends the wait.
     PreparingRebalance,
-    /// Every member has joined; the leader's assignment is awaited, by a timer again.
+    /// Every member has joined and the group waits for the leader's assignment. A timer ends the wait.
     CompletingRebalance,
     /// Members have their assignments and send heartbeats.
     Stable,
-    /// Deleted, expired or moved to another coordinator. Terminal.
+    /// The group was deleted, has expired or moved to another coordinator. This state is final.
     Dead,
 }
 
@@ -39,7 +39,7 @@ impl GroupState {
         }
     }
 
-    /// Whether a group in this state may go to `next`.
+    /// Whether a group in this state may change to `next`.
     pub fn may_become(self, next: Self) -> bool {
         next.valid_previous_states().contains(&self)
     }

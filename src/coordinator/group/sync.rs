@@ -1,5 +1,5 @@
-//! The sync phase of a rebalance: the leader's assignment, stored and handed out.
-//! Kafka 3.9: `GroupCoordinator` (`handleSyncGroup`, `propagateAssignment`), `DelayedSync`.
+//! The sync phase of a rebalance: stores the leader's assignment and sends it to the members. Kafka 3.9:
+//! `GroupCoordinator` (`handleSyncGroup`, `propagateAssignment`), `DelayedSync`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub struct SyncRequest {
     pub group_instance_id: Option<Arc<str>>,
     pub protocol_type: Option<Arc<str>>,
     pub protocol_name: Option<Arc<str>>,
-    /// The leader's; empty from all others.
+    /// The assignments from the leader. Empty in a follower's request.
     pub assignments: HashMap<Arc<str>, Bytes>,
 }
 
 impl GroupMetadata {
-    /// A member asks for its assignment; the leader brings all of them.
+    /// A member asks for its assignment. The leader's request brings the assignments of all members.
     pub fn sync(&mut self, request: SyncRequest, ticket: Ticket, now: Now) {
         let validity = self.validate_sync(&request);
         let error = match (validity, self.state) {
@@ -102,7 +102,7 @@ impl GroupMetadata {
         ));
     }
 
-    /// A group record is replicated, or is not. `error` is already what clients are to be told.
+    /// A group record is replicated, or it failed. `error` is the code for the clients.
     pub fn on_stored(&mut self, store: GroupStore, error: ErrorCode, now: Now) {
         match store {
             GroupStore::Assignment {
@@ -111,8 +111,8 @@ impl GroupMetadata {
             } => self.on_assignment_stored(generation_id, assignments, error, now),
             GroupStore::StaticMember(store) => self.on_static_member_stored(*store, error, now),
             GroupStore::Empty if error.is_error() => {
-                // Should this broker fail now, the members of the last generation come back to life in the next
-                // coordinator, and their sessions end there.
+                // If this broker fails now, the next coordinator loads the members of the last generation, and their
+                // sessions expire there.
                 warn!(group = %self.id, %error, "cannot write that the group is empty");
             }
             GroupStore::Empty => {}
@@ -126,7 +126,7 @@ impl GroupMetadata {
         error: ErrorCode,
         now: Now,
     ) {
-        // Somebody may have joined while the record was on its way: then that rebalance has answered already.
+        // If a member joined while the record was being written, the new rebalance has already answered the requests.
         if self.state != GroupState::CompletingRebalance || self.generation_id != generation_id {
             return;
         }
@@ -159,7 +159,7 @@ impl GroupMetadata {
         }
     }
 
-    /// Members that never asked for their assignment are taken for gone (fact 64).
+    /// Removes the members that did not send SyncGroup in time (fact 64).
     pub(super) fn on_sync_timer(&mut self, now: Now) {
         let missing = std::mem::take(&mut self.pending_sync_members);
         if missing.is_empty() {

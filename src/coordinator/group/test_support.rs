@@ -1,4 +1,4 @@
-//! What the tests of this module share: a group under a microscope, and an offsets topic in memory.
+//! Shared test support: a group whose effects are checked, and an offsets topic in memory.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -44,7 +44,8 @@ pub fn protocols(names: &[&str]) -> Vec<Protocol> {
     names.iter().map(protocol).collect()
 }
 
-/// A consumer without id that supports `range`, of a client old enough to be given one at once.
+/// A JoinGroup of a consumer that supports `range` and has no member id. The client is old, so it gets its id
+/// immediately.
 pub fn consumer() -> JoinRequest {
     JoinRequest {
         member_id: "".into(),
@@ -62,7 +63,7 @@ pub fn consumer() -> JoinRequest {
     }
 }
 
-/// The same under the id it was given.
+/// The same JoinGroup with a member id.
 pub fn consumer_with_id(member_id: &str) -> JoinRequest {
     JoinRequest {
         member_id: member_id.into(),
@@ -95,7 +96,7 @@ pub fn sync_request(
     }
 }
 
-/// A group whose effects are watched: every ticket is answered once, and the group is consistent after each event.
+/// A group whose effects are checked: every ticket is answered once, and the group is consistent after each event.
 pub struct Machine {
     pub group: GroupMetadata,
     pub now: Now,
@@ -103,9 +104,9 @@ pub struct Machine {
     pub waiting: BTreeSet<Ticket>,
     joins: HashMap<Ticket, JoinResult>,
     syncs: HashMap<Ticket, SyncResult>,
-    /// What was to be written, oldest first.
+    /// The written group records, oldest first.
     pub written: Vec<GroupMetadataValue>,
-    /// Writes that wait for `finish_store`; empty while `stores_at_once`.
+    /// Writes that wait for `finish_store`. Empty if `stores_at_once` is set.
     pub storing: Vec<GroupStore>,
     pub stores_at_once: bool,
 }
@@ -197,7 +198,7 @@ impl Machine {
         ticket
     }
 
-    /// The answer; panics if the request waits.
+    /// The answer. Panics if the request waits.
     pub fn joined(&self, ticket: Ticket) -> &JoinResult {
         &self.joins[&ticket]
     }
@@ -215,7 +216,7 @@ impl Machine {
         self.run(|group, now| group.on_stored(store, error, now));
     }
 
-    /// Lets time pass as the coordinator would: stopping wherever the group wants to be looked at.
+    /// Advances the time like the coordinator does: stops at each deadline of the group.
     pub fn pass(&mut self, ms: i64) {
         let end = self.now.monotonic_ms + ms;
         while let Some(at_ms) = self.group.wake_at_ms().filter(|&at_ms| at_ms <= end) {
@@ -245,7 +246,7 @@ impl Machine {
         self.run(|group, now| group.heartbeat(member_id, None, generation_id, now))
     }
 
-    /// Has these join an empty group and waits for the initial delay; returns their ids, the leader's first.
+    /// Lets these members join an empty group and waits for the initial delay. Returns their ids, the leader's first.
     pub fn fill(&mut self, requests: Vec<JoinRequest>) -> Vec<MemberId> {
         let tickets: Vec<_> = requests.into_iter().map(|request| self.join(request)).collect();
         while tickets.iter().any(|ticket| self.waits(*ticket)) {
@@ -260,7 +261,7 @@ impl Machine {
         ids
     }
 
-    /// The same, and the leader assigns its own id to every member.
+    /// Does the same as `fill`, then syncs the members.
     pub fn stabilize(&mut self, requests: Vec<JoinRequest>) -> Vec<MemberId> {
         let ids = self.fill(requests);
         self.assign(&ids);

@@ -1,5 +1,5 @@
-//! When which group wants to be looked at: one queue for all groups of a coordinator, with one entry a group
-//! instead of one a member. Kafka 3.9: the timer of `DelayedOperationPurgatory`.
+//! Owns the deadlines of all groups of a coordinator in one queue, with one entry per group instead of one per member.
+//! Kafka 3.9: the timer of `DelayedOperationPurgatory`.
 
 use std::collections::BTreeMap;
 use std::sync::Weak;
@@ -7,14 +7,14 @@ use std::sync::Weak;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// A queue of deadlines, monotonic milliseconds; what they are for is `T`.
+/// A queue of deadlines in monotonic milliseconds. Each deadline has a target `T`.
 pub struct Timers<T> {
     queue: Mutex<Queue<T>>,
     earlier: Notify,
 }
 
 struct Queue<T> {
-    /// By deadline, then by the order in which they came.
+    /// Sorted by deadline, then by insertion order.
     entries: BTreeMap<(i64, u64), Weak<T>>,
     next_id: u64,
 }
@@ -33,7 +33,7 @@ impl<T> Default for Timers<T> {
 }
 
 impl<T> Timers<T> {
-    /// Has `target` come out of `take_due` once `deadline_ms` is reached.
+    /// Adds `target`. `take_due` returns it when `deadline_ms` is reached.
     pub fn add(&self, deadline_ms: i64, target: Weak<T>) {
         let mut queue = self.queue.lock();
         let id = queue.next_id;
@@ -58,7 +58,7 @@ impl<T> Timers<T> {
             .map(|(&(deadline_ms, _), _)| deadline_ms)
     }
 
-    /// Everything whose deadline has come, with that deadline, in the order of the deadlines.
+    /// Removes and returns the targets whose deadline has passed, with their deadlines, in the order of the deadlines.
     pub fn take_due(&self, now_ms: i64) -> Vec<(i64, Weak<T>)> {
         let mut queue = self.queue.lock();
         let later = queue.entries.split_off(&(now_ms.saturating_add(1), 0));
@@ -68,7 +68,8 @@ impl<T> Timers<T> {
             .collect()
     }
 
-    /// Returns when something with a deadline earlier than all others was added since the last return.
+    /// Waits until an entry is added with a deadline earlier than all others. An entry since the last return counts
+    /// too.
     pub async fn earlier(&self) {
         self.earlier.notified().await;
     }

@@ -20,7 +20,7 @@ mod offsets;
 mod ownership;
 
 const PARTITIONS: i32 = 3;
-/// The group that a real Kafka put into partition 2 of 3.
+/// The group that Kafka puts into partition 2 of 3.
 const GROUP: &str = "g1";
 const GROUP_PARTITION: i32 = 2;
 
@@ -39,7 +39,7 @@ fn config() -> GroupCoordinatorConfig {
     }
 }
 
-/// A coordinator of all partitions over a log in memory, whose time stands still.
+/// A coordinator of all partitions with a log in memory and a paused clock.
 struct World {
     coordinator: Arc<GroupCoordinator>,
     log: MemoryLog,
@@ -90,7 +90,7 @@ impl World {
         until(|| !self.coordinator.is_loading()).await;
     }
 
-    /// Lets time pass step by step, and whatever follows from it happen.
+    /// Advances the time in steps and runs the tasks that become ready.
     async fn pass(&self, ms: i64) {
         for _ in 0..ms / 1000 {
             self.clock.advance(1000);
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// One member that has its assignment; its id.
+    /// Adds one member that has its assignment. Returns its id.
     async fn stable_member(&self) -> Arc<str> {
         let joining = self.coordinator.join_group(GROUP, consumer());
         let (joined, ()) = tokio::join!(joining, self.pass(INITIAL_DELAY_MS));
@@ -172,14 +172,14 @@ fn simple_commit(group: &str, offsets: &[(i32, i64)]) -> CommitRequest {
     }
 }
 
-/// Lets every task that can run do so.
+/// Runs every task that is ready.
 async fn until_idle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Waits for something that other threads bring about.
+/// Waits for a condition that other threads make true.
 async fn until(condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {
@@ -198,7 +198,7 @@ fn ids_are_hashed_as_java_does() {
         ("", 50, 0),
         ("Aa", 1000, 112),
         ("BB", 1000, 112),
-        // The hash is -2147483648, of which there is no absolute value.
+        // The hash is -2147483648, which has no absolute value in 32 bits.
         ("polygenelubricants", 50, 0),
         // One character, two UTF-16 units.
         ("\u{1f600}", 1_000_000, 772_899),
@@ -226,7 +226,7 @@ fn failures_to_write_a_group_are_told_as_kafka_does() {
     }
 }
 
-/// Tokio's time, which runs as fast as it can while nothing else does.
+/// Tokio's paused clock. It jumps to the next timer when no task is ready.
 struct PausedClock(tokio::time::Instant, AtomicI64);
 
 impl Clock for PausedClock {

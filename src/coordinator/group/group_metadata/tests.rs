@@ -6,7 +6,7 @@ use GroupState::*;
 mod random;
 
 impl GroupMetadata {
-    /// What must hold after every event, whatever came before.
+    /// Checks the conditions that must be true after every event.
     pub(in crate::coordinator::group) fn assert_consistent(&self) {
         let awaiting = self
             .members
@@ -54,11 +54,11 @@ impl GroupMetadata {
     }
 }
 
-/// What an event comes to at once.
+/// The immediate outcome of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Says(ErrorCode),
-    /// The request waits for others.
+    /// The request waits for other members.
     Waits,
 }
 use Outcome::{Says, Waits};
@@ -126,7 +126,7 @@ fn commit(machine: &mut Machine, id: &str, generation_id: i32) -> Outcome {
 }
 
 type Event = fn(&mut Machine, &[MemberId]) -> Outcome;
-/// Outcome and next state, in the order of [`COLUMNS`].
+/// The outcome and next state for each state, in the order of [`COLUMNS`].
 type Row = [(Outcome, GroupState); 5];
 const COLUMNS: [GroupState; 5] = [Empty, PreparingRebalance, CompletingRebalance, Stable, Dead];
 
@@ -467,7 +467,7 @@ fn time_in_every_state() {
             m.pass(i64::from(SESSION_MS));
             OK
         },
-        // The one that waits in Preparing is new, and alone when the others are gone.
+        // The member that waits in Preparing is new. It is the only member when the others are gone.
         [
             (OK, Empty),
             (OK, CompletingRebalance),

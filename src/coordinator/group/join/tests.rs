@@ -180,7 +180,7 @@ fn static_members_that_do_not_rejoin_are_kept_until_their_session_ends() {
     patient.session_timeout_ms = 10 * REBALANCE_MS;
     let ids = machine.stabilize(vec![patient]);
     let new = machine.join(consumer());
-    // The new member gives up; no other member has rejoined when the time is up.
+    // The new member times out. No other member has rejoined at the deadline.
     let new_id = machine
         .group
         .member_ids()

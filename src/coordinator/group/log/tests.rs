@@ -48,7 +48,7 @@ fn captured_records_are_read_and_written_byte_for_byte() {
     assert_eq!(seen[5..], ["g1 2 []"]);
 }
 
-/// Puts a value together by hand, as the table on top of the module lays it out.
+/// Builds a value by hand, in the layout of the table at the top of the module.
 #[derive(Default)]
 struct Layout(Vec<u8>);
 
@@ -146,7 +146,7 @@ fn group_values_of_every_version_are_read() {
         .compact("/h")
         .i32(9000)
         .i32(6000);
-    // Bytes of lengths 2 and 1, a tagged field of the member that nobody knows, none of the whole.
+    // Bytes of lengths 2 and 1, one unknown tagged field of the member, no tagged field of the value.
     let v4 = v4
         .bytes(&[3])
         .bytes(b"su")

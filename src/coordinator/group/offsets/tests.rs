@@ -156,7 +156,7 @@ fn a_commit_within_a_transaction_waits_for_the_log_and_then_for_the_marker() {
     offsets.complete_transactional_commit(7, commit, 3, [(partition(0), offset(5))]);
     assert!(offsets.is_unstable(&partition(0)));
     assert_eq!(committed(&offsets, 0), None);
-    // The later commit of the same transaction wins, whichever is replicated first.
+    // The later commit of the same transaction wins, even if it is replicated first.
     let first = offsets.begin_transactional_commit(7, [&partition(0)]);
     let second = offsets.begin_transactional_commit(7, [&partition(0)]);
     offsets.complete_transactional_commit(7, second, 5, [(partition(0), offset(7))]);
@@ -167,7 +167,7 @@ fn a_commit_within_a_transaction_waits_for_the_log_and_then_for_the_marker() {
     assert_eq!(committed(&offsets, 0), Some(7));
     assert!(!offsets.is_unstable(&partition(0)));
 
-    // What failed or came too late leaves nothing behind.
+    // A failed or late commit leaves no state.
     let failed = offsets.begin_transactional_commit(9, [&partition(1)]);
     offsets.fail_transactional_commit(9, failed, [&partition(1)]);
     assert!(!offsets.is_unstable(&partition(1)));
@@ -176,7 +176,7 @@ fn a_commit_within_a_transaction_waits_for_the_log_and_then_for_the_marker() {
     offsets.complete_transactional_commit(9, late, 9, [(partition(1), offset(1))]);
     assert!(!offsets.is_unstable(&partition(1)));
     assert_eq!(committed(&offsets, 1), None);
-    // A partition that is deleted meanwhile is forgotten in every place.
+    // A partition that is deleted during the transaction is removed everywhere.
     let deleted = offsets.begin_transactional_commit(9, [&partition(2)]);
     offsets.remove([partition(2)]);
     assert!(!offsets.is_unstable(&partition(2)));

@@ -1,4 +1,4 @@
-//! Joining, syncing and leaving through the coordinator.
+//! Tests joining, syncing and leaving through the coordinator.
 
 use super::*;
 

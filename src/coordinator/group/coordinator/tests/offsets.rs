@@ -1,4 +1,4 @@
-//! Committing, fetching and losing offsets through the coordinator.
+//! Tests committing, fetching and removing offsets through the coordinator.
 
 use super::*;
 use crate::coordinator::coordinator_log::TransactionalProducer;
@@ -117,7 +117,7 @@ async fn failures_to_commit_are_told_as_kafka_does() {
 #[tokio::test]
 async fn a_note_that_is_too_long_fails_its_own_partition_only() {
     let world = World::new().await;
-    // Ten UTF-16 units are allowed: these are five characters of two, and one more.
+    // Ten UTF-16 units are allowed. The notes are five characters of two units each, then one character more.
     for (note, expected) in [
         ("\u{1f600}".repeat(5), ErrorCode::None),
         ("\u{1f600}".repeat(5) + "x", ErrorCode::OffsetMetadataTooLarge),
@@ -297,7 +297,7 @@ async fn offsets_of_a_transaction_count_when_its_marker_is_written() {
             (batch.producer_id(), batch.producer_epoch(), batch.base_sequence()),
             (77, 1, -1)
         );
-        // The next coordinator finds the same in the log.
+        // The next coordinator reads the same from the log.
         let next = World::on(world.log.clone()).await;
         for world in [world, next] {
             assert_eq!(world.fetch(GROUP, 1, true), Err(ErrorCode::UnstableOffsetCommit));

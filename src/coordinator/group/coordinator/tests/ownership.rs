@@ -1,8 +1,8 @@
-//! Loading, unloading, and what is said meanwhile.
+//! Tests loading and unloading, and the answers to requests during both.
 
 use super::*;
 
-/// The answer of each API, for a group of a partition that is in some state.
+/// The answer of each API for a group of the partition.
 async fn answers(coordinator: &GroupCoordinator) -> Vec<ErrorCode> {
     let commit = coordinator
         .commit_offsets(simple_commit(GROUP, &[(0, 1)]))
@@ -76,7 +76,7 @@ async fn groups_stay_where_they_are_when_the_topic_gets_more_partitions() {
     let partition = partition_for(&moved, PARTITIONS);
     assert_eq!(world.coordinator.partition_for(&moved), partition);
     assert_eq!(world.fetch(&moved, 0, true), Ok(Some(2)));
-    // The election of what was there before goes on to work.
+    // A partition that existed before can still be elected.
     world.coordinator.on_resignation(partition, Some(1));
     world.coordinator.on_election(partition, 2);
     world.loaded().await;

@@ -1,5 +1,5 @@
-//! Any events in any order: nothing panics, every request is answered once, and after long enough a silence nobody
-//! waits and nobody is left.
+//! Tests random events in random order: nothing panics and every request is answered once. After a long silence no
+//! request waits and no member is left.
 
 use proptest::prelude::*;
 
@@ -66,7 +66,7 @@ fn with_protocols(mut request: JoinRequest, protocol: u8) -> JoinRequest {
     request
 }
 
-/// Every id that was ever handed out.
+/// Every member id that the group has given.
 fn known_ids(machine: &Machine) -> Vec<MemberId> {
     let mut ids = machine.group.member_ids();
     ids.extend(machine.group.pending_members.keys().cloned());
