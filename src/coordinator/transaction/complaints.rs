@@ -1,13 +1,13 @@
-//! Decides when a failure that is tried again without end is logged: not at every attempt, and not never.
+//! Decides when a failure that is retried without limit is logged: not at every attempt, but at regular intervals.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// What passes is worth no word before this.
+/// Failures that usually pass are not logged before this time.
 const PATIENCE_MS: i64 = 10_000;
-/// Between one word and the next.
+/// The time between two log messages.
 const INTERVAL_MS: i64 = 10 * 60 * 1000;
 
-/// About one thing that is tried again and again.
+/// The log state of one operation that is retried.
 #[derive(Debug)]
 pub(super) struct Complaints {
     since_ms: i64,
@@ -15,7 +15,7 @@ pub(super) struct Complaints {
 }
 
 impl Complaints {
-    /// The first attempt is made at this time of the monotonic clock.
+    /// Creates the state. The first attempt is made at `now_ms` of the monotonic clock.
     pub(super) fn since(now_ms: i64) -> Self {
         Self {
             since_ms: now_ms,
@@ -23,14 +23,14 @@ impl Complaints {
         }
     }
 
-    /// Whether the attempt that has just failed is to be told. `passes`: failures of its kind usually do.
+    /// Whether to log the attempt that has just failed. `passes` is true if failures of this kind usually pass.
     pub(super) fn is_due(&self, now_ms: i64, passes: bool) -> bool {
         let is_patient = passes && now_ms - self.since_ms < PATIENCE_MS;
         let next_ms = self.next_ms.load(Ordering::Relaxed);
         if is_patient || now_ms < next_ms {
             return false;
         }
-        // Of two that come at once only one tells.
+        // If two attempts fail at the same time, only one is logged.
         let next = self.next_ms.compare_exchange(
             next_ms,
             now_ms + INTERVAL_MS,
@@ -40,7 +40,7 @@ impl Complaints {
         next.is_ok()
     }
 
-    /// For how long it has been tried.
+    /// The seconds since the first attempt.
     pub(super) fn seconds(&self, now_ms: i64) -> i64 {
         (now_ms - self.since_ms) / 1000
     }

@@ -1,5 +1,5 @@
-//! What the API layer asks of the transaction coordinator, and what it does on its own when time passes.
-//! Kafka 3.9: `TransactionCoordinator`.
+//! Handles the requests of the API layer to the transaction coordinator, and runs its periodic tasks. Kafka 3.9:
+//! `TransactionCoordinator`.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -24,21 +24,21 @@ use crate::coordinator::producer_ids::ProducerIdManager;
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
 
-/// What DescribeTransactions says of an id.
+/// The answer of DescribeTransactions for one id.
 pub type DescribedTransaction = TransactionValue;
 
-/// Which ids ListTransactions wants.
+/// The filter of ListTransactions.
 #[derive(Clone, Debug, Default)]
 pub struct ListFilter {
-    /// Empty for all.
+    /// Empty for all producer ids.
     pub producer_ids: BTreeSet<ProducerId>,
-    /// `None` for all.
+    /// `None` for all states.
     pub states: Option<Vec<TransactionState>>,
-    /// Only transactions that began longer ago than this; negative for all.
+    /// Selects only transactions that began longer ago than this. Negative for all.
     pub duration_ms: i64,
 }
 
-/// What ListTransactions says of an id.
+/// One id in the answer of ListTransactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(
     missing_docs,
@@ -60,9 +60,9 @@ pub struct TransactionCoordinator {
 }
 
 impl TransactionCoordinator {
-    /// A coordinator that owns nothing yet and refuses everything until `start`. `partition_count` is the number of
-    /// partitions of `__transaction_state`, or `transaction.state.log.num.partitions` while there is no such topic, and who
-    /// knows it later. Must be called within a runtime.
+    /// Creates a coordinator that owns no partition and refuses every request until `start`. `partition_count` is the
+    /// number of partitions of `__transaction_state`, or `transaction.state.log.num.partitions` if the topic does not
+    /// exist yet, and a source for the number later. Must be called within a Tokio runtime.
     #[allow(clippy::too_many_arguments, reason = "each is another neighbour")]
     pub fn new(
         config: TransactionConfig,
@@ -92,7 +92,7 @@ impl TransactionCoordinator {
         })
     }
 
-    /// Begins to serve, to abort what takes too long and to expire ids.
+    /// Starts to serve requests, abort transactions that take too long and expire ids.
     pub fn start(&self) {
         self.states.is_active.store(true, Ordering::SeqCst);
         let config = &self.states.config;
@@ -122,8 +122,8 @@ impl TransactionCoordinator {
         });
     }
 
-    /// Refuses everything from now on, with COORDINATOR_NOT_AVAILABLE, and sends no more markers: the next coordinator
-    /// will.
+    /// Refuses every later request with COORDINATOR_NOT_AVAILABLE. Sends no more markers; the next coordinator sends
+    /// them.
     pub fn shutdown(&self) {
         self.states.is_active.store(false, Ordering::SeqCst);
         self.states.stop.cancel();
@@ -134,13 +134,13 @@ impl TransactionCoordinator {
         self.states.partition_for(transactional_id)
     }
 
-    /// The markers on their way.
+    /// The channel that sends the markers.
     #[cfg(test)]
     pub fn markers(&self) -> &MarkerChannel {
         &self.markers
     }
 
-    /// This broker leads a partition of `__transaction_state` since this epoch.
+    /// This broker became leader of a partition of `__transaction_state` in this epoch.
     pub fn on_election(&self, partition: i32, epoch: LeaderEpoch) {
         let Some(load) = self.states.partitions.begin_load(partition, epoch) else {
             return;
@@ -156,18 +156,19 @@ impl TransactionCoordinator {
         });
     }
 
-    /// This broker does not lead a partition of `__transaction_state` any more; no epoch if the controller named none.
+    /// This broker no longer leads a partition of `__transaction_state`. `epoch` is `None` if the controller sent none.
     pub fn on_resignation(&self, partition: i32, epoch: Option<LeaderEpoch>) {
         self.states.unload(partition, epoch);
     }
 
-    /// Whether any partition is being loaded.
+    /// Whether a partition is being loaded.
     pub fn is_loading(&self) -> bool {
         self.states.is_loading()
     }
 
-    /// InitProducerId: without transactional id just a new producer id. With one, an epoch that fences every producer
-    /// before; CONCURRENT_TRANSACTIONS until what such a producer left open has ended.
+    /// Handles InitProducerId. Without a transactional id, returns a new producer id. With one, returns an epoch that
+    /// fences every earlier producer; while the open transaction of an earlier producer is being ended, returns
+    /// CONCURRENT_TRANSACTIONS.
     pub async fn init_producer_id(
         &self,
         transactional_id: Option<&str>,
@@ -218,7 +219,7 @@ impl TransactionCoordinator {
         Ok(producer)
     }
 
-    /// AddPartitionsToTxn, AddOffsetsToTxn.
+    /// Handles AddPartitionsToTxn and AddOffsetsToTxn.
     pub async fn add_partitions(
         &self,
         transactional_id: &str,
@@ -237,7 +238,7 @@ impl TransactionCoordinator {
         }
     }
 
-    /// AddPartitionsToTxn that only asks: a code for each partition, or one for all.
+    /// Handles AddPartitionsToTxn that only verifies. Returns an error code for each partition, or one error for all.
     pub fn verify_partitions(
         &self,
         transactional_id: &str,
@@ -253,7 +254,7 @@ impl TransactionCoordinator {
         cell.verify_partitions(producer, partitions)
     }
 
-    /// EndTxn: returns when the end is decided and replicated; the markers follow.
+    /// Handles EndTxn. Returns when the decision is replicated. The markers are sent after that.
     pub async fn end(
         &self,
         transactional_id: &str,
@@ -272,7 +273,7 @@ impl TransactionCoordinator {
         }
     }
 
-    /// DescribeTransactions, one id.
+    /// Handles DescribeTransactions for one id.
     pub fn describe(&self, transactional_id: &str) -> Result<DescribedTransaction, ErrorCode> {
         if !self.states.is_active.load(Ordering::SeqCst) {
             return Err(ErrorCode::CoordinatorNotAvailable);
@@ -289,7 +290,7 @@ impl TransactionCoordinator {
         }
     }
 
-    /// ListTransactions: the ids of all partitions that this broker leads.
+    /// Handles ListTransactions for all partitions that this broker leads.
     pub fn list(&self, filter: &ListFilter) -> Result<Vec<ListedTransaction>, ErrorCode> {
         if !self.states.is_active.load(Ordering::SeqCst) {
             return Err(ErrorCode::CoordinatorNotAvailable);
@@ -317,14 +318,14 @@ impl TransactionCoordinator {
         Ok(listed.collect())
     }
 
-    /// Aborts every transaction that has been open for longer than its producer asked for.
+    /// Aborts every transaction that has been open for longer than its timeout.
     pub async fn abort_timed_out(&self) {
         let timed_out = self.states.timed_out().into_iter();
         join_all(timed_out.map(|id| self.abort_if_timed_out(id))).await;
     }
 
     async fn abort_if_timed_out(&self, transactional_id: Arc<str>) {
-        // Looked at again under its lock: it may have ended meanwhile.
+        // Check again under the lock: the transaction may have ended since.
         let begun = self.states.begin(&transactional_id, |transaction, now_ms| {
             match transaction.is_timed_out(now_ms) {
                 true => transaction.fence_and_abort(now_ms).map(Some),
@@ -342,8 +343,8 @@ impl TransactionCoordinator {
         }
     }
 
-    /// Waits for a transition, in a task of its own: should the client's request be dropped meanwhile, the transition is
-    /// in the log nevertheless and must count.
+    /// Waits for a transition in its own task. Even if the client's request is dropped, the transition is in the log
+    /// and must be applied.
     async fn write(&self, appending: Appending) -> Result<(), ErrorCode> {
         let states = self.states.clone();
         let written = self.runtime.spawn(async move {
@@ -353,7 +354,7 @@ impl TransactionCoordinator {
         written.await.unwrap_or(Err(ErrorCode::CoordinatorNotAvailable))
     }
 
-    /// The same for the decision to end a transaction; then its markers are sent.
+    /// Waits for the decision to end a transaction, then sends the markers.
     async fn write_end(&self, appending: Appending) -> Result<(), ErrorCode> {
         let (states, markers) = (self.states.clone(), self.markers.clone());
         let written = self.runtime.spawn(async move {

@@ -10,12 +10,12 @@ use super::log;
 use super::state_manager::{Transaction, TransactionStateManager};
 use crate::common::error::ErrorCode;
 
-/// How large a batch of tombstones gets, which is Kafka's buffer for them. A batch has at least one.
+/// The maximum size of a batch of tombstones, the same as Kafka's buffer. A batch has at least one tombstone.
 const TOMBSTONE_BATCH_BYTES: usize = 16_384;
-/// What a tombstone takes beside its key.
+/// The size of a tombstone without its key.
 const TOMBSTONE_OVERHEAD_BYTES: usize = 16;
 
-/// Ids whose tombstones go into one batch.
+/// The ids whose tombstones are in one batch.
 struct Expiring {
     partition: i32,
     transactions: Vec<Arc<Transaction>>,
@@ -24,7 +24,7 @@ struct Expiring {
 }
 
 impl TransactionStateManager {
-    /// The ids whose transaction has been open for longer than its producer asked for.
+    /// The ids whose transaction has been open for longer than its timeout.
     pub(super) fn timed_out(&self) -> Vec<Arc<str>> {
         let now_ms = self.clock.wall_ms();
         let timed_out = |transaction: Arc<Transaction>| {
@@ -34,8 +34,8 @@ impl TransactionStateManager {
         self.transactions().into_iter().filter_map(timed_out).collect()
     }
 
-    /// Removes ids that have not been used for `transactional.id.expiration.ms`; how many. They are gone when their
-    /// tombstones are replicated.
+    /// Removes the ids that have not been used for `transactional.id.expiration.ms`. Returns how many. An id is removed
+    /// when its tombstone is replicated.
     pub(super) async fn remove_expired(&self) -> usize {
         let mut removed = 0;
         for partition in 0..self.partitions.count() {
@@ -56,7 +56,7 @@ impl TransactionStateManager {
         let (now_ms, expiration_ms) = (self.clock.wall_ms(), self.config.transactional_id_expiration_ms);
         let mut batches: Vec<Expiring> = Vec::new();
         for (id, transaction) in &entry.read().state {
-            // An id that cannot be written as a key cannot have been loaded or initialized.
+            // Every loaded or initialized id can be written as a key.
             let Ok(key) = log::key(id) else { continue };
             if !transaction.cell.lock().prepare_expiration(now_ms, expiration_ms) {
                 continue;
@@ -88,7 +88,7 @@ impl TransactionStateManager {
             ..
         } = expiring;
         let append = {
-            // Not after the partition was given away and taken back: see the module about locks.
+            // The lock keeps the append out of a later leader epoch: see the locks in the module documentation.
             let guard = self.partitions.get(partition).map(|entry| entry.read());
             let is_owned = |t: &Arc<Transaction>| {
                 let id = t.id();

@@ -1,6 +1,5 @@
-//! What a partition of `__transaction_state` holds, when this broker begins to lead it and when it ceases to.
-//! Kafka 3.9: `TransactionStateManager` (`loadTransactionsForTxnTopicPartition`,
-//! `removeTransactionsForTxnTopicPartition`).
+//! Loads a partition of `__transaction_state` when this broker becomes its leader, and unloads it later. Kafka 3.9:
+//! `TransactionStateManager` (`loadTransactionsForTxnTopicPartition`, `removeTransactionsForTxnTopicPartition`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,11 +19,11 @@ use crate::record::{Record, RecordBatch};
 
 type Values = HashMap<Arc<str>, TransactionValue>;
 
-/// How long to wait before ZooKeeper is asked again.
+/// How long to wait before asking ZooKeeper again.
 const COUNT_RETRY: Duration = Duration::from_secs(1);
 
 impl TransactionStateManager {
-    /// Loads a partition that this broker leads since this epoch. Returns the ids whose end was decided but whose markers
+    /// Loads a partition that this broker leads in this epoch. Returns the ids whose end is decided but whose markers
     /// may be missing (fact 65).
     pub(super) async fn load_in_turn(self: Arc<Self>, load: Load) -> Vec<Arc<Transaction>> {
         if !self.is_partition_count_stable(load).await {
@@ -35,9 +34,9 @@ impl TransactionStateManager {
         loaded.unwrap_or_default()
     }
 
-    /// Whether the topic still has as many partitions as when this broker started. If not, brokers that start later look
-    /// for an id elsewhere, and two producers would go by it without fencing each other: as in Kafka its clients are told
-    /// to wait for a coordinator, which comes when the brokers have been restarted.
+    /// Whether the topic has the same number of partitions as when this broker started. If not, brokers that start
+    /// later map an id to another coordinator, and two producers could use the id without fencing each other. As in
+    /// Kafka, the clients are told to wait for a coordinator. They find one after the brokers have been restarted.
     async fn is_partition_count_stable(&self, load: Load) -> bool {
         loop {
             let (partition, count) = (load.partition, self.partitions.count());
@@ -63,7 +62,7 @@ impl TransactionStateManager {
         }
     }
 
-    /// Reads a partition; blocks.
+    /// Reads a partition. Blocks the thread.
     fn load(&self, load: Load) -> Vec<Arc<Transaction>> {
         let mut values = Values::new();
         if !self.partitions.replay(load, |batch| apply(&mut values, batch)) {
@@ -93,14 +92,14 @@ impl TransactionStateManager {
         ending
     }
 
-    /// This broker does not lead a partition any more; no epoch if the controller named none.
+    /// This broker no longer leads a partition. `epoch` is `None` if the controller sent none.
     pub(super) fn unload(&self, partition: i32, epoch: Option<LeaderEpoch>) {
-        // No request waits in an id: transitions under way find out by themselves.
+        // No request waits in an id. Transitions in progress check the ownership themselves.
         drop(self.partitions.resign(partition, epoch));
     }
 }
 
-/// The newest record of each id counts.
+/// Applies a batch. The newest record of each id is valid.
 fn apply(values: &mut Values, batch: &RecordBatch<'_>) {
     if !batch.is_control_batch() {
         for_each_record(batch, |record| apply_record(values, record));

@@ -1,4 +1,4 @@
-//! Keys and values of `__transaction_state`, byte for byte. Kafka 3.9: `TransactionLog`, `TransactionLogKey`,
+//! Encodes and decodes the keys and values of `__transaction_state`. Kafka 3.9: `TransactionLog`, `TransactionLogKey`,
 //! `TransactionLogValue`.
 //!
 //! ```text
@@ -8,8 +8,8 @@
 //!          last_update_ms:i64 start_ms:i64
 //!       1  the same in the flexible layout
 //! ```
-//! Version 1 is for clusters whose feature `transaction.version` is above 0, which with ZooKeeper it never is: such
-//! values are read, not written. A record without value is a tombstone.
+//! Version 1 is for clusters whose feature `transaction.version` is above 0. With ZooKeeper it is always 0, so these
+//! values are read but not written. A record without value is a tombstone.
 
 use std::collections::BTreeSet;
 
@@ -25,12 +25,12 @@ const VALUE_VERSION: i16 = 0;
 const HIGHEST_VALUE_VERSION: i16 = 1;
 const FIRST_FLEXIBLE_VERSION: i16 = 1;
 
-/// What a record is about.
+/// A decoded record key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
     /// A transactional id.
     TransactionalId(&'a str),
-    /// Something of a later version. To be skipped.
+    /// A key of a later version. The loader skips it.
     Unknown(i16),
 }
 
@@ -88,7 +88,7 @@ pub fn read_value(bytes: &[u8]) -> Result<TransactionValue, LogFormatError> {
     let state = reader.i8()?;
     let state = TransactionState::from_id(state).ok_or(LogFormatError::UnknownState(state))?;
     let mut partitions = BTreeSet::new();
-    // The counts are claims; the set grows with what is really there.
+    // The counts may be wrong, so nothing is preallocated for them.
     for _ in 0..reader.nullable_array_length()?.unwrap_or(0) {
         let topic = TopicName::from(reader.string()?);
         for _ in 0..reader.array_length()? {
@@ -125,7 +125,7 @@ mod tests {
                 assert_eq!(key(id).unwrap(), record.key.unwrap());
                 let read = read_value(record.value.unwrap()).unwrap();
                 assert_eq!(read_value(&value(&read).unwrap()).unwrap(), read);
-                // Kafka's order of topics is that of a hash map.
+                // Kafka writes the topics in the order of a hash map, so only the lengths are compared.
                 assert_eq!(value(&read).unwrap().len(), record.value.unwrap().len());
                 if read.partitions.len() < 2 {
                     assert_eq!(value(&read).unwrap(), record.value.unwrap());

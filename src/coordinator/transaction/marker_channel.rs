@@ -1,15 +1,15 @@
-//! Brings the end of a transaction to the leaders of its partitions, and notes in the log when all of them have it.
+//! Sends the end of a transaction to the leaders of its partitions, and writes to the log when all of them have it.
 //! Kafka 3.9: `TransactionMarkerChannelManager`, `TransactionMarkerRequestCompletionHandler`.
 //!
-//! To each broker at most one request is in flight; what comes meanwhile goes into the next one. Whatever fails is tried
-//! again without end, to the leader that the partition has by then, as long as this broker coordinates the transaction.
-//! A partition that no metadata tells of was deleted and needs no marker, unless there are no metadata of any topic yet: a
-//! broker that has just started hears what it coordinates before it hears what else there is.
+//! Each broker has at most one request in flight; new markers wait for the next request. A failed marker is retried
+//! without limit, at the partition's current leader, while this broker coordinates the transaction. A partition that is
+//! missing from the metadata was deleted and needs no marker. If the metadata is still empty, the marker waits: after a
+//! start, the controller tells a broker which partitions it leads before it sends the metadata.
 //!
-//! Kafka gives a marker up when a leader says that it has seen a newer epoch of the producer or of the coordinator: if that is
-//! another coordinator's, it goes on where this one ends. But anybody can write in a newer epoch, and then Kafka's transaction
-//! hangs until its coordinator moves. Here such a marker is tried again too, less often: what was newer may expire or be
-//! deleted, and a coordinator that is none any more is told so and stops.
+//! Kafka drops a marker when a leader has seen a newer epoch of the producer or of the coordinator. If another
+//! coordinator has the newer epoch, that coordinator continues. But any client can write with a newer epoch, and then
+//! Kafka's transaction hangs until its coordinator moves. Here such a marker is also retried, less often: the newer
+//! state may expire or be deleted, and a former coordinator learns of its resignation and stops.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -39,23 +39,23 @@ use crate::protocol::messages::{
 };
 use crate::protocol::wire_text;
 
-/// How long after a failure a marker or the last record of a transaction is tried again.
+/// The delay before a failed marker, or a failed last record of a transaction, is retried.
 const RETRY_BACKOFF: Duration = Duration::from_millis(50);
-/// The same for what will not pass soon, if at all.
+/// The delay for failures that last longer or never pass.
 const REFUSED_BACKOFF: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// Sends markers; see the module documentation.
 pub struct MarkerChannel {
     states: Arc<TransactionStateManager>,
     metadata: Arc<MetadataCache>,
     sender: Box<dyn MarkerSender>,
     runtime: Handle,
     brokers: InterBrokerSendThread<Self>,
-    /// Markers that wait for their partition's leader to come back.
+    /// The number of markers whose partition has no known leader.
     unknown_destination: AtomicUsize,
-    /// Transactions whose last record could not be written yet.
+    /// The number of transactions whose last record could not be written yet.
     append_retries: AtomicUsize,
-    /// Attempts to write a marker that failed.
+    /// Counts the failed attempts to write a marker.
     retries: Arc<Meter>,
 }
 
@@ -64,9 +64,9 @@ struct PendingCompletion {
     transaction: Arc<Transaction>,
     producer: ProducerIdAndEpoch,
     result: TransactionResult,
-    /// Of the leadership that decided the end (fact 65).
+    /// The coordinator epoch in which the end was decided (fact 65).
     coordinator_epoch: LeaderEpoch,
-    /// Taken by the task that writes the last marker.
+    /// The task that handles the last marker takes this.
     completion: Mutex<Option<Transition>>,
     complaints: Complaints,
 }
@@ -80,14 +80,14 @@ pub struct MarkerEntry {
 /// What a leader's answer means for one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MarkerOutcome {
-    /// The marker is there, or the partition cannot have one and has no records of the transaction either.
+    /// The marker is written, or the partition can have neither a marker nor records of the transaction.
     Done,
-    /// Once more after this time, perhaps elsewhere.
+    /// Retry after this time, perhaps at another leader.
     Retry(Duration),
 }
 
 impl MarkerChannel {
-    /// A channel without markers. Must be called within a runtime.
+    /// Creates a channel without markers. Must be called within a Tokio runtime.
     pub(super) fn new(
         states: Arc<TransactionStateManager>,
         metadata: Arc<MetadataCache>,
@@ -108,18 +108,18 @@ impl MarkerChannel {
         })
     }
 
-    /// Markers for partitions whose leader is not known now.
+    /// The number of markers for partitions without a known leader.
     pub fn unknown_destination_queue_size(&self) -> usize {
         self.unknown_destination.load(Ordering::Relaxed)
     }
 
-    /// Transactions whose completion is still to be written.
+    /// The number of transactions whose completion record must be retried.
     pub fn log_append_retry_queue_size(&self) -> usize {
         self.append_retries.load(Ordering::Relaxed)
     }
 
-    /// Ends a transaction whose end is decided and in the log. Returns at once; an error means that there is nothing
-    /// to end, or that another broker will.
+    /// Sends the markers of a transaction whose end is decided and in the log. Returns immediately. An error means that
+    /// there is nothing to end, or that another broker is the coordinator.
     pub(super) fn complete(self: &Arc<Self>, transaction: Arc<Transaction>) -> Result<(), ErrorCode> {
         let coordinator_epoch = self.states.coordinator_epoch(&transaction)?;
         let mut cell = transaction.cell.lock();
@@ -143,7 +143,7 @@ impl MarkerChannel {
         Ok(())
     }
 
-    /// Hands markers to the queues of their partitions' leaders.
+    /// Adds markers to the queues of their partitions' leaders.
     fn enqueue(self: &Arc<Self>, pending: &Arc<PendingCompletion>, partitions: Vec<TopicPartition>) {
         let snapshot = self.metadata.snapshot();
         let listener = &self.states.config.inter_broker_listener;
@@ -211,7 +211,7 @@ impl MarkerChannel {
             };
             let (mut done, mut again) = (Vec::new(), BTreeMap::<Duration, Vec<_>>::new());
             for partition in partitions {
-                // A leader that says nothing of a partition is asked again.
+                // A partition that is missing from the answer is retried.
                 let code = codes.and_then(|codes| codes.get(&partition));
                 match code.map_or(MarkerOutcome::Retry(RETRY_BACKOFF), |code| outcome(*code)) {
                     MarkerOutcome::Done => done.push(partition),
@@ -231,7 +231,7 @@ impl MarkerChannel {
         }
     }
 
-    /// An attempt failed and will be repeated. Of one transaction people hear the first time and then seldom.
+    /// Logs a failed attempt that is retried. For one transaction it logs the first time and then rarely.
     fn complain(
         &self,
         pending: &PendingCompletion,
@@ -269,7 +269,7 @@ impl MarkerChannel {
         });
     }
 
-    /// Whether this broker is still the one to end the transaction.
+    /// Whether this broker still coordinates the transaction.
     fn is_current(&self, pending: &PendingCompletion) -> bool {
         let epoch = self.states.coordinator_epoch(&pending.transaction);
         epoch == Ok(pending.coordinator_epoch) && pending.completion.lock().is_some()
@@ -282,7 +282,7 @@ impl MarkerChannel {
         }
     }
 
-    /// Writes that the transaction is complete, once it has its last marker.
+    /// Writes the completion of the transaction if its last marker is written.
     fn maybe_complete(self: &Arc<Self>, pending: &PendingCompletion) {
         if !pending.transaction.cell.lock().value().partitions.is_empty() {
             return;
@@ -309,7 +309,7 @@ impl MarkerChannel {
                 Err(unwritten) => unwritten,
             };
             match unwritten.error {
-                // The next coordinator finds the transaction in the log as it was, and writes its markers once more.
+                // The next coordinator reads the decided transaction from the log and writes its markers again.
                 ErrorCode::NotCoordinator | ErrorCode::CoordinatorLoadInProgress => return,
                 error => {
                     let now_ms = self.states.clock.monotonic_ms();
@@ -332,7 +332,7 @@ impl MarkerChannel {
     }
 }
 
-/// What waits for a broker goes into one request.
+/// All markers that wait for a broker are sent in one request.
 impl InterBrokerRequests for MarkerChannel {
     type Queue = Vec<MarkerEntry>;
     type Batch = Vec<MarkerEntry>;
@@ -349,14 +349,14 @@ impl InterBrokerRequests for MarkerChannel {
         let markers = entries.iter().map(wire_marker).collect();
         let request = WriteTxnMarkersRequest::default().with_markers(markers);
         let response = self.sender.send(client, request);
-        // Once the coordinator has stopped, the next one sends the markers.
+        // If the coordinator has stopped, the next coordinator sends the markers.
         if let Some(response) = self.states.stop.run_until_cancelled(response).await {
             self.on_response(entries, response);
         }
     }
 }
 
-/// Errors that pass.
+/// Whether the error usually passes.
 fn is_expected(code: ErrorCode) -> bool {
     matches!(
         code,
@@ -369,7 +369,8 @@ fn is_expected(code: ErrorCode) -> bool {
     )
 }
 
-/// Kafka dies of codes that it does not expect here, and the transaction hangs; here it is tried again.
+/// Maps a leader's error code. Kafka fails on codes that it does not expect here, and the transaction hangs; this
+/// broker retries.
 fn outcome(code: ErrorCode) -> MarkerOutcome {
     match code {
         ErrorCode::None | ErrorCode::UnsupportedForMessageFormat | ErrorCode::UnsupportedVersion => {

@@ -1,4 +1,5 @@
-//! WriteTxnMarkers to one broker: the port of the marker channel, and the real thing over the network.
+//! Sends WriteTxnMarkers to one broker: the trait that the marker channel uses, and its implementation over the
+//! network.
 
 use std::sync::Arc;
 
@@ -8,12 +9,12 @@ use futures::future::BoxFuture;
 use crate::network::{NetworkClient, NetworkError};
 use crate::protocol::messages::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 
-/// The version that brokers from 2.8 on use among themselves.
+/// The version that brokers from Kafka 2.8 on send to each other.
 const WRITE_TXN_MARKERS_VERSION: i16 = 1;
 
-/// How markers are sent.
+/// Sends markers.
 pub trait MarkerSender: Send + Sync + 'static {
-    /// Sends one request to the broker of `client` and gives its response.
+    /// Sends one request to the broker of `client` and returns its response.
     fn send(
         &self,
         client: Arc<NetworkClient>,
@@ -21,7 +22,7 @@ pub trait MarkerSender: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<WriteTxnMarkersResponse, NetworkError>>;
 }
 
-/// Over the connection of the client.
+/// Sends over the connection of the client.
 pub struct NetworkMarkerSender;
 
 impl MarkerSender for NetworkMarkerSender {

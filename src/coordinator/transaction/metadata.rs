@@ -1,8 +1,8 @@
-//! One transactional id as a pure state machine: what may happen in which state, and what then is to be written.
-//! Kafka 3.9: `TransactionMetadata`, and the decisions of `TransactionCoordinator`.
+//! Owns one transactional id as a pure state machine: which events each state accepts, and what they write. Kafka 3.9:
+//! `TransactionMetadata`, and the decisions of `TransactionCoordinator`.
 //!
-//! An event that is let in gives a [`Transition`]. Nothing else is let in until that is in the log with all in-sync
-//! replicas and [`complete`](TransactionMetadata::complete) has applied it, or the append has failed.
+//! An accepted event returns a [`Transition`]. No other event is accepted until the transition is in the log on all
+//! in-sync replicas and [`complete`](TransactionMetadata::complete) has applied it, or until the append has failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{ProducerId, TopicName, TopicPartition};
 use crate::record::batch::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 
-/// "Not begun yet", as a transaction's start.
+/// The start of a transaction that has not begun.
 pub const NO_TIMESTAMP: i64 = -1;
 
 /// A producer id and an epoch.
@@ -24,7 +24,7 @@ pub struct ProducerIdAndEpoch {
     pub epoch: i16,
 }
 
-/// How a transaction is to end.
+/// How a transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "self-explanatory")]
 pub enum TransactionResult {
@@ -32,7 +32,7 @@ pub enum TransactionResult {
     Abort,
 }
 
-/// What the log knows of a transactional id: the value of its record.
+/// The value of a transactional id's record in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields of TransactionLogValue")]
 pub struct TransactionValue {
@@ -60,14 +60,14 @@ impl TransactionValue {
     }
 }
 
-/// What a transactional id becomes once it is in the log.
+/// The new state of a transactional id, applied when it is in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// The new record.
     pub value: TransactionValue,
-    /// The epoch before, should the producer not have heard of the new one.
+    /// The epoch before. The producer may still use it if it did not receive the new one.
     last_epoch: i16,
-    /// Aborts the transaction of a producer that is fenced by it.
+    /// True if the transition fences a producer and aborts its transaction.
     is_epoch_fence: bool,
 }
 
@@ -78,14 +78,14 @@ pub struct TransactionMetadata {
     value: TransactionValue,
     last_producer_id: ProducerId,
     last_producer_epoch: i16,
-    /// The state that is on its way into the log.
+    /// The state that is being written to the log.
     pending: Option<TransactionState>,
-    /// The epoch was bumped to fence a producer, but that could not be written: it need not be bumped again (fact 66).
+    /// The epoch was bumped to fence a producer, but the write failed. The epoch need not be bumped again (fact 66).
     has_failed_epoch_fence: bool,
 }
 
 impl TransactionMetadata {
-    /// An unused id; its first producer gets epoch 0.
+    /// Creates an unused id. Its first producer gets epoch 0.
     pub fn new(transactional_id: Arc<str>, producer_id: ProducerId, timeout_ms: i32, now_ms: i64) -> Self {
         let producer = ProducerIdAndEpoch {
             id: producer_id,
@@ -104,7 +104,7 @@ impl TransactionMetadata {
         )
     }
 
-    /// As found in the log.
+    /// Creates an id from its record in the log.
     pub fn loaded(transactional_id: Arc<str>, value: TransactionValue) -> Self {
         Self {
             transactional_id,
@@ -121,23 +121,23 @@ impl TransactionMetadata {
         &self.transactional_id
     }
 
-    /// As far as the log knows, except for partitions whose marker has been written already.
+    /// The value in the log, without the partitions whose marker is already written.
     pub fn value(&self) -> &TransactionValue {
         &self.value
     }
 
-    /// Whether a transition is on its way into the log.
+    /// Whether a transition is being written to the log.
     pub fn is_pending(&self) -> bool {
         self.pending.is_some()
     }
 
-    /// Being expired: to be treated as not there.
+    /// Whether the id is being expired. Such an id is treated as missing.
     pub fn is_dying(&self) -> bool {
         self.value.state == Dead
     }
 
-    /// A producer begins: it gets an epoch that fences all producers before it. `expected` is what a producer that
-    /// begins anew has had. If a transaction is open, the transition aborts it, and the producer has to come again.
+    /// A producer starts and gets an epoch that fences all earlier producers. `expected` is the id and epoch that a
+    /// restarting producer had. If a transaction is open, the transition aborts it and the producer must retry.
     pub fn init_producer_id(
         &mut self,
         timeout_ms: i32,
@@ -177,15 +177,16 @@ impl TransactionMetadata {
         Ok(self.prepare(value, last_epoch))
     }
 
-    /// Whether a producer that says it had this id and epoch can be the current one: it has the current id; or the
-    /// metadata is new, for the old was lost; or its epochs were used up and it has not heard of its new id.
+    /// Whether a producer with this id and epoch can be the current one. It can in three cases: it has the current id;
+    /// the metadata is new because the old was lost; its epochs were used up and it did not receive its new id.
     fn may_be(&self, expected: ProducerIdAndEpoch) -> bool {
         self.value.producer.epoch == NO_PRODUCER_EPOCH
             || expected.id == self.value.producer.id
             || (expected.id == self.last_producer_id && is_epoch_exhausted(expected.epoch))
     }
 
-    /// The next epoch and the one before. A producer that asks again because it did not hear the answer gets the same.
+    /// The next epoch and the epoch before. A producer that retries because it did not receive the answer gets the
+    /// same.
     fn bumped_epoch(
         &self,
         expected: Option<ProducerIdAndEpoch>,
@@ -207,7 +208,7 @@ impl TransactionMetadata {
         }
     }
 
-    /// AddPartitionsToTxn, AddOffsetsToTxn; `None` if they are all in it.
+    /// Handles AddPartitionsToTxn and AddOffsetsToTxn. `None` if the transaction has all the partitions already.
     pub fn add_partitions(
         &mut self,
         producer: ProducerIdAndEpoch,
@@ -235,8 +236,8 @@ impl TransactionMetadata {
         Ok(Some(self.prepare(value, self.last_producer_epoch)))
     }
 
-    /// Whether these partitions are part of the open transaction (KIP-890). A transition under way is no hindrance: the
-    /// partition's leader looks again when it appends.
+    /// Whether these partitions are part of the open transaction (KIP-890). A transition in progress does not matter:
+    /// the partition's leader checks again when it appends.
     pub fn verify_partitions(
         &self,
         producer: ProducerIdAndEpoch,
@@ -256,14 +257,14 @@ impl TransactionMetadata {
         Ok(verified.collect())
     }
 
-    /// EndTxn; `None` if it has ended so already.
+    /// Handles EndTxn. `None` if the transaction has already ended this way.
     pub fn end(
         &mut self,
         producer: ProducerIdAndEpoch,
         result: TransactionResult,
         now_ms: i64,
     ) -> Result<Option<Transition>, ErrorCode> {
-        // A client never bumps its epoch itself, so it must be equal (fact 66).
+        // A client never bumps its epoch itself, so the epochs must be equal (fact 66).
         self.check_producer(producer)?;
         if self.is_pending() {
             return Err(ErrorCode::ConcurrentTransactions);
@@ -278,8 +279,8 @@ impl TransactionMetadata {
         }
     }
 
-    /// Aborts the open transaction of a producer that is replaced by a newer one or takes too long. Its epoch is bumped,
-    /// in memory at once, so that it can do nothing more.
+    /// Aborts the open transaction of a producer that is replaced by a newer one or takes too long. Bumps the epoch in
+    /// memory immediately, so that every later request of the producer is refused.
     pub fn fence_and_abort(&mut self, now_ms: i64) -> Result<Transition, ErrorCode> {
         if self.is_pending() {
             return Err(ErrorCode::ConcurrentTransactions);
@@ -288,7 +289,7 @@ impl TransactionMetadata {
             return Err(ErrorCode::InvalidTxnState);
         }
         if !self.has_failed_epoch_fence {
-            // The last epoch there is cannot be fenced, but what is open must end.
+            // The last epoch cannot be fenced, but the open transaction must end.
             self.value.producer.epoch = self.value.producer.epoch.saturating_add(1);
         }
         self.last_producer_epoch = NO_PRODUCER_EPOCH;
@@ -311,7 +312,7 @@ impl TransactionMetadata {
         self.prepare(value, self.last_producer_epoch)
     }
 
-    /// The end has been decided and written: what follows when the last marker is written.
+    /// The end is decided and written. Returns the transition for the time when the last marker is written.
     pub fn prepare_completion(&mut self, now_ms: i64) -> Result<Transition, ErrorCode> {
         if self.is_pending() {
             return Err(ErrorCode::ConcurrentTransactions);
@@ -327,13 +328,13 @@ impl TransactionMetadata {
         Ok(self.prepare(value, self.last_producer_epoch))
     }
 
-    /// The marker of a partition is written, or not needed any more; true if it was the last one.
+    /// The marker of a partition is written or no longer needed. Returns true if it was the last one.
     pub fn remove_partition(&mut self, partition: &TopicPartition) -> bool {
         self.value.partitions.remove(partition);
         self.value.partitions.is_empty()
     }
 
-    /// Begins to expire an id that has not been used for `expiration_ms`; false if it is in use.
+    /// Begins to expire an id that has not been used for `expiration_ms`. Returns false if the id is in use.
     pub fn prepare_expiration(&mut self, now_ms: i64, expiration_ms: i64) -> bool {
         let is_expired = !self.is_pending()
             && self.value.state.is_expiration_allowed()
@@ -344,7 +345,7 @@ impl TransactionMetadata {
         is_expired
     }
 
-    /// Whether the open transaction has taken longer than its producer asked for.
+    /// Whether the open transaction has exceeded its timeout.
     pub fn is_timed_out(&self, now_ms: i64) -> bool {
         !self.is_pending()
             && self.value.state == Ongoing
@@ -355,7 +356,7 @@ impl TransactionMetadata {
                 < now_ms
     }
 
-    /// A transition is in the log: it counts.
+    /// Applies a transition that is in the log.
     pub fn complete(&mut self, transition: Transition) {
         let value = transition.value;
         assert_eq!(
@@ -367,7 +368,8 @@ impl TransactionMetadata {
             self.last_producer_id = self.value.producer.id;
         }
         self.last_producer_epoch = transition.last_epoch;
-        // A new producer's record has no start; DescribeTransactions gets the last transaction's until the next reload, as in Kafka.
+        // A new producer's record has no start. As in Kafka, DescribeTransactions returns the start of the last
+        // transaction until the next reload.
         let start_ms = match value.state {
             Empty => self.value.start_ms,
             _ => value.start_ms,
@@ -376,13 +378,13 @@ impl TransactionMetadata {
         self.pending = None;
     }
 
-    /// A transition could not be written.
+    /// A transition cannot be written.
     pub fn fail(&mut self, transition: &Transition) {
         self.has_failed_epoch_fence |= transition.is_epoch_fence;
         self.pending = None;
     }
 
-    /// The tombstone could not be written; if it was, the id is [`Dead`].
+    /// The append of the tombstone is over. If it was written, the id is [`Dead`].
     pub fn finish_expiration(&mut self, is_written: bool) {
         if is_written {
             self.value.state = Dead;
@@ -417,7 +419,7 @@ impl TransactionMetadata {
     }
 }
 
-/// The last epoch is kept for fencing: a producer id is good for 32,766 of them.
+/// Whether a producer id has no epoch left. The last epoch is reserved for fencing, so a producer id has 32,766 epochs.
 fn is_epoch_exhausted(epoch: i16) -> bool {
     epoch >= i16::MAX - 1
 }

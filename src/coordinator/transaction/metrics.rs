@@ -1,4 +1,4 @@
-//! What is to be known about the markers on their way, under Kafka's metric names. Kafka 3.9: the gauges of
+//! Owns the metrics of the markers that are being sent, under Kafka's metric names. Kafka 3.9: the gauges of
 //! `TransactionMarkerChannelManager`.
 
 use std::sync::{Arc, Weak};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use super::marker_channel::MarkerChannel;
 use crate::metrics::{Meter, MetricName, Registry};
 
-/// Attempts to write a marker that failed; not one of Kafka's.
+/// Counts the failed attempts to write a marker. Kafka does not have this metric.
 pub(super) fn retries(metrics: &Registry) -> Arc<Meter> {
     metrics.meter(name("MarkerRetriesPerSec"))
 }
@@ -19,7 +19,7 @@ fn name(name: &str) -> MetricName {
     )
 }
 
-/// Registers the gauges; they hold the channel weakly.
+/// Registers the gauges. They do not keep the channel alive.
 pub(super) fn register(markers: &Arc<MarkerChannel>, metrics: &Registry) {
     let gauge = |of: &str, size: fn(&MarkerChannel) -> usize| {
         let weak: Weak<MarkerChannel> = Arc::downgrade(markers);

@@ -1,4 +1,4 @@
-//! The transaction coordinator. Kafka 3.9: `TransactionCoordinator`, `TransactionStateManager`,
+//! Owns the transaction coordinator. Kafka 3.9: `TransactionCoordinator`, `TransactionStateManager`,
 //! `TransactionMarkerChannelManager`.
 //!
 //! | file | holds |
@@ -10,9 +10,9 @@
 //! | `coordinator` | what the API layer calls |
 //! | `metrics` | what is counted, by Kafka's names |
 //!
-//! **Locks**, in this order: a partition of the ids (its ownership, the ids in it), then one id. No lock is held
-//! across an `.await`; appends to the log begin under both, so that none of a former leadership comes after one of
-//! the next, and are waited for without.
+//! **Locks** are taken in this order: a partition of the ids (its ownership, the ids in it), then one id. No lock is
+//! held across an `.await`. An append to the log begins under both locks, so that an append of an earlier leader epoch
+//! never follows one of a later epoch; the wait for the append happens without the locks.
 
 mod complaints;
 pub mod coordinator;

@@ -1,4 +1,4 @@
-//! The states of a transaction and the legal ways between them, as data. Kafka 3.9: `TransactionState`.
+//! The states of a transaction and the valid transitions between them. Kafka 3.9: `TransactionState`.
 //!
 //! ```text
 //!            add partitions          end                  all markers written
@@ -6,28 +6,28 @@
 //!                              │  └─────▶ PrepareAbort ──────────────────────▶ CompleteAbort
 //!                              └─▶ PrepareEpochFence ─▲   (a newer producer, or the time is up)
 //! ```
-//! From a complete state the next transaction begins (Ongoing) or the next producer (Empty).
+//! From a complete state the next transaction begins (Ongoing) or the next producer starts (Empty).
 
 use TransactionState::*;
 
-/// Where the transaction of a transactional id stands.
+/// The state of a transactional id's transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TransactionState {
-    /// A producer has its id and epoch, and has not begun yet.
+    /// The producer has its id and epoch, and has not begun a transaction yet.
     Empty,
     /// Partitions have been added.
     Ongoing,
-    /// To be committed, whatever happens: the markers are being written.
+    /// The decision to commit is final. The markers are being written.
     PrepareCommit,
-    /// To be aborted, whatever happens: the markers are being written.
+    /// The decision to abort is final. The markers are being written.
     PrepareAbort,
     /// All markers are written.
     CompleteCommit,
     /// All markers are written.
     CompleteAbort,
-    /// Expired; never in the log, where a tombstone takes its place.
+    /// The id has expired. This state is never in the log: a tombstone is written instead.
     Dead,
-    /// The producer's epoch is being bumped before the abort; never in the log.
+    /// The producer's epoch is being bumped before the abort. This state is never in the log.
     PrepareEpochFence,
 }
 
@@ -58,7 +58,7 @@ impl TransactionState {
         }
     }
 
-    /// Whether a transaction in this state may go to `next`.
+    /// Whether a transaction in this state may change to `next`.
     pub fn may_become(self, next: Self) -> bool {
         next.valid_previous_states().contains(&self)
     }
@@ -92,7 +92,7 @@ impl TransactionState {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// Whether a transactional id may expire in it: nothing is open or being ended.
+    /// Whether a transactional id may expire in this state: no transaction is open or being ended.
     pub const fn is_expiration_allowed(self) -> bool {
         matches!(self, Empty | CompleteCommit | CompleteAbort)
     }

@@ -1,5 +1,5 @@
-//! All transactional ids whose partition of `__transaction_state` this broker leads, and how their transitions get into
-//! the log. Kafka 3.9: `TransactionStateManager`.
+//! Owns all transactional ids whose partition of `__transaction_state` this broker leads, and writes their transitions
+//! to the log. Kafka 3.9: `TransactionStateManager`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,16 +26,16 @@ use crate::metrics::Registry;
 use crate::record::BatchBuilder;
 use crate::zk::ZkError;
 
-/// The only acknowledgement that a transaction may count on.
+/// The acks of every append: a transaction needs all in-sync replicas.
 pub(super) const ALL_IN_SYNC: i16 = -1;
 
-/// Type of the metrics of Kafka's own library.
+/// The type name of metrics from Kafka's own metrics library.
 const METRICS_KIND: &str = "transaction-coordinator-metrics";
 
-/// What the coordinator needs of the broker's configuration.
+/// The part of the broker's configuration that the coordinator uses.
 #[derive(Clone, Debug)]
 pub struct TransactionConfig {
-    /// This broker.
+    /// The id of this broker.
     pub broker_id: BrokerId,
     /// `transaction.max.timeout.ms`.
     pub max_timeout_ms: i32,
@@ -49,7 +49,7 @@ pub struct TransactionConfig {
     pub remove_expired_interval: Duration,
     /// `request.timeout.ms`.
     pub request_timeout: Duration,
-    /// `inter.broker.listener.name`: where markers are sent.
+    /// `inter.broker.listener.name`: the listener that markers are sent to.
     pub inter_broker_listener: String,
 }
 
@@ -73,9 +73,9 @@ impl From<&BrokerConfig> for TransactionConfig {
     }
 }
 
-/// One transactional id under its lock.
+/// One transactional id behind its lock.
 pub struct Transaction {
-    /// The partition of `__transaction_state` it belongs to.
+    /// The id's partition of `__transaction_state`.
     pub(super) partition: i32,
     pub(super) cell: Mutex<TransactionMetadata>,
 }
@@ -97,10 +97,10 @@ impl Transaction {
 /// The ids of one partition of `__transaction_state`.
 pub(super) type PartitionTransactions = HashMap<Arc<str>, Arc<Transaction>>;
 
-/// How many partitions `__transaction_state` has now, or would have.
+/// Returns the current number of partitions of `__transaction_state`, or the number it gets when it is created.
 pub type PartitionCountSource = Box<dyn Fn() -> BoxFuture<'static, Result<i32, ZkError>> + Send + Sync>;
 
-/// A transition on its way into the log.
+/// A transition that is being written to the log.
 pub(super) struct Appending {
     transaction: Arc<Transaction>,
     transition: Transition,
@@ -108,13 +108,13 @@ pub(super) struct Appending {
 }
 
 impl Appending {
-    /// What the id is about to become.
+    /// The new state of the id.
     pub(super) fn transition(&self) -> &Transition {
         &self.transition
     }
 }
 
-/// A transition that is not in the log, or not known to be; it still keeps others out.
+/// A transition that is not in the log or may not be in it. It still blocks other transitions.
 pub(super) struct Unwritten {
     pub(super) error: ErrorCode,
     pub(super) transaction: Arc<Transaction>,
@@ -122,14 +122,14 @@ pub(super) struct Unwritten {
 }
 
 impl Unwritten {
-    /// Lets other transitions in.
+    /// Allows other transitions again.
     pub(super) fn give_up(self) -> ErrorCode {
         self.transaction.cell.lock().fail(&self.transition);
         self.error
     }
 }
 
-/// See the module.
+/// Owns the transactional ids; see the module documentation.
 pub struct TransactionStateManager {
     pub(super) config: TransactionConfig,
     pub(super) partitions: Partitions<PartitionTransactions>,
@@ -141,8 +141,8 @@ pub struct TransactionStateManager {
 }
 
 impl TransactionStateManager {
-    /// A manager that owns nothing yet. `partition_count` is the number of partitions of `__transaction_state`, or
-    /// `transaction.state.log.num.partitions` while there is no such topic.
+    /// Creates a manager that owns no partition. `partition_count` is the number of partitions of
+    /// `__transaction_state`, or `transaction.state.log.num.partitions` if the topic does not exist yet.
     pub(super) fn new(
         config: TransactionConfig,
         (partition_count, partition_count_now): (i32, PartitionCountSource),
@@ -173,12 +173,12 @@ impl TransactionStateManager {
         self.partitions.number_for(transactional_id)
     }
 
-    /// Whether any partition is being loaded.
+    /// Whether a partition is being loaded.
     pub(super) fn is_loading(&self) -> bool {
         self.partitions.is_loading()
     }
 
-    /// Every id that is here.
+    /// Every loaded id.
     pub(super) fn transactions(&self) -> Vec<Arc<Transaction>> {
         let partitions = self.partitions.iter().map(|partition| partition.read());
         partitions
@@ -186,7 +186,7 @@ impl TransactionStateManager {
             .collect()
     }
 
-    /// The partition of an id, if this broker answers for it.
+    /// The partition of an id, if this broker owns it.
     fn owned(
         &self,
         transactional_id: &str,
@@ -203,12 +203,13 @@ impl TransactionStateManager {
         }
     }
 
-    /// The id, `None` if there is none, or why this broker cannot say.
+    /// Returns the id, `None` if it does not exist, or the error if this broker does not have the id's partition
+    /// loaded.
     pub(super) fn find(&self, transactional_id: &str) -> Result<Option<Arc<Transaction>>, ErrorCode> {
         Ok(self.owned(transactional_id)?.state.get(transactional_id).cloned())
     }
 
-    /// Adds an id unless it is there.
+    /// Adds an id if it does not exist.
     pub(super) fn insert_if_absent(&self, metadata: TransactionMetadata) -> Result<(), ErrorCode> {
         let id = metadata.transactional_id().clone();
         let number = self.partition_for(&id);
@@ -219,8 +220,7 @@ impl TransactionStateManager {
         Ok(())
     }
 
-    /// The epoch in which this broker coordinates, provided that it still answers for just this incarnation of the id:
-    /// after a reload there is another.
+    /// The coordinator epoch, if this broker still owns this instance of the id. A reload creates another instance.
     pub(super) fn coordinator_epoch(&self, transaction: &Arc<Transaction>) -> Result<LeaderEpoch, ErrorCode> {
         let id = transaction.id();
         let partition = self.owned(&id)?;
@@ -241,7 +241,7 @@ impl TransactionStateManager {
         }
     }
 
-    /// Lets an event happen to an id and begins to write what follows from it; `None` if that is nothing.
+    /// Applies an event to an id and begins to write the transition. `None` if there is nothing to write.
     pub(super) fn begin(
         &self,
         transactional_id: &str,
@@ -265,7 +265,7 @@ impl TransactionStateManager {
         }
     }
 
-    /// Begins again to write what could not be written.
+    /// Begins to write a failed transition again.
     pub(super) fn begin_again(
         &self,
         transaction: Arc<Transaction>,
@@ -290,8 +290,8 @@ impl TransactionStateManager {
         }
     }
 
-    /// Waits until a transition is replicated, and lets it count. The caller must not drop the future half-way: the
-    /// transition would keep all others out.
+    /// Waits until a transition is replicated, and applies it. The caller must not drop the future before it completes:
+    /// the transition would block all others.
     pub(super) async fn finish(&self, appending: Appending) -> Result<Arc<Transaction>, Unwritten> {
         let Appending {
             transaction,
@@ -331,7 +331,7 @@ impl TransactionStateManager {
         };
         match record() {
             Ok(record) => {
-                // As long as the transaction itself may take: giving up earlier would help no client.
+                // The append may take as long as the transaction itself. A shorter timeout would help no client.
                 let timeout_ms = u64::try_from(transition.value.timeout_ms).unwrap_or(0);
                 self.append_records(partition, &[record], Duration::from_millis(timeout_ms))
             }
@@ -362,7 +362,7 @@ impl TransactionStateManager {
     }
 }
 
-/// What a client is told when its transition could not be written.
+/// The error code for the client when its transition cannot be written.
 fn coordinator_error(error: ErrorCode) -> ErrorCode {
     match error {
         ErrorCode::UnknownTopicOrPartition

@@ -1,4 +1,4 @@
-//! The coordinator beyond single transitions: what is written when, what is tried again, what time ends.
+//! Tests the coordinator beyond single transitions: what it writes, what it retries, and its timeouts.
 
 use futures::FutureExt;
 
@@ -34,7 +34,7 @@ async fn a_transaction_is_decided_in_the_log_before_its_markers_are_sent() {
         let commit = result == Commit;
         let expected: Vec<_> = (0..3).map(|b| (b, 0, EPOCH, commit, vec![b])).collect();
         assert_eq!(sent, expected);
-        // The same end again changes nothing.
+        // A repeated EndTxn changes nothing.
         world.end(producer, result).await.unwrap();
         assert_eq!(world.written().len(), 5);
         world.add(producer, &[0]).await.unwrap();
@@ -55,7 +55,7 @@ async fn nothing_counts_until_it_is_replicated_and_nobody_else_is_let_in() {
         world.add(producer, &[1]).await,
         Err(ErrorCode::ConcurrentTransactions)
     );
-    // The client goes away: the transition counts nevertheless.
+    // The client's request is dropped. The transition is applied anyway.
     drop(adding);
     world.log.set_replicating(true);
     world.becomes(Ongoing).await;
@@ -112,7 +112,7 @@ async fn markers_are_tried_again_until_they_are_written() {
         ErrorCode::NotEnoughReplicasAfterAppend,
         ErrorCode::RequestTimedOut,
         ErrorCode::KafkaStorageError,
-        // Not expected of a leader, but no reason to let a transaction hang.
+        // An unexpected code from a leader must not make the transaction hang.
         ErrorCode::CorruptMessage,
         ErrorCode::UnknownServerError,
     ];
@@ -124,7 +124,7 @@ async fn markers_are_tried_again_until_they_are_written() {
     world.becomes(CompleteCommit).await;
     assert_eq!(world.leaders.sent(), 2 + passing.len());
 
-    // One that cannot have records of the transaction needs no marker.
+    // A partition that cannot have records of the transaction needs no marker.
     world.leaders.say(0, &[ErrorCode::UnsupportedForMessageFormat]);
     world.add(producer, &[0]).await.unwrap();
     world.end(producer, Commit).await.unwrap();
@@ -233,7 +233,7 @@ async fn the_next_coordinator_ends_what_the_last_one_has_decided() {
         next.becomes(completed).await;
         assert_eq!(next.leaders.sent(), 2);
         assert_eq!(world.coordinator.describe(ID), Err(ErrorCode::NotCoordinator));
-        // The former one does not go on, even if it can.
+        // The former coordinator stops, even if its leaders answer again.
         let before = world.written().len();
         world.leaders.0.lock().is_down = false;
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
@@ -256,9 +256,9 @@ async fn a_transition_that_outlives_its_leadership_does_not_count() {
     until(|| !world.coordinator.is_loading()).await;
     world.log.set_replicating(true);
     assert_eq!(adding.await, Err(ErrorCode::NotCoordinator));
-    // It is in the log, so the new leadership knows it from there.
+    // The transition is in the log, so the new leader epoch reads it from there.
     assert_eq!(world.state(), Ongoing);
-    // Late news of the past is not heard.
+    // A late resignation with an old epoch is ignored.
     world.coordinator.on_resignation(partition, Some(EPOCH + 1));
     assert_eq!(world.state(), Ongoing);
 }
@@ -268,7 +268,7 @@ async fn whoever_comes_while_a_partition_is_loaded_or_stopped_is_told() {
     let world = World::new().await;
     let partition = world.coordinator.partition_for(ID);
     world.coordinator.on_resignation(partition, None);
-    // The load begins when this task waits for something that is not there.
+    // The load begins when this task waits.
     world.coordinator.on_election(partition, EPOCH + 1);
     assert_eq!(world.init().await, Err(ErrorCode::CoordinatorLoadInProgress));
     let everything = ListFilter {
@@ -297,11 +297,11 @@ async fn partitions_are_not_loaded_any_more_when_there_are_more_of_them_than_at_
     world.init().await.unwrap();
     let partition = world.coordinator.partition_for(ID);
     world.partition_count.store(PARTITIONS + 1, Ordering::SeqCst);
-    // What is here stays, and ids stay where they are.
+    // The loaded partitions stay, and every id stays in its partition.
     world.coordinator.on_election(PARTITIONS, EPOCH);
     assert_eq!(world.coordinator.partition_for(ID), partition);
     assert_eq!(world.state(), Empty);
-    // A broker that starts now may look for the id on another coordinator: only one of the two may have it.
+    // A broker that starts now may map the id to another coordinator. Only one of the two may serve the id.
     world.coordinator.on_resignation(partition, Some(EPOCH + 1));
     world.coordinator.on_election(partition, EPOCH + 2);
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
@@ -353,7 +353,7 @@ async fn open_transactions_time_out() {
     world.coordinator.abort_timed_out().await;
     assert_eq!(world.state(), Ongoing);
     world.clock.advance(1);
-    // An append that fails is made good by the next round, with the same epoch.
+    // The next round repeats a failed append, with the same epoch.
     world.log.fail_with(Some(ErrorCode::NotEnoughReplicas));
     world.coordinator.abort_timed_out().await;
     assert_eq!(world.state(), Ongoing);
@@ -459,7 +459,7 @@ async fn impossible_requests_are_refused() {
     assert_eq!(coordinator.describe(""), Err(invalid));
     let unknown = ErrorCode::InvalidProducerIdMapping;
     assert_eq!(coordinator.verify_partitions(ID, producer, vec![]), Err(unknown));
-    // A transaction without partitions ends too.
+    // A transaction without partitions is also ended.
     let producer = world.init().await.unwrap();
     world.add(producer, &[]).await.unwrap();
     world.end(producer, Commit).await.unwrap();

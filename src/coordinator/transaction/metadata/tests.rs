@@ -1,11 +1,11 @@
-//! Every state with every event, as tables.
+//! Tests every state with every event, in tables.
 
 use super::*;
 
 const NOW: i64 = 1_000_000;
 const TIMEOUT: i32 = 60_000;
 const PRODUCER: ProducerIdAndEpoch = ProducerIdAndEpoch { id: 7, epoch: 3 };
-/// States in which an id can be between two events.
+/// The states that an id can have between two events.
 const RESTING: [TransactionState; 6] = [
     Empty,
     Ongoing,
@@ -45,7 +45,7 @@ fn with_epoch(epoch: i16, state: TransactionState) -> TransactionMetadata {
     TransactionMetadata::loaded("id".into(), value)
 }
 
-/// With something on its way into the log.
+/// An id with a transition that is being written to the log.
 fn pending(state: TransactionState) -> TransactionMetadata {
     let mut metadata = in_state(state);
     metadata.pending = Some(Ongoing);
@@ -65,7 +65,7 @@ fn each_event_in_each_state_leads_where_kafka_goes() {
     use ErrorCode::{ConcurrentTransactions, InvalidTxnState};
     use TransactionResult::{Abort, Commit};
     type Event = fn(&mut TransactionMetadata) -> Result<Option<Transition>, ErrorCode>;
-    /// `Ok(None)`: nothing is to be written.
+    /// `Ok(None)`: nothing is written.
     type Row = [Result<Option<TransactionState>, ErrorCode>; 6];
     let busy = Err(ConcurrentTransactions);
     let wrong = Err(InvalidTxnState);
@@ -193,19 +193,19 @@ fn partitions_are_verified_while_a_transaction_is_open() {
 fn a_producer_that_begins_gets_an_epoch_by_what_it_had() {
     let had = |id, epoch| Some(ProducerIdAndEpoch { id, epoch });
     let exhausted = i16::MAX - 1;
-    // Epoch now, last id and epoch, what the producer says it had; what it gets and what is its last epoch then.
+    // Current epoch, last id and epoch, the producer's claimed id and epoch; then the result: id, epoch and last epoch.
     let cases = [
         (3, (-1, -1), None, Ok((7, 4, -1))),
         (-1, (-1, -1), None, Ok((7, 0, -1))),
         (3, (-1, -1), had(7, 3), Ok((7, 4, 3))),
-        // It did not hear the answer.
+        // The producer did not receive the answer.
         (3, (7, 2), had(7, 2), Ok((7, 3, 2))),
         (3, (7, 2), had(7, 1), Err(ErrorCode::ProducerFenced)),
         (3, (7, 2), had(7, 4), Err(ErrorCode::ProducerFenced)),
         (3, (-1, -1), had(8, 3), Err(ErrorCode::ProducerFenced)),
-        // Its id was forgotten.
+        // The producer's id was lost.
         (-1, (-1, -1), had(5, 9), Ok((7, 0, -1))),
-        // The epochs of its id are used up.
+        // The epochs of the producer id are used up.
         (exhausted, (-1, -1), None, Ok((99, 0, -1))),
         (exhausted, (-1, -1), had(7, exhausted), Ok((99, 0, exhausted))),
         (0, (5, exhausted), had(5, exhausted), Ok((7, 0, exhausted))),

@@ -1,4 +1,4 @@
-//! A coordinator over a log in memory, brokers that answer as they are told, and a clock that stands still.
+//! Test support: a coordinator with a log in memory, brokers with scripted answers, and a paused clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicI32;
@@ -35,15 +35,15 @@ impl ProducerIdBlocks for OneBlock {
     }
 }
 
-/// Leaders that write every marker, unless they are told otherwise.
+/// Leaders that accept every marker, except for scripted error codes.
 #[derive(Clone, Default)]
 pub(super) struct Leaders(pub(super) Arc<Mutex<LeadersState>>);
 
 #[derive(Default)]
 pub(super) struct LeadersState {
-    /// Broker, producer epoch, coordinator epoch, commit, partitions: every marker that was sent.
+    /// Every sent marker: broker, producer epoch, coordinator epoch, commit, partitions.
     pub(super) sent: Vec<(i32, i16, i32, bool, Vec<i32>)>,
-    /// What the next markers for a partition get, in place of NONE.
+    /// The error codes for the next markers of a partition, in place of NONE.
     pub(super) codes: BTreeMap<i32, VecDeque<ErrorCode>>,
     pub(super) is_down: bool,
 }
@@ -119,7 +119,7 @@ pub(super) struct World {
     pub(super) clock: Arc<ManualClock>,
     pub(super) leaders: Leaders,
     pub(super) metadata: Arc<MetadataCache>,
-    /// Partitions of the topic now.
+    /// The current number of partitions of the topic.
     pub(super) partition_count: Arc<AtomicI32>,
 }
 
@@ -154,7 +154,7 @@ impl World {
         Self::on(MemoryLog::new()).await
     }
 
-    /// A coordinator of all partitions of a log; `t` has three partitions, led by brokers 0, 1 and 2.
+    /// Creates a coordinator of all partitions of a log. Topic `t` has three partitions, led by brokers 0, 1 and 2.
     pub(super) async fn on(log: MemoryLog) -> Self {
         let clock = ManualClock::at(1_700_000_000_000);
         let (leaders, metadata) = (Leaders::default(), Arc::new(MetadataCache::default()));
@@ -184,7 +184,7 @@ impl World {
         for partition in 0..3 {
             world.lead(partition, partition);
         }
-        // The first client comes before the first block of producer ids.
+        // The first client is refused, because the first block of producer ids has not arrived.
         let _ = world.coordinator.init_producer_id(None, 0, None).await;
         world.elect().await;
         world
@@ -245,7 +245,7 @@ impl World {
         until(|| self.coordinator.describe(ID).is_ok_and(|d| d.state == state)).await;
     }
 
-    /// The states of the id in the log, oldest first; `None` for a tombstone.
+    /// The states of the id in the log, oldest first. `None` is a tombstone.
     pub(super) fn written(&self) -> Vec<Option<TransactionState>> {
         let bytes = self.log.bytes(self.coordinator.partition_for(ID));
         let mut states = Vec::new();
@@ -263,14 +263,14 @@ impl World {
     }
 }
 
-/// Lets other tasks run until something is so. Time is paused in these tests: sleeping tasks wake at once when nobody
-/// has anything else to do.
+/// Runs other tasks until the condition is true. Time is paused in these tests: sleeping tasks wake immediately when no
+/// other task is ready.
 pub(super) async fn until(is_so: impl Fn() -> bool) {
     for _ in 0..10_000 {
         if is_so() {
             return;
         }
-        // Loading is done on other threads, which paused time does not wait for.
+        // Loads run on other threads, and paused time does not wait for them.
         tokio::task::spawn_blocking(|| {}).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
