@@ -1,11 +1,12 @@
-//! `cargo bench --bench coordinator [-- GROUPS OFFSETS]`: CPU of the group coordinator alone, over a log in memory.
+//! `cargo bench --bench coordinator [-- GROUPS OFFSETS]`: measures the CPU time of the group coordinator alone, with a
+//! log in memory.
 //!
-//! 1. A round of 1,000 groups of 5 members, in which every member sends a heartbeat and a commit, joins again and asks for
-//!    its assignment: what a second costs when each group rebalances and commits every second.
-//! 2. Loading 1,000,000 committed offsets: seconds, and bytes that each of them takes.
+//! 1. A round of 1,000 groups of 5 members. Every member sends a heartbeat and a commit, rejoins and asks for its
+//!    assignment. This is the cost of one second if each group rebalances and commits every second.
+//! 2. Loading 1,000,000 committed offsets: the seconds, and the bytes of memory per offset.
 //!
-//! Measured from inside because from outside the network is nearly all of it. A program of its own: Kafka 3.9 has no
-//! counterpart.
+//! It calls the coordinator directly, because over the network nearly all of the time is network time. Kafka 3.9 has no
+//! such benchmark.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use futures::future::{BoxFuture, join_all, ready};
 mod bench_process;
 use bench_process::cpu_seconds;
 
-// As the broker has it.
+// The same allocator as in the broker.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -63,11 +64,11 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-/// A log that is written and replicated at once, and may have been full before.
+/// A log that appends and replicates immediately. It may be filled before the test.
 #[derive(Default)]
 struct Log {
     bytes: Bytes,
-    /// Where the batch of each offset that is a multiple of [`COMMITTED_TOGETHER`] begins.
+    /// The start position of the batch at each multiple of [`COMMITTED_TOGETHER`].
     positions: Vec<usize>,
 }
 
@@ -97,7 +98,7 @@ impl CoordinatorLog for Log {
             }
             false => self.bytes.len(),
         };
-        // As from a file.
+        // Copied, like bytes from a file.
         Ok(Bytes::copy_from_slice(&self.bytes[from..to]))
     }
 }
@@ -119,7 +120,7 @@ async fn until_loaded(coordinator: &GroupCoordinator) {
     }
 }
 
-/// CPU-seconds of a round.
+/// The CPU seconds of a round.
 async fn rebalance(groups: usize) -> anyhow::Result<f64> {
     let coordinator = coordinator(Log::default())?;
     until_loaded(&coordinator).await;
@@ -134,7 +135,7 @@ async fn rebalance(groups: usize) -> anyhow::Result<f64> {
         for (group, members) in groups.iter().zip(&mut members) {
             play(&coordinator, group, members, round as i32 + 1).await?;
         }
-        // The first one warms.
+        // The first round is the warm-up.
         if round > 0 {
             cpu += cpu_seconds()? - before;
         }
@@ -142,7 +143,7 @@ async fn rebalance(groups: usize) -> anyhow::Result<f64> {
     Ok(cpu / ROUNDS as f64)
 }
 
-/// The ids of a group's members after they have joined, the leader's first.
+/// Joins the members of a group. Returns their ids, the leader's first.
 async fn join(coordinator: &GroupCoordinator, group: &str, members: Vec<Arc<str>>) -> Vec<Arc<str>> {
     let requests = members.into_iter().map(|member_id| JoinRequest {
         member_id,
@@ -168,7 +169,7 @@ async fn join(coordinator: &GroupCoordinator, group: &str, members: Vec<Arc<str>
     members
 }
 
-/// Everything that the members of a group do in a round.
+/// Runs one round for the members of a group.
 async fn play(
     coordinator: &GroupCoordinator,
     group: &str,
@@ -222,7 +223,7 @@ fn offset(offset: i64) -> OffsetAndMetadata {
     }
 }
 
-/// Seconds of loading, and by how many bytes the process has grown.
+/// The seconds of loading, and the bytes by which the process has grown.
 async fn load(offsets: usize) -> anyhow::Result<(f64, f64)> {
     let mut log = Log::default();
     let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
-//! What a coordinator needs of its topic, `__consumer_offsets` or `__transaction_state`: to append to a partition and to
-//! read one from its start. A small trait, so that it can be driven without replicas; and the real thing over
-//! [`ReplicaManager`].
+//! A coordinator's access to its topic, `__consumer_offsets` or `__transaction_state`: it appends to a partition and
+//! reads one from its start. A small trait, so that a coordinator can be tested without replicas, and its
+//! implementation with [`ReplicaManager`].
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -21,30 +21,29 @@ use crate::replica::{AppendEntry, ReplicaManager, TransactionalOperation};
 pub struct AppendOptions {
     /// 0, 1 or -1, as in Produce.
     pub required_acks: i16,
-    /// How long to wait for the replicas.
+    /// How long to wait for replication.
     pub timeout: Duration,
-    /// What [`CoordinatorLog::verify_transaction`] gave for the transaction that the batch belongs to.
+    /// The result of [`CoordinatorLog::verify_transaction`] for the batch's transaction.
     pub guard: Option<VerificationGuard>,
 }
 
-/// The transaction in which a coordinator is asked to write.
+/// The producer and transaction of a transactional write to a coordinator's topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransactionalProducer {
-    /// Its `transactional.id`.
+    /// The `transactional.id`.
     pub transactional_id: Arc<str>,
-    /// Its id.
+    /// The producer's id.
     pub producer_id: ProducerId,
-    /// Its epoch.
+    /// The producer's epoch.
     pub producer_epoch: i16,
-    /// Which errors it understands.
+    /// The operation, which decides the error codes that the client understands.
     pub operation: TransactionalOperation,
 }
 
 /// The partitions of a coordinator's topic that this broker leads.
 pub trait CoordinatorLog: Send + Sync + 'static {
-    /// Appends a batch. When this returns, the batch has its place in the local log: callers that append one after
-    /// the other under a lock find their batches in that order. The future waits as `options` say and gives the batch's
-    /// base offset.
+    /// Appends a batch. When this function returns, the batch is in the local log, so callers that append under a lock
+    /// get their batches in lock order. The returned future waits as `options` say and returns the batch's base offset.
     fn append(
         &self,
         partition: i32,
@@ -52,30 +51,30 @@ pub trait CoordinatorLog: Send + Sync + 'static {
         options: AppendOptions,
     ) -> BoxFuture<'static, Result<Offset, ErrorCode>>;
 
-    /// Asks the transaction's coordinator whether the partition is part of it (KIP-890); `None` if that need not be
-    /// asked.
+    /// Asks the transaction's coordinator whether the partition is part of the transaction (KIP-890). `None` if no
+    /// question is needed.
     fn verify_transaction(
         &self,
         partition: i32,
         producer: TransactionalProducer,
     ) -> BoxFuture<'static, Result<Option<VerificationGuard>, ErrorCode>>;
 
-    /// Log start offset and log end offset.
+    /// The log start offset and the log end offset.
     fn bounds(&self, partition: i32) -> Result<(Offset, Offset), ErrorCode>;
 
-    /// Whole batches from the one that holds `offset` on, replicated or not, at least one and else at most
-    /// `max_bytes`; empty at the end of the log. May block.
+    /// Reads whole batches, replicated or not, from the batch that contains `offset`. Returns at least one batch and
+    /// otherwise at most `max_bytes`; empty at the end of the log. May block.
     fn read(&self, partition: i32, offset: Offset, max_bytes: usize) -> Result<Bytes, ErrorCode>;
 }
 
-/// [`CoordinatorLog`] on this broker's replicas.
+/// The [`CoordinatorLog`] on this broker's replicas.
 pub struct ReplicatedLog {
     replicas: Arc<ReplicaManager>,
     topic: TopicName,
 }
 
 impl ReplicatedLog {
-    /// A topic's partitions among these replicas.
+    /// The log of a topic's partitions in these replicas.
     pub fn new(replicas: Arc<ReplicaManager>, topic: &str) -> Self {
         Self {
             replicas,
@@ -119,7 +118,7 @@ impl CoordinatorLog for ReplicatedLog {
             }
         }
         .boxed();
-        // The first poll appends to the local log; only what comes after it waits for anything.
+        // The first poll appends to the local log. Only later polls wait.
         match append.as_mut().now_or_never() {
             Some(result) => ready(result).boxed(),
             None => append,

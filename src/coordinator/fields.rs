@@ -1,28 +1,28 @@
-//! The fields that the records of coordinators are made of, in the two ways that Kafka writes them.
-//! Kafka 3.9: `MessageUtil`, `ByteBufferAccessor`.
+//! Encodes and decodes the fields of coordinator records, in Kafka's two layouts. Kafka 3.9: `MessageUtil`,
+//! `ByteBufferAccessor`.
 //!
-//! Everything is big-endian. A string is an i16 length and UTF-8, bytes are an i32 length and bytes, an array is an i32
-//! count and its elements; length -1 is null. In flexible versions lengths are unsigned varints of length + 1 and every
-//! struct ends with tagged fields: such values are read, but as in Kafka 3.9 not written.
+//! All numbers are big-endian. A string is an i16 length and UTF-8, bytes are an i32 length and bytes, an array is an
+//! i32 count and its elements; length -1 is null. In flexible versions, lengths are unsigned varints of length + 1 and
+//! every struct ends with tagged fields. Such values are read but, as in Kafka 3.9, not written.
 
 use bytes::{BufMut, BytesMut};
 
 /// A key or value that cannot be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogFormatError {
-    /// It ends before its content does.
+    /// The bytes end before the last field.
     #[error("truncated at byte {0}")]
     Truncated(usize),
-    /// A version that Kafka 3.9 does not know either.
+    /// The version is unknown in Kafka 3.9 too.
     #[error("unknown value version {0}")]
     UnknownVersion(i16),
-    /// A transaction state that there is not.
+    /// No transaction state has this number.
     #[error("unknown transaction state {0}")]
     UnknownState(i8),
-    /// A length below -1, a null where none may be, or text that is not UTF-8.
+    /// A length below -1, a null in a non-nullable field, or text that is not UTF-8.
     #[error("malformed at byte {0}")]
     Malformed(usize),
-    /// Longer than its i16 length can say.
+    /// The string is too long for an i16 length.
     #[error("a string of {0} bytes is too long for a record")]
     StringTooLong(usize),
 }
@@ -44,13 +44,13 @@ pub(super) fn put_nullable_string(out: &mut BytesMut, text: Option<&str>) -> Res
     }
 }
 
-/// Lengths fit: what is stored came in one request, whose size is bounded far below 2 GiB.
+/// The length fits: the bytes came in one request, and requests are limited to far less than 2 GiB.
 pub(super) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
     out.put_i32(bytes.len() as i32);
     out.put_slice(bytes);
 }
 
-/// Walks a key or value without ever reading past its end.
+/// Reads a key or value and never reads past its end.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A reader behind the version that a value begins with.
+    /// Creates a reader that is positioned after the value's version.
     pub(super) fn of_value(
         bytes: &'a [u8],
         highest_version: i16,
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         Err(LogFormatError::Malformed(start))
     }
 
-    /// A length that is -1 for null.
+    /// Reads a length. -1 is null.
     fn length(
         &mut self,
         fixed: impl FnOnce(&mut Self) -> Result<i32, LogFormatError>,
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
             .ok_or(LogFormatError::Malformed(start))
     }
 
-    /// Steps over the tagged fields that end every struct of a flexible version.
+    /// Skips the tagged fields at the end of a struct of a flexible version.
     pub(super) fn tagged_fields(&mut self) -> Result<(), LogFormatError> {
         if self.flexible {
             for _ in 0..self.unsigned_varint()? {

@@ -1,4 +1,4 @@
-//! A coordinator's topic in memory, for the tests of coordinators.
+//! Owns a coordinator's topic in memory, for the tests of coordinators.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::common::ids::{LeaderEpoch, Offset};
 use crate::log::VerificationGuard;
 use crate::record::RecordBatches;
 
-/// A coordinator's topic in memory. Batches get their offsets; replication can be made to wait or to fail.
+/// A coordinator's topic in memory. It assigns offsets to batches. Tests can make replication wait or fail.
 #[derive(Clone)]
 pub struct MemoryLog(Arc<Mutex<MemoryPartitions>>, watch::Sender<bool>);
 
@@ -31,7 +31,7 @@ impl MemoryLog {
         Self(Arc::default(), watch::channel(true).0)
     }
 
-    /// Replaces a partition by bytes that come from elsewhere.
+    /// Replaces the content of a partition by these bytes.
     pub fn fill(&self, partition: i32, bytes: &[u8]) {
         let batches = RecordBatches::new(bytes).map(Result::unwrap);
         let end = batches.last().map_or(0, |batch| batch.next_offset());
@@ -47,7 +47,7 @@ impl MemoryLog {
             .unwrap_or_default()
     }
 
-    /// Appends a batch at once.
+    /// Appends a batch immediately.
     pub fn put(&self, partition: i32, batch: Bytes) {
         let options = AppendOptions {
             required_acks: 0,
@@ -58,12 +58,12 @@ impl MemoryLog {
         appended.expect("nobody is waited for").expect("it was appended");
     }
 
-    /// Every append from now on fails.
+    /// Makes every later append fail with `error`. `None` ends the failures.
     pub fn fail_with(&self, error: Option<ErrorCode>) {
         self.0.lock().fail_with = error;
     }
 
-    /// Whether followers replicate; while they do not, appends wait.
+    /// Sets whether followers replicate. While they do not, appends wait.
     pub fn set_replicating(&self, is_replicating: bool) {
         self.1.send_replace(is_replicating);
     }

@@ -1,5 +1,5 @@
-//! The group coordinator and the transaction coordinator. Imports the layers up to `replica`, never the controller or the
-//! API layer.
+//! Owns the group coordinator and the transaction coordinator. Imports the layers up to `replica`, never the controller
+//! or the API layer.
 
 pub mod coordinator_log;
 mod fields;

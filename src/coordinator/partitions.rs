@@ -1,6 +1,6 @@
-//! Which partitions of a coordinator's topic this broker answers for, and what each of them holds: loaded when it begins to
-//! lead one, given up when it ceases to. Knows nothing of what that is: groups or transactional ids.
-//! Kafka 3.9: what `GroupMetadataManager` and `TransactionStateManager` each have of this.
+//! Owns the partitions of a coordinator's topic that this broker leads, and their state. A partition is loaded when
+//! this broker becomes its leader and dropped when another broker does. The state is generic: groups or transactional
+//! ids. Kafka 3.9: the same parts of `GroupMetadataManager` and `TransactionStateManager`.
 //!
 //! ```text
 //!            begin_load               finish
@@ -26,38 +26,38 @@ use crate::common::ids::LeaderEpoch;
 use crate::metrics::{MetricName, Registry, SampledTimes};
 use crate::record::RecordBatch;
 
-/// How many partitions of a topic are loaded at the same time. Kafka loads one after the other.
+/// How many partitions of a topic are loaded at the same time. Kafka loads one at a time.
 const CONCURRENT_LOADS: usize = 2;
 
-/// Whether this broker answers for a partition.
+/// Whether this broker owns a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Ownership {
-    /// Another broker, or none.
+    /// Another broker owns the partition, or none does.
     #[default]
     Elsewhere,
-    /// This broker, as soon as it has read the log.
+    /// This broker owns the partition when it has read the log.
     Loading {
-        /// Which of the loads that were begun is the valid one.
+        /// The number of the valid load. Earlier loads are outdated.
         load: u64,
     },
-    /// This broker.
+    /// This broker owns the partition.
     Owned,
 }
 
-/// One partition and what it holds.
+/// One partition and its state.
 #[derive(Default)]
 pub(super) struct Partition<T> {
-    /// Of the latest change of leadership; an earlier one that comes late is ignored (fact 62).
+    /// The epoch of the latest leadership change. A late change with an earlier epoch is ignored (fact 62).
     latest_epoch: Option<LeaderEpoch>,
-    /// The epoch in which this broker became its leader. Elections of a leader change nothing.
+    /// The epoch in which this broker became the leader. An election of the current leader does not change it.
     leader_since: Option<LeaderEpoch>,
     ownership: Ownership,
-    /// Empty unless it is owned.
+    /// Empty unless the partition is owned.
     pub(super) state: T,
 }
 
 impl<T> Partition<T> {
-    /// Why this broker does not answer for it, if so.
+    /// Returns an error if this broker does not own the partition.
     pub(super) fn check_ownership(&self) -> Result<(), ErrorCode> {
         match self.ownership {
             Ownership::Owned => Ok(()),
@@ -66,7 +66,7 @@ impl<T> Partition<T> {
         }
     }
 
-    /// Whether it is being loaded.
+    /// Whether the partition is being loaded.
     pub(super) fn is_loading(&self) -> bool {
         matches!(self.ownership, Ownership::Loading { .. })
     }
@@ -75,13 +75,13 @@ impl<T> Partition<T> {
         self.ownership == Ownership::Loading { load: load.number }
     }
 
-    /// The epoch in which this broker became its leader, if it ever did.
+    /// The epoch in which this broker became the leader. `None` if it never did.
     pub(super) fn leader_since(&self) -> Option<LeaderEpoch> {
         self.leader_since
     }
 
-    /// Takes note of a change of leadership; false if a later one came before it. A change without an epoch (an
-    /// old controller's StopReplica) always counts.
+    /// Records a leadership change. Returns false if a later change was recorded before. A change without an epoch
+    /// (StopReplica from an old controller) is always valid.
     fn advance_epoch(&mut self, epoch: Option<LeaderEpoch>) -> bool {
         if epoch.is_some() && epoch < self.latest_epoch {
             return false;
@@ -91,7 +91,7 @@ impl<T> Partition<T> {
     }
 }
 
-/// A load that was begun.
+/// A load in progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) partition: i32,
@@ -99,16 +99,16 @@ pub(super) struct Load {
     begun_ms: i64,
 }
 
-/// What the partitions of both coordinators have in common.
+/// The configuration of a coordinator's partitions.
 pub(super) struct PartitionsConfig {
     /// The coordinator's topic.
     pub(super) topic: &'static str,
-    /// Type of the coordinator's metrics.
+    /// The type name of the coordinator's metrics.
     pub(super) metrics_kind: &'static str,
-    /// How many partitions the topic has, or would have. Fixed from now on, as in Kafka: keys would move to other
-    /// partitions, and leave what they are about behind.
+    /// How many partitions the topic has, or gets when it is created. As in Kafka, the number is fixed at start: with
+    /// another number, keys would map to other partitions than those that have their state.
     pub(super) count: i32,
-    /// How many bytes are read at once.
+    /// The size of one read in bytes.
     pub(super) load_buffer_size: usize,
 }
 
@@ -125,7 +125,7 @@ pub(super) struct Partitions<T> {
 }
 
 impl<T: Default> Partitions<T> {
-    /// None is owned. Loads end when `stop` is cancelled.
+    /// Creates the partitions; none is owned. Loads end when `stop` is cancelled.
     pub(super) fn new(
         config: PartitionsConfig,
         log: Arc<dyn CoordinatorLog>,
@@ -148,7 +148,7 @@ impl<T: Default> Partitions<T> {
         }
     }
 
-    /// How many there are.
+    /// The number of partitions.
     pub(super) fn count(&self) -> i32 {
         self.config.count
     }
@@ -163,23 +163,23 @@ impl<T: Default> Partitions<T> {
         &self.partitions[self.number_for(key) as usize]
     }
 
-    /// A partition, unless there was none of this number when this broker started.
+    /// The partition with this number. `None` if it did not exist when this broker started.
     pub(super) fn get(&self, partition: i32) -> Option<&RwLock<Partition<T>>> {
         self.partitions.get(usize::try_from(partition).ok()?)
     }
 
-    /// All of them, in order.
+    /// All partitions, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &RwLock<Partition<T>>> {
         self.partitions.iter()
     }
 
-    /// Whether any of them is being loaded.
+    /// Whether a partition is being loaded.
     pub(super) fn is_loading(&self) -> bool {
         self.iter().any(|partition| partition.read().is_loading())
     }
 
-    /// This broker leads a partition since this epoch: requests for it are told to wait from now on, until
-    /// [`Self::finish`]. `None` if there is nothing to load.
+    /// This broker became leader of a partition in this epoch. Requests for the partition are answered with
+    /// COORDINATOR_LOAD_IN_PROGRESS until [`Self::finish`]. `None` if there is nothing to load.
     pub(super) fn begin_load(&self, partition: i32, epoch: LeaderEpoch) -> Option<Load> {
         let (topic, number) = (self.config.topic, partition);
         let Some(entry) = self.get(partition) else {
@@ -222,7 +222,7 @@ impl<T: Default> Partitions<T> {
         Some(load)
     }
 
-    /// Runs what blocks when it is a load's turn; `None` if this broker stops before.
+    /// Runs the blocking work of a load when it is the load's turn. `None` if this broker stops before.
     pub(super) async fn in_turn<R: Send + 'static>(
         &self,
         load: Load,
@@ -242,14 +242,14 @@ impl<T: Default> Partitions<T> {
         }
     }
 
-    /// Whether anybody still waits for a load.
+    /// Whether the load is still valid.
     pub(super) fn is_current(&self, load: Load) -> bool {
         let entry = self.get(load.partition);
         !self.stop.is_cancelled() && entry.is_some_and(|entry| entry.read().is_loaded_by(load))
     }
 
-    /// Shows every batch of the partition to `apply`; blocks. False if it could not be read: then it is not owned, for its
-    /// keys would seem never to have been used.
+    /// Passes every batch of the partition to `apply`. Blocks. Returns false if the partition cannot be read. Then it
+    /// does not become owned, because its keys would look unused.
     pub(super) fn replay(&self, load: Load, apply: impl FnMut(&RecordBatch<'_>)) -> bool {
         let Load { partition, .. } = load;
         let is_current = || self.is_current(load);
@@ -274,8 +274,8 @@ impl<T: Default> Partitions<T> {
         }
     }
 
-    /// The partition holds what was loaded from now on, and is owned. `prepare` comes before the first request can see it:
-    /// the partition is still locked. False if it has moved meanwhile.
+    /// Stores the loaded state; the partition becomes owned. `settle` runs under the partition's lock, before the first
+    /// request can see the state. Returns false if the partition has moved during the load.
     pub(super) fn finish(&self, load: Load, loaded: T, prepare: impl FnOnce(&mut T, T)) -> bool {
         let (topic, number) = (self.config.topic, load.partition);
         let Some(entry) = self.get(number) else {
@@ -300,8 +300,8 @@ impl<T: Default> Partitions<T> {
         true
     }
 
-    /// This broker does not lead a partition any more; no epoch if the controller named none. Returns what it held; `None`
-    /// if a later change of leadership came before.
+    /// This broker no longer leads a partition. `epoch` is `None` if the controller sent none. Returns the partition's
+    /// state, or `None` if a later leadership change was recorded before.
     pub(super) fn resign(&self, partition: i32, epoch: Option<LeaderEpoch>) -> Option<T> {
         let (topic, number) = (self.config.topic, partition);
         let mut partition = self.get(partition)?.write();
@@ -325,7 +325,7 @@ impl<T: Default> Partitions<T> {
         Some(state)
     }
 
-    /// Gives everything up; returns what was held.
+    /// Gives up all partitions. Returns their states.
     pub(super) fn clear(&self) -> Vec<T> {
         let clear = |entry: &RwLock<Partition<T>>| std::mem::take(&mut *entry.write()).state;
         self.iter().map(clear).collect()

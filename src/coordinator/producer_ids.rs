@@ -1,9 +1,9 @@
-//! Producer ids out of blocks that the controller hands out. Kafka 3.9: `RPCProducerIdManager`.
+//! Assigns producer ids from blocks that the controller allocates. Kafka 3.9: `RPCProducerIdManager`.
 //!
-//! An id is never used twice in a cluster: the controller counts blocks of 1000 in `/latest_producer_id_block`,
-//! each broker counts within its own and forgets the rest of it when it stops. The next block is asked for when
-//! 90 % of the current one are gone. A client that comes while there is none is told to come again, with
-//! COORDINATOR_LOAD_IN_PROGRESS: old clients take anything else for fatal.
+//! An id is never used twice in a cluster. The controller counts blocks of 1000 in `/latest_producer_id_block`. Each
+//! broker counts within its own block and drops the rest of the block when it stops. The broker requests the next block
+//! when 90 % of the current one is used. Without a block, a client gets COORDINATOR_LOAD_IN_PROGRESS and retries: old
+//! clients treat every other error as fatal.
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, Weak};
@@ -24,20 +24,20 @@ use crate::protocol::messages::{
 };
 use crate::replica::hooks::BrokerEpochSource;
 
-/// How long after a failure the controller is left in peace.
+/// The delay before the controller is asked again after a failure.
 const RETRY_BACKOFF_MS: i64 = 50;
-/// The part of a block, in percent, after which the next one is asked for.
+/// The used part of a block, in percent, at which the next block is requested.
 const PREFETCH_PERCENT: i64 = 90;
-/// The only version there is.
+/// The only version of AllocateProducerIds.
 const VERSIONS: RangeInclusive<i16> = 0..=0;
 
-/// Where blocks come from: the controller, or a test.
+/// The source of blocks: the controller, or a test.
 pub trait ProducerIdBlocks: Send + Sync + 'static {
-    /// First id and number of ids of a block that no other broker has.
+    /// Allocates a block that no other broker has. Returns its first id and its number of ids.
     fn allocate(&self) -> BoxFuture<'static, Result<(ProducerId, i32), NodeToControllerError>>;
 }
 
-/// Hands out producer ids.
+/// Assigns producer ids.
 pub struct ProducerIdManager {
     blocks: Box<dyn ProducerIdBlocks>,
     clock: SharedClock,
@@ -46,18 +46,18 @@ pub struct ProducerIdManager {
 }
 
 struct State {
-    /// What is left of the current block.
+    /// The unused ids of the current block.
     current: Range<ProducerId>,
-    /// When the current block has only so many ids left, the next one is asked for.
+    /// The id of the current block at which the next block is requested.
     prefetch_at: ProducerId,
     next: Option<Range<ProducerId>>,
     is_requested: bool,
-    /// No request before this time (monotonic).
+    /// No request is sent before this monotonic time.
     not_before_ms: i64,
 }
 
 impl ProducerIdManager {
-    /// A manager without ids: the first client has it ask for some.
+    /// Creates a manager without ids. The first client makes it request a block.
     pub fn new(blocks: impl ProducerIdBlocks, clock: SharedClock) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             blocks: Box::new(blocks),
@@ -73,7 +73,7 @@ impl ProducerIdManager {
         })
     }
 
-    /// An id that no other producer has or will have. Must be called within a runtime.
+    /// Returns an id that is unique in the cluster. Must be called within a Tokio runtime.
     pub fn generate(&self) -> Result<ProducerId, ErrorCode> {
         let mut state = self.state.lock();
         if state.current.is_empty()
@@ -126,7 +126,7 @@ impl ProducerIdManager {
     }
 }
 
-/// Blocks from the controller, by AllocateProducerIds.
+/// Gets blocks from the controller with AllocateProducerIds.
 pub struct ControllerBlocks {
     broker_epoch: BrokerEpochSource,
     broker_id: BrokerId,
@@ -134,7 +134,7 @@ pub struct ControllerBlocks {
 }
 
 impl ControllerBlocks {
-    /// For this broker.
+    /// Creates the source for this broker.
     pub fn new(config: &BrokerConfig, metadata: Arc<MetadataCache>, broker_epoch: BrokerEpochSource) -> Self {
         let listener = config.controller_listener().to_owned();
         let controller = move || {
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::common::clock::ManualClock;
 
-    /// Answers in turn; says NO_CONTROLLER when it has no more.
+    /// Returns scripted answers in order, then errors because no controller is known.
     #[derive(Clone, Default)]
     struct Scripted(Arc<Mutex<VecDeque<(ProducerId, i32)>>>, Arc<Mutex<usize>>);
 

@@ -8,29 +8,29 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::Offset;
 use crate::record::{Record, RecordBatch, RecordBatches, RecordReader};
 
-/// No record of a coordinator is larger: `message.max.bytes` bounds batches far below this.
+/// The upper limit for a coordinator's record. `message.max.bytes` limits batches to far less.
 const MAX_RECORD_BYTES: usize = 1 << 30;
 
 /// Why a partition could not be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// The log cannot be read: this broker does not lead it any more, or its log dir has failed.
+    /// The log cannot be read: this broker no longer leads the partition, or the log dir has failed.
     #[error("the log cannot be read: {0}")]
     Log(ErrorCode),
-    /// A batch that cannot be what it says; where the next one starts is unknown.
+    /// A batch is corrupt, so the start of the next batch is unknown.
     #[error("corrupt batch at offset {offset} or after: {reason}")]
     Corrupt {
         /// The offset at which this read began.
         offset: Offset,
-        /// What is wrong.
+        /// The defect.
         reason: String,
     },
-    /// The partition was taken from this broker meanwhile.
+    /// The partition moved to another broker during the load.
     #[error("the partition has moved")]
     Superseded,
 }
 
-/// Shows every batch of a partition to `apply`. `is_current` is asked between reads whether the result is still wanted.
+/// Passes every batch of a partition to `apply`. Between reads, `is_current` says whether the load is still valid.
 /// Blocks.
 pub(super) fn for_each_batch(
     log: &dyn CoordinatorLog,
@@ -51,7 +51,7 @@ pub(super) fn for_each_batch(
                 offset: start,
                 reason: error.to_string(),
             })?;
-            // A read starts with the batch that holds the offset, which may begin before it.
+            // A read starts with the batch that contains the offset. That batch may begin before the offset.
             if batch.last_offset() >= offset {
                 apply(&batch);
                 offset = batch.next_offset();
@@ -64,8 +64,8 @@ pub(super) fn for_each_batch(
     Ok(())
 }
 
-/// Shows every record of a batch to `apply`. A record that cannot be read is skipped with a warning, so that the other
-/// records of the batch still count.
+/// Passes every record of a batch to `apply`. An unreadable record is skipped with a warning, so that the other records
+/// of the batch stay valid.
 pub(super) fn for_each_record(
     batch: &RecordBatch<'_>,
     mut apply: impl FnMut(&Record<'_>) -> Result<(), LogFormatError>,

@@ -1,4 +1,4 @@
-//! Every change of leadership in every state, and what of a load that something else has overtaken counts.
+//! Tests every leadership change in every state, and loads that are overtaken by a later change.
 
 use super::*;
 use crate::common::clock::ManualClock;
@@ -64,7 +64,8 @@ const ELSEWHERE: Result<Vec<i32>, ErrorCode> = Err(ErrorCode::NotCoordinator);
 
 #[test]
 fn elections_by_state_and_epoch() {
-    // State, epoch of the election, whether a load begins, the answer after it, since when this broker leads.
+    // State, epoch of the election, whether a load begins, the answer after it, the epoch since which this broker
+    // leads.
     let cases = [
         (Elsewhere, EPOCH - 1, false, ELSEWHERE, None),
         (Elsewhere, EPOCH, true, LOADING, Some(EPOCH)),
@@ -120,7 +121,7 @@ fn only_the_load_of_the_present_leadership_counts() {
     let second = world.partitions.begin_load(1, EPOCH + 1).unwrap();
     let first = first.unwrap();
     assert!(!world.partitions.is_current(first) && world.partitions.is_current(second));
-    // What goes wrong for the first is not the second's fault.
+    // The failure of the first load does not affect the second.
     world.log.fail_with(Some(ErrorCode::KafkaStorageError));
     assert!(!world.partitions.replay(first, |_| {}));
     assert!(!world.partitions.finish(first, vec![1], |_, _| {}));
