@@ -1,8 +1,8 @@
-//! The purgatory: requests that wait for more bytes, a high watermark, a leader or a group member. Kafka 3.9:
+//! Owns the requests that wait for more bytes, a high watermark, a leader or a group member. Kafka 3.9:
 //! `DelayedOperationPurgatory`, `DelayedOperation`.
 //!
-//! In Kafka the thread that makes a change also completes the operations that wait for it, so lock order is a topic of
-//! its own there (facts 39 and 77). Here a waiting operation is a task. The task registers the keys that it depends on
+//! In Kafka the thread that makes a change also completes the operations that wait for it, so Kafka needs rules for the
+//! lock order (facts 39 and 77). Here a waiting operation is a task. The task registers the keys that it depends on
 //! *before* it checks its condition. Then it checks, and sleeps until one of the keys is touched or the timeout passes.
 //! A change only wakes tasks; the waiting task itself completes the operation, with no lock held. The runtime's timer
 //! wheel handles the timeouts.
@@ -45,7 +45,7 @@ impl<K: Hash + Eq + Clone> Default for Purgatory<K> {
     }
 }
 
-/// An operation's registration under its keys; dropping it takes the operation out of the purgatory.
+/// An operation's registration under its keys. Dropping it removes the operation from the purgatory.
 pub struct Watch<K: Hash + Eq> {
     purgatory: Arc<Inner<K>>,
     keys: Vec<K>,
@@ -91,14 +91,14 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
         }
     }
 
-    /// How many operations wait (metric `PurgatorySize`).
+    /// The number of waiting operations (metric `PurgatorySize`).
     pub fn delayed(&self) -> usize {
         self.inner.delayed.load(Ordering::Relaxed)
     }
 
-    /// Calls `try_complete` at once and again whenever one of `keys` is touched, until it returns a value; `None` when
-    /// `timeout` passes first. Two tasks never run `try_complete` at the same time, and it never runs after this
-    /// function returns.
+    /// Calls `try_complete` immediately and again each time one of `keys` is touched, until it returns a value. Returns
+    /// `None` if `timeout` passes first. Two tasks never run `try_complete` at the same time, and it never runs after
+    /// this function returns.
     pub async fn wait<T>(
         &self,
         keys: impl IntoIterator<Item = K>,
@@ -126,7 +126,7 @@ impl<K: Hash + Eq + Clone> Purgatory<K> {
 }
 
 impl<K: Hash + Eq> Watch<K> {
-    /// Returns when a key has been touched since the registration or since the last return.
+    /// Waits until a key is touched. A touch since the registration or since the last return counts too.
     pub async fn changed(&self) {
         self.notify.notified().await;
     }
