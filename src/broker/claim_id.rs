@@ -1,9 +1,10 @@
-//! Registering a broker that starts while the znode of an earlier life, or of another broker, is still there.
+//! Registers a starting broker, even if the znode of its previous run or of another broker still exists.
 //!
-//! ZooKeeper keeps the ephemeral znodes of a killed broker until its session expires. Apache Kafka gives up at once when
-//! it finds its id taken and relies on its supervisor to try again; systemd stops after five tries in ten seconds, before
-//! a session of the default 18 s has expired. Here the broker waits for the session to end. It gives up at once only if
-//! another live broker answers at the registered endpoint, and with the same reason when the wait is over.
+//! ZooKeeper keeps the ephemeral znodes of a killed broker until its session expires. If its id is taken, Apache Kafka
+//! gives up immediately and relies on its supervisor to restart it. systemd stops after five starts in ten seconds,
+//! before a session of the default 18 s has expired. Here the broker waits for the session to end. It gives up
+//! immediately only if another live broker answers at the registered endpoint. When the wait is over, it gives up with
+//! the same error.
 
 use std::time::Duration;
 
@@ -21,14 +22,14 @@ use crate::zk::registration::{Registration, RegistrationError, check_endpoints};
 use crate::zk::znode::BrokerInfo;
 use crate::zk::{ZkStore, cluster, paths};
 
-/// Between two looks whether the znode is gone.
+/// The time between two checks whether the znode is gone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a broker may take to describe itself.
+/// How long a broker may take to answer DescribeConfigs.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
-/// Every broker since Apache Kafka 1.1 has it.
+/// Every broker since Apache Kafka 1.1 supports this version.
 const DESCRIBE_CONFIGS_VERSION: i16 = 1;
 
-/// Registers the broker. `patience` is how long the session of an earlier life may take to end.
+/// Registers the broker. `patience` is the maximum wait for the end of the previous run's session.
 pub(super) async fn register(
     registration: &Registration,
     zk: &dyn ZkStore,
@@ -70,7 +71,7 @@ pub(super) async fn register(
     }
 }
 
-/// Returns when the znode of the broker is not there.
+/// Waits until the broker's znode does not exist.
 async fn until_gone(zk: &dyn ZkStore, broker_id: BrokerId) -> Result<(), RegistrationError> {
     while zk.exists(&paths::broker_id(broker_id), false).await?.is_some() {
         sleep(LOOK_INTERVAL).await;
@@ -78,8 +79,8 @@ async fn until_gone(zk: &dyn ZkStore, broker_id: BrokerId) -> Result<(), Registr
     Ok(())
 }
 
-/// Returns if a broker with this id answers at one of its registered endpoints, and never if none does. A broker that
-/// only serves authenticated clients cannot be told from another one: then the session's end decides.
+/// Returns if a broker with this id answers at one of its registered endpoints. Never returns if none does. A broker
+/// that only serves authenticated clients cannot be identified; in that case the end of the session decides.
 async fn another_answers(zk: &dyn ZkStore, broker_id: BrokerId) {
     if let Ok(found) = cluster::brokers(zk, &[broker_id], false).await
         && let Some((registered, _)) = found.get(&broker_id)
@@ -94,7 +95,7 @@ async fn another_answers(zk: &dyn ZkStore, broker_id: BrokerId) {
     std::future::pending().await
 }
 
-/// Whether the broker at an address describes itself under the id: any other refuses to.
+/// Whether the broker at an address answers DescribeConfigs for the id. A broker with another id refuses.
 async fn has_id(address: BrokerAddress) -> bool {
     let resource = DescribeConfigsResource::default()
         .with_resource_type(describe_configs::BROKER)
@@ -118,7 +119,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(9);
 
-    /// A ZooKeeper in which an earlier life of broker 1 is still registered, by the first session.
+    /// A ZooKeeper in which the first session still has the registration of broker 1's previous run.
     async fn after_a_kill() -> (Arc<MemorySession>, Arc<MemorySession>, BrokerInfo) {
         let zookeeper = MemoryZooKeeper::new(ManualClock::at(1));
         let (old, new) = (zookeeper.connect(), zookeeper.connect());

@@ -1,4 +1,4 @@
-//! What all parts of one broker are built with.
+//! Owns the objects that all parts of one broker share.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) struct BrokerContext {
     pub(super) zk: Arc<dyn ZkStore>,
     pub(super) clock: SharedClock,
     pub(super) metrics: Registry,
-    /// Ends the tasks that are not stopped in an order of their own.
+    /// Stops the tasks for which the order of stopping does not matter.
     pub(super) stop: CancellationToken,
 }
 

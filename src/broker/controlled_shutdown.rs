@@ -1,4 +1,5 @@
-//! Asks the controller to take leadership away before the broker stops. Kafka 3.9: `KafkaServer.controlledShutdown`.
+//! Asks the controller to move the broker's leaderships before the broker stops. Kafka 3.9:
+//! `KafkaServer.controlledShutdown`.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -21,13 +22,13 @@ use crate::protocol::messages::{
 /// Fixed by inter.broker.protocol.version 3.9.
 const VERSIONS: RangeInclusive<i16> = 3..=3;
 
-/// How long ZooKeeper may be away before no controller is expected to take leadership any more. A failover within the
+/// How long ZooKeeper may be unreachable before the broker stops waiting for a controller. A failover within the
 /// ensemble is shorter.
 const ZOOKEEPER_OUTAGE: Duration = Duration::from_secs(2);
 
-/// Tries as often as configured. A broker that is not let go in order goes all the same: its partitions are then
-/// moved when its session ends. Without ZooKeeper, of whose connection `zookeeper` tells, there is no controller that
-/// could move them.
+/// Asks as often as configured. If the controller does not move every partition, the broker stops anyway, and the
+/// partitions are moved when its session ends. `zookeeper` says whether ZooKeeper is connected; without ZooKeeper no
+/// controller can move the partitions.
 pub(super) async fn hand_over(
     config: &BrokerConfig,
     metadata: &Arc<MetadataCache>,
@@ -43,9 +44,9 @@ pub(super) async fn hand_over(
     }
 }
 
-/// Returns when there has been no connection to ZooKeeper for so long.
+/// Returns when ZooKeeper has been unreachable for `outage`.
 async fn away_for(mut zookeeper: watch::Receiver<bool>, outage: Duration) {
-    // An error says that the session was closed.
+    // An error means that the session was closed.
     while zookeeper.wait_for(|&connected| !connected).await.is_ok() {
         if tokio::time::timeout(outage, zookeeper.wait_for(|&connected| connected))
             .await
@@ -84,7 +85,7 @@ async fn try_repeatedly(config: &BrokerConfig, metadata: &Arc<MetadataCache>, co
     }
 }
 
-/// Whether one of the partitions has a replica on another live broker, which may come into the ISR in a while.
+// A partition that is unknown to this broker may have any replicas.
 fn is_any_movable(snapshot: &MetadataSnapshot, broker: BrokerId, partitions: &[RemainingPartition]) -> bool {
     partitions.iter().any(|remaining| {
         let known = snapshot.partition(&remaining.topic_name, remaining.partition_index);
@@ -97,7 +98,7 @@ fn is_any_movable(snapshot: &MetadataSnapshot, broker: BrokerId, partitions: &[R
 }
 
 fn channel(config: &BrokerConfig, metadata: Arc<MetadataCache>) -> NodeToControllerChannelManager {
-    // Kafka takes this listener here even if there is one for the control plane.
+    // Kafka uses this listener here even if a control plane listener exists.
     let listener = config.inter_broker_listener_name.clone();
     let controller = move || {
         let snapshot = metadata.snapshot();
@@ -110,7 +111,7 @@ fn channel(config: &BrokerConfig, metadata: Arc<MetadataCache>) -> NodeToControl
     NodeToControllerChannelManager::new(Box::new(controller), settings)
 }
 
-/// Asks the controller once for leave to stop. The answer is what this broker still leads.
+/// Sends ControlledShutdown once. Returns the partitions that this broker still leads.
 async fn ask(
     channel: &NodeToControllerChannelManager,
     broker: BrokerId,

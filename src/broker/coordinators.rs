@@ -1,4 +1,4 @@
-//! The coordinators of one broker: built when the replicas stand, stopped before them.
+//! Owns the coordinators of one broker. They start after the replicas and stop before them.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) struct Coordinators {
 }
 
 impl Coordinators {
-    /// Each with as many partitions as its topic has, or will have.
+    /// Starts both coordinators. Each has as many partitions as its topic has, or gets when it is created.
     pub(super) async fn start(
         context: &BrokerContext,
         replicas: &Arc<ReplicaManager>,

@@ -11,7 +11,7 @@ use crate::zk::{WatchKind, ZkStore, paths};
 
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps `epoch` at the znode's version (-1 while there is none) until told to stop.
+/// Sets `epoch` to the znode's version (-1 if the znode does not exist) until `stop` is cancelled.
 pub(super) async fn follow(zk: Arc<dyn ZkStore>, epoch: watch::Sender<i64>, stop: CancellationToken) {
     let mut events = zk.subscribe();
     let following = async {

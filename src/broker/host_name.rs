@@ -1,8 +1,9 @@
-//! The host name that a listener without a host advertises. Kafka 3.9: `InetAddress.getLocalHost().getCanonicalHostName()`
-//! in `KafkaServer.createBrokerInfo`.
+//! Finds the host name that a listener without a host advertises. Kafka 3.9:
+//! `InetAddress.getLocalHost().getCanonicalHostName()` in `KafkaServer.createBrokerInfo`.
 //!
-//! Other brokers and clients connect to this name. In a Kubernetes pod the short name `kafka-0` means nothing to them,
-//! `kafka-0.kafka.default.svc.cluster.local` does. Both names stand in the pod's `/etc/hosts`; elsewhere DNS knows them.
+//! Other brokers and clients connect to this name. They cannot resolve the short name `kafka-0` of a Kubernetes pod,
+//! but they can resolve `kafka-0.kafka.default.svc.cluster.local`. Both names are in the pod's `/etc/hosts`; on other
+//! machines DNS has them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,22 +11,22 @@ use dns_lookup::{AddrInfoHints, getaddrinfo, getnameinfo};
 
 /// AI_CANONNAME, the same number on every Linux.
 const CANONICAL_NAME: i32 = 2;
-/// NI_NAMEREQD, the same number on every Linux: no name is an error, not the address in digits.
+/// NI_NAMEREQD, the same number on every Linux: a missing name is an error instead of the numeric address.
 const NAME_REQUIRED: i32 = 8;
 const SOCK_STREAM: i32 = 1;
 
-/// The canonical name of this machine. Asks the resolver, which may take seconds: not for a runtime's worker.
+/// The canonical name of this machine. The resolver may take seconds, so do not call this on a runtime's worker.
 pub(super) fn canonical() -> String {
     let short = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let found = resolve(&short);
     choose(short, found, |address| {
         let name = getnameinfo(&SocketAddr::new(address, 0), NAME_REQUIRED).ok()?.0;
-        // A name that others resolve to another machine would be worse than none.
+        // A name that resolves to another machine would be worse than no name.
         resolve(&name).addresses.contains(&address).then_some(name)
     })
 }
 
-/// What the resolver says about a name.
+/// The resolver's answer for a name.
 #[derive(Default)]
 struct Resolved {
     addresses: Vec<IpAddr>,
@@ -47,13 +48,13 @@ fn resolve(name: &str) -> Resolved {
         resolved.addresses.push(entry.sockaddr.ip());
         resolved.canonical_name = resolved.canonical_name.or(entry.canonname);
     }
-    // Java's order.
+    // The same order as in Java.
     resolved.addresses.sort_by_key(IpAddr::is_ipv6);
     resolved
 }
 
-/// The name of the machine's first address, as Java; else the resolver's long form of the short name; else, as Java,
-/// the address itself. The short name is left if nothing resolves it.
+/// The name of the machine's first address, as in Java. If it has no name, the resolver's long form of the short name.
+/// If that is missing too, the address itself, as in Java. If the short name does not resolve, the short name.
 fn choose(short: String, resolved: Resolved, name_of: impl Fn(IpAddr) -> Option<String>) -> String {
     let Some(&address) = resolved.addresses.first() else {
         return if short.is_empty() {

@@ -1,5 +1,5 @@
-//! The calls between layers that may not import each other: leadership and log dir failures from the replicas up,
-//! changed configurations from ZooKeeper down.
+//! Connects layers that may not import each other: passes leadership changes and log dir failures from the replicas to
+//! the upper layers, and changed configurations from ZooKeeper to the lower layers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::replica::{LeadershipChange, ReplicaListener, ReplicaManager};
 use crate::zk::znode::log_dir_event;
 use crate::zk::{CreateMode, ZkStore, paths};
 
-/// What follows from changes among the replicas.
+/// Handles changes of the replicas.
 pub(super) struct ReplicaHooks {
     pub(super) broker_id: BrokerId,
     pub(super) coordinators: Coordinators,
@@ -90,14 +90,14 @@ impl ReplicaListener for ReplicaHooks {
     }
 }
 
-/// What follows from changed configurations.
+/// Handles changed configurations.
 pub(super) struct ConfigHooks {
     pub(super) log_manager: Arc<LogManager>,
     pub(super) configs: Arc<DynamicConfigs>,
     pub(super) replicas: Arc<ReplicaManager>,
     pub(super) controller: ControllerHandle,
     pub(super) connection_limits: Arc<ConnectionLimits>,
-    /// Held by the task that puts a broker's configuration in force where that takes time.
+    /// Held by the task that applies the slow parts of a broker's configuration.
     pub(super) reconfiguring: Arc<Mutex<()>>,
 }
 
@@ -113,12 +113,12 @@ impl ConfigListener for ConfigHooks {
     fn on_broker_config_change(&self, before: &BrokerConfig, config: &Arc<BrokerConfig>) {
         self.replicas.reconfigure(config);
         self.log_manager.reconfigure(config);
-        // The controller reads the present configuration; it has to be told only of what makes it act.
+        // The controller reads the current configuration itself. It is notified only of a change that makes it act.
         if config.unclean_leader_election_enable && !before.unclean_leader_election_enable {
             self.controller.unclean_election_enabled();
         }
-        // Hosts are resolved, cleaner threads that end are waited for, and there may be many logs: not on this task. The
-        // task that runs last finds the latest configuration, whichever change began it.
+        // This work is slow: it resolves hosts, waits for cleaner threads to end, and visits every log. So it runs in
+        // its own task. The last of these tasks applies the latest configuration, whichever change started the task.
         let (log_manager, configs) = (self.log_manager.clone(), self.configs.clone());
         let (limits, reconfiguring) = (self.connection_limits.clone(), self.reconfiguring.clone());
         let other_defaults = config.log_defaults != before.log_defaults;

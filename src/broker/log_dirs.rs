@@ -1,4 +1,4 @@
-//! The identity of the log dirs at start-up, and what becomes of dirs that cannot be read.
+//! Reads and writes the identity of the log dirs at start, and handles unreadable dirs.
 
 use std::path::PathBuf;
 
@@ -13,8 +13,8 @@ pub(super) fn read_meta_properties(log_dirs: &[PathBuf]) -> Result<MetaPropertie
         .map_err(|error| StartError::Identity(error.to_string()))
 }
 
-/// Step 7: writes it where something has changed. Dirs where that fails are left to the log manager, which finds
-/// them as unusable as we did.
+/// Step 7: writes `meta.properties` to the dirs where it has changed. A dir where the write fails is left to the log
+/// manager, which detects the failure itself.
 pub(super) fn write_meta_properties(
     ensemble: &mut MetaPropertiesEnsemble,
     cluster_id: &str,

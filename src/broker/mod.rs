@@ -1,7 +1,7 @@
-//! The broker as a value: connects all layers, starts and stops them in Kafka's order. Nothing here decides anything.
-//! Kafka 3.9: `KafkaServer`.
+//! Owns the broker as a value: connects all layers, and starts and stops them in Kafka's order. The layers make all
+//! decisions. Kafka 3.9: `KafkaServer`.
 //!
-//! No statics and no process-wide settings: any number of brokers run in one process.
+//! There are no statics and no process-wide settings, so any number of brokers can run in one process.
 
 mod claim_id;
 mod context;

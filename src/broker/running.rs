@@ -1,4 +1,4 @@
-//! A broker that serves, and how it stops. Kafka 3.9: `KafkaServer.shutdown`.
+//! Owns a running broker and stops it. Kafka 3.9: `KafkaServer.shutdown`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::network::RunningServer;
 use crate::replica::ReplicaManager;
 use crate::zk::ZkSession;
 
-/// How long connections get to finish what they are at when the broker stops.
+/// How long connections may take to finish their current request when the broker stops.
 const CONNECTION_GRACE: Duration = Duration::from_millis(500);
 
-/// A broker that serves.
+/// A running broker.
 pub struct Broker {
     pub(super) config: Arc<BrokerConfig>,
-    /// The addresses it listens on, ports resolved.
+    /// The addresses that the broker listens on, with resolved ports.
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) zk: Arc<ZkSession>,
     pub(super) metadata: Arc<MetadataCache>,
@@ -34,31 +34,30 @@ pub struct Broker {
     pub(super) coordinators: Coordinators,
     pub(super) controller: ControllerHandle,
     pub(super) server: RunningServer,
-    /// Ends the tasks that follow ZooKeeper.
+    /// Stops the tasks that follow ZooKeeper.
     pub(super) stop: CancellationToken,
-    /// Cancelled when the broker cannot go on.
+    /// Cancelled when the broker cannot continue.
     pub(super) failed: CancellationToken,
 }
 
 impl Broker {
-    /// Its id, whether configured, found on disk or generated.
+    /// The broker's id: configured, read from disk or generated.
     pub fn id(&self) -> BrokerId {
         self.config.broker_id
     }
 
-    /// Where it listens.
+    /// The addresses that the broker listens on.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
 
-    /// Returns when the broker can no longer do anything useful: its last log dir has failed. Kafka halts then;
-    /// the owner of this value should do the same.
+    /// Returns when the broker can no longer work because its last log dir has failed. Kafka halts in this case; the
+    /// owner of this value must do the same.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
     }
 
-    /// Hands leadership over, then stops everything in Kafka's order and writes what makes the next start a clean
-    /// one.
+    /// Moves the leaderships to other brokers, stops everything in Kafka's order and writes the clean shutdown files.
     pub async fn shutdown(self) {
         if self.config.controlled_shutdown_enable {
             let zookeeper = self.zk.connected();
@@ -67,9 +66,9 @@ impl Broker {
         self.shutdown_at_once().await;
     }
 
-    /// Stops many brokers. Brokers that are a whole cluster stop together: each would hand its partitions over to one
-    /// that is about to leave as well. The clean logs of the ISRs have every committed record, so nothing is lost.
-    /// Where other brokers stay, one after the other hands its partitions over.
+    /// Stops many brokers. The brokers of a whole cluster stop together, because each would move its leaderships to a
+    /// broker that also stops. The clean logs of the ISRs have every committed record, so nothing is lost. If other
+    /// brokers stay, the brokers move their leaderships and stop one after another.
     pub async fn shutdown_all(brokers: Vec<Self>) {
         let own: BTreeSet<BrokerId> = brokers.iter().map(Self::id).collect();
         let stays = |broker: &Self| {
@@ -89,7 +88,7 @@ impl Broker {
         }
     }
 
-    /// [`Self::shutdown`] without handing leadership over.
+    /// Does the same as [`Self::shutdown`] without moving the leaderships.
     async fn shutdown_at_once(self) {
         let id = self.config.broker_id;
         self.stop.cancel();

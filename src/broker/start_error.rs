@@ -1,4 +1,4 @@
-//! What can keep a broker from starting.
+//! The errors that prevent a broker from starting.
 
 use crate::log::LogDirsError;
 use crate::network::BindError;
@@ -8,12 +8,12 @@ use crate::zk::registration::RegistrationError;
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// ZooKeeper could not be reached or refused something.
+    /// ZooKeeper is unreachable or refused a request.
     #[error("ZooKeeper at {connect}: {error}")]
     ZooKeeper {
         /// `zookeeper.connect`.
         connect: String,
-        /// What went wrong.
+        /// The error from ZooKeeper.
         error: ZkError,
     },
     /// The log dirs belong to another broker or cluster, or contradict each other.
@@ -25,7 +25,7 @@ pub enum StartError {
     /// A listener cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// Another broker has our id or our address.
+    /// Another broker has this broker's id or address.
     #[error(transparent)]
     Registration(#[from] RegistrationError),
     /// Loading the logs panicked.

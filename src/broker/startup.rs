@@ -1,4 +1,4 @@
-//! The start of a broker, step by step in Kafka's order: ZooKeeper, identity, logs, listeners, replicas, registration,
+//! Starts a broker, step by step in Kafka's order: ZooKeeper, identity, logs, listeners, replicas, registration,
 //! controller, coordinators, service. Kafka 3.9: `KafkaServer.startup`.
 
 use std::sync::{Arc, OnceLock};
@@ -31,14 +31,14 @@ use crate::zk::registration::Registration;
 use crate::zk::znode::BrokerInfo;
 use crate::zk::{ZkError, ZkOptions, ZkSession, ZkStore, cluster, paths};
 
-/// What the first steps find out.
+/// The results of the first steps.
 struct Identity {
     cluster_id: String,
     config: Arc<BrokerConfig>,
 }
 
 impl Broker {
-    /// Starts a broker; returns once it serves. `loggers` are those of the process.
+    /// Starts a broker. Returns when it serves requests. `loggers` are the loggers of the process.
     pub async fn start(
         config: BrokerConfig,
         clock: SharedClock,
@@ -63,14 +63,14 @@ impl Broker {
                 started_in_ms = clock.monotonic_ms() - started_ms,
                 "serving"
             ),
-            // Without this the znodes of a broker that failed half-way would stand until its session expires.
+            // Without this, the znodes of a broker that failed during its start would stay until its session expires.
             Err(_) => session.close().await,
         }
         result
     }
 }
 
-/// Steps 1 to 15, on a session that stands.
+/// Steps 1 to 15, on an open session.
 async fn start_on(
     config: BrokerConfig,
     clock: SharedClock,
@@ -87,7 +87,7 @@ async fn start_on(
     let configs = Arc::new(DynamicConfigs::new(config.clone()));
     configs.load(&*zk).await.map_err(zk_failed)?;
     let context = BrokerContext::new(config.clone(), zk.clone(), clock.clone());
-    // What a start that fails has begun ends with it.
+    // A failed start ends the tasks that it has started.
     let unfinished = context.stop.clone().drop_guard();
     serve_metrics(&context).await?;
     let log_manager = open_logs(&context, &configs).await?;
@@ -95,7 +95,7 @@ async fn start_on(
     let metadata = Arc::new(MetadataCache::default());
     let server = SocketServer::bind(&configs.current(), &context.metrics).await?;
     let endpoints: Vec<Endpoint> = server.endpoints().cloned().collect();
-    // The replicas need the broker's epoch, which the controller module, started later, keeps.
+    // The replicas need the broker epoch. The controller module has it, but starts later.
     let controller_slot = Arc::new(OnceLock::<ControllerHandle>::new());
     let broker_epoch = epoch_in(&controller_slot);
     let replicas = replica_manager(&context, &configs, &log_manager, &metadata, broker_epoch.clone());
@@ -142,14 +142,14 @@ async fn start_on(
     })
 }
 
-/// The epoch of the broker as the controller module knows it, once that has started.
+/// The broker epoch from the controller module, when the module has started.
 fn epoch_in(controller: &Arc<OnceLock<ControllerHandle>>) -> BrokerEpochSource {
     let controller = controller.clone();
     Arc::new(move || controller.get().map_or(-1, ControllerHandle::broker_epoch))
 }
 
-/// Lets the replicas work. Coordinators hear of leadership through the replicas, so they stand before the first
-/// LeaderAndIsr can come. The token is cancelled when the broker cannot go on.
+/// Starts the replicas. The replicas notify the coordinators of leadership changes, so the coordinators exist before
+/// the first LeaderAndIsr can arrive. The returned token is cancelled when the broker cannot continue.
 fn start_replicas(
     context: &BrokerContext,
     configs: &DynamicConfigs,
@@ -170,7 +170,7 @@ fn start_replicas(
     failed
 }
 
-/// Starts the task that applies the configurations that others write to ZooKeeper.
+/// Starts the task that applies changed configurations from ZooKeeper.
 fn follow_configs(
     context: &BrokerContext,
     configs: &Arc<DynamicConfigs>,
@@ -193,7 +193,7 @@ fn follow_configs(
     tokio::spawn(changes.run(context.stop.child_token()));
 }
 
-/// Starts the task that follows `/feature`; what it returns is the version of the znode.
+/// Starts the task that follows `/feature`. The returned receiver has the version of the znode.
 fn follow_features(context: &BrokerContext) -> watch::Receiver<i64> {
     let (epoch, features_epoch) = watch::channel(-1);
     tokio::spawn(features::follow(
@@ -204,11 +204,11 @@ fn follow_features(context: &BrokerContext) -> watch::Receiver<i64> {
     features_epoch
 }
 
-/// What the broker tells ZooKeeper about itself, and where.
+/// The broker's registration, and the session for it.
 struct ToRegister {
     endpoints: Vec<Endpoint>,
     cluster_id: String,
-    /// How long the session of an earlier life may take to end.
+    /// The maximum wait for the end of the previous run's session.
     patience: Duration,
 }
 
@@ -222,12 +222,12 @@ impl ToRegister {
     }
 }
 
-/// ZooKeeper ends a session at the first tick after its timeout, which is two ticks at least.
+/// ZooKeeper expires a session at the first tick after its timeout. The timeout is at least two ticks.
 fn registration_patience(session: &ZkSession) -> Duration {
     session.session_timeout() * 3 / 2
 }
 
-/// Steps 12 and 13: refuses an address that is taken, registers, starts the controller module.
+/// Steps 12 and 13: fails if the address is taken, registers the broker, starts the controller module.
 async fn register_and_elect(
     context: &BrokerContext,
     configs: &DynamicConfigs,
@@ -265,7 +265,7 @@ async fn register_and_elect(
     }))
 }
 
-/// Steps 1 to 7: the znodes every broker needs, the cluster's id, `meta.properties`, this broker's id.
+/// Steps 1 to 7: the persistent znodes, the cluster id, `meta.properties`, the broker id.
 async fn identify(mut config: BrokerConfig, zk: &dyn ZkStore, connect: &str) -> Result<Identity, StartError> {
     let zk_failed = |error| StartError::ZooKeeper {
         connect: connect.to_owned(),
@@ -312,8 +312,8 @@ async fn open_logs(
         .map_err(|error| StartError::Loading(error.to_string()))??)
 }
 
-/// Answers scrapes from here on, if a listener for them is configured: a start after a crash may take long, and shows how
-/// far it is.
+/// Starts to answer metric scrapes if a listener for them is configured. It runs early, because a start after a crash
+/// may take long and the metrics show its progress.
 async fn serve_metrics(context: &BrokerContext) -> Result<(), StartError> {
     let Some(address) = &context.config.barnabas_metrics_listener else {
         return Ok(());
@@ -330,8 +330,8 @@ async fn serve_metrics(context: &BrokerContext) -> Result<(), StartError> {
     Ok(())
 }
 
-/// What is registered: the advertised listeners, those without a port of their own with the one that was bound, those
-/// without a host with the canonical name of this machine.
+/// The listeners to register. An advertised listener without a port gets the bound port. A listener without a host gets
+/// the canonical name of this machine.
 async fn advertised(config: &BrokerConfig, bound: &[Endpoint]) -> Vec<Endpoint> {
     let mut endpoints = config.advertised_listeners.clone();
     if endpoints.iter().any(|endpoint| endpoint.host.is_empty()) {
@@ -375,7 +375,7 @@ fn replica_manager(
     )
 }
 
-/// What the controller module does when the session that held our registration has expired.
+/// Registers the broker again after the session of its registration has expired. The controller module calls this.
 struct RegisterAgain {
     registration: Arc<Registration>,
     zk: Arc<dyn ZkStore>,
@@ -394,7 +394,8 @@ impl RegisterAgain {
     }
 
     async fn run(&self) -> Result<BrokerEpoch, ZkError> {
-        // An ensemble that has lost its data, or another one, must not be filled with parts of this cluster.
+        // If the ensemble has lost its data or is another ensemble, the broker must not write parts of this cluster to
+        // it.
         let found = cluster::cluster_id(&*self.zk).await?;
         if found.as_ref() != Some(&self.cluster_id) {
             return Err(ZkError::Other(format!(
@@ -451,7 +452,7 @@ mod tests {
             "{refused}"
         );
         assert_eq!(zookeeper.snapshot(), before);
-        // Another cluster has moved in.
+        // The ensemble now has another cluster.
         cluster::create_persistent_paths(&*zk).await.unwrap();
         let theirs = cluster::get_or_create_cluster_id(&*zk).await.unwrap();
         let refused = again.run().await.unwrap_err().to_string();

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::common::clock::ManualClock;
 
-    /// Returns scripted answers in order, then errors because no controller is known.
+    /// Returns scripted answers in order, then NO_CONTROLLER.
     #[derive(Clone, Default)]
     struct Scripted(Arc<Mutex<VecDeque<(ProducerId, i32)>>>, Arc<Mutex<usize>>);
 

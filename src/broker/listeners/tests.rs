@@ -1,5 +1,5 @@
-//! Every setting that can change at run time, set through the same doors as by an administrator's tool, and looked for
-//! where the broker's parts have it.
+//! Tests every setting that can change at run time: sets it the way an administrator's tool does, and checks that the
+//! broker's parts have the new value.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,18 +13,18 @@ use crate::log::UnifiedLog;
 use crate::metrics::Registry;
 use crate::network::SocketServer;
 
-/// The parts of a broker that follow settings.
+/// The parts of a broker that use dynamic settings.
 struct Parts {
     world: World,
     log_manager: Arc<LogManager>,
     replicas: Arc<ReplicaManager>,
     limits: Arc<ConnectionLimits>,
     controller: ControllerHandle,
-    /// What the controller reads.
+    /// The configuration that the controller reads.
     controller_config: CurrentConfig,
     reconfiguring: Arc<Mutex<()>>,
     changes: ConfigChangeListener,
-    /// Of a topic without settings of its own.
+    /// The log of a topic without its own settings.
     log: Arc<UnifiedLog>,
     _folder: tempfile::TempDir,
 }
@@ -87,7 +87,7 @@ impl Parts {
         }
     }
 
-    /// What an administrator does, and what the broker does upon it; `None` takes the setting away.
+    /// Changes a setting like an administrator, and lets the broker apply the change. `None` removes the setting.
     async fn set(&mut self, resource: &ConfigResource, key: &str, value: Option<&str>) {
         let operation = match value {
             Some(_) => AlterOperation::Set,
@@ -100,10 +100,10 @@ impl Parts {
         self.changes.process_notifications().await.unwrap();
     }
 
-    /// What a part has of a setting, once what takes time has been carried out.
+    /// Checks the value that a part has of a setting, after the slow parts of the change are applied.
     async fn reaches(&self, key: &str, of: fn(&Self) -> String, expected: &str) {
         loop {
-            // A later task than that which carries the change out may run earlier: ask until it has.
+            // This task may run before the task that applies the change, so it checks repeatedly.
             let reconfiguring = self.reconfiguring.clone();
             tokio::task::spawn_blocking(move || drop(reconfiguring.lock()))
                 .await
@@ -134,7 +134,7 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 type Row = (&'static str, &'static str, &'static str, fn(&Parts) -> String);
 
-/// Key, another value for it, how the part that acts on it shows that value, and where it has it.
+/// The key, a new value, the value as the part that uses it shows it, and where the part has it.
 const SETTINGS: &[Row] = &[
     (
         "compression.gzip.level",
@@ -337,7 +337,7 @@ async fn every_dynamic_setting_reaches_those_who_act_on_it() {
             parts.set(resource, key, None).await;
             parts.reaches(key, *of, &before).await;
         }
-        // A broker's own setting wins over the default of all.
+        // A broker's own setting has priority over the cluster-wide default.
         parts.set(&all, key, Some(value)).await;
         parts.reaches(key, *of, shown).await;
         if let Some(default) = dynamic_broker_key(key)
@@ -354,7 +354,7 @@ async fn every_dynamic_setting_reaches_those_who_act_on_it() {
     parts.replicas.shutdown().await;
 }
 
-/// Nothing that is called honoured is left out above.
+/// The table above has every setting that is documented as honoured.
 #[test]
 fn every_dynamic_setting_is_in_the_table() {
     let quotas = [
@@ -403,7 +403,7 @@ async fn the_controller_is_told_when_unclean_elections_begin_to_be_allowed() {
     parts.replicas.shutdown().await;
 }
 
-/// A dynamic broker setting looks at each log once, and a topic's own settings stay.
+/// A dynamic broker setting visits each log once, and a topic's own settings stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_setting_is_put_in_force_for_many_logs() {
     let mut parts = Parts::new().await;
@@ -433,7 +433,7 @@ async fn a_broker_setting_is_put_in_force_for_many_logs() {
     parts.replicas.shutdown().await;
 }
 
-/// Between the moment its configuration is asked for and the moment it is among the logs, a change passes a log by.
+/// A change may miss a log that is being created: after its configuration is read and before it is in the list of logs.
 #[tokio::test]
 async fn a_log_that_is_being_created_catches_up_with_a_change() {
     let parts = Parts::new().await;

@@ -1,4 +1,4 @@
-//! What must hold, and how it is looked at.
+//! Checks the conditions that must be true of a simulated cluster.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::common::ids::{BrokerId, Offset};
 use crate::log::{FetchIsolation, UnifiedLog};
 use crate::record::RecordBatches;
 
-/// What a log holds between two offsets, as bytes and as records.
+/// The content of a log between two offsets, as bytes and as records.
 struct Content {
     bytes: Vec<u8>,
     records: Vec<(Offset, Record)>,
@@ -44,17 +44,17 @@ fn content(log: &UnifiedLog, from: Offset, isolation: FetchIsolation) -> Result<
     }
 }
 
-/// Shows what is committed to a consumer that asks every broker which believes itself the leader, and compares it with
-/// what it was shown before.
+/// Reads the committed records as a consumer of every broker that believes it is the leader, and compares them with
+/// what the consumer has read before.
 pub(super) fn show(world: &World, index: i32, promises: &mut Promises) -> Result<(), String> {
     for &broker in &world.brokers {
         let Some(log) = world.leader_log(broker, index) else {
             continue;
         };
-        // The last few again, to see whether they have changed.
+        // Reads the last few records again, to check that they have not changed.
         let from = log.high_watermark().saturating_sub(20).max(0);
         let Ok(content) = content(&log, from, FetchIsolation::HighWatermark) else {
-            // Its disk may just have failed; what is really broken shows in the end.
+            // The broker's disk may have just failed. The final check finds real damage.
             continue;
         };
         for (offset, record) in content.records {
@@ -69,7 +69,7 @@ pub(super) fn show(world: &World, index: i32, promises: &mut Promises) -> Result
     Ok(())
 }
 
-/// What every log on every broker holds.
+/// The content of every log on every broker.
 pub(super) fn contents(world: &World) -> Vec<(BrokerId, i32, Vec<u8>)> {
     let of = |&broker: &BrokerId| {
         (0..PARTITIONS).filter_map(move |index| {
@@ -80,7 +80,7 @@ pub(super) fn contents(world: &World) -> Vec<(BrokerId, i32, Vec<u8>)> {
     world.brokers.iter().flat_map(of).collect()
 }
 
-/// Looks at a cluster that has been mended.
+/// Checks a cluster after all faults are repaired.
 pub(super) async fn verify(
     world: &World,
     promises: &BTreeMap<i32, std::sync::Arc<parking_lot::Mutex<Promises>>>,

@@ -1,4 +1,4 @@
-//! One history: faults by seed under load, then everything is mended and looked at.
+//! Runs one history: faults from a seed under load, then repair of all faults and the final check.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -23,27 +23,27 @@ use crate::common::seeded;
 use crate::config::LogConfig;
 use crate::network::client::simulated::SimulatedNetwork;
 
-/// Producers for each partition.
+/// The number of producers for each partition.
 const PRODUCERS: i64 = 2;
-/// How long a mended cluster may take until all is in sync.
+/// How long a repaired cluster may take until all replicas are in sync.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is different from a correct broker that is configured to lose nothing.
+/// Differences from a correct broker that is configured to lose no records.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Options {
     pub(super) mistake: Option<Mistake>,
     pub(super) unclean_elections: bool,
-    /// Partitions move about on four brokers.
+    /// Partitions are reassigned between four brokers.
     pub(super) reassignments: bool,
 }
 
-/// What happened.
+/// The events of a history, counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Summary {
     pub(super) acknowledged: usize,
     pub(super) faults: usize,
     pub(super) reassignments: usize,
-    /// Stands for all that has happened: equal for equal histories.
+    /// A hash of all events. Equal histories have equal digests.
     pub(super) digest: u64,
 }
 
@@ -52,16 +52,17 @@ struct History {
     world: World,
     options: Options,
     promises: BTreeMap<i32, Arc<Mutex<Promises>>>,
-    /// Something that only one broker had may be gone: until all is well again no other broker may fail.
+    /// A broker has lost data that no other broker may have. Until all replicas are in sync again, no other broker may
+    /// fail.
     is_fragile: bool,
     faults: usize,
     reassignments: usize,
     log: Vec<String>,
-    /// Of what was noted, and of the znodes at that time.
+    /// The hash of the noted events, and of the znodes at their times.
     digest: DefaultHasher,
 }
 
-/// Prints what the brokers log, with the simulated time, if `BARNABAS_TEST_LOG` names a level or a filter.
+/// Prints the brokers' log messages with the simulated time if `BARNABAS_TEST_LOG` names a level or a filter.
 fn print_what_brokers_log() -> Option<tracing::subscriber::DefaultGuard> {
     let filter = std::env::var("BARNABAS_TEST_LOG").ok()?;
     let begin = Instant::now();
@@ -72,7 +73,7 @@ fn print_what_brokers_log() -> Option<tracing::subscriber::DefaultGuard> {
     Some(tracing::subscriber::set_default(printer.finish()))
 }
 
-/// Milliseconds since the history began.
+/// Formats the time as milliseconds since the start of the history.
 struct SimulatedTime(Instant);
 
 impl FormatTime for SimulatedTime {
@@ -81,7 +82,7 @@ impl FormatTime for SimulatedTime {
     }
 }
 
-/// Runs one history; an error says what is broken and what had happened.
+/// Runs one history. An error names the failed check and the events before it.
 pub(super) fn run(seed: u64, options: Options) -> Result<Summary, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -179,7 +180,7 @@ impl History {
         (now, what, znodes).hash(&mut self.digest);
     }
 
-    /// Lets time pass, mostly little, while consumers read.
+    /// Waits while consumers read, mostly for a short time.
     async fn pause(&mut self, most_ms: u64) -> Result<(), String> {
         let length = match self.random.random_bool(0.5) {
             true => self.random.random_range(0..most_ms / 8),
@@ -254,7 +255,7 @@ impl History {
         }
     }
 
-    /// Takes away what only one broker has.
+    /// Destroys data that only this broker has.
     async fn destroy(&mut self, broker: BrokerId) {
         self.is_fragile = true;
         if self.random.random_bool(0.7) {
@@ -266,8 +267,8 @@ impl History {
         }
     }
 
-    /// A partition is to have two or three other replicas, or the same in another order; whatever else is going on, an
-    /// earlier reassignment included.
+    /// Reassigns a partition to two or three other replicas, or to the same replicas in another order. Other faults and
+    /// an earlier reassignment may be in progress.
     async fn reassign(&mut self) {
         let index = self.random.random_range(0..PARTITIONS);
         let mut replicas = self.world.brokers.clone();
@@ -287,7 +288,7 @@ impl History {
         }
     }
 
-    /// Starts whatever is down and waits until all are in sync.
+    /// Starts every stopped broker and waits until all replicas are in sync.
     async fn until_whole(&mut self) -> Result<(), String> {
         let deadline = self.world.around.clock.monotonic_ms() + PATIENCE.as_millis() as i64;
         while !self.world.is_whole().await {
@@ -304,7 +305,7 @@ impl History {
         Ok(())
     }
 
-    /// Waits until nothing moves any more.
+    /// Waits until all replicas are equal and committed.
     async fn until_equal(&mut self) -> Result<(), String> {
         for _ in 0..100 {
             self.until_whole().await?;

@@ -1,4 +1,4 @@
-//! The producers that write to the cluster, and what they were promised.
+//! Owns the producers that write to the simulated cluster, and records what the cluster has acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use crate::record::BatchBuilder;
 
 const PRODUCE_VERSION: i16 = 11;
 
-/// A record by its writer: producer id and sequence number.
+/// Identifies a record: producer id and sequence number.
 pub(super) type Record = (ProducerId, i32);
 
-/// What was promised of one partition.
+/// The promises of the cluster for one partition.
 #[derive(Default)]
 pub(super) struct Promises {
-    /// Where each acknowledged record is.
+    /// The offset of each acknowledged record.
     pub(super) acknowledged: BTreeMap<Record, Offset>,
-    /// What a consumer has been shown.
+    /// The records that a consumer has read.
     pub(super) shown: BTreeMap<Offset, Record>,
-    /// Answers that no producer should ever get, as far as producers know.
+    /// Answers that a producer must never get, as far as producers can judge.
     pub(super) absurd: Vec<String>,
 }
 
-/// An idempotent producer, one record at a time, which repeats each one until it is acknowledged.
+/// An idempotent producer. It sends one record at a time and retries it until it is acknowledged.
 pub(super) struct Producer {
     pub(super) id: ProducerId,
     pub(super) partition: i32,
@@ -45,7 +45,7 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    /// Until it is stopped; the record it is at then stays unacknowledged.
+    /// Sends until `stop` is cancelled. The current record then stays unacknowledged.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut random = StdRng::seed_from_u64(self.seed);
         let clients: Vec<NetworkClient> = self.brokers.iter().map(|&id| client(id)).collect();
@@ -60,7 +60,7 @@ impl Producer {
                             .insert((self.id, sequence), offset);
                         break;
                     }
-                    // Like a client with old metadata it may well ask the wrong one.
+                    // Like a client with old metadata, it may ask a broker that is not the leader.
                     Err(_) => {
                         leader = random.random_range(0..clients.len());
                         sleep(Duration::from_millis(random.random_range(5..60))).await;
@@ -93,7 +93,7 @@ impl Producer {
         match ErrorCode::from_code(answer.error_code) {
             ErrorCode::None => Ok(answer.base_offset),
             code => {
-                // A gap, on the other hand, is what a leader of the past sees that has missed some of them.
+                // A gap in the sequence is possible: a former leader has missed some of the records.
                 if matches!(
                     code,
                     ErrorCode::DuplicateSequenceNumber

@@ -1,4 +1,4 @@
-//! One broker of a simulated cluster: what `startup` connects, on a simulated disk and network.
+//! Owns one broker of a simulated cluster: the same parts that `startup` connects, on a simulated disk and network.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -28,12 +28,12 @@ use crate::zk::registration::Registration;
 use crate::zk::znode::BrokerInfo;
 use crate::zk::{ZkStore, paths};
 
-/// Between two attempts to register while the session of the last life stands.
+/// The time between two attempts to register while the session of the previous run exists.
 const REGISTRATION_RETRY: Duration = Duration::from_millis(250);
-/// Between two rounds of the jobs that threads do in a real broker.
+/// The time between two rounds of the jobs that run on threads in a real broker.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(700);
 
-/// What every life of every broker shares.
+/// The objects that all runs of all brokers share.
 pub(super) struct Surroundings {
     pub(super) zookeeper: MemoryZooKeeper,
     pub(super) network: Arc<SimulatedNetwork>,
@@ -41,16 +41,16 @@ pub(super) struct Surroundings {
     pub(super) log_config: LogConfig,
 }
 
-/// A broker's process.
+/// The process of a broker.
 pub(super) struct Machine {
     pub(super) replicas: Arc<ReplicaManager>,
     pub(super) controller: ControllerHandle,
     pub(super) session: Arc<MemorySession>,
     log_manager: Arc<LogManager>,
     pub(super) mount: Arc<Mount>,
-    /// Closed while the process hears and says nothing to ZooKeeper.
+    /// False while the process is cut off from ZooKeeper.
     pub(super) zookeeper_gate: watch::Sender<bool>,
-    /// Cancelled with the process.
+    /// Cancelled when the process ends.
     pub(super) stop: CancellationToken,
 }
 
@@ -71,7 +71,8 @@ fn config(id: BrokerId, dir: &Path, log_config: &LogConfig) -> BrokerConfig {
 }
 
 impl Machine {
-    /// Starts a broker and waits until it is registered, which takes as long as the session of its last life lasts.
+    /// Starts a broker and waits until it is registered. The registration waits for the end of the previous run's
+    /// session.
     pub(super) async fn start(id: BrokerId, dir: &Path, disk: &SimulatedDisk, around: &Surroundings) -> Self {
         let config = Arc::new(config(id, dir, &around.log_config));
         let mount = disk.mount();
@@ -131,19 +132,19 @@ impl Machine {
         }
     }
 
-    /// The process ends at once. Its ZooKeeper session lives on until `session` is closed.
+    /// Ends the process immediately. Its ZooKeeper session stays open until the returned session is closed.
     pub(super) async fn kill(self) -> Arc<MemorySession> {
         self.mount.unmount();
-        // Nothing of it reaches ZooKeeper any more.
+        // From here on, no request of the process reaches ZooKeeper.
         self.zookeeper_gate.send_replace(false);
         self.stop.cancel();
-        // With the disk gone and the network cut this can do nothing but end the tasks.
+        // The disk and the network are gone, so this only ends the tasks.
         self.replicas.shutdown().await;
         self.log_manager.abandon();
         self.session
     }
 
-    /// Ends as `Broker::shutdown` does; the caller has handed leadership over before.
+    /// Stops like `Broker::shutdown`. The caller has moved the leaderships before.
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
         self.replicas.shutdown().await;
@@ -160,7 +161,7 @@ async fn run_background_jobs(log_manager: Arc<LogManager>) {
     }
 }
 
-/// Registers and stands for election.
+/// Registers the broker and takes part in the controller election.
 async fn controller(
     config: &Arc<BrokerConfig>,
     zk: Arc<dyn ZkStore>,

@@ -1,25 +1,25 @@
-//! Whole clusters under seeded faults: does what was acknowledged with acks=all and min.insync.replicas=2 survive?
+//! Tests whole clusters under seeded faults: records that were acknowledged with acks=all and min.insync.replicas=2
+//! must survive.
 //!
-//! Everything that decides is the real thing: log, partitions, fetchers, controller, wire format, on real files.
-//! Simulated are the network ([`simulated`](crate::network::client::simulated)), ZooKeeper
-//! ([`memory`](crate::zk::memory)), the loss of power ([`simulated_disk`](crate::log::simulated_disk)) and time, which is
-//! tokio's paused clock. A history is one thread, and its seed says what happens when
-//! ([`seeded`](crate::common::seeded)): the same seed always makes the same history.
+//! The log, partitions, fetchers, controller and wire format are the real ones, on real files. The simulated parts are
+//! the network ([`simulated`](crate::network::client::simulated)), ZooKeeper ([`memory`](crate::zk::memory)), the loss
+//! of power ([`simulated_disk`](crate::log::simulated_disk)) and time, which is tokio's paused clock. A history runs on
+//! one thread, and its seed decides all events and their times ([`seeded`](crate::common::seeded)). The same seed
+//! always makes the same history.
 //!
-//! What a history does to the cluster: any number of brokers are killed, cut off from each other, from ZooKeeper or
-//! both, freeze, lose their sessions, leave in order and return. A loss of power or a broken disk, which destroy
-//! what only one broker has, come one at a time: the next one only when all replicas are in sync again.
-//! That is what Kafka promises; two brokers that lose their page caches at the same time may lose records.
+//! Faults of a history: any number of brokers are killed, cut off from each other, from ZooKeeper or both, freeze, lose
+//! their sessions, stop in order and return. A power loss or a broken disk destroys data that only one broker has. Such
+//! faults come one at a time: the next comes only when all replicas are in sync again. Kafka promises no more than
+//! this; two brokers that lose their page caches at the same time may lose records.
 //!
-//! In some histories there is a fourth broker, and an administrator who has partitions moved about by the controller in the
-//! midst of all that.
+//! Some histories have a fourth broker, and an administrator who reassigns partitions during the faults.
 //!
-//! What must hold in the end, when everything is mended: every partition is in sync again on the brokers that it was
-//! last moved to, replicas are equal byte for byte, every acknowledged record is at its offset, no producer's record is there twice or out of order, and what
-//! a consumer has once been shown is still there.
+//! After the repair of all faults these conditions must be true: every partition is in sync on the brokers of its last
+//! reassignment, replicas are equal byte for byte, every acknowledged record is at its offset, no record of a producer
+//! is duplicated or out of order, and every record that a consumer has read is still there.
 //!
-//! What it does not do: threads do not race (a tokio runtime of one thread runs all brokers), groups and
-//! transactions do not take part, znodes are never damaged.
+//! Limits: threads do not race (a Tokio runtime of one thread runs all brokers), there are no groups and transactions,
+//! and znodes are never damaged.
 
 mod check;
 mod history;
@@ -34,22 +34,22 @@ use history::{Options, Summary, run};
 
 use crate::common::planted::Mistake;
 
-/// Histories of an ordinary test run.
+/// The number of histories in an ordinary test run.
 const HISTORIES: u64 = 100;
-/// Histories that are run twice.
+/// The number of histories that run twice.
 const HISTORIES_TWICE: u64 = 5;
-/// Histories within which a mistake must be found.
+/// The number of histories within which a deliberate mistake must be found.
 const HISTORIES_TO_A_FIND: u64 = 60;
 
-/// `BARNABAS_TEST_ROUNDS` histories from seed `BARNABAS_TEST_SEED` on, so many of them in an ordinary test run. `BARNABAS_TEST_LOG=info`
-/// prints what the brokers log.
+/// The seeds of the histories: `BARNABAS_TEST_ROUNDS` seeds from `BARNABAS_TEST_SEED` on. An ordinary test run has
+/// `ordinarily` of them. `BARNABAS_TEST_LOG=info` prints the brokers' log messages.
 fn seeds(ordinarily: u64) -> Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("BARNABAS_TEST_SEED").unwrap_or(0);
     first..first + number("BARNABAS_TEST_ROUNDS").unwrap_or(ordinarily)
 }
 
-/// Runs all histories, whatever becomes of them; `scripts/soak` reads the lines about those that fail.
+/// Runs all histories, even if some fail. `scripts/soak` reads the lines about failed histories.
 fn run_all(options: Options) -> Summary {
     let (mut total, mut failed) = (Summary::default(), Vec::new());
     for seed in seeds(HISTORIES) {
@@ -107,7 +107,7 @@ fn a_seed_always_makes_the_same_history() {
     }
 }
 
-/// How many histories it takes until something is found broken.
+/// Runs histories until a check fails. Returns the number of histories and the error.
 fn found_after(options: Options) -> Option<(u64, String)> {
     (0..HISTORIES_TO_A_FIND).find_map(|seed| Some((seed, run(seed, options).err()?)))
 }

@@ -1,4 +1,4 @@
-//! Three brokers or more, one topic, and all that can be done to them.
+//! Owns a simulated cluster of three or more brokers with one topic, and injects the faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,19 +23,19 @@ use crate::zk::memory::{MemorySession, MemoryZooKeeper};
 use crate::zk::znode::{TopicAssignment, partition_state};
 use crate::zk::{CreateMode, ZkStore as _, cluster, paths};
 
-/// How many replicas a partition has at first.
+/// The number of replicas of a partition at the start.
 const FACTOR: usize = 3;
 pub(super) const PARTITIONS: i32 = 2;
 pub(super) const TOPIC: &str = "t";
-/// When a history begins. Producers that are too old by the time of their records are forgotten.
+/// The start time of a history. It must be realistic, because producers expire by the timestamps of their records.
 pub(super) const START_MS: i64 = 1_700_000_000_000;
-/// After which ZooKeeper takes a broker that it does not hear of for dead.
+/// The time without contact after which ZooKeeper expires a broker's session.
 const SESSION_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// A machine that has lost its power does not come back faster than this: longer than its session lasts, and than
-/// the others need to hear of that. Kafka, too, relies on it.
+/// The shortest restart time of a machine after a power loss. It is longer than the session timeout plus the time that
+/// other brokers need to learn of the expiry. Kafka relies on this too.
 const BOOT: Duration = Duration::from_millis(4_000);
 
-/// tokio's time, which a history has paused.
+/// Tokio's paused clock.
 struct PausedClock {
     start: Instant,
 }
@@ -50,7 +50,7 @@ impl Clock for PausedClock {
     }
 }
 
-/// The cluster.
+/// The simulated cluster.
 pub(super) struct World {
     pub(super) around: Surroundings,
     pub(super) brokers: Vec<BrokerId>,
@@ -58,7 +58,7 @@ pub(super) struct World {
     admin: Arc<MemorySession>,
     dirs: BTreeMap<BrokerId, TempDir>,
     disks: BTreeMap<BrokerId, SimulatedDisk>,
-    /// When a broker that is down can be started at the earliest.
+    /// The earliest time at which a stopped broker can start.
     bootable: BTreeMap<BrokerId, Instant>,
 }
 
@@ -76,7 +76,7 @@ fn dir() -> TempDir {
 }
 
 impl World {
-    /// All brokers run and lead something.
+    /// Creates a cluster in which every broker runs and leads a partition.
     pub(super) async fn new(
         network: Arc<SimulatedNetwork>,
         log_config: LogConfig,
@@ -129,7 +129,7 @@ impl World {
         world
     }
 
-    /// Starts a broker that is down, if its machine is ready.
+    /// Starts a stopped broker if its machine is ready.
     pub(super) async fn start(&mut self, id: BrokerId) -> bool {
         if self.bootable.get(&id).is_some_and(|&at| at > Instant::now()) {
             return false;
@@ -139,10 +139,10 @@ impl World {
         true
     }
 
-    /// kill -9: what was written stays in the page cache.
+    /// Kills the process (kill -9). Written data stays in the page cache.
     pub(super) async fn kill(&mut self, id: BrokerId) {
         let machine = self.running.remove(&id).expect("it runs");
-        // The disk first: not even what is on its way in another thread happens any more.
+        // Unmount the disk first, so that no write in progress on another thread is completed.
         machine.mount.unmount();
         self.around.network.kill(id);
         let session = machine.kill().await;
@@ -152,15 +152,15 @@ impl World {
         });
     }
 
-    /// The machine loses its power, and with it what was not fsynced.
+    /// The machine loses power, and all data that was not fsynced.
     pub(super) async fn lose_power(&mut self, id: BrokerId, random: &mut StdRng) {
         self.kill(id).await;
         self.disks[&id].lose_power(random);
         self.bootable.insert(id, Instant::now() + BOOT);
     }
 
-    /// The next write of a broker is cut and all later ones fail, so it gives up, as a broker does whose last log dir
-    /// has failed.
+    /// The next write of a broker is cut short and all later writes fail. The broker then stops, like a broker whose
+    /// last log dir has failed.
     pub(super) async fn break_disk(&mut self, id: BrokerId, random: &mut StdRng) {
         self.running[&id]
             .mount
@@ -170,7 +170,7 @@ impl World {
         self.bootable.insert(id, Instant::now() + BOOT);
     }
 
-    /// A broker leaves as it should.
+    /// A broker does a controlled shutdown.
     pub(super) async fn stop(&mut self, id: BrokerId) {
         let epoch = self.running[&id].controller.broker_epoch();
         let controller = self
@@ -179,7 +179,7 @@ impl World {
             .find(|machine| machine.controller.is_active());
         if let Some(machine) = controller {
             let left = machine.controller.controlled_shutdown(id, epoch);
-            // Whatever comes of it.
+            // The result does not matter.
             let _ = tokio::time::timeout(Duration::from_secs(5), left).await;
         }
         let machine = self.running.remove(&id).expect("it runs");
@@ -187,7 +187,7 @@ impl World {
         machine.shutdown().await;
     }
 
-    /// A broker's session expires and it hears of it only after a while, in which it goes on as if nothing were.
+    /// A broker's session expires. The broker learns of it only after `deaf_for` and continues as before until then.
     pub(super) fn expire(&self, id: BrokerId, deaf_for: Duration) {
         let machine = &self.running[&id];
         machine.zookeeper_gate.send_replace(false);
@@ -203,7 +203,7 @@ impl World {
         });
     }
 
-    /// Nothing arrives between two brokers for a while.
+    /// Blocks all messages between two brokers for a time.
     pub(super) fn block(&self, a: BrokerId, b: BrokerId, length: Duration) {
         let network = self.around.network.clone();
         network.block(a, b);
@@ -213,8 +213,8 @@ impl World {
         });
     }
 
-    /// An administrator wants a partition to have these replicas. Whatever comes of it: there may be no controller just
-    /// now, or it may die before it has answered.
+    /// An administrator reassigns a partition to these replicas. The request may fail: there may be no controller, or
+    /// the controller may die before it answers.
     pub(super) async fn reassign(&self, index: i32, replicas: Vec<BrokerId>) {
         let controller = self
             .running
@@ -227,7 +227,7 @@ impl World {
         }
     }
 
-    /// The replicas that a partition is to have.
+    /// The assigned replicas of a partition.
     async fn assignment(&self, index: i32) -> ReplicaAssignment {
         let found = self.admin.get(&paths::topic(TOPIC), false).await;
         let (data, _) = found.expect("a session").expect("the topic is there");
@@ -235,12 +235,12 @@ impl World {
         topic.partitions.remove(&index).expect("the partition is there")
     }
 
-    /// The brokers that have a partition, when no reassignment is under way.
+    /// The brokers that have a replica of a partition, if no reassignment is in progress.
     pub(super) async fn replicas(&self, index: i32) -> Vec<BrokerId> {
         self.assignment(index).await.replicas
     }
 
-    /// What ZooKeeper says of a partition.
+    /// A partition's state in ZooKeeper.
     pub(super) async fn state(&self, index: i32) -> Option<LeaderAndIsr> {
         let path = paths::topic_partition_state(TOPIC, index);
         let found = self.admin.get(&path, false).await.expect("a session");
@@ -250,7 +250,7 @@ impl World {
         })
     }
 
-    /// A replica's log, if the broker runs and the controller has told it of the partition.
+    /// A replica's log, if the broker runs and the controller has sent it the partition.
     pub(super) fn log(&self, broker: BrokerId, index: i32) -> Option<Arc<UnifiedLog>> {
         self.partition(broker, index)?.log()
     }
@@ -260,8 +260,9 @@ impl World {
         machine.replicas.partition(&partition(index)).ok()
     }
 
-    /// Whether no failure is left over: every broker runs, nothing is being reassigned, and the replicas are in sync and have
-    /// what is committed. A broker that was not there when its replica was removed may still have it, as in Kafka.
+    /// Whether the cluster is repaired: every broker runs, no reassignment is in progress, and the replicas are in sync
+    /// and have the committed records. As in Kafka, a broker that was down when its replica was removed may still have
+    /// the replica.
     pub(super) async fn is_whole(&self) -> bool {
         let is_deaf = |machine: &Machine| !*machine.zookeeper_gate.borrow();
         if self.running.len() < self.brokers.len() || self.running.values().any(is_deaf) {
@@ -289,14 +290,14 @@ impl World {
     }
 }
 
-/// What the checks look at.
+/// The methods that the checks use.
 impl World {
-    /// A broker's log of a partition that it believes to lead.
+    /// A broker's log of a partition, if the broker believes it is the leader.
     pub(super) fn leader_log(&self, broker: BrokerId, index: i32) -> Option<Arc<UnifiedLog>> {
         self.partition(broker, index)?.leader_log().ok()
     }
 
-    /// Whether all replicas are as long as each other and all of it is committed.
+    /// Whether all replicas have the same end offset and all records are committed.
     pub(super) async fn has_equal_ends(&self) -> bool {
         for index in 0..PARTITIONS {
             let replicas = self.replicas(index).await;
