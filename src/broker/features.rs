@@ -1,4 +1,5 @@
-//! Follows `/feature`: ApiVersions tells clients the version of this znode. Kafka 3.9: `FinalizedFeatureChangeListener`.
+//! Follows `/feature`. ApiVersions sends the version of this znode to clients. Kafka 3.9:
+//! `FinalizedFeatureChangeListener`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -204,7 +204,7 @@ fn follow_features(context: &BrokerContext) -> watch::Receiver<i64> {
     features_epoch
 }
 
-/// The broker's registration, and the session for it.
+/// The data of the broker's registration in ZooKeeper.
 struct ToRegister {
     endpoints: Vec<Endpoint>,
     cluster_id: String,

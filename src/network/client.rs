@@ -1,8 +1,8 @@
-//! One ordered connection to one broker. Kafka 3.9: `NetworkClient`.
+//! Owns one ordered connection to one broker. Kafka 3.9: `NetworkClient`.
 //!
-//! A connection is driven by one task that writes requests in the order in which they were handed over and
-//! gives each response to the oldest request that waits: brokers answer in order. Whatever goes wrong ends
-//! the connection and fails everything in flight; the next request makes a new one. It never retries.
+//! One task drives a connection. It writes requests in the order in which it receives them, and gives each response to
+//! the oldest waiting request, because brokers answer in order. Every error ends the connection and fails all requests
+//! in flight. The next request opens a new connection. The client never retries.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -26,14 +26,15 @@ use crate::protocol::frame::FrameBuffer;
 use crate::protocol::messages::ApiVersionsRequest;
 use crate::protocol::{Chunk, WireRequest};
 
-/// Requests handed over and not yet written; more wait their turn.
+/// The maximum number of requests in the queue to the connection's task. Further senders wait.
 const SEND_QUEUE: usize = 16;
-/// How long a broker may take no byte of a request: a backstop, the request timeout ends the wait before.
+/// How long a broker may accept no byte of a request. This is only a safety limit; the request timeout ends the wait
+/// earlier.
 const WRITE_PATIENCE: Duration = Duration::from_secs(3600);
-/// What a broker may answer with: Kafka sets no limit here but that of the length prefix.
+/// The maximum size of a response. Kafka has no limit here except that of the length prefix.
 const MAX_RESPONSE_BYTES: usize = i32::MAX as usize;
 
-/// A broker and the listener on which it is reached. Kafka 3.9: `BrokerEndPoint`.
+/// A broker and the address of the listener to connect to. Kafka 3.9: `BrokerEndPoint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "self-explanatory")]
 pub struct BrokerAddress {
@@ -62,7 +63,7 @@ impl BrokerAddress {
     }
 }
 
-/// How a client presents itself to brokers and how long it waits for them.
+/// The client id and the timeouts of a client.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     client_id: String,
@@ -71,7 +72,7 @@ pub struct ClientSettings {
 }
 
 impl ClientSettings {
-    /// `request_timeout` holds for connecting and again for each response.
+    /// Creates settings. `request_timeout` applies to connecting, and again to each response.
     pub fn new(client_id: impl Into<String>, request_timeout: Duration) -> Self {
         Self {
             client_id: client_id.into(),
@@ -80,7 +81,7 @@ impl ClientSettings {
         }
     }
 
-    /// Connects within this time, whatever a response may take.
+    /// Sets a separate timeout for connecting.
     pub fn with_connection_timeout(self, connection_timeout: Duration) -> Self {
         Self {
             connection_timeout,
@@ -89,15 +90,15 @@ impl ClientSettings {
     }
 }
 
-/// Why no response came. The request may or may not have been carried out.
+/// Why no response came. The broker may or may not have executed the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// No connection, or it broke.
+    /// The connection could not be opened, or it broke.
     #[error("connection to broker {broker} failed: {reason}")]
     Disconnected {
-        /// The peer.
+        /// The peer broker.
         broker: BrokerId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// No response within the request timeout; the connection is closed.
@@ -106,34 +107,35 @@ pub enum NetworkError {
     /// The response cannot be decoded.
     #[error("broker {broker} sent an unreadable response: {reason}")]
     Malformed {
-        /// The peer.
+        /// The peer broker.
         broker: BrokerId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The peer and we have no version of the API in common, or the request says what its version cannot.
+    /// This broker and the peer have no common version of the API, or the request's version cannot express its content.
     #[error("broker {broker} cannot be sent this request: {reason}")]
     Unsupported {
-        /// The peer.
+        /// The peer broker.
         broker: BrokerId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// A connection that is made when first used and made anew after it broke. Requests are sent in the order in
-/// which `send` was called (first polled); several may be in flight.
+/// A connection that opens at its first use and again after it broke. Requests are sent in the order of the `send`
+/// calls (of their first polls). Several requests may be in flight.
 pub struct NetworkClient {
     address: BrokerAddress,
     settings: ClientSettings,
     next_correlation_id: AtomicI32,
-    /// Held from making sure of a connection until the request is handed over to it: the order of requests.
+    /// Keeps the requests in order: held from the check for an open connection until the request is in the connection's
+    /// queue.
     order: tokio::sync::Mutex<()>,
     connection: Mutex<Option<Arc<Connection>>>,
 }
 
 impl NetworkClient {
-    /// Does not connect yet.
+    /// Creates a client. It does not connect yet.
     pub fn new(address: BrokerAddress, settings: ClientSettings) -> Self {
         Self {
             address,
@@ -144,13 +146,13 @@ impl NetworkClient {
         }
     }
 
-    /// The peer.
+    /// The peer broker.
     pub fn address(&self) -> &BrokerAddress {
         &self.address
     }
 
-    /// Sends one request in exactly this version and waits for its response. Dropping the future does not take
-    /// the request back.
+    /// Sends one request in exactly this version and waits for its response. Dropping the future does not cancel the
+    /// request.
     pub async fn send<R: WireRequest>(&self, request: &R, version: i16) -> Result<R::Response, NetworkError> {
         let correlation_id = self.next_correlation_id.fetch_add(1, Ordering::Relaxed);
         let frame = codec::encode_request(request, version, correlation_id, &self.settings.client_id)
@@ -186,7 +188,7 @@ impl NetworkClient {
         })
     }
 
-    /// Highest version of an API that the peer and we both speak (asks with ApiVersions once a connection).
+    /// The highest version of an API that both this broker and the peer support. Sends ApiVersions once per connection.
     pub async fn negotiate<R: WireRequest>(&self, ours: RangeInclusive<i16>) -> Result<i16, NetworkError> {
         let turn = self.order.lock().await;
         let connection = self.connect_if_needed().await?;
@@ -203,14 +205,14 @@ impl NetworkClient {
             .ok_or_else(|| self.unsupported(format!("it serves api {} in none of versions {ours:?}", R::KEY)))
     }
 
-    /// Closes the connection: what is in flight fails. A later request connects again.
+    /// Closes the connection and fails the requests in flight. A later request connects again.
     pub fn close(&self) {
         if let Some(connection) = self.connection.lock().take() {
             connection.close();
         }
     }
 
-    /// The connection that is open, or a new one. Only for the holder of `order`.
+    /// Returns the open connection, or opens a new one. The caller must hold `order`.
     async fn connect_if_needed(&self) -> Result<Arc<Connection>, NetworkError> {
         let open = self.connection.lock().clone().filter(|c| !c.is_closed());
         if let Some(connection) = open {
@@ -240,7 +242,7 @@ impl NetworkClient {
     }
 
     async fn ask_versions(&self) -> Result<HashMap<i16, RangeInclusive<i16>>, NetworkError> {
-        // Version 0 says all there is to know and is spoken by every broker.
+        // Version 0 has all the needed data, and every broker supports it.
         let response = self.send(&ApiVersionsRequest::default(), 0).await?;
         if response.error_code != 0 {
             let reason = format!("ApiVersions answered with error {}", response.error_code);
@@ -280,13 +282,13 @@ impl Drop for NetworkClient {
     }
 }
 
-/// A request on its way to the socket.
+/// A request that waits to be written to the socket.
 struct Outgoing {
     frame: Bytes,
     waiting: Waiting,
 }
 
-/// A request that waits for its response frame, or for the reason why there will be none.
+/// A request that waits for its response frame, or for the error if none comes.
 struct Waiting {
     correlation_id: i32,
     respond: oneshot::Sender<Result<Bytes, String>>,
@@ -326,7 +328,7 @@ impl Connection {
     }
 }
 
-/// Opens a connection to another broker. Every connection between brokers begins here.
+/// Opens a connection to another broker. Every connection between brokers is opened here.
 async fn open(endpoint: &Endpoint, patience: Duration) -> Result<TcpStream, String> {
     let (host, port) = (endpoint.host.as_str(), endpoint.port);
     let stream = match timeout(patience, TcpStream::connect((host, port))).await {
@@ -338,7 +340,7 @@ async fn open(endpoint: &Endpoint, patience: Duration) -> Result<TcpStream, Stri
     Ok(stream)
 }
 
-/// Moves requests out and responses in until one of the two fails; then fails the requests that still wait.
+/// Writes requests and reads responses until one of the two fails. Then fails the waiting requests.
 async fn drive(mut stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
     let in_flight = Mutex::new(VecDeque::new());
     let (incoming, outgoing) = stream.split();
@@ -352,19 +354,19 @@ async fn drive(mut stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
         waiting.push(outgoing.waiting);
     }
     for request in waiting {
-        // The caller may have given up.
+        // Sending fails if the caller has dropped its request.
         let _ = request.respond.send(Err(reason.clone()));
     }
 }
 
-/// Returns why it ended.
+/// Returns the reason for the end.
 async fn write_requests(
     stream: &TcpStream,
     requests: &mut mpsc::Receiver<Outgoing>,
     in_flight: &Mutex<VecDeque<Waiting>>,
 ) -> String {
     while let Some(outgoing) = requests.recv().await {
-        // Before the write: the response may come sooner than this task runs again.
+        // Added before the write, because the response may arrive before this task runs again.
         in_flight.lock().push_back(outgoing.waiting);
         let frame = vec![Chunk::Bytes(outgoing.frame)];
         if let Err(error) = stream::write_chunks(stream, frame, WRITE_PATIENCE).await {
@@ -374,7 +376,7 @@ async fn write_requests(
     "the client was dropped".to_string()
 }
 
-/// Returns why it ended.
+/// Returns the reason for the end.
 async fn read_responses(mut stream: ReadHalf<'_>, in_flight: &Mutex<VecDeque<Waiting>>) -> String {
     let mut frames = FrameBuffer::new(MAX_RESPONSE_BYTES);
     loop {
@@ -397,7 +399,7 @@ async fn read_responses(mut stream: ReadHalf<'_>, in_flight: &Mutex<VecDeque<Wai
                 let _ = oldest.respond.send(Err(reason.clone()));
                 return reason;
             }
-            // The caller may have given up.
+            // Sending fails if the caller has dropped its request.
             let _ = oldest.respond.send(Ok(frame));
         }
     }

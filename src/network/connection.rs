@@ -1,9 +1,9 @@
-//! One connection of a client: read a frame, have it handled, write the response; again. Kafka 3.9: `Processor`,
-//! `KafkaChannel`.
+//! Owns one connection of a client: reads a frame, lets the handler run, writes the response, and repeats. Kafka 3.9:
+//! `Processor`, `KafkaChannel`.
 //!
-//! One request is in flight; while it is handled at most one more frame is read ahead, which also notices a
-//! client that hangs up. Responses so come in the order of the requests (fact 69). A throttled client will be
-//! held back between two requests, when there are quotas.
+//! One request is in flight. While it is handled, the connection reads at most one more frame ahead; this also detects
+//! a client that disconnects. So responses come in the order of the requests (fact 69). Quotas, when they exist, can
+//! delay a throttled client between two requests.
 
 use std::any::Any;
 use std::io;
@@ -28,12 +28,12 @@ use super::stream;
 use crate::protocol::codec::{self, DecodeError};
 use crate::protocol::frame::{FrameBuffer, FrameSizeError};
 
-/// What every connection of a broker is held to.
+/// The limits of every connection of a broker.
 #[derive(Clone)]
 pub(super) struct ConnectionSettings {
     /// `socket.request.max.bytes`.
     pub(super) max_request_bytes: usize,
-    /// `connections.max.idle.ms`: how long a client may send nothing, or take nothing of a response.
+    /// `connections.max.idle.ms`: how long a client may send no byte, or accept no byte of a response.
     pub(super) max_idle: Duration,
     /// `queued.max.requests`: see [`Connection::handle`].
     pub(super) running_requests: Arc<Semaphore>,
@@ -71,7 +71,7 @@ pub(super) struct Connection<H> {
     settings: ConnectionSettings,
     stopping: CancellationToken,
     frames: FrameBuffer,
-    /// A whole frame, read while the one before it was being handled.
+    /// A whole frame that was read while the previous frame was being handled.
     ahead: Option<Bytes>,
 }
 
@@ -97,7 +97,7 @@ impl<H: RequestHandler> Connection<H> {
         }
     }
 
-    /// Serves the client until one side has had enough.
+    /// Serves the client until one side ends the connection.
     pub(super) async fn serve(mut self) -> ConnectionEnd {
         loop {
             if let Err(end) = self.serve_one().await {
@@ -128,7 +128,7 @@ impl<H: RequestHandler> Connection<H> {
         }
         let metrics = &self.settings.metrics;
         metrics.record(header.api, header.version, bytes, times);
-        // What Kafka's request logger tells of.
+        // The same data as in Kafka's request logger.
         tracing::debug!(
             target: "request", api = ?header.api, version = header.version, client = self.context.client_id,
             peer = %self.context.peer, listener = self.context.listener, bytes, queue = ?times.queue,
@@ -137,7 +137,7 @@ impl<H: RequestHandler> Connection<H> {
         Ok(())
     }
 
-    /// Waits for a whole frame. Between two requests, and only there, the broker may end the connection.
+    /// Waits for a whole frame. Only here, between two requests, may the broker end the connection.
     async fn next_frame(&mut self) -> Result<Bytes, ConnectionEnd> {
         loop {
             if self.stopping.is_cancelled() {
@@ -171,11 +171,11 @@ impl<H: RequestHandler> Connection<H> {
         }
     }
 
-    /// Runs the handler to its end, reading ahead meanwhile.
+    /// Runs the handler to its end and reads ahead at the same time.
     ///
-    /// A request takes one of the `queued.max.requests` until its handler waits for the first time. From then
-    /// on it is in some purgatory, as Kafka would say, where it must not be in the way of the very requests
-    /// that it waits for, such as the fetches of followers.
+    /// A request takes one of the `queued.max.requests` until its handler waits for the first time. After that it is in
+    /// a purgatory in Kafka's terms. There it must not block the requests that it waits for, such as the fetches of
+    /// followers.
     async fn handle(
         &mut self,
         correlation_id: i32,
@@ -201,7 +201,7 @@ impl<H: RequestHandler> Connection<H> {
                 let reply = tokio::select! {
                     biased;
                     reply = &mut handled => reply,
-                    // Never: reading ahead has no end.
+                    // Reading ahead never returns.
                     never = read_ahead => match never {},
                 };
                 times.remote = first_pause.elapsed();
@@ -213,8 +213,7 @@ impl<H: RequestHandler> Connection<H> {
     }
 }
 
-/// Reads until there is one whole frame, then waits without end. Whatever ends the stream meanwhile is met
-/// again by the next read.
+/// Reads until one whole frame is complete, then waits forever. If the stream ends, the next read sees the end again.
 async fn read_ahead(
     mut stream: ReadHalf<'_>,
     frames: &mut FrameBuffer,

@@ -1,7 +1,7 @@
-//! One ordered queue and one connection to each broker. Kafka 3.9: `InterBrokerSendThread`, `RequestSendThread`.
+//! Owns one ordered queue and one connection for each broker. Kafka 3.9: `InterBrokerSendThread`, `RequestSendThread`.
 //!
-//! At most one request is under way to a broker. What comes meanwhile waits in the queue of that broker. The owner's
-//! [`InterBrokerRequests`] say how much of the queue the next request takes and what follows from its response.
+//! At most one request to a broker is in flight. New items wait in the queue of that broker. The owner's
+//! [`InterBrokerRequests`] decides how much of the queue the next request takes, and handles the response.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::common::ids::BrokerId;
 
 /// The requests of one owner.
 pub trait InterBrokerRequests: Send + Sync + 'static {
-    /// What waits for one broker.
+    /// The queue of one broker.
     type Queue: Default + Send + 'static;
-    /// What one request carries.
+    /// The content of one request.
     type Batch: Send;
 
-    /// Takes what the next request carries out of the queue; `None` if nothing waits. The queue is locked.
+    /// Takes the content of the next request out of the queue. `None` if the queue is empty. The queue is locked.
     fn next(queue: &mut Self::Queue) -> Option<Self::Batch>;
 
-    /// Sends a request, again if need be, and carries out what its response says. The next request waits for the end of
-    /// this one.
+    /// Sends a request, retries it if needed, and handles its response. The next request waits until this one has
+    /// ended.
     fn exchange(
         self: Arc<Self>,
         client: Arc<NetworkClient>,
@@ -31,25 +31,25 @@ pub trait InterBrokerRequests: Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send;
 }
 
-/// The queues and connections to all brokers. Requests end when it is dropped.
+/// The queues and connections to all brokers. Dropping it ends the requests.
 pub struct InterBrokerSendThread<R: InterBrokerRequests> {
     settings: ClientSettings,
     brokers: Mutex<HashMap<BrokerId, SharedDestination<R>>>,
 }
 
-/// A destination, which its sending task shares.
+/// A destination, shared with its sending task.
 type SharedDestination<R> = Arc<Mutex<Destination<<R as InterBrokerRequests>::Queue>>>;
 
-/// One broker.
+/// One broker as a destination.
 struct Destination<Q> {
     client: Arc<NetworkClient>,
     queue: Q,
-    /// The task that sends, while there is something to send.
+    /// The sending task, while the queue has something to send.
     sender: Option<AbortHandle>,
 }
 
 impl<R: InterBrokerRequests> InterBrokerSendThread<R> {
-    /// Nothing waits yet.
+    /// Creates the send thread with empty queues.
     pub fn new(settings: ClientSettings) -> Self {
         Self {
             settings,
@@ -57,8 +57,8 @@ impl<R: InterBrokerRequests> InterBrokerSendThread<R> {
         }
     }
 
-    /// Adds something to the queue of a broker. A broker that is at another address now gets the next request there. Must
-    /// be called within a runtime.
+    /// Adds an item to the queue of a broker. If the broker's address has changed, the next request goes to the new
+    /// address. Must be called within a Tokio runtime.
     pub fn enqueue(&self, requests: &Arc<R>, address: BrokerAddress, add: impl FnOnce(&mut R::Queue)) {
         let mut brokers = self.brokers.lock();
         let destination = brokers.entry(address.id).or_insert_with(|| {
@@ -79,7 +79,7 @@ impl<R: InterBrokerRequests> InterBrokerSendThread<R> {
         }
     }
 
-    /// Drops what waits for a broker and gives up the request that is under way.
+    /// Drops the queue of a broker and cancels the request in flight.
     pub fn remove(&self, broker: BrokerId) {
         if let Some(destination) = self.brokers.lock().remove(&broker) {
             destination.lock().abort();

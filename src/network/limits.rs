@@ -1,10 +1,10 @@
-//! How many connections there may be. Kafka 3.9: `ConnectionQuotas`.
+//! Limits the number of connections. Kafka 3.9: `ConnectionQuotas`.
 //!
-//! Beyond `max.connections` an acceptor holds the connection it has and accepts no other until one ends. The
-//! inter-broker listener, if it is not the only one, always gets in, and the connection of another listener
-//! that has been quiet for longest has to go. Beyond `max.connections.per.ip`, or what
-//! `max.connections.per.ip.overrides` says of its address, a connection is closed at once. All three can change while
-//! connections are open: those that are too many then stay, but no further ones come in.
+//! Above `max.connections`, an acceptor holds its new connection and accepts no other until a connection ends. The
+//! inter-broker listener, if it is not the only listener, always accepts; instead the least recently used connection of
+//! another listener is closed. Above `max.connections.per.ip`, or the limit for its address in
+//! `max.connections.per.ip.overrides`, a connection is closed immediately. All three limits can change at run time:
+//! open connections above a new limit stay, but no new ones are accepted.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,21 +18,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::BrokerConfig;
 
-/// The connections of a broker, counted.
+/// Counts the connections of a broker.
 pub struct ConnectionLimits {
     open: Mutex<Open>,
-    /// A connection has ended, or the limits are others.
+    /// Notified when a connection has ended or the limits have changed.
     room: Notify,
-    /// Counts requests of all connections; only their order matters.
+    /// Counts the requests of all connections. Only their order matters.
     activity: AtomicU64,
 }
 
-/// How many there may be.
+/// The limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Maxima {
     total: usize,
     per_ip: usize,
-    /// Addresses with a limit of their own.
+    /// The limits of single addresses.
     overrides: HashMap<IpAddr, usize>,
 }
 
@@ -49,7 +49,7 @@ struct Entry {
     evicted: CancellationToken,
 }
 
-/// A connection's place among the others; given back when dropped.
+/// The place of one connection. Dropping it frees the place.
 pub(super) struct ConnectionSlot {
     limits: Arc<ConnectionLimits>,
     id: u64,
@@ -58,7 +58,7 @@ pub(super) struct ConnectionSlot {
     evicted: CancellationToken,
 }
 
-/// The address has as many connections as it may have.
+/// The address has reached its limit.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many connections from {ip}: max.connections.per.ip is {max}")]
 pub(super) struct TooManyFromAddress {
@@ -67,7 +67,7 @@ pub(super) struct TooManyFromAddress {
 }
 
 impl ConnectionLimits {
-    /// The limits of a configuration. The names of hosts in it are resolved, which may take a while.
+    /// Creates the limits of a configuration. Resolves the host names in it, which may be slow.
     pub(super) fn new(config: &BrokerConfig) -> io::Result<Arc<Self>> {
         Ok(Self::with(Maxima::of(config)?))
     }
@@ -85,8 +85,8 @@ impl ConnectionLimits {
         })
     }
 
-    /// Puts the limits of another configuration in force. The names of hosts in it are resolved, which may take a
-    /// while; without all of them the present limits stay.
+    /// Applies the limits of another configuration. Resolves the host names in it, which may be slow. If a name does
+    /// not resolve, the current limits stay.
     pub fn reconfigure(&self, config: &BrokerConfig) {
         let maxima = match Maxima::of(config) {
             Ok(maxima) => maxima,
@@ -104,21 +104,21 @@ impl ConnectionLimits {
         }
     }
 
-    /// What is in force: `max.connections`, and `max.connections.per.ip` for an address.
+    /// The current limits: `max.connections`, and `max.connections.per.ip` for an address.
     #[cfg(test)]
     pub fn maxima(&self, ip: IpAddr) -> (usize, usize) {
         let open = self.open.lock();
         (open.maxima.total, open.maxima.per_ip(ip))
     }
 
-    /// Waits until there may be one more connection. A protected listener never waits.
+    /// Waits until one more connection is allowed. A protected listener never waits.
     pub(super) async fn admit(
         self: &Arc<Self>,
         ip: IpAddr,
         is_protected: bool,
     ) -> Result<ConnectionSlot, TooManyFromAddress> {
         loop {
-            // Made before looking: from then on it misses no notification.
+            // Created before the check, so that it misses no notification after it.
             let room = self.room.notified();
             if let Some(admitted) = self.try_admit(ip, is_protected) {
                 return admitted;
@@ -127,13 +127,13 @@ impl ConnectionLimits {
         }
     }
 
-    /// `None` if the caller has to wait.
+    /// Returns `None` if the caller must wait.
     fn try_admit(
         self: &Arc<Self>,
         ip: IpAddr,
         is_protected: bool,
     ) -> Option<Result<ConnectionSlot, TooManyFromAddress>> {
-        // Java knows no IPv6 form of an IPv4 address either.
+        // Java also treats an IPv4 address in IPv6 form as IPv4.
         let ip = ip.to_canonical();
         let mut open = self.open.lock();
         if open.connections.len() >= open.maxima.total && !is_protected {
@@ -188,7 +188,7 @@ impl Maxima {
     }
 }
 
-/// The address that Kafka, too, takes of a name with several: the first.
+/// Resolves a host. As in Kafka, the first of several addresses is used.
 fn resolve(host: &str) -> io::Result<IpAddr> {
     let not_found = |why: &str| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {why}"));
     let found = (host, 0)
@@ -207,7 +207,7 @@ impl Open {
         }
     }
 
-    /// Tells the connection that has been quiet for longest, and was not told yet, to end.
+    /// Tells the least recently used connection to end. Skips connections that were told already.
     fn evict_least_recently_used(&self) {
         let candidates = self
             .connections
@@ -220,13 +220,13 @@ impl Open {
 }
 
 impl ConnectionSlot {
-    /// Notes that a request has come.
+    /// Records that a request has arrived.
     pub(super) fn touch(&self) {
         let now = self.limits.activity.fetch_add(1, Ordering::Relaxed);
         self.last_active.store(now, Ordering::Relaxed);
     }
 
-    /// Cancelled when the connection has to make room for another.
+    /// Cancelled when the connection must end so that another can be accepted.
     pub(super) fn evicted(&self) -> &CancellationToken {
         &self.evicted
     }

@@ -1,5 +1,5 @@
-//! The connections: the server for clients and brokers, the client for other brokers, and on it the channel to the
-//! controller and the queues of requests to brokers. Imports `common`, `config`, `metrics`, `protocol`.
+//! Owns the connections: the server for clients and brokers and the client for other brokers. The channel to the
+//! controller and the queues of requests to brokers use that client. Imports `common`, `config`, `metrics`, `protocol`.
 //! Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
 
 pub mod client;

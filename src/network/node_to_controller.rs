@@ -1,10 +1,10 @@
-//! The channel from this broker to the controller. Kafka 3.9: `NodeToControllerChannelManager`.
+//! Owns the channel from this broker to the controller. Kafka 3.9: `NodeToControllerChannelManager`.
 //!
-//! The owner says where the controller is, so the channel needs no metadata; it asks before each request. It keeps its
-//! connection while the controller stays where it is and answers. Without a response, or after NOT_CONTROLLER, it drops the
-//! connection and the next request begins anew (fact 71). One request is under way at a time, each is sent once: its owner
-//! decides after what time, how often and with which content to send again. A controller is reached by network even if it
-//! is this broker.
+//! The channel asks its owner for the controller's address before each request, so it needs no metadata. It keeps its
+//! connection while the controller stays the same and answers. Without a response, or after NOT_CONTROLLER, it drops
+//! the connection, and the next request opens a new one (fact 71). One request is in flight at a time, and each is sent
+//! once: the owner decides when, how often and with which content to retry. The channel uses the network even if this
+//! broker is the controller.
 
 use std::ops::RangeInclusive;
 
@@ -15,13 +15,13 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::BrokerId;
 use crate::protocol::WireRequest;
 
-/// Where the controller is now, as far as this broker knows. Kafka 3.9: `ControllerNodeProvider`.
+/// Returns the current controller's address, as far as this broker knows. Kafka 3.9: `ControllerNodeProvider`.
 pub type ControllerNodeProvider = Box<dyn Fn() -> Option<BrokerAddress> + Send + Sync>;
 
-/// Why the controller did not do what it was asked for.
+/// Why a request to the controller failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NodeToControllerError {
-    /// This broker knows of no controller, or not where it listens.
+    /// This broker does not know the controller or its address.
     #[error("no controller is known")]
     NoController,
     /// No response came.
@@ -35,17 +35,17 @@ pub enum NodeToControllerError {
     Refused(ErrorCode),
 }
 
-/// The channel of one kind of request.
+/// The channel for one kind of request.
 pub struct NodeToControllerChannelManager {
     controller: ControllerNodeProvider,
     settings: ClientSettings,
     changed: Notify,
-    /// Locked while a request is under way.
+    /// Locked while a request is in flight.
     client: tokio::sync::Mutex<Option<NetworkClient>>,
 }
 
 impl NodeToControllerChannelManager {
-    /// Does not connect yet.
+    /// Creates a channel. It does not connect yet.
     pub fn new(controller: ControllerNodeProvider, settings: ClientSettings) -> Self {
         Self {
             controller,
@@ -55,18 +55,18 @@ impl NodeToControllerChannelManager {
         }
     }
 
-    /// Has a request that is under way end if the controller is another one now.
+    /// Ends a request in flight if the controller has changed.
     pub fn controller_may_have_changed(&self) {
         self.changed.notify_one();
     }
 
-    /// Where requests go now.
+    /// The address to which requests are sent now.
     pub fn controller(&self) -> Option<BrokerAddress> {
         (self.controller)()
     }
 
-    /// Sends one request and reads its response. `request` is given the version: the only one of `versions`, or the
-    /// highest that the controller speaks too. `read` finds the error of the response, wherever that is.
+    /// Sends one request and reads its response. `request` gets the version: the only one in `versions`, or the highest
+    /// that the controller also supports. `read` extracts the error from the response.
     pub async fn send<R: WireRequest, T>(
         &self,
         versions: RangeInclusive<i16>,
@@ -107,7 +107,7 @@ impl NodeToControllerChannelManager {
             };
             client.send(&request(version), version).await
         };
-        // A controller that hangs holds no request up once there is another controller.
+        // A new controller ends the wait for an old controller that hangs.
         let replaced = async {
             while self.controller().as_ref() == Some(&address) {
                 self.changed.notified().await;

@@ -1,42 +1,43 @@
-//! What stands between connections and the broker: a request goes in, a reply comes out.
-//! Kafka 3.9: `ApiRequestHandler`, `RequestChannel`.
+//! The interface between connections and the broker: it takes a request and returns a reply. Kafka 3.9:
+//! `ApiRequestHandler`, `RequestChannel`.
 
 use std::future::Future;
 use std::net::SocketAddr;
 
 use crate::protocol::{Request, Response};
 
-/// Where a request came from.
+/// The origin of a request.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    /// Version of the request.
+    /// The version of the request.
     pub api_version: i16,
-    /// The client's name for itself; may be empty.
+    /// The client id. May be empty.
     pub client_id: String,
-    /// Its address.
+    /// The client's address.
     pub peer: SocketAddr,
-    /// Name of the listener it came through, in upper case.
+    /// The name of the listener that received the request, in upper case.
     pub listener: String,
 }
 
-/// What becomes of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub enum Reply {
-    /// The client gets this response.
+    /// The connection sends this response.
     Send(Response),
     /// The client expects no response: a Produce request with acks=0.
     Nothing,
-    /// The connection is closed without a response: the only way to tell a client that expects none of a
-    /// failure.
+    /// The connection is closed without a response. This is the only way to report a failure to a client that expects
+    /// no response.
     Close,
 }
 
 /// The broker as its connections see it.
 pub trait RequestHandler: Send + Sync + 'static {
-    /// Handles one request. Requests of one connection come one after the other, those of many at once.
+    /// Handles one request. Requests of one connection come one after another, requests of different connections in
+    /// parallel.
     ///
-    /// The future is driven to its end even if the client has gone. It may wait as long as it wants to, and it
-    /// may panic: that costs the connection and nothing else.
+    /// The future runs to its end even if the client has disconnected. It may wait for any time. A panic in it ends
+    /// only the connection.
     fn handle(
         &self,
         context: &RequestContext,

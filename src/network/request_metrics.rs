@@ -1,6 +1,7 @@
-//! How many requests come, and where their time goes. Kafka 3.9: `RequestMetrics`, `RequestChannel.Metrics`.
+//! Owns the metrics of requests: their number, and the time of each phase. Kafka 3.9: `RequestMetrics`,
+//! `RequestChannel.Metrics`.
 //!
-//! The metrics of an API, and of a version, exist from its first request on.
+//! The metrics of an API, and of a version, are created at its first request.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use crate::metrics::{Histogram, Meter, MetricName, Registry, Timer};
 use crate::protocol::ApiKey;
 
-/// Above the highest key and the highest version that any API has.
+/// The array sizes: above the highest API key and, for `VERSIONS`, above the highest version of any API.
 const API_KEYS: usize = 96;
 const VERSIONS: usize = 24;
 
@@ -29,16 +30,16 @@ pub(super) struct ApiMetrics {
     total: Arc<Timer>,
 }
 
-/// Where the time of one request went.
+/// The time of each phase of one request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RequestTimes {
-    /// Until its handler began.
+    /// Until the handler starts.
     pub(super) queue: Duration,
-    /// Until its handler was done or had to wait.
+    /// Until the handler is done or waits.
     pub(super) local: Duration,
-    /// In a purgatory.
+    /// The time in a purgatory.
     pub(super) remote: Duration,
-    /// Until the response was with the operating system.
+    /// Until the operating system has the response.
     pub(super) send: Duration,
 }
 
@@ -54,13 +55,13 @@ impl RequestMetrics {
         }
     }
 
-    /// Records a request that was answered, or needs no answer.
+    /// Records a request that is answered or needs no answer.
     pub(super) fn record(&self, api: ApiKey, version: i16, bytes: usize, times: RequestTimes) {
         let Some(slot) = self.apis.get(api.code() as usize) else {
             return;
         };
         let metrics = slot.get_or_init(|| Box::new(self.register(api)));
-        // Only ApiVersions is answered in a version that the API does not have.
+        // Only ApiVersions is answered in a version that the API does not support.
         let version = version.clamp(*api.versions().start(), *api.versions().end());
         if let Some(requests) = metrics.requests.get(version as usize) {
             let name = || name(api, "RequestsPerSec").tag("version", version);

@@ -1,7 +1,7 @@
-//! Listeners and the connections they accept. Kafka 3.9: `SocketServer`, `Acceptor`.
+//! Owns the listeners and the connections that they accept. Kafka 3.9: `SocketServer`, `Acceptor`.
 //!
-//! Binding and serving are two steps: a broker must know its ports before it registers, and registers before
-//! it serves. In between the operating system keeps clients waiting in the listen backlog.
+//! Binding and serving are two steps: a broker must know its ports before it registers, and it registers before it
+//! serves. Between the two steps clients wait in the operating system's listen backlog.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,36 +20,36 @@ use super::request_metrics::RequestMetrics;
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
 use crate::metrics::Registry;
 
-/// How long an acceptor rests after a failure that will not be over at once, such as a lack of descriptors.
+/// How long an acceptor waits after a failure that does not pass immediately, such as a lack of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A listener that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The address cannot be resolved or is taken.
+    /// The address cannot be resolved or is in use.
     #[error("listener {listener} cannot listen on {address}: {source}")]
     Address {
         /// The listener's name.
         listener: String,
         /// `host:port` as configured.
         address: String,
-        /// What the operating system says.
+        /// The error from the operating system.
         source: io::Error,
     },
-    /// A host with a limit of its own is not known.
+    /// A host in the overrides cannot be resolved.
     #[error("max.connections.per.ip.overrides: {0}")]
     Limits(io::Error),
-    /// A security protocol that is not built yet.
+    /// The listener's security protocol is not implemented yet.
     #[error("listener {listener} wants {}, and only PLAINTEXT is supported", protocol.name())]
     UnsupportedProtocol {
         /// The listener's name.
         listener: String,
-        /// What it wants.
+        /// The configured security protocol.
         protocol: SecurityProtocol,
     },
 }
 
-/// Listeners that are bound and do not accept yet.
+/// Bound listeners that do not accept yet.
 pub struct SocketServer {
     listeners: Vec<(Endpoint, TcpListener)>,
     inter_broker_listener: String,
@@ -57,14 +57,14 @@ pub struct SocketServer {
     settings: ConnectionSettings,
 }
 
-/// Listeners that accept; dropping it ends every connection on the spot.
+/// Listeners that accept. Dropping it ends every connection immediately.
 pub struct RunningServer {
     acceptors: JoinSet<()>,
     stopping: CancellationToken,
 }
 
 impl SocketServer {
-    /// Binds every listener of the configuration. Figures about requests go to `metrics`.
+    /// Binds every listener of the configuration. The request metrics are registered in `metrics`.
     pub async fn bind(config: &BrokerConfig, metrics: &Registry) -> Result<Self, BindError> {
         let mut listeners = vec![];
         for endpoint in &config.listeners {
@@ -100,17 +100,17 @@ impl SocketServer {
         })
     }
 
-    /// How many connections there may be; it stays in force when the server runs.
+    /// The connection limits. They also apply to the running server.
     pub fn limits(&self) -> Arc<ConnectionLimits> {
         self.limits.clone()
     }
 
-    /// The listeners in the order of the configuration, with the ports they are bound to.
+    /// The listeners in the order of the configuration, with their bound ports.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.listeners.iter().map(|(endpoint, _)| endpoint)
     }
 
-    /// Begins to accept on the runtime that it is called in.
+    /// Starts to accept connections. Must be called within a Tokio runtime.
     pub fn start<H: RequestHandler>(self, handler: &Arc<H>) -> RunningServer {
         let stopping = CancellationToken::new();
         let mut acceptors = JoinSet::new();
@@ -132,8 +132,8 @@ impl SocketServer {
 }
 
 impl RunningServer {
-    /// Stops accepting, lets every request in flight be answered, and ends the connections; those that are
-    /// not done after `grace` are cut off.
+    /// Stops accepting, waits until every request in flight is answered, and ends the connections. Connections that are
+    /// not done after `grace` are closed.
     pub async fn stop(mut self, grace: Duration) {
         self.stopping.cancel();
         let all_ended = async { while self.acceptors.join_next().await.is_some() {} };
@@ -153,7 +153,7 @@ async fn limits(config: &BrokerConfig) -> Result<Arc<ConnectionLimits>, BindErro
 
 async fn bind_endpoint(endpoint: &Endpoint, config: &BrokerConfig) -> io::Result<TcpListener> {
     let addresses: Vec<SocketAddr> = match endpoint.host.as_str() {
-        // Every interface: of both families where there are both.
+        // An empty host means every interface, in IPv4 and, if available, IPv6.
         "" => vec![
             ([0u16; 8], endpoint.port).into(),
             ([0u8; 4], endpoint.port).into(),
@@ -176,7 +176,7 @@ fn bind_address(address: SocketAddr, config: &BrokerConfig) -> io::Result<TcpLis
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     socket.set_reuseaddr(true)?;
-    // Accepted connections inherit these. Not positive: the operating system decides.
+    // Accepted connections inherit these sizes. If a size is not positive, the operating system decides.
     if let Ok(bytes @ 1..) = u32::try_from(config.socket_send_buffer_bytes) {
         socket.set_send_buffer_size(bytes)?;
     }
@@ -217,7 +217,7 @@ impl<H: RequestHandler> Acceptor<H> {
                 },
             }
         }
-        // Closed first: connections in the backlog are refused instead of left waiting.
+        // The listener is closed first, so that connections in the backlog are refused and do not wait.
         drop(listener);
         while let Some(ended) = self.connections.join_next().await {
             self.log_end(ended);
@@ -241,7 +241,7 @@ impl<H: RequestHandler> Acceptor<H> {
             .set_nodelay(true)
             .and_then(|()| Ok(rustix::net::sockopt::set_socket_keepalive(&stream, true)?));
         if let Err(error) = options {
-            // It is gone already.
+            // The connection is already closed.
             tracing::debug!(%peer, %error, "connection lost");
             return;
         }

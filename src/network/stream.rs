@@ -1,4 +1,4 @@
-//! What server and client connections have in common: reading frames as they arrive, writing all of a frame.
+//! Reads frames as they arrive and writes whole frames, for server and client connections.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,18 +20,18 @@ use crate::common::file_range::FileRange;
 use crate::protocol::Chunk;
 use crate::protocol::frame::FrameBuffer;
 
-/// The most that one call sends out of a file, so that a large response does not keep other tasks waiting.
+/// The maximum that one call sends from a file, so that a large response does not block other tasks.
 const SENDFILE_BYTES: usize = 1 << 20;
 
-/// The most that is read of a frame before there is memory for it.
+/// The maximum that is read of a frame before its memory is reserved.
 const FIRST_BYTES: usize = 8 * 1024;
 
-/// A response up to this size is put together in memory and goes out in one piece.
+/// A response up to this size is built in memory and sent in one call.
 const SMALL_BYTES: usize = 16 * 1024;
 
-/// Waits for bytes and adds what is there to `frames`; 0 at the end of the stream. May be dropped at any time
-/// without losing a byte. A frame's memory is reserved once its first bytes are there. A read that leaves room has
-/// emptied the socket, and no other system call has to find that out.
+/// Waits for bytes and adds the available bytes to `frames`. Returns 0 at the end of the stream. The future may be
+/// dropped at any time without losing a byte. A frame's memory is reserved when its first bytes have arrived. If a read
+/// does not fill the buffer, the socket is empty, so no further system call is needed to detect that.
 pub(super) async fn read_some(stream: &mut ReadHalf<'_>, frames: &mut FrameBuffer) -> io::Result<usize> {
     poll_fn(|context| {
         if !frames.is_empty() {
@@ -46,8 +46,8 @@ pub(super) async fn read_some(stream: &mut ReadHalf<'_>, frames: &mut FrameBuffe
     .await
 }
 
-/// Writes chunks one after the other, those in files with `sendfile`; fails when the peer takes nothing for as
-/// long as `patience`. If it fails or is dropped before it is done, the stream is good for nothing.
+/// Writes chunks one after another; uses `sendfile` for chunks in files. Fails if the peer accepts no byte for
+/// `patience`. If it fails or is dropped early, the stream must not be used again.
 pub(super) async fn write_chunks(
     stream: &TcpStream,
     chunks: Vec<Chunk>,
@@ -60,7 +60,7 @@ pub(super) async fn write_chunks(
     while let Some(mut chunk) = chunks.next() {
         let more = chunks.peek().is_some();
         while !chunk.is_empty() {
-            // Of what is ready anyway, no task may do more than its share.
+            // A task must yield to others even if its socket is always ready.
             tokio::task::coop::consume_budget().await;
             match stream.try_io(Interest::WRITABLE, || send(stream, &mut chunk, more)) {
                 Ok(()) => {}
@@ -76,7 +76,7 @@ pub(super) async fn write_chunks(
     Ok(())
 }
 
-/// For a few bytes of a file one read is cheaper than a system call for each piece around them.
+/// Joins small chunks. For a few bytes of a file, one read is cheaper than a system call for each chunk around them.
 fn join_if_small(chunks: Vec<Chunk>) -> io::Result<Vec<Chunk>> {
     let size: usize = chunks.iter().map(Chunk::len).sum();
     if chunks.len() < 2 || size > SMALL_BYTES {
@@ -96,8 +96,8 @@ fn join_if_small(chunks: Vec<Chunk>) -> io::Result<Vec<Chunk>> {
     Ok(vec![Chunk::Bytes(joined.freeze())])
 }
 
-/// Sends some of `chunk` and takes that off its front. With `more`, the last bytes may wait for those of the
-/// next chunk, so that a header and the records behind it share a packet.
+/// Sends a part of `chunk` and removes it from the front. With `more`, the last bytes may wait for the next chunk, so
+/// that a header and the records after it share a packet.
 fn send(stream: &TcpStream, chunk: &mut Chunk, more: bool) -> io::Result<()> {
     match chunk {
         Chunk::Bytes(bytes) => {
@@ -118,7 +118,7 @@ fn send_file(stream: &TcpStream, range: &FileRange) -> io::Result<usize> {
     let mut position = range.position;
     let count = range.length.min(SENDFILE_BYTES);
     match rustix::fs::sendfile(stream.as_fd(), &range.file, Some(&mut position), count) {
-        // The length of the frame is out already: the only way left to tell the peer is to hang up.
+        // The length of the frame is already sent, so the only way to report the error is to close the connection.
         Ok(0) => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
             "the file is shorter than what was promised of it",

@@ -354,7 +354,7 @@ async fn every_dynamic_setting_reaches_those_who_act_on_it() {
     parts.replicas.shutdown().await;
 }
 
-/// The table above has every setting that is documented as honoured.
+/// The table above has every dynamic setting that has an effect.
 #[test]
 fn every_dynamic_setting_is_in_the_table() {
     let quotas = [

@@ -107,7 +107,7 @@ fn a_seed_always_makes_the_same_history() {
     }
 }
 
-/// Runs histories until a check fails. Returns the number of histories and the error.
+/// Runs histories until a check fails. Returns the seed of the failed history and the error.
 fn found_after(options: Options) -> Option<(u64, String)> {
     (0..HISTORIES_TO_A_FIND).find_map(|seed| Some((seed, run(seed, options).err()?)))
 }

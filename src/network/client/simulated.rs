@@ -1,9 +1,9 @@
-//! A network for simulations: requests and responses travel as bytes between brokers of one thread, late, not at
-//! all, or over connections that break. A [`NetworkClient`](super::NetworkClient) uses it if it
-//! connects on a thread that [`SimulatedNetwork::join`] was called on.
+//! Owns a simulated network. Requests and responses travel as bytes between brokers on one thread. They may be late or
+//! lost, and connections may break. A [`NetworkClient`](super::NetworkClient) uses this network if it connects on a
+//! thread that has called [`SimulatedNetwork::join`].
 //!
-//! Within a connection order is kept, as TCP keeps it; between connections anything may overtake anything. A
-//! request that is on its way when its connection breaks may still arrive: the broker then carries it out.
+//! A connection keeps the order of its messages, like TCP. Messages of different connections may overtake each other. A
+//! request in transit may still arrive after its connection breaks; the broker then executes it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,16 +30,16 @@ use crate::network::{Reply, RequestContext};
 use crate::protocol::codec;
 use crate::protocol::{Chunk, Request, Response};
 
-/// A client that is no broker.
+/// The id of a client that is not a broker.
 pub const CLIENT: BrokerId = -1;
 
-/// What a broker does with a request.
+/// Handles a request at a broker.
 pub type Handler = Arc<dyn Fn(RequestContext, i32, Request) -> BoxFuture<'static, Reply> + Send + Sync>;
 
-/// All brokers and what lies between them.
+/// All brokers and the connections between them.
 pub struct SimulatedNetwork {
     state: Mutex<State>,
-    /// Some pairs are no longer blocked.
+    /// Notified when a pair is unblocked.
     unblocked: Notify,
 }
 
@@ -47,18 +47,18 @@ struct State {
     random: StdRng,
     nodes: BTreeMap<BrokerId, Node>,
     connections: Vec<OpenConnection>,
-    /// Pairs, the smaller id first, between which nothing arrives for the time being.
+    /// The blocked pairs of brokers, with the smaller id first. No message arrives between them.
     blocked: BTreeSet<(BrokerId, BrokerId)>,
     panics: usize,
     /// When the first message arrived.
     begin: Option<Instant>,
-    /// Of every message that has arrived until now: when, where, what.
+    /// The hash of every message that has arrived: its time, destination and content.
     digest: DefaultHasher,
 }
 
 struct Node {
     handler: Handler,
-    /// Cancelled when the process is gone.
+    /// Cancelled when the process ends.
     gone: CancellationToken,
 }
 
@@ -72,7 +72,7 @@ thread_local! {
 }
 
 impl SimulatedNetwork {
-    /// A network without brokers. The same seed makes the same delays.
+    /// Creates a network without brokers. The same seed makes the same delays.
     pub fn new(seed: u64) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
@@ -88,7 +88,7 @@ impl SimulatedNetwork {
         })
     }
 
-    /// Has every client of this thread use `network` from now on, or real sockets again.
+    /// Makes every later connection of this thread use `network`. `None` selects real sockets again.
     pub fn join(network: Option<Arc<Self>>) {
         NETWORK.set(network);
     }
@@ -98,13 +98,13 @@ impl SimulatedNetwork {
         NETWORK.with_borrow(Clone::clone)
     }
 
-    /// A broker begins to serve.
+    /// A broker starts to serve.
     pub fn listen(&self, broker: BrokerId, handler: Handler) {
         let gone = CancellationToken::new();
         self.state.lock().nodes.insert(broker, Node { handler, gone });
     }
 
-    /// A broker's process is gone, with all that it was doing and every connection.
+    /// Ends a broker's process with all its handlers and connections.
     pub fn kill(&self, broker: BrokerId) {
         let mut state = self.state.lock();
         if let Some(node) = state.nodes.remove(&broker) {
@@ -113,7 +113,7 @@ impl SimulatedNetwork {
         state.break_connections(|(a, b)| a == broker || b == broker);
     }
 
-    /// Nothing arrives between two brokers until [`Self::unblock`]; then what was under way does.
+    /// Blocks all messages between two brokers until [`Self::unblock`]. Messages in transit arrive after that.
     pub fn block(&self, a: BrokerId, b: BrokerId) {
         self.state.lock().blocked.insert(ordered(a, b));
     }
@@ -131,7 +131,7 @@ impl SimulatedNetwork {
             .break_connections(|between| between == ordered(a, b));
     }
 
-    /// How many handlers have panicked.
+    /// The number of handlers that have panicked.
     pub fn panics(&self) -> usize {
         self.state.lock().panics
     }
@@ -176,7 +176,7 @@ impl SimulatedNetwork {
         Ok(Connection::driven_by(driver, requests))
     }
 
-    /// Takes as long as a message does.
+    /// Waits for the travel time of a message.
     async fn travel(&self, between: (BrokerId, BrokerId)) {
         let delay_ms = {
             let random = &mut self.state.lock().random;
@@ -187,7 +187,7 @@ impl SimulatedNetwork {
             }
         };
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-        // Messages are woken in the order in which they came; a `watch` would leave that to chance.
+        // `Notify` wakes messages in the order in which they came. The order of a `watch` would be random.
         loop {
             let unblocked = self.unblocked.notified();
             if !self.state.lock().blocked.contains(&between) {
@@ -204,7 +204,7 @@ impl SimulatedNetwork {
         without_temporary_names(message).for_each(|part| part.hash(&mut state.digest));
     }
 
-    /// Stands for all that has been said until now: equal for equal histories.
+    /// A hash of all messages so far. Equal histories have equal digests.
     pub fn digest(&self) -> u64 {
         self.state.lock().digest.finish()
     }
@@ -222,7 +222,7 @@ impl State {
     }
 }
 
-/// Errors name files, and those lie in directories whose names are always others.
+/// Removes the names of temporary directories. Error messages contain them, and they differ in every run.
 fn without_temporary_names(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     const BEGIN: &[u8] = b"/.tmp";
     const RANDOM: usize = 6;
@@ -241,7 +241,7 @@ fn ordered(a: BrokerId, b: BrokerId) -> (BrokerId, BrokerId) {
     (a.min(b), a.max(b))
 }
 
-/// Brokers name themselves to each other: controllers and leaders `3`, fetchers `broker-3-fetcher-0`.
+/// The broker id in a client id. Controllers and leaders use `3`, fetchers use `broker-3-fetcher-0`.
 fn sender(client_id: &str) -> BrokerId {
     let name = client_id.strip_prefix("broker-").unwrap_or(client_id);
     let digits = name.split('-').next().unwrap_or_default();
@@ -336,7 +336,7 @@ impl Server {
     }
 }
 
-/// What goes over the wire; `None` if a file that is to be sent has been cut meanwhile, as sendfile would find.
+/// The bytes on the wire. `None` if a file of the response was truncated since; sendfile detects this too.
 fn read_all(response: Response) -> Option<Bytes> {
     let mut bytes = Vec::with_capacity(response.len());
     for chunk in response.into_chunks() {

@@ -1,4 +1,4 @@
-//! The client against a peer that the test plays itself, over a real socket.
+//! Tests the client against a peer in the test, over a real socket.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn listen() -> (TcpListener, NetworkClient) {
     )
 }
 
-/// Reads one request; its key, version and correlation id.
+/// Reads one request. Returns its key, version and correlation id.
 async fn read_request(stream: &mut TcpStream) -> (i16, i16, i32) {
     let mut frame = vec![0; stream.read_i32().await.unwrap() as usize];
     stream.read_exact(&mut frame).await.unwrap();
@@ -50,7 +50,7 @@ async fn requests_are_answered_in_the_order_in_which_they_were_sent() {
         }
         for id in ids {
             let answer = update_metadata_answer(id as i16, id);
-            // In pieces that respect no boundary.
+            // The answer is sent in pieces that ignore frame boundaries.
             for piece in answer.chunks(5) {
                 stream.write_all(piece).await.unwrap();
                 stream.flush().await.unwrap();
@@ -97,7 +97,7 @@ async fn a_response_that_does_not_come_closes_the_connection() {
     let peer = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         read_request(&mut stream).await;
-        // Nothing but the end of the connection follows.
+        // The connection ends without further bytes.
         assert_eq!(stream.read(&mut [0; 9]).await.unwrap(), 0);
     };
     let (answer, ()) = tokio::join!(client.send(&request, 8), peer);

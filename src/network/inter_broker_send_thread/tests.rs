@@ -1,4 +1,4 @@
-//! What is sent when, to a broker that the test plays itself.
+//! Tests which requests are sent when, against a broker in the test.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 
-/// Batches in the order in which they were begun, each with the way to end it.
+/// The started batches in order, each with a sender that ends it.
 type Begun = mpsc::UnboundedSender<(BrokerAddress, Vec<u32>, oneshot::Sender<()>)>;
 
 struct Numbers(Begun);
@@ -22,7 +22,7 @@ impl InterBrokerRequests for Numbers {
     async fn exchange(self: Arc<Self>, client: Arc<NetworkClient>, batch: Vec<u32>) {
         let (end, ended) = oneshot::channel();
         self.0.send((client.address().clone(), batch, end)).unwrap();
-        // An error says that the test has ended the request.
+        // An error means that the test has ended the request.
         let _ = ended.await;
     }
 }
@@ -62,7 +62,7 @@ async fn what_comes_while_a_request_is_under_way_goes_into_the_next_one() {
     let (to, batch, third) = begins.recv().await.unwrap();
     assert_eq!((to, batch), (address(1, 2), vec![11, 12]));
     third.send(()).unwrap();
-    // It has been idle meanwhile, perhaps.
+    // The sending task may have become idle in between.
     tokio::task::yield_now().await;
     enqueue(1, 2, 13);
     assert_eq!(begins.recv().await.unwrap().1, [13]);

@@ -1,4 +1,4 @@
-//! The channel to controllers that the test plays itself, over real sockets.
+//! Tests the channel against controllers in the test, over real sockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::*;
 use crate::protocol::codec;
 use crate::protocol::messages::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
 
-/// A channel to the controller that is in the cell.
+/// A channel to the controller in `known`.
 fn channel(known: &Arc<Mutex<Option<BrokerAddress>>>) -> NodeToControllerChannelManager {
     let known = known.clone();
     let settings = ClientSettings::new("test", Duration::from_secs(60));
@@ -24,7 +24,7 @@ async fn listen(id: BrokerId) -> (TcpListener, BrokerAddress) {
     (listener, BrokerAddress::plaintext(id, "127.0.0.1", port))
 }
 
-/// The length of the producer ids' block, or the error.
+/// Requests a block of producer ids. Returns its length, or the error.
 async fn ask(channel: &NodeToControllerChannelManager) -> Result<i32, NodeToControllerError> {
     let read = |response: AllocateProducerIdsResponse| match ErrorCode::from_code(response.error_code) {
         ErrorCode::None => Ok(response.producer_id_len),

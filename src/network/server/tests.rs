@@ -1,5 +1,5 @@
-//! The server over real sockets, with a handler that does what the client asks for and with clients that behave
-//! as badly as they can.
+//! Tests the server over real sockets, with a handler that follows the client's commands and with clients that
+//! misbehave.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -22,7 +22,7 @@ use crate::protocol::messages::metadata_request::MetadataRequestTopic;
 use crate::protocol::messages::{self, MetadataRequest, MetadataResponse};
 use crate::protocol::{Chunk, Request, Response, StrBytes, WireRequest};
 
-/// Does what the first topic's name says, then answers with that name as cluster id.
+/// Executes the command in the first topic's name, then answers with that name as cluster id.
 #[derive(Default)]
 struct Puppet {
     go_on: Notify,
@@ -150,7 +150,7 @@ async fn is_served(stream: &mut TcpStream) -> bool {
     read_answer(stream).await == (7, "hello for me".to_string())
 }
 
-/// Whether the server closes the connection without a byte more.
+/// Whether the server closes the connection without further bytes.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
 }
@@ -261,7 +261,7 @@ async fn an_address_may_have_so_many_connections() {
     assert!(is_served(&mut a).await && is_served(&mut b).await);
     assert!(is_closed(&mut connect(server.port).await).await);
     drop(a);
-    // The server notices in its own time.
+    // The server detects this after some time.
     loop {
         let mut again = connect(server.port).await;
         again.write_all(&command("again", 1)).await.unwrap();
@@ -367,7 +367,7 @@ async fn a_file_that_became_shorter_ends_the_connection() {
     stream.write_all(&fetch()).await.unwrap();
     let mut all = vec![];
     stream.read_to_end(&mut all).await.unwrap();
-    // The bytes that are there, and whatever stood behind them, but not all that was promised.
+    // The response has the bytes that exist and perhaps bytes after them, but not the whole promised length.
     assert!(all.len() > 100_000 && all.len() < 200_000);
 }
 

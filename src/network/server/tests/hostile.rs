@@ -1,4 +1,4 @@
-//! Clients that send what they should not, promise what they do not send, and do not read what they asked for.
+//! Tests hostile clients: they send invalid data, announce more bytes than they send, or do not read their responses.
 
 use super::*;
 
@@ -48,7 +48,7 @@ async fn garbage_costs_its_own_connection_only() {
     }
 }
 
-/// Bytes of address space that this process has, from `/proc`.
+/// The size of this process's address space in bytes, from `/proc`.
 fn address_space() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').next().unwrap().parse::<usize>().unwrap() * 4096
@@ -67,7 +67,7 @@ async fn promises_of_large_requests_reserve_nothing() {
     }
     let mut bystander = connect(server.port).await;
     assert!(is_served(&mut bystander).await);
-    // 500 times 50 MB would be 25 GB. What other tests do meanwhile stays far below the limit.
+    // 500 times 50 MB would be 25 GB. Tests that run at the same time stay far below the limit.
     let grown = address_space().saturating_sub(before);
     assert!(grown < 4 << 30, "{grown} bytes more than before");
     drop(streams);
@@ -106,7 +106,7 @@ async fn a_client_that_does_not_read_is_given_up() {
     let server = serve_with(puppet, |config| config.max_connections = 1).await;
     let mut stream = connect(server.port).await;
     stream.write_all(&fetch()).await.unwrap();
-    // The only place is free again once the client was given up.
+    // The only place becomes free when the server closes the client's connection.
     assert!(is_served(&mut connect(server.port).await).await);
     let mut all = vec![];
     let end = stream.read_to_end(&mut all).await;
