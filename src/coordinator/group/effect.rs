@@ -96,7 +96,7 @@ pub enum GroupStore {
     Empty,
 }
 
-/// See [`GroupStore::StaticMember`].
+/// The data of [`GroupStore::StaticMember`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticMemberStore {
     /// The member's JoinGroup.

@@ -2,9 +2,9 @@
 //! Kafka 3.9: `GroupMetadataManager` (`doLoadGroupsAndOffsets`).
 //!
 //! The loader replays the log from its start to its end, replicated or not. The newest record of a key is valid; a
-//! record without value deletes the older ones. Offsets of a transaction wait for its marker, but their age is the
-//! offset of their own batch, not of the marker. Offsets of open transactions stay pending (fact 68). The loader skips
-//! an unreadable record with a warning, so that one bad record does not lose the offsets of every group.
+//! record without value deletes the older ones. Offsets of a transaction wait for its marker, but their position in the
+//! log is that of their own batch, not of the marker. Offsets of open transactions stay pending (fact 68). The loader
+//! skips an unreadable record with a warning, so that one bad record does not lose the offsets of every group.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

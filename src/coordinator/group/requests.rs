@@ -52,11 +52,11 @@ pub struct GroupDescription {
 /// One group as ListGroups shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedGroup {
-    /// Its id.
+    /// The group's id.
     pub group_id: Arc<str>,
     /// Empty if it has none.
     pub protocol_type: Arc<str>,
-    /// Where it stands.
+    /// The group's state.
     pub state: GroupState,
 }
 

@@ -1,3 +1,5 @@
+//! Tests the group coordinator with a log in memory. The submodules test membership, offsets and ownership.
+
 use std::sync::atomic::AtomicI64;
 
 use futures::FutureExt;

@@ -1,3 +1,5 @@
+//! Tests the vote on the protocol, the subscribed topics, and how a generation is written and read.
+
 use super::*;
 use crate::coordinator::group::test_support::*;
 

@@ -1,3 +1,5 @@
+//! Tests the group state machine: every event in every state, in tables.
+
 use super::*;
 use crate::coordinator::group::liveness::LeavingMember;
 use crate::coordinator::group::test_support::*;

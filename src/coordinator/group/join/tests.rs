@@ -1,3 +1,5 @@
+//! Tests the join phase of a rebalance.
+
 use super::*;
 use crate::coordinator::group::group_metadata::GroupLimits;
 use crate::coordinator::group::test_support::*;

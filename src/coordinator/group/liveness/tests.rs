@@ -1,3 +1,5 @@
+//! Tests heartbeats, sessions, leaving and fencing.
+
 use super::*;
 use crate::coordinator::group::test_support::*;
 

@@ -1,3 +1,5 @@
+//! Tests loading a partition of `__consumer_offsets`.
+
 use bytes::Bytes;
 
 use super::*;

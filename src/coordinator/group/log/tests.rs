@@ -1,9 +1,11 @@
+//! Tests the keys and values of `__consumer_offsets` against records that Kafka wrote.
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::record::{RecordBatches, RecordReader};
 
-/// What a real Kafka 3.9.1 wrote for group `g1`: a generation, two commits of two partitions, the empty group.
+/// Records that Kafka 3.9.1 wrote for group `g1`: a generation, two commits of two partitions, the empty group.
 const CAPTURED: &[u8] = include_bytes!("testdata/consumer-offsets-2.log");
 
 #[test]

@@ -1,3 +1,5 @@
+//! Tests the offsets of a group: commits, transactional commits and expiry.
+
 use super::*;
 
 fn partition(number: i32) -> TopicPartition {

@@ -1,3 +1,5 @@
+//! Tests the sync phase of a rebalance.
+
 use super::*;
 use crate::coordinator::group::test_support::*;
 
