@@ -26,7 +26,7 @@ pub struct JoinRequest {
     pub group_instance_id: Option<Arc<str>>,
     /// True from version 4: a dynamic member must join with an id that the coordinator gave it.
     pub require_known_member_id: bool,
-    /// From version 9.
+    /// True from version 9.
     pub supports_skipping_assignment: bool,
     pub client_id: Arc<str>,
     pub client_host: Arc<str>,

@@ -49,7 +49,7 @@ pub enum Expiry<'a> {
 #[derive(Clone, Debug, Default)]
 struct TransactionalOffsets {
     appended: HashMap<TopicPartition, CommitRecord>,
-    /// The latest commit on its way for each partition.
+    /// The latest commit that is being appended, for each partition.
     appending: HashMap<TopicPartition, CommitId>,
 }
 
@@ -67,7 +67,7 @@ impl TransactionalOffsets {
 #[derive(Clone, Debug, Default)]
 pub struct GroupOffsets {
     committed: HashMap<TopicPartition, CommitRecord>,
-    /// The latest commit on its way for each partition.
+    /// The latest commit that is being appended, for each partition.
     pending: HashMap<TopicPartition, CommitId>,
     /// The offsets of open transactions.
     transactional: HashMap<ProducerId, TransactionalOffsets>,

@@ -41,7 +41,7 @@ pub enum FetchedOffset {
 pub struct GroupDescription {
     /// The group's state. A group that does not exist is Dead.
     pub state: GroupState,
-    /// Empty if it has none.
+    /// Empty if the group has none.
     pub protocol_type: Arc<str>,
     /// The selected protocol. Empty unless the group is Stable.
     pub protocol: Arc<str>,
@@ -54,7 +54,7 @@ pub struct GroupDescription {
 pub struct ListedGroup {
     /// The group's id.
     pub group_id: Arc<str>,
-    /// Empty if it has none.
+    /// Empty if the group has none.
     pub protocol_type: Arc<str>,
     /// The group's state.
     pub state: GroupState,
@@ -128,7 +128,7 @@ impl GroupCoordinator {
         waiting
     }
 
-    /// Heartbeat.
+    /// Handles Heartbeat.
     pub fn heartbeat(
         &self,
         group_id: &str,
