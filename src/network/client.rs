@@ -101,7 +101,7 @@ pub enum NetworkError {
         /// The reason.
         reason: String,
     },
-    /// No response within the request timeout; the connection is closed.
+    /// No response came within the request timeout. The connection is closed.
     #[error("broker {0} did not answer in time")]
     TimedOut(BrokerId),
     /// The response cannot be decoded.

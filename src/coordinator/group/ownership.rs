@@ -11,7 +11,8 @@ use crate::coordinator::partitions::Load;
 
 impl GroupCoordinator {
     /// This broker became leader of a partition of `__consumer_offsets` in this epoch. The groups are loaded in the
-    /// background. From this call on, requests for them are answered with COORDINATOR_LOAD_IN_PROGRESS.
+    /// background. From this call on, most requests for them are refused with COORDINATOR_LOAD_IN_PROGRESS until the
+    /// load has finished.
     pub fn on_election(&self, partition: i32, epoch: LeaderEpoch) {
         let Some(load) = self.partitions.begin_load(partition, epoch) else {
             return;
