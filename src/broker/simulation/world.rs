@@ -76,7 +76,7 @@ fn dir() -> TempDir {
 }
 
 impl World {
-    /// Creates a cluster in which every broker runs and leads a partition.
+    /// Creates the cluster: starts every broker, and creates a topic whose partitions have different preferred leaders.
     pub(super) async fn new(
         network: Arc<SimulatedNetwork>,
         log_config: LogConfig,

@@ -125,7 +125,8 @@ mod tests {
                 assert_eq!(key(id).unwrap(), record.key.unwrap());
                 let read = read_value(record.value.unwrap()).unwrap();
                 assert_eq!(read_value(&value(&read).unwrap()).unwrap(), read);
-                // Kafka writes the topics in the order of a hash map, so only the lengths are compared.
+                // Kafka writes the topics in the order of a hash map, so values with several topics are compared only
+                // by length.
                 assert_eq!(value(&read).unwrap().len(), record.value.unwrap().len());
                 if read.partitions.len() < 2 {
                     assert_eq!(value(&read).unwrap(), record.value.unwrap());
