@@ -1,4 +1,4 @@
-//! One broker as a process: barnabas or Apache Kafka, with the same configuration file.
+//! Runs one broker as a process: barnabas or Apache Kafka, with the same configuration file.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::wait::wait_for_port;
 use crate::{free_port, repository, tools};
 
-/// Whose broker it is.
+/// The implementation of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The binary under test.
@@ -21,7 +21,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// barnabas, unless `BARNABAS_TEST_KIND=kafka` asks whether the real one passes the same tests.
+    /// The kind that the tests run against: barnabas, or Apache Kafka if `BARNABAS_TEST_KIND=kafka` is set. With Kafka,
+    /// a run shows whether Kafka passes the same tests.
     pub fn under_test() -> Self {
         match std::env::var("BARNABAS_TEST_KIND").as_deref() {
             Ok("kafka") => Self::ApacheKafka,
@@ -29,19 +30,19 @@ impl Kind {
         }
     }
 
-    /// So many of the kind under test.
+    /// A list of `count` brokers of the kind under test.
     pub fn times(count: usize) -> Vec<Self> {
         vec![Self::under_test(); count]
     }
 }
 
-/// A broker and its files. Dropping it kills it; the files go with the test's temporary folder.
+/// A broker and its files. Dropping this kills the process. The files are removed with the test's temporary folder.
 pub struct Broker {
     /// `broker.id`.
     pub id: i32,
-    /// The port it listens on, on 127.0.0.1.
+    /// The port on 127.0.0.1 that the broker listens on.
     pub port: u16,
-    /// Its folder: `server.properties`, `logs`, `output`.
+    /// The broker's folder: `server.properties`, `logs`, `output`.
     pub dir: PathBuf,
     kind: Kind,
     properties: Vec<(String, String)>,
@@ -73,7 +74,7 @@ impl Broker {
         }
     }
 
-    /// Sets a configuration; the last value of a key holds.
+    /// Sets a configuration. The last value of a key applies.
     pub fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.set(key, value);
         self
@@ -85,7 +86,7 @@ impl Broker {
         self.properties.push((key.to_owned(), value.to_string()));
     }
 
-    /// Changes whose broker it is, for the next start: the files stay.
+    /// Changes the kind of the broker for the next start. The files stay.
     pub fn become_kind(&mut self, kind: Kind) {
         self.kind = kind;
     }
@@ -95,12 +96,12 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Its log dir.
+    /// The broker's log dir.
     pub fn log_dir(&self) -> PathBuf {
         self.dir.join("logs")
     }
 
-    /// Starts it and waits until it listens.
+    /// Starts the broker and waits until it listens.
     pub async fn start(&mut self) -> Result<()> {
         self.spawn()?;
         wait_for_port(self.port, Duration::from_secs(60))
@@ -108,7 +109,7 @@ impl Broker {
             .map_err(|error| self.explain(&error))
     }
 
-    /// Starts it and does not wait.
+    /// Starts the broker and does not wait.
     pub fn spawn(&mut self) -> Result<()> {
         std::fs::create_dir_all(&self.dir)?;
         let file = self.dir.join("server.properties");
@@ -139,7 +140,7 @@ impl Broker {
         self.process.as_mut().expect("the broker was started")
     }
 
-    /// Whether it was started and not stopped since.
+    /// Whether the broker was started and not stopped since.
     pub fn is_running(&self) -> bool {
         self.process.is_some()
     }
@@ -158,24 +159,24 @@ impl Broker {
         status
     }
 
-    /// SIGSTOP: it is still there, but does nothing.
+    /// SIGSTOP: the process still exists, but does nothing.
     pub fn freeze(&mut self) -> Result<()> {
         self.process().signal(Signal::STOP)?;
         self.process().wait_until_stopped()
     }
 
-    /// SIGCONT: it goes on where it was frozen.
+    /// SIGCONT: the process continues where it was frozen.
     pub fn thaw(&mut self) -> Result<()> {
         self.process().signal(Signal::CONT)
     }
 
-    /// All it has printed, over all its lives.
+    /// Everything that the broker has printed, in all its runs.
     pub fn output(&self) -> String {
         let bytes = std::fs::read(self.dir.join("output")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What went wrong, and behind it all that was printed.
+    /// The error, followed by everything that the broker has printed.
     pub fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
         anyhow::Error::msg(self.output()).context(format!("{error:#}"))
     }

@@ -1,4 +1,4 @@
-//! The small programs of `clients/`, one for each language whose users bring their own Kafka client.
+//! Runs the small programs of `clients/`: one for each language that has its own Kafka client.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::process::Process;
 use crate::repository;
 use crate::tools::{java, run};
 
-/// How long a client may take for what it is asked to do.
+/// The time limit for one task of a client.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A client that is not ours.
+/// A client library by its language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     /// The Java client of Apache Kafka 3.9.1.
@@ -30,7 +30,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// The command that runs its program; none, with a line that says so, where `scripts/test` found no toolchain.
+    /// The command that runs the client's program. `None` if `scripts/test` found no toolchain; a printed line says so.
     fn command(self) -> Option<Command> {
         let sources = repository().join("testcontainers/clients");
         let installed = std::env::var_os("BARNABAS_CLIENTS")
@@ -56,7 +56,7 @@ impl Language {
         Some(command)
     }
 
-    /// Sends `count` records, their number as key and value. `false` where this client is not installed.
+    /// Sends `count` records with their number as key and value. Returns `false` if this client is not installed.
     pub async fn produce(self, bootstrap: &str, topic: &str, count: usize) -> Result<bool> {
         let Some(mut command) = self.command() else {
             return Ok(false);
@@ -70,7 +70,7 @@ impl Language {
         Ok(true)
     }
 
-    /// Joins a group. Only where [`Language::produce`] found the client installed.
+    /// Joins a group. Call this only if [`Language::produce`] found the client installed.
     pub fn join(self, bootstrap: &str, topic: &str, group: &str, output: &Path) -> Result<Member> {
         let mut command = self.command().context("the client is installed")?;
         command.args(["consume", bootstrap, topic, group]);
@@ -82,7 +82,7 @@ impl Language {
 }
 
 fn java_source(file: &Path) -> Command {
-    // The launcher compiles the file: the class comes last, where its path stands.
+    // The launcher compiles the source file. Its path is the last argument, in the place of the class.
     java(&file.display().to_string(), "128m", "warn")
 }
 
@@ -100,17 +100,17 @@ pub struct Member {
 }
 
 impl Member {
-    /// The partitions of its last assignment; none before the first.
+    /// The partitions of the member's last assignment; `None` before the first assignment.
     pub fn assigned(&self) -> Option<BTreeSet<i32>> {
         let output = self.process.output();
         let last = output.lines().rev().find_map(|l| l.strip_prefix("assigned "))?;
         Some(last.split(',').filter_map(|p| p.parse().ok()).collect())
     }
 
-    /// Partition and offset of each record it has printed, in that order.
+    /// Partition and offset of each record that the member has printed, in the printed order.
     pub fn records(&self) -> Vec<(i32, i64)> {
         let output = self.process.output();
-        // The last line may be in the middle of being written.
+        // The last line may be incomplete: the member may still be writing it.
         let whole = &output[..output.rfind('\n').map_or(0, |end| end + 1)];
         whole
             .lines()
@@ -121,7 +121,7 @@ impl Member {
             .collect()
     }
 
-    /// SIGTERM: it commits, leaves the group and ends.
+    /// SIGTERM: the member commits, leaves the group and exits.
     pub async fn leave(&mut self) -> Result<()> {
         self.process.terminate(LIMIT).await?;
         if !self.process.output().contains("left") {
@@ -130,7 +130,7 @@ impl Member {
         Ok(())
     }
 
-    /// All it has printed.
+    /// Everything that the member has printed.
     pub fn output(&self) -> String {
         self.process.output()
     }

@@ -1,4 +1,4 @@
-//! A ZooKeeper and some brokers on it: what most tests begin with.
+//! Starts a ZooKeeper and some brokers on it. Most tests begin with this.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,26 +14,26 @@ use crate::broker::{Broker, Kind};
 use crate::wait::wait_for;
 use crate::zookeeper::ZooKeeper;
 
-/// The chroot of the clusters of tests.
+/// The chroot of the test clusters in ZooKeeper.
 pub const CHROOT: &str = "/kafka-test";
 
 /// One cluster with its files in a temporary folder. `KEEP=1` in the environment keeps the folder.
 pub struct Cluster {
-    /// Its ZooKeeper.
+    /// The cluster's ZooKeeper.
     pub zookeeper: ZooKeeper,
-    /// Its brokers, `broker.id` = index.
+    /// The cluster's brokers; `broker.id` is the index.
     pub brokers: Vec<Broker>,
-    // Last, so that the folder goes after the processes.
+    // The last field, so that the folder is removed after the processes have ended.
     folder: tempfile::TempDir,
 }
 
 impl Cluster {
-    /// Starts brokers of these kinds and waits until each knows of all of them and of a controller.
+    /// Starts brokers of these kinds and waits until each broker knows all brokers and a controller.
     pub async fn start(kinds: &[Kind]) -> Result<Self> {
         Self::start_with(ZooKeeper::single().await?, kinds, |broker| broker).await
     }
 
-    /// The same on a ZooKeeper of the caller's, each broker configured by `configure`.
+    /// Does the same on the caller's ZooKeeper. `configure` configures each broker.
     pub async fn start_with(
         zookeeper: ZooKeeper,
         kinds: &[Kind],
@@ -86,7 +86,7 @@ impl Cluster {
         running.join(",")
     }
 
-    /// A client configuration that has only the bootstrap servers in it.
+    /// A client configuration that contains only the bootstrap servers.
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.bootstrap());
@@ -105,7 +105,7 @@ impl Cluster {
         .await?
     }
 
-    /// Waits until every started broker knows of `brokers` live ones.
+    /// Waits until every started broker knows `brokers` live brokers.
     pub async fn wait_until_ready(&self, brokers: usize) -> Result<()> {
         for (index, broker) in self.brokers.iter().enumerate().filter(|(_, b)| b.is_running()) {
             wait_for(
@@ -170,7 +170,7 @@ impl Cluster {
         Ok(partitions)
     }
 
-    /// Waits until every partition of a topic has this many in-sync replicas, as one broker sees it.
+    /// Waits until every partition of a topic has `size` in-sync replicas, as one broker sees it.
     pub async fn wait_for_isr(&self, broker: usize, topic: &str, size: usize, limit: Duration) -> Result<()> {
         wait_for(&format!("{size} in-sync replicas of {topic}"), limit, || async {
             let partitions = self.partitions(broker, topic).await.ok()?;
@@ -183,7 +183,7 @@ impl Cluster {
         .with_context(|| self.outputs())
     }
 
-    /// `broker.id` of the controller, out of ZooKeeper itself.
+    /// `broker.id` of the controller, read from ZooKeeper.
     pub async fn controller(&self) -> Result<i32> {
         wait_for("a controller", Duration::from_secs(30), || async {
             let data = crate::tools::zk_get(&self.zookeeper_connect(), "/controller")
@@ -207,7 +207,7 @@ impl Cluster {
     }
 }
 
-/// One partition in the answer to a Metadata request.
+/// One partition in the response to a Metadata request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionView {
     /// Its number.

@@ -1,7 +1,7 @@
-//! Starts ZooKeeper, barnabas and Apache Kafka nodes for tests, and talks to them as their users do.
+//! Starts ZooKeeper, barnabas and Apache Kafka nodes for tests, and talks to them as users do.
 //!
-//! The tests in `tests/` contain no code of barnabas: they see its binary, its sockets and its files. Where
-//! things are is told by environment variables, which `scripts/test` sets:
+//! The tests in `tests/` contain no code of barnabas: they see its binary, its sockets and its files. Environment
+//! variables name the places; `scripts/test` sets them:
 //!
 //! | variable | what | default |
 //! |---|---|---|
@@ -41,20 +41,20 @@ pub fn repository() -> PathBuf {
         .to_owned()
 }
 
-/// A TCP port on 127.0.0.1 that nobody listens on at this moment.
+/// A TCP port on 127.0.0.1 that no process listens on at this moment.
 pub fn free_port() -> u16 {
     free_ports(1)
 }
 
-/// The first of so many such ports in a row.
+/// The first of `count` consecutive free ports.
 ///
-/// They lie below those that the system gives to outgoing connections, so that none is taken while its broker is down,
-/// and no two calls of one process return the same.
+/// The ports lie below the range that the system gives to outgoing connections. So no connection takes a port while its
+/// broker is down. Two calls in one process never return the same port.
 pub fn free_ports(count: u16) -> u16 {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 22_000;
     static TAKEN: AtomicU32 = AtomicU32::new(0);
-    // Test processes that run at the same time begin at different places.
+    // Test processes that run at the same time begin at different ports.
     let offset = std::process::id().wrapping_mul(97);
     for _ in 0..COUNT {
         let taken = TAKEN.fetch_add(u32::from(count), Ordering::Relaxed);

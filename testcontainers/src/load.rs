@@ -1,4 +1,4 @@
-//! Writes numbered records and remembers which were acknowledged; reads everything back and compares.
+//! Writes numbered records, remembers which of them were acknowledged, reads everything back and compares.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,10 +16,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::parity::stored_records;
 use crate::wait::wait_for;
 
-/// The configuration that says how many requests a producer sends before the first is answered.
+/// The client setting for the number of requests that a producer sends before the first one is answered.
 pub const IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
 
-/// A load under way.
+/// A running load.
 pub struct Load {
     stop: Arc<AtomicBool>,
     paused: Arc<AtomicBool>,
@@ -27,12 +27,12 @@ pub struct Load {
     task: tokio::task::JoinHandle<Written>,
 }
 
-/// What a load did.
+/// The result of a load.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Numbers whose record was acknowledged.
+    /// The numbers of the acknowledged records.
     pub acknowledged: BTreeSet<u64>,
-    /// Numbers whose record was refused or timed out; it may or may not be in the log.
+    /// The numbers of the records that were refused or timed out. Such a record may or may not be in the log.
     pub failed: BTreeSet<u64>,
     /// The longest time without any acknowledgement.
     pub longest_gap: Duration,
@@ -41,10 +41,11 @@ pub struct Written {
 impl Load {
     /// Writes records `n:padding` to `topic`, keyed by number, `window` at a time, until stopped.
     ///
-    /// An idempotent producer has one request in flight, unless `client` says otherwise in [`IN_FLIGHT`]. With more,
-    /// librdkafka begins a new epoch when a new leader has refused a batch and takes offence at the one behind it. What
-    /// has been appended in other partitions but not been acknowledged is then sent again in the new epoch, and no broker
-    /// can tell (librdkafka's issue 4953): see [`assert_nothing_twice_in_an_epoch`].
+    /// An idempotent producer has one request in flight, unless `client` says otherwise in [`IN_FLIGHT`]. With more
+    /// requests in flight, a new leader may refuse a batch and then the batch behind it, and librdkafka begins a new
+    /// epoch because of the second one. Other partitions may have appended batches that are not yet acknowledged.
+    /// librdkafka sends these batches again in the new epoch, and no broker can recognise them as duplicates
+    /// (librdkafka's issue 4953): see [`assert_nothing_twice_in_an_epoch`].
     pub fn start(client: &ClientConfig, topic: &str, window: usize, idempotent: bool) -> Result<Self> {
         let mut config = client.clone();
         if idempotent && config.get(IN_FLIGHT).is_none() {
@@ -71,7 +72,7 @@ impl Load {
         })
     }
 
-    /// Waits until so many more records are acknowledged: the load is flowing.
+    /// Waits until `records` more records are acknowledged.
     pub async fn wait_for_more(&self, records: usize) -> Result<()> {
         let before = self.acknowledged.load(Ordering::Relaxed);
         wait_for(
@@ -82,17 +83,17 @@ impl Load {
         .await
     }
 
-    /// Writes nothing new until [`Self::resume`].
+    /// Writes no new records until [`Self::resume`].
     pub fn pause(&self) {
         self.paused.store(true, Ordering::Relaxed);
     }
 
-    /// Goes on after [`Self::pause`].
+    /// Continues after [`Self::pause`].
     pub fn resume(&self) {
         self.paused.store(false, Ordering::Relaxed);
     }
 
-    /// Stops writing, waits for what is in flight.
+    /// Stops writing and waits for the requests in flight.
     pub async fn stop(self) -> Result<Written> {
         self.stop.store(true, Ordering::Relaxed);
         Ok(self.task.await?)
@@ -115,7 +116,7 @@ async fn write(
         let is_idle = || stop.load(Ordering::Relaxed) || paused.load(Ordering::Relaxed);
         while flying.len() < window && !is_idle() {
             let (number, payload) = (next, format!("{next}:{padding}"));
-            // Handed over here, so that the producer has them in the order of their numbers.
+            // The record is handed over here, so that the producer gets the records in the order of their numbers.
             let key = number.to_string();
             let record = FutureRecord::to(topic).key(&key).payload(&payload);
             let sent = producer.send_result(record).map_err(|(error, _)| error);
@@ -151,7 +152,7 @@ async fn write(
 /// The records of a topic: partition → values in the order of their offsets.
 pub type Contents = BTreeMap<i32, Vec<(i64, Vec<u8>)>>;
 
-/// Reads a topic whole, from the beginning to what is its end now.
+/// Reads a whole topic, from its beginning to its end at the time of the call.
 pub async fn read_all(client: &ClientConfig, topic: &str) -> Result<Contents> {
     let (mut config, topic) = (client.clone(), topic.to_owned());
     config
@@ -193,8 +194,8 @@ pub async fn read_all(client: &ClientConfig, topic: &str) -> Result<Contents> {
     .await?
 }
 
-/// First and next offset of a partition. The client does not look for the new leader by itself when one has just been
-/// elected, so this asks again.
+/// The first and the next offset of a partition. After an election the client does not look for the new leader by
+/// itself, so this function asks again.
 fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64)> {
     let timeout = Duration::from_secs(20);
     let deadline = Instant::now() + timeout;
@@ -209,7 +210,7 @@ fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i
     }
 }
 
-/// Which record of a [`Load`] this is.
+/// The number of a record of a [`Load`].
 fn number(value: &[u8]) -> Option<u64> {
     String::from_utf8_lossy(value).split(':').next()?.parse().ok()
 }
@@ -225,7 +226,7 @@ pub fn occurrences(contents: &Contents) -> BTreeMap<u64, usize> {
     count
 }
 
-/// Fails, naming them, if acknowledged records are missing.
+/// Fails if acknowledged records are missing; the error names them.
 pub fn assert_nothing_lost(written: &Written, contents: &Contents) -> Result<()> {
     let found = occurrences(contents);
     let lost: Vec<_> = written
@@ -242,7 +243,8 @@ pub fn assert_nothing_lost(written: &Written, contents: &Contents) -> Result<()>
     Ok(())
 }
 
-/// Fails, naming them, if records are there more than once: an idempotent producer's must not be.
+/// Fails if a record occurs more than once; the error names such records. Records of an idempotent producer must not
+/// occur twice.
 pub fn assert_nothing_twice(contents: &Contents) -> Result<()> {
     let mut found = occurrences(contents);
     found.retain(|_, count| *count > 1);
@@ -250,8 +252,8 @@ pub fn assert_nothing_twice(contents: &Contents) -> Result<()> {
     Ok(())
 }
 
-/// Fails, naming them, if records were appended more than once in the same epoch of their producer: what a broker owes
-/// to a producer with several requests in flight. Looks into a broker's files.
+/// Fails if records were appended more than once in the same epoch of their producer; the error names them. A broker
+/// guarantees this much to a producer with several requests in flight. Reads a broker's files.
 pub fn assert_nothing_twice_in_an_epoch(log_dir: &Path, topic: &str, partitions: i32) -> Result<()> {
     let mut offsets: BTreeMap<_, Vec<i64>> = BTreeMap::new();
     let mut epochs = BTreeSet::new();
@@ -275,8 +277,8 @@ pub fn assert_nothing_twice_in_an_epoch(log_dir: &Path, topic: &str, partitions:
     Ok(())
 }
 
-/// Fails, naming the first, if a number comes after a higher one in its partition: an idempotent producer's must not,
-/// unless one of its records was given up.
+/// Fails if a number comes after a higher one in its partition; the error names the first. With an idempotent producer
+/// this must not happen, unless the producer gave up one of its records.
 pub fn assert_in_order(contents: &Contents) -> Result<()> {
     for (partition, records) in contents {
         let numbers: Vec<u64> = records.iter().filter_map(|(_, value)| number(value)).collect();

@@ -1,4 +1,4 @@
-//! A child process with its output in a file, that can be stopped in every way a test needs.
+//! Runs a child process with its output in a file, and stops it in every way that a test needs.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::wait_for;
 
-/// A running child. Dropping it kills it.
+/// A running child process. Dropping this kills the process.
 pub struct Process {
     child: Child,
     output: PathBuf,
@@ -32,22 +32,22 @@ impl Process {
         })
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// All it has printed so far, over all its lives.
+    /// Everything that the process has printed so far, in all its runs.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.output).unwrap_or_default()).into_owned()
     }
 
-    /// What went wrong, and behind it all that was printed.
+    /// The error, followed by everything that the process has printed.
     pub fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
         anyhow::Error::msg(self.output()).context(format!("{error:#}"))
     }
 
-    /// Its exit status, once it has exited.
+    /// The exit status, once the process has exited.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
@@ -58,11 +58,12 @@ impl Process {
         Ok(kill_process(pid, signal)?)
     }
 
-    /// Waits for SIGSTOP to have reached every thread: one that runs on goes on to read what is sent to it meanwhile.
+    /// Waits until SIGSTOP has reached every thread. A thread that still runs would read what is sent to the process
+    /// meanwhile.
     pub fn wait_until_stopped(&self) -> Result<()> {
         let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
             let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
-            // A thread that has ended meanwhile has no file any more.
+            // A thread that has ended meanwhile no longer has a file.
             stat.map_or(true, |stat| {
                 stat.rsplit_once(") ")
                     .is_none_or(|(_, rest)| rest.starts_with('T'))
@@ -78,14 +79,14 @@ impl Process {
         anyhow::bail!("a stopped process goes on")
     }
 
-    /// kill -9, and waits for the end.
+    /// Sends SIGKILL and waits for the end of the process.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Waits for it to exit by itself.
+    /// Waits until the process exits by itself.
     pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let what = format!("the exit of process {}", self.id());
         let start = std::time::Instant::now();
@@ -98,13 +99,13 @@ impl Process {
         anyhow::bail!("{what}: not within {limit:?}")
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Sends SIGTERM and waits for the end of the process.
     pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         self.wait(limit).await
     }
 
-    /// Waits until it has printed a text.
+    /// Waits until the process has printed a text.
     pub async fn wait_for_output(&self, text: &str, limit: Duration) -> Result<()> {
         wait_for(&format!("the output {text:?}"), limit, || async {
             self.output().contains(text).then_some(())

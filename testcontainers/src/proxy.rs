@@ -1,5 +1,5 @@
-//! A listener between brokers that can stop forwarding what one broker says, as a broken network does: nothing is
-//! closed, nothing arrives.
+//! A listener between brokers that can stop forwarding the bytes of one broker, as a broken network does: connections
+//! stay open, but no bytes arrive.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -9,16 +9,16 @@ use anyhow::Result;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Forwards connections to one broker's port. Dropping it ends them.
+/// Forwards connections to one broker's port. Dropping this ends the connections.
 pub struct Proxy {
-    /// Where it listens, on 127.0.0.1.
+    /// The proxy's port on 127.0.0.1.
     pub port: u16,
     cut: Arc<Mutex<BTreeSet<i32>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Listens for those who want to talk to `127.0.0.1:target`.
+    /// Accepts connections and forwards them to `127.0.0.1:target`.
     pub async fn start(target: u16) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
@@ -29,7 +29,7 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let rules = rules.clone();
                 connections.spawn(async move {
-                    // A connection that fails is the peers' to notice.
+                    // The peers notice a failed connection themselves.
                     let _ = forward(client, target, &rules).await;
                 });
             }
@@ -37,7 +37,7 @@ impl Proxy {
         Ok(Self { port, cut, task })
     }
 
-    /// Forwards nothing from the fetchers of this broker any more, nor answers to them.
+    /// Stops forwarding requests from the fetchers of this broker and the responses to them.
     pub fn cut(&self, broker: i32) {
         self.cut.lock().expect("no holder panics").insert(broker);
     }
@@ -95,7 +95,7 @@ async fn wait_until(open: impl Fn() -> bool) {
     }
 }
 
-/// Whose fetcher this is, by the client id of its first request: `broker-2-fetcher-0` is broker 2's.
+/// The broker id of a fetcher, taken from the client id of its first request: `broker-2-fetcher-0` belongs to broker 2.
 fn fetching_broker(request: &[u8]) -> Option<i32> {
     // API key, API version, correlation id, then the client id with its length.
     let length = u16::from_be_bytes(request.get(8..10)?.try_into().ok()?) as usize;
@@ -108,7 +108,8 @@ fn fetching_broker(request: &[u8]) -> Option<i32> {
         .ok()
 }
 
-/// The configuration of a broker whose peers reach it through `proxy` at `peers`, its clients directly at `clients`.
+/// The configuration of a broker behind a proxy: other brokers reach it through `proxy`, which forwards to port
+/// `peers`; clients reach it directly at port `clients`.
 pub fn listeners(clients: u16, peers: u16, proxy: &Proxy) -> [(&'static str, String); 4] {
     let here = |name: &str, port: u16| format!("{name}://127.0.0.1:{port}");
     let all = |peers: u16| [here("CLIENTS", clients), here("PEERS", peers)].join(",");

@@ -1,4 +1,4 @@
-//! Compares the replicas of a partition byte for byte, in the brokers' own folders.
+//! Compares the replicas of a partition byte for byte, as files in the brokers' folders.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use crate::cluster::Cluster;
 use crate::wait::wait_for;
 
-/// Waits until every replica of every partition of a topic has the same bytes, and some.
+/// Waits until all replicas of each partition of a topic have the same bytes and are not empty.
 ///
-/// A follower is a fetch behind its leader, so this needs a topic that nobody writes to any more.
+/// A follower is one fetch behind its leader. So this works only after all producers have stopped writing to the topic.
 pub async fn assert_equal_replicas(cluster: &Cluster, topic: &str, partitions: i32) -> Result<()> {
     for partition in 0..partitions {
         let name = format!("{topic}-{partition}");
@@ -46,7 +46,7 @@ pub fn log_bytes(partition: &Path) -> Result<Vec<u8>> {
     Ok(segments.into_values().flatten().collect())
 }
 
-/// How long each replica is and where it first differs from that of the last broker.
+/// For each replica: its length and the first position where it differs from the last broker's replica.
 fn differences(cluster: &Cluster, name: &str) -> String {
     let read = |b: usize| log_bytes(&cluster.brokers[b].log_dir().join(name)).unwrap_or_default();
     let last = cluster.brokers.len() - 1;

@@ -1,4 +1,4 @@
-//! The tools that people use: Apache Kafka's own, kcat, ZooKeeper's shell.
+//! Runs the command line tools that users have: Apache Kafka's own, kcat, ZooKeeper's shell.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -22,7 +22,8 @@ pub fn java(class: &str, heap: &str, level: &str) -> Command {
     let mut command = Command::new("java");
     let archive = kafka_libs().join("classes.jsa");
     if archive.exists() {
-        // A JVM that cannot use the archive does without, and must not say so where a tool's output is compared.
+        // A JVM that cannot use the archive works without it. It must not print a warning, because tests compare a
+        // tool's output.
         command
             .arg(format!("-XX:SharedArchiveFile={}", archive.display()))
             .arg("-Xlog:disable");
@@ -45,7 +46,7 @@ pub fn java(class: &str, heap: &str, level: &str) -> Command {
     command
 }
 
-/// Fails with all steps, each with what was printed, that differ between the two kinds.
+/// Fails if steps differ between the two kinds of broker. The error lists each such step with its output.
 pub fn ensure_same_steps(ours: &[(String, String)], kafkas: &[(String, String)]) -> Result<()> {
     let mut differences = Vec::new();
     for ((step, ours), (_, kafkas)) in ours.iter().zip(kafkas) {
@@ -65,7 +66,7 @@ pub fn ensure_same_steps(ours: &[(String, String)], kafkas: &[(String, String)])
     Ok(())
 }
 
-/// What a tool printed, both outputs, and whether it succeeded.
+/// The output of a tool on both streams, and whether the tool succeeded.
 #[derive(Debug)]
 pub struct ToolOutput {
     /// Exit status 0.
@@ -86,7 +87,7 @@ impl ToolOutput {
     }
 }
 
-/// Runs a command to its end with this standard input, but not for longer than `limit`.
+/// Runs a command with this standard input until it ends, but at most for `limit`.
 pub async fn run(mut command: Command, input: &str, limit: Duration) -> Result<ToolOutput> {
     let mut child = command
         .stdin(Stdio::piped())
@@ -120,15 +121,15 @@ pub async fn kafka_tool(class: &str, arguments: &[&str]) -> Result<ToolOutput> {
     kafka_tool_with_input(class, arguments, "").await
 }
 
-/// The same, with something on its standard input.
+/// Runs one of Apache Kafka's command line tools with `input` on its standard input.
 pub async fn kafka_tool_with_input(class: &str, arguments: &[&str], input: &str) -> Result<ToolOutput> {
     let mut command = java(class, "256m", "WARN");
     command.args(arguments);
     run(command, input, LIMIT).await
 }
 
-/// Apache Kafka's command line tools in one JVM, for tests that run many: a JVM takes longer to start than most tools to do
-/// their work.
+/// Apache Kafka's command line tools in one JVM, for tests that run many tools: starting a JVM takes longer than the
+/// work of most tools.
 pub struct KafkaTools {
     process: tokio::process::Child,
     commands: tokio::process::ChildStdin,
@@ -141,7 +142,7 @@ impl KafkaTools {
         let driver = repository().join("testcontainers/kafka/Tools.java");
         let mut command = tokio::process::Command::from(java(&driver.display().to_string(), "256m", "WARN"));
         let mut process = command
-            // Whatever a record holds can be printed.
+            // With UTF-8 the tools can print every record.
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -174,7 +175,7 @@ impl KafkaTools {
                     let line = printed.recv().await.context("the JVM has ended")?;
                     if let Some(status) = line.strip_prefix("== ") {
                         success = status == "0";
-                        // The driver ends the last line, which some tools do not.
+                        // Some tools do not end their last line. The driver ends it.
                         if output.is_empty() || output == "\n" || output.ends_with("\n\n") {
                             output.pop();
                         }
@@ -256,7 +257,7 @@ pub async fn zk_get(connect: &str, path: &str) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Every znode below a connect string's chroot: path, data, whether it is ephemeral.
+/// Every znode below the chroot of a connect string: its path, its data and whether it is ephemeral.
 pub async fn zk_tree(connect: &str) -> Result<Vec<(String, Vec<u8>, bool)>> {
     let client = zookeeper_client::Client::connect(connect).await?;
     let mut found = Vec::new();
@@ -264,7 +265,7 @@ pub async fn zk_tree(connect: &str) -> Result<Vec<(String, Vec<u8>, bool)>> {
     while let Some(path) = open.pop() {
         let found_here = async { Ok((client.get_data(&path).await?, client.list_children(&path).await?)) };
         let ((data, stat), children) = match found_here.await {
-            // Brokers delete nodes meanwhile.
+            // Brokers may delete znodes meanwhile.
             Err(zookeeper_client::Error::NoNode) => continue,
             found => found?,
         };

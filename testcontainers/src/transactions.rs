@@ -1,4 +1,4 @@
-//! Transactional producers, and readers of what was committed, as the tests of coordinators want them.
+//! Helpers for the tests of coordinators: transactional producers, and readers with an isolation level.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-/// How long a call may take.
+/// The time limit for one call.
 pub const CALL: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A producer of this id that has fenced those before it.
+/// A producer with this transactional id. It has fenced all earlier producers of the id.
 pub fn producer(client: &ClientConfig, transactional_id: &str) -> Result<BaseProducer> {
     producer_with_timeout(client, transactional_id, 60_000)
 }
 
-/// The same with a time limit for its transactions.
+/// Does the same as [`producer`], with a time limit for transactions.
 pub fn producer_with_timeout(
     client: &ClientConfig,
     transactional_id: &str,
@@ -36,7 +36,7 @@ pub fn producer_with_timeout(
     Ok(producer)
 }
 
-/// Waits until both coordinators are there: what they answer before depends on how fast they are.
+/// Waits until both coordinators are ready. Their answers before that depend on how fast they are.
 pub async fn wake_coordinators(client: ClientConfig, topic: &'static str) -> Result<()> {
     tokio::task::spawn_blocking(move || {
         producer(&client, "first")?;
@@ -50,7 +50,7 @@ pub async fn wake_coordinators(client: ClientConfig, topic: &'static str) -> Res
     .await?
 }
 
-/// Everything in a topic that a consumer of this isolation sees, up to where it sees an end.
+/// All records of a topic that a consumer with this isolation level sees, up to the end that it sees.
 pub fn read(client: &ClientConfig, topic: &str, isolation: &str) -> Result<Vec<String>> {
     let mut config = client.clone();
     config
@@ -90,7 +90,7 @@ pub fn read(client: &ClientConfig, topic: &str, isolation: &str) -> Result<Vec<S
     Ok(values)
 }
 
-/// Hands a record to a producer.
+/// Gives a record to a producer.
 pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &str) -> Result<()> {
     let record: BaseRecord<'_, (), str> = BaseRecord::to(topic).partition(partition).payload(value);
     producer.send(record).map_err(|(error, _)| error)?;

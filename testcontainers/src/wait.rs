@@ -1,11 +1,11 @@
-//! Waiting for a condition instead of for a time.
+//! Waits for a condition instead of a fixed time.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Looks every 20 ms until `condition` returns something; fails, naming `what`, after `limit`.
+/// Calls `condition` every 20 ms until it returns a value. Fails after `limit`; the error names `what`.
 pub async fn wait_for<T, F>(what: &str, limit: Duration, mut condition: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Option<T>>,
@@ -22,7 +22,7 @@ where
     }
 }
 
-/// Waits until something accepts connections on a port of 127.0.0.1.
+/// Waits until a process accepts connections on a port of 127.0.0.1.
 pub async fn wait_for_port(port: u16, limit: Duration) -> Result<()> {
     wait_for(&format!("a listener on port {port}"), limit, || async {
         tokio::net::TcpStream::connect(("127.0.0.1", port))

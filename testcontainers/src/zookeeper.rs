@@ -1,7 +1,7 @@
-//! A real ZooKeeper: one server or an ensemble of three, each in a container, on ports of 127.0.0.1.
+//! Starts a real ZooKeeper: one server or an ensemble of three, each in a container, on ports of 127.0.0.1.
 //!
-//! Where Docker cannot run, Debian's ZooKeeper is started as a process instead, and says so; tests about
-//! containers themselves must ask [`ZooKeeper::in_containers`].
+//! Where Docker cannot run, this module starts Debian's ZooKeeper as a process instead and prints that. Tests about
+//! containers must ask [`ZooKeeper::in_containers`].
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +20,7 @@ use crate::{free_port, repository};
 const START: Duration = Duration::from_secs(30);
 const CLIENT_PORT: u16 = 2181;
 
-/// A server or an ensemble. Dropping it stops and removes everything.
+/// A server or an ensemble. Dropping this stops and removes everything.
 pub struct ZooKeeper {
     servers: Vec<Server>,
     ports: Vec<u16>,
@@ -40,7 +40,8 @@ impl ZooKeeper {
         Self::ensemble(1).await
     }
 
-    /// A server of 3.5, the oldest that brokers work with; none, with a line that says so, where its jars are not.
+    /// A server of ZooKeeper 3.5, the oldest version that brokers work with. `None` if its jars are missing; a printed
+    /// line says so.
     pub async fn oldest() -> Result<Option<Self>> {
         let libs = std::env::var_os("BARNABAS_OLD_ZOOKEEPER_LIBS")
             .map_or_else(|| repository().join(".cache/zookeeper-3.5"), PathBuf::from);
@@ -66,7 +67,7 @@ impl ZooKeeper {
         let network = format!("barnabas-{}-{}", std::process::id(), free_port());
         let mut ports = Vec::new();
         let mut servers = Vec::new();
-        // Ports of the processes' ensemble: client, peer, election.
+        // The ports of an ensemble of processes: client, peer, election.
         let trios: Vec<[u16; 3]> = (0..size)
             .map(|_| [free_port(), free_port(), free_port()])
             .collect();
@@ -100,7 +101,7 @@ impl ZooKeeper {
         hosts.join(",")
     }
 
-    /// Stops one server as if its machine had died.
+    /// Stops one server in the same way as a crash of its machine.
     pub async fn stop(&mut self, server: usize) -> Result<()> {
         match &mut self.servers[server] {
             Server::Container(container) => Ok(container.stop_with_timeout(Some(0)).await?),
@@ -117,7 +118,7 @@ impl ZooKeeper {
         self.wait_until_serving(self.ports[server]).await
     }
 
-    /// Waits until a server answers `srvr` with a mode, which it does once it is part of a quorum.
+    /// Waits until a server answers `srvr` with a mode. A server does this once it is part of a quorum.
     async fn wait_until_serving(&self, port: u16) -> Result<()> {
         wait_for(&format!("ZooKeeper on port {port}"), START, || async move {
             let answer = tokio::time::timeout(Duration::from_secs(1), four_letter_word(port, "srvr")).await;
@@ -128,8 +129,9 @@ impl ZooKeeper {
 }
 
 impl Drop for ZooKeeper {
-    /// Containers are removed on a thread of their own. They wait for that themselves, with the same means by which the
-    /// test's future waits on this thread, and so take the wake-ups that come meanwhile for what has been joined with it.
+    /// A separate thread removes the containers. Their removal blocks its thread with the same mechanism by which this
+    /// thread waits for the test's future. On this thread, the removal would therefore consume the wake-ups of futures
+    /// that are joined with the test's future.
     fn drop(&mut self) {
         let servers = std::mem::take(&mut self.servers);
         if !servers
@@ -162,7 +164,7 @@ pub async fn four_letter_word(port: u16, word: &str) -> Result<String> {
     Ok(answer)
 }
 
-/// The image to use, or none if no container engine answers.
+/// The image to use, or `None` if no container engine answers.
 fn image() -> Option<String> {
     let name = std::env::var("BARNABAS_ZOOKEEPER_IMAGE").unwrap_or_else(|_| "barnabas-zookeeper:3.8".into());
     if name == "none" {
@@ -192,7 +194,8 @@ async fn start_container(image: &str, network: &str, size: usize, index: usize, 
     let (name, tag) = image.split_once(':').unwrap_or((image, "latest"));
     let host = |i: usize| format!("{network}-zk{i}");
     let servers: Vec<_> = (0..size)
-        // In its own list each server names itself by the wildcard: its address is not known before it starts.
+        // In its own list each server names itself by the wildcard address, because its address is not known before it
+        // starts.
         .map(|i| {
             format!(
                 "{}:2888:3888",
@@ -200,7 +203,7 @@ async fn start_container(image: &str, network: &str, size: usize, index: usize, 
             )
         })
         .collect();
-    // Debian and the official image keep the same script in different places.
+    // Debian and the official image store the same script in different places.
     let start = "for s in /usr/share/zookeeper/bin/zkServer.sh /apache-zookeeper-*/bin/zkServer.sh; do \
                  [ -x $s ] && exec $s start-foreground /conf/zoo.cfg; done";
     let mut request = GenericImage::new(name, tag)
@@ -236,7 +239,7 @@ async fn start_container(image: &str, network: &str, size: usize, index: usize, 
     Ok(Server::Container(Box::new(container)))
 }
 
-/// The server of Kafka's jars, or that of others.
+/// Starts the server from Kafka's jars, or from the jars in `others`.
 fn start_process(trios: &[[u16; 3]], index: usize, others: Option<&Path>) -> Result<Server> {
     let data = tempfile::tempdir()?;
     let servers: Vec<_> = trios
@@ -247,7 +250,7 @@ fn start_process(trios: &[[u16; 3]], index: usize, others: Option<&Path>) -> Res
     let file = data.path().join("zoo.cfg");
     std::fs::write(&file, configuration + "clientPortAddress=127.0.0.1\n")?;
     std::fs::write(data.path().join("myid"), format!("{}\n", index + 1))?;
-    // What comes first is taken; what it needs besides are the same libraries.
+    // Java takes a class from the first folder that contains it. Both servers need the same other libraries.
     let folders = others.into_iter().map(Path::to_owned).chain([kafka_libs()]);
     let jars: Vec<_> = folders
         .map(|folder| folder.join("*").display().to_string())
