@@ -1,5 +1,5 @@
-//! Apache Kafka and barnabas asked the same questions: a story is told to a cluster of each, and where their answers
-//! differ, it is a difference.
+//! Sends the same requests to Apache Kafka and to barnabas and compares the answers. A test is a story: a list of
+//! steps. The story runs against a cluster of each kind, and every answer that differs is reported as a difference.
 //!
 //! ```no_run
 //! # use barnabas_testcontainers::parity::{Pair, Story, messages::*};
@@ -17,9 +17,10 @@
 //! # }
 //! ```
 //!
-//! What may differ is made equal first: random ids and producer ids are counted in the order in which they appear in the
-//! story, a broker's own port, throttle times and what the [`Answer`] of a response puts in order. A step that gets no
-//! answer, or a closed connection instead of one, is an answer too.
+//! Before the comparison, everything that may differ is made equal: random ids and producer ids are replaced by numbers
+//! in the order in which they appear in the story; a broker's own port and throttle times are replaced too; the
+//! [`Answer`] of a response sorts its lists that have no order. A step without an answer, or with a closed connection,
+//! is compared as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -50,7 +51,7 @@ mod transactions;
 
 const CORRELATION_ID: i32 = 7;
 
-/// A cluster of Apache Kafka and one of barnabas, with one broker each and the same configuration.
+/// A cluster of Apache Kafka and a cluster of barnabas, with one broker each and the same configuration.
 pub struct Pair {
     sides: [Arc<Cluster>; 2],
     differences: Mutex<Vec<String>>,
@@ -59,17 +60,17 @@ pub struct Pair {
     used_words: Mutex<BTreeSet<&'static str>>,
 }
 
-/// Where barnabas deliberately says something else than Apache Kafka.
+/// A text that barnabas deliberately words differently from Apache Kafka.
 pub struct BetterWords {
-    /// What Apache Kafka says. `*` stands for anything.
+    /// Apache Kafka's text. `*` stands for any text.
     pub kafka: &'static str,
-    /// What barnabas says instead, with what `*` stood for.
+    /// The text of barnabas. `*` is replaced by the text that it matched in Kafka's.
     pub barnabas: &'static str,
-    /// Why.
+    /// The reason for the difference.
     pub reason: &'static str,
 }
 
-/// One side's part in a play: where its steps are sent to, and what was answered.
+/// One side of a story: the cluster that gets its steps, and the answers.
 #[derive(Clone)]
 pub struct Story {
     kind: Kind,
@@ -84,14 +85,14 @@ struct Step {
     answer: Arc<Mutex<Option<Told>>>,
 }
 
-/// An answer, told when it is known which ids have appeared before it.
+/// An answer as a function of the labels. The text is made once the ids that appeared before it are known.
 type Told = Box<dyn Fn(&mut Labels) -> String + Send>;
 
-/// A step whose answer may take its time. Dropping it closes its connection.
+/// A step whose answer may come later. Dropping this closes its connection.
 pub struct Pending<T>(JoinHandle<Result<T>>);
 
 impl Pair {
-    /// Starts both, each broker configured by `configure`.
+    /// Starts both clusters. `configure` configures each broker.
     pub async fn start(configure: impl Fn(Broker) -> Broker) -> Result<Self> {
         let side = async |kind| -> Result<_> {
             let cluster = Cluster::start_with(ZooKeeper::single().await?, &[kind], &configure).await?;
@@ -107,13 +108,13 @@ impl Pair {
         })
     }
 
-    /// Allows these differences. Each must occur: what both say alike needs no excuse.
+    /// Allows these differences. Each of them must occur: a difference that does not occur must not be allowed.
     pub fn with_better_words(mut self, words: &'static [BetterWords]) -> Self {
         self.better_words = words;
         self
     }
 
-    /// Apache Kafka's answers, with barnabas's words in place of those that are allowed to differ.
+    /// Apache Kafka's answers, with barnabas's text in each place where the texts are allowed to differ.
     fn in_better_words(&self, mut kafka: Vec<(String, String)>) -> Vec<(String, String)> {
         for (_, answer) in &mut kafka {
             for words in self.better_words {
@@ -126,7 +127,7 @@ impl Pair {
         kafka
     }
 
-    /// Tells a story to both at the same time, and keeps the differences. Several may be told at once.
+    /// Runs a story against both clusters at the same time and keeps the differences. Several stories may run at once.
     pub async fn play<F: Future<Output = Result<()>>>(&self, name: &str, scenario: impl Fn(Story) -> F) {
         let tell = async |side: usize, kind| {
             let story = Story::new(kind, self.sides[side].clone());
@@ -141,10 +142,10 @@ impl Pair {
         self.differences.lock().extend(differences);
     }
 
-    /// Stops both in good order, and starts them again with other configurations. No story may be under way.
+    /// Stops both brokers cleanly and starts them again with changed configurations. No story may be running.
     pub async fn restart(&mut self, change: impl Fn(&mut Broker)) -> Result<()> {
         let again = async |cluster: &mut Arc<Cluster>| -> Result<()> {
-            // A step that was given up may hold on to it for a moment.
+            // An abandoned step may still hold a reference for a moment.
             let begun = Instant::now();
             while Arc::get_mut(cluster).is_none() && begun.elapsed() < Duration::from_secs(10) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -162,7 +163,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Fails with all that differed.
+    /// Fails with all differences, if there are any.
     pub fn finish(self) -> Result<()> {
         let mut differences = self.differences.into_inner();
         let used = self.used_words.into_inner();
@@ -183,8 +184,8 @@ impl Pair {
     }
 }
 
-/// Our answer to Produce without what it says of whole batches where Apache Kafka says nothing: that explains only what is
-/// wrong with single records.
+/// The Produce answer of barnabas without its messages about whole batches, where Apache Kafka has no message: Kafka
+/// explains only the errors of single records.
 fn without_explanations(kafka: &str, barnabas: &str) -> String {
     const EXPLANATION: &str = "record_errors: [], error_message: ";
     let mut parts = barnabas.split(EXPLANATION);
@@ -201,7 +202,7 @@ fn without_explanations(kafka: &str, barnabas: &str) -> String {
     out
 }
 
-/// The text with all that looks like `pattern` replaced; `None` if nothing does.
+/// The text with every match of `pattern` replaced; `None` if there is no match.
 fn replaced(text: &str, pattern: &str, by: &str) -> Option<String> {
     let (begin, end) = pattern.split_once('*').unwrap_or((pattern, ""));
     let (mut out, mut rest) = (String::new(), text);
@@ -217,7 +218,7 @@ fn replaced(text: &str, pattern: &str, by: &str) -> Option<String> {
     (rest.len() < text.len()).then(|| out + rest)
 }
 
-/// One text for each step that was answered differently, in the order in which Apache Kafka was asked.
+/// One text for each step with different answers, in the order of Apache Kafka's steps.
 fn differences(play: &str, kafka: Vec<(String, String)>, barnabas: &[(String, String)]) -> Vec<String> {
     let mut theirs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (step, answer) in barnabas.iter().rev() {
@@ -256,17 +257,17 @@ impl Story {
         }
     }
 
-    /// Whose answers these are; for what is known to be racy in one of them.
+    /// The kind of broker that this side asks. Needed where one kind has a known race.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The cluster itself: its files, its znodes.
+    /// The cluster of this side, for access to its files and znodes.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// The same story on a connection of its own, of a client of this name.
+    /// The same story on a separate connection, with this client id.
     pub fn client(&self, client_id: &'static str) -> Self {
         Self {
             connection: Arc::default(),
@@ -275,8 +276,8 @@ impl Story {
         }
     }
 
-    /// One step: sends a request and keeps the answer under the step's name, which the API's name and the version are
-    /// added to. Where there was none (see the module), `Default` is returned.
+    /// One step: sends a request and keeps the answer under the step's name, with the API's name and the version.
+    /// Returns `Default` if there was no answer (see the module).
     pub async fn ask<R>(&self, step: &str, version: i16, request: R) -> Result<R::Response>
     where
         R: Request + Send + 'static,
@@ -285,7 +286,8 @@ impl Story {
         self.begin(step, version, request).answer().await
     }
 
-    /// The same for a request that may wait for others; the next step of this connection waits for its answer.
+    /// Does the same as [`Self::ask`] for a request that may wait for other requests. The next step of this connection
+    /// waits for its answer.
     pub fn begin<R>(&self, step: &str, version: i16, request: R) -> Pending<R::Response>
     where
         R: Request + Send + 'static,
@@ -321,7 +323,7 @@ impl Story {
         }))
     }
 
-    /// Sends a request without keeping its answer, on a connection of its own: for waiting for something.
+    /// Sends a request on a separate connection and does not keep its answer. Used to wait for a condition.
     pub async fn peek<R: Request>(&self, version: i16, request: R) -> Result<R::Response> {
         let frame = request_frame(&request, version, self.client_id)?;
         let bytes = self.client(self.client_id).exchange(&frame).await;
@@ -329,7 +331,7 @@ impl Story {
         Ok(read_response::<R>(bytes, version)?.0)
     }
 
-    /// A request that no client library would send; its answer is kept as bytes.
+    /// Sends a request that no client library sends. The answer is kept as bytes.
     pub async fn ask_raw(&self, step: &str, request: &RawBytes) {
         let slot = self.step(step.to_owned());
         let answer = self.exchange(&request.0).await;
@@ -339,7 +341,7 @@ impl Story {
         }));
     }
 
-    /// Keeps something that was seen otherwise: an order of events, a znode, a log.
+    /// Keeps an observation that is not an answer: an order of events, a znode, a log.
     pub fn observe(&self, what: &str, seen: impl Into<String>) {
         let (slot, seen) = (self.step(what.to_owned()), seen.into());
         *slot.lock() = Some(Box::new(move |labels| labels.of(&seen)));
@@ -355,7 +357,7 @@ impl Story {
         answer
     }
 
-    /// The answer to a request, or why there is none.
+    /// The answer to a request, or the reason why there is none.
     async fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, &'static str> {
         let mut connection = self.connection.lock().await;
         if connection.is_none() {
@@ -403,12 +405,12 @@ impl<T> Pending<T> {
         (&mut self.0).await.context("the step was given up")?
     }
 
-    /// Whether the answer is not there yet.
+    /// Whether the answer has not arrived yet.
     pub fn is_waiting(&self) -> bool {
         !self.0.is_finished()
     }
 
-    /// Waits until the answer is there or the time is over; whether it is there.
+    /// Waits until the answer arrives or `limit` is over. Returns whether it has arrived.
     pub async fn within(&mut self, limit: Duration) -> bool {
         let deadline = tokio::time::Instant::now() + limit;
         while self.is_waiting() && tokio::time::Instant::now() < deadline {
@@ -439,7 +441,7 @@ fn request_frame<R: Request>(request: &R, version: i16, client_id: &'static str)
     Ok(frame)
 }
 
-/// The response, and how many bytes stand behind it.
+/// The response, and the number of bytes after it.
 fn read_response<R: Request>(bytes: Vec<u8>, version: i16) -> Result<(R::Response, usize)> {
     let mut bytes = Bytes::from(bytes);
     ResponseHeader::decode(&mut bytes, R::Response::header_version(version))?;

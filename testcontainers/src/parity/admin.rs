@@ -1,4 +1,4 @@
-//! Answers to administrators and about topics: Kafka keeps their parts in hash maps.
+//! Sorts the answers to administrators and about topics: Kafka keeps their parts in hash maps.
 
 use std::fmt::Debug;
 

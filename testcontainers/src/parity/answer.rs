@@ -1,4 +1,4 @@
-//! The order of what has none: Kafka keeps members, groups and offsets in hash maps.
+//! Sorts the lists of responses that have no defined order: Kafka keeps members, groups and offsets in hash maps.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,7 @@ use kafka_protocol::messages::*;
 
 /// A response that can be compared.
 pub trait Answer: Debug + Default + Clone + Send + 'static {
-    /// Sorts the lists whose order means nothing by what `key` says of their elements.
+    /// Sorts the lists whose order has no meaning, by the `key` of their elements.
     fn arrange(&mut self, key: &dyn Fn(&dyn Debug) -> String) {
         let _ = key;
     }

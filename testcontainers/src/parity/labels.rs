@@ -1,10 +1,10 @@
-//! Names for what is random: `<1>` is the first id that appears in a story, `<2>` the next.
+//! Replaces random ids by labels: `<1>` is the first id that appears in a story, `<2>` the next.
 
 use std::collections::HashMap;
 
-/// A random UUID in its usual form, as in member ids.
+/// The length of a random UUID in its usual form, as in member ids.
 const UUID_LENGTH: usize = 36;
-/// Given out one after the other, in the order of the questions.
+/// Fields whose numbers a broker gives out one after the other, in the order of the requests.
 const COUNTED_FIELDS: [&str; 1] = ["producer_id: "];
 const HIDDEN_FIELDS: [&str; 1] = ["throttle_time_ms: "];
 const NOISE: [&str; 2] = [", unknown_tagged_fields: {}", "unknown_tagged_fields: {}"];
@@ -14,7 +14,7 @@ const NOISE: [&str; 2] = [", unknown_tagged_fields: {}", "unknown_tagged_fields:
 pub struct Labels(HashMap<String, usize>);
 
 impl Labels {
-    /// The text with labels for its ids; new ones get the next.
+    /// The text with labels instead of its ids. A new id gets the next label.
     pub fn of(&mut self, text: &str) -> String {
         let labels = &mut self.0;
         replace_ids(text, &mut |id| {
@@ -24,7 +24,7 @@ impl Labels {
         })
     }
 
-    /// The same, but ids that have not appeared yet are all alike: what lists are sorted by.
+    /// The same, but all ids that have not appeared yet get the same label. Lists are sorted by this text.
     pub fn known(&self, text: &str) -> String {
         replace_ids(text, &mut |id| match self.0.get(id) {
             Some(label) => format!("<{label:06}>"),
@@ -48,7 +48,7 @@ fn replace_ids(text: &str, label: &mut dyn FnMut(&str) -> String) -> String {
         if let Some(field) = counted {
             let number = &rest[field.len()..][..number_length(&rest[field.len()..])];
             let shown = match number {
-                // No id at all.
+                // -1 stands for no id.
                 "-1" => number.to_owned(),
                 _ => label(&format!("{field}{number}")),
             };

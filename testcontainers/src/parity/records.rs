@@ -1,4 +1,4 @@
-//! What a broker has written to a partition, out of its files.
+//! Reads the records that a broker has written to a partition, from its files.
 
 use std::path::Path;
 
@@ -9,27 +9,27 @@ use kafka_protocol::records::{RecordBatchDecoder, TimestampType};
 /// One record of an uncompressed log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// Its offset.
+    /// The record's offset.
     pub offset: i64,
-    /// That of the first record of its batch.
+    /// The offset of the first record of its batch.
     pub base_offset: i64,
-    /// Of its batch; -1 if none.
+    /// The producer id of its batch; -1 if none.
     pub producer_id: i64,
-    /// Of its batch; -1 if none.
+    /// The producer epoch of its batch; -1 if none.
     pub producer_epoch: i16,
-    /// Whether it is part of a transaction.
+    /// Whether the record is part of a transaction.
     pub is_transactional: bool,
-    /// Whether it is a marker.
+    /// Whether the record is a control record (a marker).
     pub is_control: bool,
-    /// Whether its time is that of its appending.
+    /// Whether its timestamp is the time when the broker appended it.
     pub has_append_time: bool,
-    /// Its key.
+    /// The record's key.
     pub key: Option<Bytes>,
-    /// Its value; a tombstone has none.
+    /// The record's value; a tombstone has none.
     pub value: Option<Bytes>,
 }
 
-/// All records of a partition's directory, in the order of their offsets.
+/// All records in a partition's directory, in the order of their offsets.
 pub fn stored_records(partition_dir: &Path) -> Result<Vec<StoredRecord>> {
     let listed: Result<Vec<_>, _> = std::fs::read_dir(partition_dir)?.collect();
     let paths = listed?.into_iter().map(|entry| entry.path());
@@ -40,7 +40,7 @@ pub fn stored_records(partition_dir: &Path) -> Result<Vec<StoredRecord>> {
     let mut records = Vec::new();
     for segment in segments {
         let mut bytes = Bytes::from(std::fs::read(&segment)?);
-        // Kafka may have allocated what it has not written yet.
+        // Kafka may have allocated space in the file that it has not written yet.
         while bytes.len() > 12 && bytes[8..12] != [0; 4] {
             let set = RecordBatchDecoder::decode(&mut bytes);
             let set = set.with_context(|| segment.display().to_string())?;

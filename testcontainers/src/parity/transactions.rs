@@ -1,4 +1,5 @@
-//! Answers about producers and transactions: what has no order, and what is said in each broker's own words.
+//! Makes the answers about producers and transactions comparable: sorts lists that have no order, and replaces texts
+//! that each broker words differently.
 
 use std::fmt::Debug;
 
@@ -81,7 +82,7 @@ impl Answer for ProduceResponse {
     }
 }
 
-/// A text without milliseconds since 1970: no two brokers look at the clock at the same time.
+/// The text without times in milliseconds since 1970: two brokers never read the clock at the same time.
 fn without_times(text: &str) -> String {
     const DIGITS: usize = 13;
     let mut out = String::new();
