@@ -108,7 +108,8 @@ impl Pair {
         })
     }
 
-    /// Allows these differences. Each of them must occur: a difference that does not occur must not be allowed.
+    /// Allows these differences. Each of them must occur: the test fails if an allowed difference does not exist any
+    /// more.
     pub fn with_better_words(mut self, words: &'static [BetterWords]) -> Self {
         self.better_words = words;
         self

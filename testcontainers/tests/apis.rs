@@ -1,4 +1,4 @@
-//! Every API in every version, asked of both kinds of broker: the same answers, and the same ends of connections.
+//! Sends every API in every version to both kinds of broker: both give the same answers and close the same connections.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Where Apache Kafka waits without end for answers that do not come, and barnabas answers at once.
+/// Requests for which Apache Kafka waits without end for answers that do not come. barnabas answers them at once.
 const UNANSWERED: [&str; 4] = [
     "OffsetFetch 8",
     "OffsetFetch 9",
@@ -18,7 +18,7 @@ const UNANSWERED: [&str; 4] = [
     "AddPartitionsToTxn 5",
 ];
 
-/// Client quotas and SCRAM credentials, which barnabas does not have: it advertises none of these.
+/// The APIs of client quotas and SCRAM credentials. barnabas does not have them and does not advertise these APIs.
 const NOT_BUILT: [&str; 4] = [
     "DescribeClientQuotas",
     "AlterClientQuotas",
@@ -27,14 +27,14 @@ const NOT_BUILT: [&str; 4] = [
 ];
 const KEYS_NOT_BUILT: std::ops::RangeInclusive<i64> = 48..=51;
 
-/// Whose texts name classes of Scala: only its codes are compared here, its words in `answers_parity`.
+/// An API whose texts name classes of Scala. This test compares only its codes; `answers_parity` compares its texts.
 const OTHER_WORDS: [&str; 1] = ["AlterPartitionReassignments"];
 
 /// The answer to each request, by its name.
 async fn answers(kind: Kind) -> Result<BTreeMap<String, String>> {
     let cluster = Cluster::start_with(ZooKeeper::single().await?, &[kind], |broker| {
         broker
-            // Not the broker 0 that requests full of zeros are about.
+            // Not 0: requests that are full of zeros name broker 0.
             .with("broker.id", 5)
             .with("auto.create.topics.enable", false)
             .with("offsets.topic.num.partitions", 1)
@@ -68,7 +68,7 @@ async fn answers(kind: Kind) -> Result<BTreeMap<String, String>> {
     Ok(answers)
 }
 
-/// An answer without what differs from one cluster to the next, its arrays in an order.
+/// An answer without the parts that differ between clusters, with its arrays sorted.
 fn comparable(api: &str, json: Value) -> Value {
     match json {
         Value::Object(fields) => {

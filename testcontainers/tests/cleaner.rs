@@ -1,4 +1,4 @@
-//! Compaction as clients and Kafka's own tools see it.
+//! Tests compaction as clients and Kafka's own tools see it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use rdkafka::util::Timeout;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One broker whose cleaner looks often.
+/// One broker whose cleaner looks for work often.
 async fn one_broker() -> Result<Cluster> {
     Cluster::start_with(ZooKeeper::single().await?, &Kind::times(1), |broker| {
         broker
@@ -26,7 +26,7 @@ async fn one_broker() -> Result<Cluster> {
     .await
 }
 
-/// Writes records one by one, so that offsets and batches are in this order.
+/// Writes records one by one, so that each record is a batch and the offsets follow this order.
 async fn write(cluster: &Cluster, topic: &str, records: &[(&str, Option<&str>)]) -> Result<()> {
     let producer: FutureProducer = cluster.client().set("linger.ms", "0").create()?;
     for (key, value) in records {
@@ -40,7 +40,7 @@ async fn write(cluster: &Cluster, topic: &str, records: &[(&str, Option<&str>)])
     Ok(())
 }
 
-/// Lets the active segment get older than `segment.ms` and begins another one: with this record.
+/// Waits until the active segment is older than `segment.ms`, then writes this record, which begins a new segment.
 async fn roll(cluster: &Cluster, topic: &str, key: &str) -> Result<()> {
     tokio::time::sleep(Duration::from_millis(600)).await;
     write(cluster, topic, &[(key, Some("rolls"))]).await
@@ -146,13 +146,13 @@ async fn the_example_that_guides_show_and_settings_at_run_time() -> Result<()> {
         .ok()?;
     write(&cluster, "latest", &[("K1", Some("V12")), ("K3", None)]).await?;
     roll(&cluster, "latest", "active").await?;
-    // What stands in the active segment does not count: "active" at 11 is still the last one that may be looked at.
+    // The cleaner does not look at the active segment: "active" at 11 is the last record that it may look at.
     wait_for_offsets(&cluster, "latest", &[6, 8, 9, 10, 11, 12, 13, 14]).await?;
-    // The tombstone got its horizon with that clean, and goes with the next one.
+    // That clean gave the tombstone its delete horizon. The next clean removes the tombstone.
     roll(&cluster, "latest", "other").await?;
     wait_for_offsets(&cluster, "latest", &[6, 8, 9, 10, 12, 14, 15]).await?;
 
-    // A compacted topic that becomes one with retention loses its old segments, as a whole.
+    // The topic changes from compaction to retention. It then loses its old segments as a whole.
     let topic = [
         "--bootstrap-server",
         &bootstrap,

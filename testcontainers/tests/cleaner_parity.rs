@@ -1,8 +1,9 @@
-//! The log cleaner beside Apache Kafka's, on a thousand random logs, cleaned twice: whichever of them cleans a directory, the same
-//! records stay; also where each goes on with what the other has left.
+//! Compares the log cleaner with Apache Kafka's on a thousand random logs, cleaned twice. The same records must stay
+//! whichever cleaner cleans a directory, also when each cleaner continues on the directory that the other one has
+//! cleaned.
 //!
-//! The logs are written as files, behind the brokers' backs, like those of a broker that was killed: each broker
-//! recovers them first. The topics are in ZooKeeper before a broker is.
+//! The test writes the logs as files while no broker runs, in the state that a killed broker leaves. So each broker
+//! recovers them first. The test creates the topics in ZooKeeper before it starts a broker.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,9 +19,9 @@ use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Broker, Kind, ZooKeeper};
 use zookeeper_client::{Acls, Client, CreateMode};
 
-/// Each partition is a log of its own.
+/// The partitions of a topic; each has a different random log.
 const PARTITIONS: usize = 200;
-/// What the topics differ in.
+/// The configurations of the topics.
 const TOPICS: [&[(&str, &str)]; 5] = [
     &[("delete.retention.ms", "0"), ("segment.bytes", "3000")],
     &[("delete.retention.ms", "0"), ("segment.bytes", "1000000")],
@@ -57,19 +58,19 @@ impl Seeded {
     }
 }
 
-/// Somebody with a producer id.
+/// A producer that writes to a random log.
 struct Producer {
     id: i64,
     epoch: i16,
     sequence: i32,
     transactional: bool,
-    /// Where its open transaction begins.
+    /// The offset at which its open transaction begins.
     open: Option<i64>,
-    /// Its records are so old; after a day a producer is forgotten.
+    /// The age of its records. Brokers forget a producer after a day.
     age_ms: i64,
 }
 
-/// A log in the making.
+/// A random log while it is being written.
 struct RandomLog {
     random: Seeded,
     now_ms: i64,
@@ -101,13 +102,13 @@ impl RandomLog {
         }
     }
 
-    /// Some batches, behind all others.
+    /// A segment of `batches` more batches, after all others.
     fn segment(&mut self, batches: usize) -> (i64, Vec<u8>) {
         self.bases.push(self.next_offset);
         let mut bytes = Vec::new();
         for _ in 0..batches {
             if self.random.one_in(10) {
-                // Something was there that another cleaner took.
+                // A gap, as an earlier clean leaves it.
                 self.next_offset += 1 + self.random.below(4) as i64;
             }
             match self.random.below(self.producers.len() + 2).checked_sub(2) {
@@ -115,7 +116,7 @@ impl RandomLog {
                 Some(who) => {
                     let producer = &self.producers[who];
                     let ends = producer.open.is_some() && self.random.one_in(2);
-                    // A transaction may end where it wrote nothing, or where all it wrote is gone.
+                    // A transaction may end in a log where it wrote nothing, or where all its records are gone.
                     let ends = ends || producer.transactional && self.random.one_in(12);
                     bytes.extend(if ends {
                         self.marker(who)
@@ -198,7 +199,8 @@ impl RandomLog {
         [&header.encode()[..], batch.records()].concat()
     }
 
-    /// Up to here it is to be cleaned: the segment with the first open transaction, or the active one.
+    /// The end of the range to clean: the base offset of the segment with the first open transaction, or of the active
+    /// segment.
     fn cleanable_end(&self) -> i64 {
         let open = self.producers.iter().filter_map(|producer| producer.open);
         let bound = open.chain(self.bases.last().copied()).min().unwrap_or(0);
@@ -232,7 +234,7 @@ impl Side {
         Ok(Self { broker, log_dir })
     }
 
-    /// Lets the broker clean all that may be cleaned.
+    /// Waits until the broker has cleaned everything that may be cleaned.
     async fn clean(&mut self, expected: &BTreeMap<String, i64>) -> Result<()> {
         self.broker.start().await?;
         let late = || -> Vec<String> {
@@ -242,7 +244,7 @@ impl Side {
                 .collect()
         };
         wait_for("all logs to be clean", LIMIT, || async {
-            // Looking costs time that the brokers need.
+            // Each look takes processor time that the brokers need.
             tokio::time::sleep(Duration::from_millis(300)).await;
             late().is_empty().then_some(())
         })
@@ -260,7 +262,7 @@ impl Side {
         Ok(())
     }
 
-    /// What is in each log.
+    /// The content of each log.
     fn contents(&self) -> Result<BTreeMap<String, Vec<String>>> {
         let mut contents = BTreeMap::new();
         for log in names() {
@@ -274,7 +276,7 @@ impl Side {
     }
 }
 
-/// The topics, so that the broker knows their partitions as its own as soon as it starts.
+/// Creates the topics in ZooKeeper, so that the broker knows at its start that their partitions belong to it.
 async fn create_znodes(client: &Client, chroot: &str) -> Result<()> {
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
     for path in [
@@ -323,7 +325,7 @@ fn checkpoint(log_dir: &Path) -> Option<HashMap<String, i64>> {
     entries.collect()
 }
 
-/// Names and bytes of a log's segments, in order.
+/// The names and bytes of a log's segments, in order.
 fn segments(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut segments = BTreeMap::new();
     for entry in std::fs::read_dir(dir)? {
@@ -344,8 +346,8 @@ fn segments(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     Ok(segments)
 }
 
-/// A line for each batch and record, with all there is to it but when a tombstone may go: that is a matter of the
-/// hour of the clean.
+/// A line for each batch and record with all its fields, except the delete horizon of tombstones: that depends on the
+/// time of the clean.
 fn describe(name: &str, bytes: &[u8], lines: &mut Vec<String>) -> Result<()> {
     const HORIZON_BIT: i16 = 0x40;
     lines.push(name.to_owned());
@@ -383,7 +385,8 @@ fn describe(name: &str, bytes: &[u8], lines: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// Adds segments to the logs of both sides; up to where each is to be cleaned then, if further than before.
+/// Adds segments to the logs of both sides. Returns the new end of the range to clean for each log in which it has
+/// moved.
 fn write(
     logs: &mut BTreeMap<String, RandomLog>,
     sides: &[Side],
@@ -411,7 +414,7 @@ fn write(
         }
     }
     for side in sides {
-        // As after a crash: segments have no indexes, and what was replicated is not known before there is a leader.
+        // The state after a crash: segments have no indexes, and the high watermark is unknown until there is a leader.
         for file in [".kafka_cleanshutdown", "replication-offset-checkpoint"] {
             let _ = std::fs::remove_file(side.log_dir.join(file));
         }
@@ -419,12 +422,12 @@ fn write(
     Ok(expected)
 }
 
-/// A temporary folder, in memory where that is possible: so many small files are a disk's business of minutes.
+/// A temporary folder, in memory where possible: on a disk, so many small files take minutes.
 fn in_memory() -> std::io::Result<tempfile::TempDir> {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
 }
 
-/// Bytes of all segments.
+/// The total number of bytes of all segments.
 fn size(log_dir: &Path) -> Result<usize> {
     let mut size = 0;
     for log in names() {
@@ -447,7 +450,8 @@ async fn a_thousand_random_logs_are_cleaned_alike() -> Result<()> {
     let now_ms = SystemTime::UNIX_EPOCH.elapsed()?.as_millis() as i64;
     let seeded = |(seed, name)| (name, RandomLog::new(seed, now_ms));
     let mut logs: BTreeMap<_, _> = (1..).zip(names()).map(seeded).collect();
-    // In the second round each goes on where the other has stopped; what was a new tombstone is an old one now.
+    // In the second round each broker continues on the logs of the other. Tombstones that were new in the first round
+    // are old now.
     for (round, segments) in [("first", 4), ("second", 3)] {
         let expected = write(&mut logs, &sides, segments)?;
         ensure!(

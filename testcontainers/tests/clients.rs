@@ -1,4 +1,4 @@
-//! Clients in four languages, five implementations: each produces, and consumes in a group whose members come and go.
+//! Tests five client libraries in four languages. Each produces, and consumes in a group whose members come and go.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,7 +39,8 @@ async fn kafkajs_shares_a_topic_in_a_group() -> Result<()> {
     members_come_and_go(Language::Node).await
 }
 
-/// One member has everything; a second takes a share; the first leaves; everything is read once and committed.
+/// One member gets all partitions; a second member joins and gets a share; the first member leaves. The group reads
+/// every record once and commits all offsets.
 async fn members_come_and_go(language: Language) -> Result<()> {
     let cluster = Cluster::start(&Kind::times(3)).await?;
     let bootstrap = cluster.bootstrap();
@@ -85,7 +86,7 @@ async fn members_come_and_go(language: Language) -> Result<()> {
     Ok(())
 }
 
-/// Until every member has partitions, together all of them, none twice.
+/// Waits until every member has partitions, and each partition has exactly one member.
 async fn wait_for_shares(members: &[&Member]) -> Result<()> {
     let shared = wait_for("a complete assignment", LIMIT, || async {
         let shares: Vec<_> = members.iter().map(|m| m.assigned()).collect::<Option<_>>()?;
@@ -106,7 +107,7 @@ async fn wait_for_records(members: &[&Member], count: usize) -> Result<()> {
     read.await.map_err(|e| e.context(outputs(members)))
 }
 
-/// What the members printed, their records left out.
+/// The output of the members without their records.
 fn outputs(members: &[&Member]) -> String {
     let all: Vec<String> = members.iter().map(|m| m.output()).collect();
     let said: Vec<_> = all

@@ -1,5 +1,6 @@
-//! What is taken for a setting and what is refused, compared with Apache Kafka's own validators: every broker and topic key
-//! with values at and beyond its limits, of other types, in other cases; lists; settings that have to fit together.
+//! Compares which values of a setting are accepted and refused with Apache Kafka's own validators: every broker and
+//! topic key with values at and beyond its limits, of other types, in other letter cases; lists; settings that depend
+//! on each other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,14 +20,14 @@ use config_values::{explained, together};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Whose setting.
+/// Whether a setting belongs to a broker or to a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Broker,
     Topic,
 }
 
-/// Settings, and the key whose value is compared if they are taken.
+/// Settings, and the key whose value is compared if the settings are accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) kind: Kind,
@@ -34,7 +35,7 @@ pub(crate) struct Question {
     pub(crate) settings: BTreeMap<String, String>,
 }
 
-/// The value, or why the settings are refused.
+/// The value, or the reason why the settings are refused.
 pub(crate) type Answer = Result<Option<String>, String>;
 
 impl Question {
@@ -42,7 +43,7 @@ impl Question {
         Self::of(kind, &[(key, value)])
     }
 
-    /// The last setting is compared.
+    /// A question that compares the value of the last setting.
     pub(crate) fn of(kind: Kind, settings: &[(&str, &str)]) -> Self {
         let mut all = BTreeMap::new();
         if kind == Kind::Broker {
@@ -52,7 +53,7 @@ impl Question {
         for (key, value) in settings {
             all.insert((*key).to_owned(), (*value).to_owned());
         }
-        // Each of them is the other.
+        // `node.id` and `broker.id` are two names of the same setting.
         if settings.iter().any(|(key, _)| *key == "node.id")
             && !settings.iter().any(|(key, _)| *key == "broker.id")
         {
@@ -103,7 +104,7 @@ impl Question {
     }
 }
 
-/// Values for a key: what its type, its rule and its default suggest.
+/// Values to try for a key, derived from its type, its rule and its default.
 fn values(key: &ConfigKey) -> Vec<String> {
     let mut values: Vec<String> = ["", " ", "x", "1", "-1", "true"].map(str::to_owned).to_vec();
     if let Some(default) = key.default {

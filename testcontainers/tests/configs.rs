@@ -1,4 +1,4 @@
-//! Topic configurations: set by Kafka's tools, kept in ZooKeeper, acted on by every broker at once.
+//! Tests topic configurations: Kafka's tools set them, ZooKeeper stores them, every broker applies them at once.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn kafka_configs_changes_a_topic_on_every_broker() -> Result<()> {
         "{znode}"
     );
 
-    // A record that is too large now is refused; one that is not is taken.
+    // The broker refuses a record that is now too large and accepts a smaller one.
     let producer: FutureProducer = cluster.client().set("message.timeout.ms", "10000").create()?;
     let large = "x".repeat(3000);
     wait_for("the new limit", Duration::from_secs(10), || async {

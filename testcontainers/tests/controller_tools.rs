@@ -1,5 +1,6 @@
-//! What administrators do to a controller: Apache Kafka's own tools print the same whichever kind of broker they talk to;
-//! a controller that wakes up after its time changes nothing; `barnabas zk check` names what is broken.
+//! Tests the controller with the tools of administrators. Apache Kafka's own tools print the same with both kinds of
+//! broker; a controller that wakes up after another one has replaced it changes nothing; `barnabas zk check` names
+//! broken znodes.
 
 use std::time::Duration;
 
@@ -17,14 +18,14 @@ const LEADER_ELECTION: &str = "org.apache.kafka.tools.LeaderElectionCommand";
 const REASSIGN: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Three brokers, the first of them the controller, that keep leaders where they are put.
+/// Three brokers; the first is the controller. They do not move leaders by themselves.
 async fn start(kind: Kind) -> Result<Cluster> {
     let zookeeper = ZooKeeper::single().await?;
     let kinds = [kind; 3];
     let cluster = Cluster::start_with(zookeeper, &kinds, |broker| {
         broker
             .with("auto.leader.rebalance.enable", false)
-            // Longer than a broker is frozen for.
+            // Longer than any time for which the test freezes a broker.
             .with("zookeeper.session.timeout.ms", 40_000)
             .with("replica.lag.time.max.ms", 60_000)
     });
@@ -36,7 +37,7 @@ async fn start(kind: Kind) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// What the tools print, step by step.
+/// The output of the tools, step by step.
 struct Transcript<'a> {
     cluster: &'a Cluster,
     tools: &'a mut KafkaTools,
@@ -62,8 +63,8 @@ impl Transcript<'_> {
     }
 }
 
-/// Without what differs from one cluster to the next, or from one run to the next: ids, ports, times, the order of an ISR and
-/// of a set.
+/// The output without the parts that differ between clusters or runs: ids, ports, times, the order of an ISR and of a
+/// set.
 fn normalized(cluster: &Cluster, output: &ToolOutput) -> String {
     let mut lines = vec![format!("success: {}", output.success)];
     let printed = output.stdout.lines().chain(output.stderr.lines());
@@ -77,7 +78,7 @@ fn normalized(cluster: &Cluster, output: &ToolOutput) -> String {
     lines.join("\n")
 }
 
-/// `TopicId: …` has another id each time, a log line another time.
+/// `TopicId: …` has a different id in each cluster; a log line has a different time.
 fn without_ids(line: &str) -> String {
     let line = match line.split_once("TopicId: ") {
         Some((before, after)) => {
@@ -92,7 +93,7 @@ fn without_ids(line: &str) -> String {
     }
 }
 
-/// Sorts what comes in no order: an ISR, the partitions of an election.
+/// Sorts the lists that have no order: an ISR, the partitions of an election.
 fn without_order(line: &str) -> String {
     let sorted = |list: &str, separator: &str| {
         let mut items: Vec<_> = list.split(separator).collect();
@@ -176,7 +177,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
     .await?;
     steps.append(&mut at.steps);
 
-    // A broker that was away leads nothing until it is asked for.
+    // A broker that has returned leads no partition until an election is requested.
     cluster.brokers[1].stop().await?;
     cluster.wait_for_isr(0, "orders", 1, LIMIT).await.ok();
     wait_for("broker 1 to leave the ISRs", LIMIT, || async {
@@ -262,7 +263,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
     at.tool(REASSIGN, &["--list"]).await?;
     steps.append(&mut at.steps);
 
-    // A replica on a broker that does nothing never gets in sync: the reassignment can be seen, and cancelled.
+    // A replica on a frozen broker never gets in sync. So the tools can see the reassignment and cancel it.
     cluster.brokers[1].freeze()?;
     let stuck = file("stuck.json", &reassignment(&[(2, "[2,1]")]))?;
     let two = format!(
@@ -270,7 +271,7 @@ async fn transcript(kind: Kind) -> Result<Vec<(String, String)>> {
         cluster.brokers[0].address(),
         cluster.brokers[2].address()
     );
-    // Who asks the frozen broker is not kept waiting for as long as an administrator would be.
+    // A tool that asks the frozen broker uses short timeouts, shorter than an administrator has.
     let patience = file(
         "impatient.properties",
         "request.timeout.ms=3000\ndefault.api.timeout.ms=6000\n",
@@ -327,13 +328,13 @@ fn reassignment(partitions: &[(i32, &str)]) -> String {
     format!(r#"{{"version":1,"partitions":[{}]}}"#, partitions.join(","))
 }
 
-/// The tools ask any broker, and each of them hears of a change in its own time: waits until these say the same of so many
-/// partitions of `orders`.
+/// Waits until these brokers report the same `partitions` partitions of `orders`. The tools ask any broker, and the
+/// brokers learn of a change at different times.
 async fn wait_until_agreed(cluster: &Cluster, brokers: &[usize], partitions: usize) -> Result<()> {
     let agreed = || async {
         let mut said = Vec::new();
         for &broker in brokers {
-            // None are told of a topic that is not there.
+            // A topic that does not exist has no partitions.
             said.push(cluster.partitions(broker, "orders").await.unwrap_or_default());
         }
         let all_same = said.iter().all(|other| *other == said[0]);
@@ -344,8 +345,9 @@ async fn wait_until_agreed(cluster: &Cluster, brokers: &[usize], partitions: usi
 
 const ALL: [usize; 3] = [0, 1, 2];
 
-/// Only the last word counts: how long it takes is another matter. A broker that has not heard of the end yet is
-/// believed by the tool, which then misses a reassignment that is complete.
+/// Runs the tool until the reassignment is complete and keeps only the last output, because the duration differs
+/// between runs. The tool may ask a broker that does not know yet that the reassignment is complete. Then the tool
+/// fails to find the complete reassignment.
 async fn verify_until_complete(at: &mut Transcript<'_>, file: &str) -> Result<()> {
     let start = std::time::Instant::now();
     loop {
@@ -384,7 +386,7 @@ async fn a_controller_that_wakes_up_after_its_session_changes_nothing() -> Resul
     )
     .await?
     .ok()?;
-    // Partition 0 is led by the wrong one, so that an election has something to do.
+    // The preferred leader does not lead partition 0, so that an election has work to do.
     cluster.brokers[1].stop().await?;
     cluster.brokers[1].start().await?;
     cluster.wait_for_isr(0, "t", 2, LIMIT).await?;
@@ -392,7 +394,8 @@ async fn a_controller_that_wakes_up_after_its_session_changes_nothing() -> Resul
 
     let mut raw = Raw::connect(&cluster.brokers[0].address()).await?;
     cluster.brokers[0].freeze()?;
-    // ElectLeaders version 0 waits in the socket: the first thing that the zombie reads.
+    // An ElectLeaders request of version 0 waits in the socket. It is the first request that the frozen controller
+    // reads when it wakes up.
     let elect = Bytes::request(43, 0).i32(1).string("t").i32(1).i32(0).i32(10_000);
     raw.request(&elect).await;
     wait_for("another controller", LIMIT, || async {
@@ -422,7 +425,7 @@ async fn a_controller_that_wakes_up_after_its_session_changes_nothing() -> Resul
     .await?;
     cluster.brokers[0].thaw()?;
     let answer = raw.answer().await?.context("an answer to ElectLeaders")?;
-    // Correlation id, throttle time, one topic, its name, one partition, its number, its error.
+    // The answer: correlation id, throttle time, one topic, its name, one partition, its number, its error.
     let error = i16_at(&answer, 4 + 4 + 4 + 3 + 4 + 4)?;
     wait_for("the zombie to register again", LIMIT, || async {
         zk_get(&connect, "/brokers/ids/0").await.ok()?
@@ -439,7 +442,7 @@ async fn zk_check(connect: &str) -> Result<ToolOutput> {
     run(command, "", LIMIT).await
 }
 
-/// What is wrong with a znode, by hand: what is there afterwards, or nothing.
+/// Damages a znode: sets its data, or deletes it if `data` is `None`.
 async fn set(client: &Client, path: &str, data: Option<&str>) -> Result<()> {
     match data {
         None => Ok(client.delete(path, None).await?),
@@ -485,7 +488,8 @@ async fn broken_znodes_are_named_and_break_nothing_else() -> Result<()> {
     for (path, data) in broken {
         set(&client, path, data).await.context(path)?;
     }
-    // An election asked for in a way that nobody understands is forgotten; a reassignment is ignored, as by Kafka.
+    // An election request that is not valid JSON: the controller removes it. The controller ignores a reassignment of
+    // this kind, as Kafka does.
     let election = "/admin/preferred_replica_election";
     set(&client, election, Some("{")).await?;
     wait_for(election, LIMIT, || async {
@@ -493,7 +497,7 @@ async fn broken_znodes_are_named_and_break_nothing_else() -> Result<()> {
     })
     .await?;
 
-    // The next controller reads all of it.
+    // The next controller reads all these znodes.
     let controller = cluster.controller().await? as usize;
     cluster.brokers[controller].kill()?;
     let successor = wait_for("another controller", LIMIT, || async {
@@ -509,7 +513,7 @@ async fn broken_znodes_are_named_and_break_nothing_else() -> Result<()> {
     let found = zk_check(&connect).await?;
     ensure!(!found.success && found.stderr.contains("contradict"), "{found:?}");
     for (path, data) in broken {
-        // A state that is gone has been made anew by the next controller.
+        // The next controller has created a missing state znode again.
         let is_named = found.stdout.contains(path);
         ensure!(is_named == data.is_some(), "{path}: {}", found.stdout);
     }

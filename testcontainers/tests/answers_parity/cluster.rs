@@ -1,4 +1,4 @@
-//! What concerns the cluster as a whole: elections, reassignments, features, coordinators, access.
+//! Stories about requests that concern the whole cluster: elections, reassignments, features, coordinators, access.
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::messages::alter_partition_reassignments_request::{

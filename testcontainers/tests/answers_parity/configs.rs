@@ -1,7 +1,7 @@
-//! DescribeConfigs, AlterConfigs and IncrementalAlterConfigs.
+//! Stories about DescribeConfigs, AlterConfigs and IncrementalAlterConfigs.
 //!
-//! Left out is what Kafka has no answer for: a resource twice in AlterConfigs, operations that do not exist, values appended to
-//! a key that does not exist (UNKNOWN_SERVER_ERROR without a word there).
+//! The stories leave out the cases in which Kafka has no useful answer (UNKNOWN_SERVER_ERROR without a message): a
+//! resource twice in AlterConfigs, operations that do not exist, values appended to a key that does not exist.
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::messages::alter_configs_request::{
@@ -58,7 +58,8 @@ pub async fn describing(story: Story) -> Result<()> {
                 &[],
             ] {
                 if resource_type == BROKER && keys.is_empty() && name == "0" {
-                    // Where everything lies; the configurations themselves are compared elsewhere.
+                    // All keys of broker 0 include addresses and paths, which differ. Another test compares the
+                    // configurations.
                     continue;
                 }
                 let request = DescribeConfigsRequest::default().with_resources(vec![described(
@@ -91,7 +92,7 @@ pub async fn describing(story: Story) -> Result<()> {
 type Operations<'a> = &'a [(&'a str, i8, Option<&'a str>)];
 type Configs<'a> = &'a [(&'a str, Option<&'a str>)];
 
-/// What is altered and how; none of it is allowed.
+/// Resources and changes to them; the broker refuses all of them.
 const REFUSED: &[(i8, &str, Configs)] = &[
     (TOPIC, "nowhere", &[("retention.ms", Some("5"))]),
     (TOPIC, "a b", &[("retention.ms", Some("5"))]),
@@ -147,7 +148,7 @@ const REFUSED: &[(i8, &str, Configs)] = &[
     (-1, "t", &[("x", Some("5"))]),
 ];
 
-/// The same, one operation each: 0 sets, 1 deletes, 2 appends, 3 subtracts.
+/// The same with one operation each: 0 sets, 1 deletes, 2 appends, 3 subtracts.
 const REFUSED_OPERATIONS: &[(i8, &str, Operations)] = &[
     (TOPIC, "t", &[("retention.ms", 0, None)]),
     (TOPIC, "t", &[("retention.ms", 2, Some("5"))]),
@@ -186,7 +187,7 @@ const REFUSED_OPERATIONS: &[(i8, &str, Operations)] = &[
 ];
 
 fn alter(resources: Vec<AlterConfigsResource>) -> AlterConfigsRequest {
-    // Values that are allowed after all change nothing.
+    // Values that are allowed after all do not change anything.
     AlterConfigsRequest::default()
         .with_resources(resources)
         .with_validate_only(true)

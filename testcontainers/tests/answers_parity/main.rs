@@ -1,5 +1,5 @@
-//! What clients are told beside what Apache Kafka tells them: codes and texts of every response that carries a text, and what
-//! old versions answer to values that only newer ones know.
+//! Compares the answers of barnabas with those of Apache Kafka: the error codes and texts of every response that
+//! carries a text, and the answers of old request versions to values that only newer versions know.
 
 mod cluster;
 mod configs;
@@ -12,7 +12,7 @@ use anyhow::Result;
 use barnabas::parts::SystemClock;
 use barnabas_testcontainers::parity::{BetterWords, Pair};
 
-/// Each with the reason why it is better.
+/// The texts that barnabas words better, each with the reason.
 const BETTER_WORDS: &[BetterWords] = &[
     BetterWords {
         kafka: "ArrayBuffer(*)",
@@ -54,7 +54,7 @@ async fn clients_are_told_what_apache_kafka_tells_them() -> Result<()> {
         .await?
         .with_better_words(BETTER_WORDS);
     pair.play("preparation", support::prepare).await;
-    // The same in the records of both.
+    // The same time is in the records of both clusters.
     let now_ms = SystemClock::shared().wall_ms();
     tokio::join!(
         pair.play("creating", topics::creating),

@@ -1,5 +1,6 @@
-//! Produce: every reason why records are refused. Left out is what Kafka has no answer for: records that are null, and a
-//! codec that does not exist (UNKNOWN_SERVER_ERROR there, UNSUPPORTED_COMPRESSION_TYPE here).
+//! Stories about Produce: every reason why a broker refuses records. The stories leave out two cases in which Kafka has
+//! no useful answer: records that are null, and a codec that does not exist (UNKNOWN_SERVER_ERROR in Kafka,
+//! UNSUPPORTED_COMPRESSION_TYPE in barnabas).
 
 use anyhow::Result;
 use barnabas::parts::{BatchBuilder, Compression};
@@ -24,7 +25,7 @@ fn produce(name: &str, partition: i32, records: Option<Bytes>) -> ProduceRequest
         .with_topic_data(vec![data])
 }
 
-/// Records of these ages, with a key or without.
+/// A batch of records with these ages, with or without a key.
 fn batch_of(times: &[i64], key: Option<&[u8]>) -> Bytes {
     let mut batch = BatchBuilder::new(0);
     for &time in times {
@@ -154,9 +155,9 @@ async fn sequences(story: &Story, version: i16, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Batches whose headers say what their records do not.
+/// Batches whose headers contradict their records.
 async fn headers(story: &Story, version: i16, good: &Bytes) -> Result<()> {
-    // Offsets in the batch: attributes 21, last offset delta 23, base offset 0, record count 57.
+    // Byte positions in the batch: attributes 21, last offset delta 23, base offset 0, record count 57.
     let cases: [(&str, usize, &[u8]); 7] = [
         ("a count too high", 57, &[0, 0, 0, 3]),
         ("a count too low", 57, &[0, 0, 0, 1]),

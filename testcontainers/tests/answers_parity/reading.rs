@@ -1,4 +1,4 @@
-//! ListOffsets, OffsetForLeaderEpoch, DeleteRecords, Fetch and Metadata.
+//! Stories about ListOffsets, OffsetForLeaderEpoch, DeleteRecords, Fetch and Metadata.
 
 use anyhow::Result;
 use barnabas::parts::TopicId;
@@ -241,7 +241,7 @@ pub async fn metadata(story: Story) -> Result<()> {
                 MetadataRequestTopic::default().with_name(None),
             ] {
                 if version == 12 && wanted.name.is_none() && wanted.topic_id.is_nil() {
-                    // Kafka dies of it.
+                    // This request makes Kafka exit.
                     continue;
                 }
                 let step = format!("by id: {wanted:?}");

@@ -1,4 +1,4 @@
-//! What the stories share: the clusters' configuration, their topics, and short ways to say things.
+//! What the stories share: the clusters' configuration, their topics, and short constructors for requests.
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::Story;
@@ -26,7 +26,7 @@ pub fn ids(ids: &[i32]) -> Vec<BrokerId> {
     ids.iter().map(|&id| BrokerId(id)).collect()
 }
 
-/// Has the topics made that the stories need.
+/// Creates the topics that the stories need.
 pub async fn prepare(story: Story) -> Result<()> {
     let cluster = story.cluster();
     cluster.create_topic("t", 2, 1, &[]).await?;

@@ -1,7 +1,7 @@
-//! CreateTopics, CreatePartitions and DeleteTopics.
+//! Stories about CreateTopics, CreatePartitions and DeleteTopics.
 //!
-//! Left out is what Kafka does wrong: it dies of a partition with a negative number, and creates one without replicas. Both are
-//! INVALID_REPLICA_ASSIGNMENT here.
+//! The stories leave out two faults of Kafka: it exits if a partition has a negative number, and it creates a partition
+//! without replicas. barnabas answers both with INVALID_REPLICA_ASSIGNMENT.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -65,7 +65,8 @@ fn create_on_no_broker(name: &str) -> CreatableTopic {
     assigned(sized(name, -1, -1), &[(0, &[7])])
 }
 
-/// What cannot be created. Kafka creates some of it in the end, therefore each name is used once: `name` gives a new one.
+/// Topics that cannot be created. Kafka creates some of them in the end, so the stories use each name once: `name`
+/// returns a new one.
 fn refused_topics(name: &mut impl FnMut() -> String) -> Vec<(&'static str, Vec<CreatableTopic>)> {
     let long = "x".repeat(250);
     vec![
@@ -175,7 +176,7 @@ pub async fn creating(story: Story) -> Result<()> {
             story.ask(what, version, create(topics)).await?;
         }
         let name = |what: &str| format!("{what}-{version}");
-        // Left to the broker, which versions before 4 cannot do.
+        // -1 leaves the choice to the broker. Versions before 4 do not support this.
         for (partitions, factor) in [(-1, 1), (1, -1), (-1, -1)] {
             let step = format!("{partitions} partitions, {factor} replicas");
             let wanted = sized(&name(&format!("default{partitions}{factor}")), partitions, factor);
@@ -206,7 +207,7 @@ pub async fn creating(story: Story) -> Result<()> {
     being_deleted(&story).await
 }
 
-/// A topic on a broker that is not there can be deleted by nobody, and stays where it is.
+/// No controller can delete a topic with a replica on a missing broker, so the topic stays.
 async fn being_deleted(story: &Story) -> Result<()> {
     let name = "stays";
     let nowhere = create(vec![create_on_no_broker(name)]).with_timeout_ms(300);

@@ -1,4 +1,4 @@
-//! Why barnabas answers otherwise than Apache Kafka where it does.
+//! Gives the reason for each answer in which barnabas differs from Apache Kafka.
 
 use crate::{Answer, Question};
 
@@ -14,7 +14,7 @@ const PORT: &str = "a port lies between 0 and 65535; Kafka finds that out when i
 const HEXADECIMAL: &str = "hexadecimal fractions are not read";
 const NOT_A_NUMBER: &str = "NaN is no part of a log";
 
-/// Every reason; each must explain something.
+/// All reasons. Each must explain at least one difference.
 pub(crate) const REASONS: &[&str] = &[
     PROTECTION,
     CLASS,
@@ -27,7 +27,7 @@ pub(crate) const REASONS: &[&str] = &[
     NOT_A_NUMBER,
 ];
 
-/// Why the answers differ, if that is meant.
+/// The reason why the answers differ, if the difference is intended.
 pub(crate) fn reason(question: &Question, ours: &Answer, kafkas: &Answer) -> Option<&'static str> {
     let value = question.settings.get(&question.key)?.trim();
     match (ours, kafkas) {

@@ -1,8 +1,8 @@
-//! Texts with a syntax of their own, and settings that have to fit together.
+//! Questions about texts with a special syntax, and about settings that depend on each other.
 
 use crate::{Kind, Question};
 
-/// More values for a key whose texts have a syntax.
+/// More values for a key whose text has a special syntax.
 pub(crate) fn texts_of(key: &str) -> &'static [&'static str] {
     match key {
         "listeners" | "advertised.listeners" => &[
@@ -82,7 +82,7 @@ pub(crate) fn texts_of(key: &str) -> &'static [&'static str] {
     }
 }
 
-/// Settings that are taken or refused together.
+/// Settings that are accepted or refused together.
 pub(crate) fn questions() -> Vec<Question> {
     let of_brokers: &[&[(&str, &str)]] = &[
         &[("broker.id", "1"), ("node.id", "1")],
@@ -276,7 +276,7 @@ pub(crate) fn questions() -> Vec<Question> {
     .concat()
 }
 
-/// Values that stand elsewhere, and providers of all kinds.
+/// Values that a config provider reads from elsewhere, with all kinds of providers.
 pub(crate) fn with_providers() -> Vec<Question> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config_values");
     let class = |name: &str| format!("org.apache.kafka.common.config.provider.{name}ConfigProvider");
