@@ -1,4 +1,4 @@
-//! Coordinators that are given to other brokers while groups and transactions run.
+//! Tests that move coordinators to other brokers while groups and transactions run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const TOPIC: &str = "t";
 const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
 
-/// What the clients have done, and whether they are to go on.
+/// The work that the clients have done, and whether they continue.
 #[derive(Default)]
 struct Progress {
     stop: AtomicBool,
@@ -37,7 +37,7 @@ impl Progress {
         !self.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits until each kind of work has got further.
+    /// Waits until each kind of work has progressed.
     async fn wait_for_more(&self, cluster: &Cluster) -> Result<()> {
         let counts = || [&self.commits, &self.transactions].map(|c| c.load(Ordering::Relaxed));
         let before = counts();
@@ -53,8 +53,8 @@ impl Progress {
     }
 }
 
-/// Commits ever higher offsets in a group until told to stop, and reads back what it has committed; the last one that was
-/// acknowledged.
+/// Commits increasing offsets in a group until told to stop, and reads back the committed offset. Returns the last
+/// acknowledged offset.
 fn commit(client: &ClientConfig, group: &str, progress: &Progress) -> Result<i64> {
     let mut config = client.clone();
     config
@@ -66,7 +66,7 @@ fn commit(client: &ClientConfig, group: &str, progress: &Progress) -> Result<i64
     while progress.goes_on() || acknowledged == 0 {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(TOPIC, 0, Offset::Offset(next))?;
-        // One that was refused may count nevertheless: the answer is all that is lost.
+        // A commit that fails may have taken effect: perhaps only the answer was lost.
         if consumer.commit(&offsets, CommitMode::Sync).is_ok() {
             acknowledged = next;
             progress.commits.fetch_add(1, Ordering::Relaxed);
@@ -80,13 +80,13 @@ fn commit(client: &ClientConfig, group: &str, progress: &Progress) -> Result<i64
             );
         }
         next += 1;
-        // The coordinators are what is to be kept busy, not this machine.
+        // The test loads the coordinators, not the whole machine.
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(acknowledged)
 }
 
-/// What a group has committed, if its coordinator says.
+/// The committed offset of a group; `None` if its coordinator does not answer.
 fn committed(consumer: &BaseConsumer) -> Option<i64> {
     let mut wanted = TopicPartitionList::new();
     wanted.add_partition(TOPIC, 0);
@@ -102,12 +102,13 @@ fn committed(consumer: &BaseConsumer) -> Option<i64> {
 struct Outcomes {
     committed: BTreeSet<String>,
     aborted: BTreeSet<String>,
-    /// Those whose producer had to be replaced: they may have been committed.
+    /// Transactions whose producer had to be replaced. They may have been committed.
     unknown: BTreeSet<String>,
 }
 
-/// Transactions with a record for each of three partitions, until told to stop. Without offsets: a librdkafka whose group
-/// coordinator leaves the cluster may wait in `send_offsets_to_transaction` without end (its issues 5456 and 5511).
+/// Runs transactions with a record for each of three partitions until told to stop. The transactions contain no
+/// offsets: if the group coordinator leaves the cluster, librdkafka may wait in `send_offsets_to_transaction` without
+/// end (its issues 5456 and 5511).
 fn transact(client: &ClientConfig, id: &str, progress: &Progress) -> Result<Outcomes> {
     let mut outcomes = Outcomes::default();
     let mut writer = producer(client, id)?;
@@ -145,7 +146,7 @@ fn transact(client: &ClientConfig, id: &str, progress: &Progress) -> Result<Outc
     Ok(outcomes)
 }
 
-/// Asks again while the client says that this may help, and a few times at the most.
+/// Tries again while the client reports a retriable error, but only a few times.
 fn finish(end: impl Fn() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
     let mut tries = 3;
     loop {
@@ -157,7 +158,7 @@ fn finish(end: impl Fn() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
     }
 }
 
-/// Each partition of a topic on two of the three brokers, its leader not among them any more.
+/// A reassignment of each partition of a topic to the two brokers that do not lead it now.
 async fn moved(cluster: &Cluster, topic: &str) -> Result<Vec<String>> {
     let partitions = cluster.partitions(0, topic).await?;
     let json = partitions.iter().map(|partition| {
@@ -180,7 +181,7 @@ async fn leaders(cluster: &Cluster) -> Result<BTreeMap<(&'static str, i32), i32>
     Ok(leaders)
 }
 
-/// Gives every coordinator to another broker with Kafka's own tool.
+/// Moves every coordinator to another broker with Kafka's own tool.
 async fn reassign(cluster: &Cluster, folder: &Path) -> Result<()> {
     let before = leaders(cluster).await?;
     let mut partitions = Vec::new();
@@ -233,8 +234,8 @@ fn assert_all_or_nothing(outcomes: &[Outcomes], found: &[String]) -> Result<()> 
     Ok(())
 }
 
-/// Reassigns the coordinators, restarts each broker in turn and gives the topics of the coordinators more partitions, with
-/// the clients at work all the time.
+/// Reassigns the coordinators, restarts each broker in turn and adds partitions to the coordinators' topics. The
+/// clients work all the time.
 async fn disturb(cluster: &mut Cluster, progress: &Progress, folder: &Path) -> Result<()> {
     progress.wait_for_more(cluster).await?;
     reassign(cluster, folder).await?;
@@ -248,7 +249,7 @@ async fn disturb(cluster: &mut Cluster, progress: &Progress, folder: &Path) -> R
         }
     }
     progress.wait_for_more(cluster).await?;
-    // More partitions change nothing for the brokers that run.
+    // More partitions do not change anything for running brokers.
     let admin: AdminClient<DefaultClientContext> = cluster.client().create()?;
     let more = INTERNAL.map(|topic| NewPartitions::new(topic, 8));
     for result in admin.create_partitions(&more, &AdminOptions::new()).await? {
@@ -285,7 +286,7 @@ async fn coordinators_move_and_no_offset_and_no_commit_is_lost() -> Result<()> {
     });
     let writers: Vec<_> = writers.collect();
     let disturbed = disturb(&mut cluster, &progress, folder.path()).await;
-    // In any case: the clients are threads that nothing else ends.
+    // This runs even after an error: the clients are threads, and only this flag ends them.
     progress.stop.store(true, Ordering::Relaxed);
     disturbed?;
     for committer in committers {

@@ -1,4 +1,5 @@
-//! What is on disk: Kafka's bytes, there again after a clean stop and after kill -9.
+//! Tests the files on disk: they contain Kafka's bytes, and the broker serves them again after a clean stop and after
+//! kill -9.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use barnabas_testcontainers::{Cluster, Kind};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
 
-/// A segment that a Kafka user once published.
+/// A segment that a Kafka user has published.
 const PUBLISHED: &str = "00000000000000000000004600000000021b0d893f0000000000000000017e1fecc2a00000017e1fecc2a0\
                          ffffffffffffffffffffffffffff0000000128000000011c204669727374206d65737361676500";
 
@@ -48,7 +49,7 @@ async fn a_published_segment_comes_out_byte_for_byte() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_survive_a_clean_stop_and_kill_9_and_kafkas_own_tool_reads_them() -> Result<()> {
     let mut cluster = Cluster::start(&Kind::times(1)).await?;
-    // Small segments and indexes, so that there are many.
+    // Small segments and index intervals, so that there are many segments and entries.
     let config = [("segment.bytes", "20000"), ("index.interval.bytes", "500")];
     cluster.create_topic("kept", 2, 1, &config).await?;
     let load = Load::start(&cluster.client(), "kept", 50, true)?;
@@ -85,7 +86,7 @@ async fn logs_survive_a_clean_stop_and_kill_9_and_kafkas_own_tool_reads_them() -
     Ok(())
 }
 
-/// Every segment and index of the topic, through `DumpLogSegments`.
+/// Checks every segment and index of the topic with `DumpLogSegments`.
 async fn dump_log_segments(cluster: &Cluster) -> Result<()> {
     let mut files = Vec::new();
     for partition in 0..2 {
@@ -149,7 +150,7 @@ async fn a_log_directory_moves_between_kafka_and_barnabas_and_back() -> Result<(
     Ok(())
 }
 
-/// kill -9, and wait until ZooKeeper has forgotten the broker.
+/// Sends SIGKILL and waits until ZooKeeper has removed the broker.
 async fn kill(cluster: &mut Cluster) -> Result<()> {
     cluster.brokers[0].kill()?;
     let connect = cluster.zookeeper_connect();
@@ -162,7 +163,7 @@ async fn kill(cluster: &mut Cluster) -> Result<()> {
     .await
 }
 
-/// What a crash may leave behind the last batch of an active segment: the beginning of another one.
+/// Appends the beginning of a batch to the last segment, as a crash may leave it.
 fn tear_last_segment(cluster: &Cluster, partition: &str) -> Result<()> {
     let dir = cluster.brokers[0].log_dir().join(partition);
     let mut logs = Vec::new();
@@ -180,8 +181,8 @@ fn tear_last_segment(cluster: &Cluster, partition: &str) -> Result<()> {
     Ok(())
 }
 
-/// A broker of one kind is killed while it writes; one of the other kind starts on its directory, whose last
-/// segments were torn on top, serves all that was acknowledged, and leaves indexes that are sound.
+/// Kills a broker of one kind while it writes and damages the end of its last segments. Then a broker of the other kind
+/// starts on the same directory. It must serve all acknowledged records and leave valid indexes.
 async fn takes_over_from_a_killed_broker(killed: Kind, heir: Kind) -> Result<()> {
     let mut cluster = Cluster::start(&[killed]).await?;
     let config = [("segment.bytes", "20000"), ("index.interval.bytes", "500")];
@@ -201,7 +202,7 @@ async fn takes_over_from_a_killed_broker(killed: Kind, heir: Kind) -> Result<()>
     let contents = read_all(&cluster.client(), "kept").await?;
     assert_nothing_lost(&written, &contents)?;
     assert_nothing_twice(&contents)?;
-    // It goes on where the other one stopped.
+    // The new broker continues where the other one stopped.
     let load = Load::start(&cluster.client(), "kept", 20, true)?;
     load.wait_for_more(500).await?;
     load.stop().await?;
@@ -219,8 +220,8 @@ async fn barnabas_serves_the_directory_of_a_kafka_that_was_killed() -> Result<()
     takes_over_from_a_killed_broker(Kind::ApacheKafka, Kind::Barnabas).await
 }
 
-/// Six transactions of five records each, every other one aborted, then a record outside of any. Returns the values
-/// that were committed.
+/// Writes six transactions of five records each, aborts every second one, then writes a record outside a transaction.
+/// Returns the committed values.
 async fn write_transactions(cluster: &Cluster, round: usize) -> Result<Vec<String>> {
     let mut client = cluster.client();
     tokio::task::spawn_blocking(move || {
@@ -246,8 +247,8 @@ async fn write_transactions(cluster: &Cluster, round: usize) -> Result<Vec<Strin
                 producer.abort_transaction(timeout)?;
             }
         }
-        // The reader counts up to the log's end, where it does not see markers. The next producer of this id is let in
-        // when all of them are written.
+        // The reader reads up to the end of the log, so all markers must be written before it starts. The coordinator
+        // accepts the next producer of this id only after all markers are written.
         let next: BaseProducer = client.create()?;
         next.init_transactions(timeout)?;
         let last = format!("{round}.end");
@@ -260,8 +261,8 @@ async fn write_transactions(cluster: &Cluster, round: usize) -> Result<Vec<Strin
     .await?
 }
 
-/// Transactions that one kind of broker has seen through are read alike from the other kind, whether the first one
-/// stopped or was killed: `writers` take turns, each writing and then passing its directory on.
+/// Transactions that one kind of broker has completed read the same from the other kind, whether the first broker
+/// stopped or was killed. The `writers` take turns: each writes, and the next one starts on its directory.
 async fn transactions_move(writers: [Kind; 2], readers: [Kind; 2]) -> Result<()> {
     let mut cluster = Cluster::start(&[writers[0]]).await?;
     cluster.create_topic("ledger", 1, 1, &[]).await?;

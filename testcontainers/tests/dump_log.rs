@@ -1,4 +1,4 @@
-//! `barnabas dump-log` beside Apache Kafka's `DumpLogSegments`: the same files, the same lines.
+//! Compares `barnabas dump-log` with Apache Kafka's `DumpLogSegments`: both print the same lines for the same files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
 const LIMIT: Duration = Duration::from_secs(90);
-/// What both tools read.
+/// The suffixes of the files that both tools read.
 const SUFFIXES: [&str; 5] = ["log", "index", "timeindex", "txnindex", "snapshot"];
 
 /// The files of a partition, or of all partitions whose name starts with `topic`.
@@ -56,7 +56,7 @@ async fn ours(flags: &[&str], files: &[PathBuf]) -> Result<ToolOutput> {
     tools::run(command, "", LIMIT).await
 }
 
-/// Fails at the first line that differs.
+/// Fails if a line differs; the error shows the first such line.
 fn ensure_same_lines(what: &str, ours: &str, kafkas: &str) -> Result<()> {
     let mut lines = (ours.lines(), kafkas.lines());
     for number in 1.. {
@@ -71,7 +71,7 @@ fn ensure_same_lines(what: &str, ours: &str, kafkas: &str) -> Result<()> {
     Ok(())
 }
 
-/// Dumps sound files with both tools; every line of both outputs must be the same. Returns the lines.
+/// Dumps valid files with both tools. Every line of both outputs must be the same. Returns the lines.
 async fn compare(tools: &mut KafkaTools, flags: &[&str], files: &[PathBuf]) -> Result<String> {
     let (kafkas, ours) = (kafkas(tools, flags, files).await?, ours(flags, files).await?);
     ensure!(
@@ -89,7 +89,8 @@ async fn compare(tools: &mut KafkaTools, flags: &[&str], files: &[PathBuf]) -> R
     Ok(ours.stdout)
 }
 
-/// A copy of what a broker of Apache Kafka 3.9.1 once left behind: its tool may write to what it reads.
+/// A copy of the captured files of an Apache Kafka 3.9.1 broker. A copy, because Kafka's tool may write to the files
+/// that it reads.
 fn captured(broker: &str, to: &Path) -> Result<PathBuf> {
     let from = repository().join("src/log/testdata").join(broker);
     let copy = to.join(broker);
@@ -162,7 +163,7 @@ impl Seeded {
     }
 }
 
-/// Flips a bit, cuts the end off, or writes zeros over some bytes.
+/// Flips a bit, cuts off the end, or overwrites some bytes with zeros.
 fn damage(bytes: &mut Vec<u8>, random: &mut Seeded) -> String {
     let at = random.below(bytes.len());
     match random.below(5) {
@@ -204,14 +205,15 @@ async fn damaged_files_are_dumped_alike_as_far_as_kafka_gets_and_never_called_so
         let (kafkas, ours) = (kafkas(&mut tools, flags, one).await?, ours(flags, one).await?);
         std::fs::write(file, &original)?;
 
-        // Where Kafka's tool dies within a line, ours ends the line.
+        // If Kafka's tool fails in the middle of a line, ours still ends the line.
         ensure_same_lines(&what, &ours.stdout, &kafkas.stdout)?;
         ensure!(!ours.stderr.contains("panicked"), "{what}: {}", ours.stderr);
         let complains = !kafkas.success || kafkas.stdout.contains("isvalid: false");
         if complains {
             let named = ours.stderr.contains(&format!("{}: byte ", file.display()));
             ensure!(named, "{what}: the byte is not named\n{}", ours.stderr);
-            // The zeros at the end of a last segment may be a running broker's: a remark, not a failure.
+            // A running broker may have allocated the zeros at the end of a last segment. Ours prints a remark about
+            // them and does not fail.
             let is_room = ours
                 .stderr
                 .contains("zeros that no batch has been written to yet");
@@ -221,7 +223,7 @@ async fn damaged_files_are_dumped_alike_as_far_as_kafka_gets_and_never_called_so
     Ok(())
 }
 
-/// Writes what logs are made of: codecs, headers, nulls, both kinds of timestamps, several segments, a group.
+/// Writes every kind of content: codecs, headers, nulls, both kinds of timestamps, several segments, a group.
 async fn write_everything(cluster: &Cluster) -> Result<()> {
     let small = [("segment.bytes", "20000"), ("index.interval.bytes", "300")];
     cluster.create_topic("written", 2, 1, &small).await?;
@@ -260,7 +262,7 @@ async fn write_everything(cluster: &Cluster) -> Result<()> {
         for sent in flying {
             sent.await?.map_err(|(error, _)| error)?;
         }
-        // A batch of one record.
+        // A batch with one record.
         let record = FutureRecord::<(), _>::to("written").payload("alone");
         producer
             .send(record, Timeout::Never)
@@ -278,7 +280,7 @@ fn commit_offsets(mut client: rdkafka::ClientConfig) -> Result<()> {
         .set("enable.auto.commit", "false")
         .create()?;
     consumer.subscribe(&["written", "stamped"])?;
-    // A poll also ends, with nothing, when something happens to the group.
+    // A poll also returns without a record when the group changes.
     let deadline = Instant::now() + Duration::from_secs(40);
     let first = loop {
         match consumer.poll(Duration::from_millis(500)) {
@@ -291,14 +293,14 @@ fn commit_offsets(mut client: rdkafka::ClientConfig) -> Result<()> {
     Ok(())
 }
 
-/// What one kind of broker writes is dumped alike while it runs and after it has stopped.
+/// Both tools print the same for the files of one kind of broker, while it runs and after it has stopped.
 async fn written_by(kind: Kind) -> Result<()> {
     let mut tools = KafkaTools::start()?;
     let mut cluster = Cluster::start(&[kind]).await?;
     write_everything(&cluster).await?;
     let log_dir = cluster.brokers[0].log_dir();
     for topic in ["written", "stamped", "__consumer_offsets"] {
-        // Kafka's tool dies of the room behind the entries of an index in use; ours does not.
+        // Kafka's tool fails on the preallocated space after the entries of an index in use; ours does not.
         let all = files(&log_dir, topic)?;
         let live = ours(&["--index-sanity-check"], &all).await?;
         ensure!(live.success, "{topic} while {kind:?} runs: {}", live.stderr);

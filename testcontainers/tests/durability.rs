@@ -1,5 +1,5 @@
-//! What was acknowledged survives: disks that are replaced, logs that went another way, networks that split, brokers
-//! that die again and again. Each test reads everything back and compares the replicas byte for byte.
+//! Tests that acknowledged records survive replaced disks, diverged logs, network partitions and repeated crashes of
+//! brokers. Each test reads everything back and compares the replicas byte for byte.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 const LIMIT: Duration = Duration::from_secs(40);
 const TOPIC: &str = "orders";
-/// Of a producer with several requests in flight.
+/// The topic of a producer with several requests in flight.
 const PIPELINED: &str = "pipelined";
 
-/// Three brokers and a topic whose writes need two of them.
+/// Starts three brokers and a topic with `min.insync.replicas` 2.
 async fn start(partitions: i32, config: &[(&str, &str)]) -> Result<Cluster> {
     let cluster = Cluster::start(&Kind::times(3)).await?;
     cluster.create_topic(TOPIC, partitions, 3, config).await?;
@@ -27,7 +27,7 @@ async fn start(partitions: i32, config: &[(&str, &str)]) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// Everything acknowledged is there, once, in order, and on every replica alike.
+/// Fails unless the topic has every acknowledged record once and in order, and all replicas are equal.
 async fn assert_whole(cluster: &Cluster, written: &Written, partitions: i32) -> Result<()> {
     eprintln!(
         "{} acknowledged, longest gap {:?}",
@@ -57,8 +57,8 @@ async fn a_broker_with_an_empty_disk_gets_everything_again() -> Result<()> {
     assert_whole(&cluster, &load.stop().await?, 3).await
 }
 
-/// One partition whose leader has a record that no other replica has, written with acks=1 while the two followers
-/// stood still; then the leader dies.
+/// Makes one partition whose leader has a record that no other replica has: the record is written with acks=1 while the
+/// two followers are frozen. Then the leader is killed.
 async fn a_leader_dies_with_a_record_of_its_own(config: &[(&str, &str)]) -> Result<(Cluster, usize)> {
     let mut cluster = start(1, config).await?;
     let before = Load::start(&cluster.client(), TOPIC, 10, true)?;
@@ -109,7 +109,7 @@ async fn a_longer_log_than_the_new_leaders_is_cut() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unclean_election_happens_when_it_is_allowed_and_not_before() -> Result<()> {
     let mut cluster = start(1, &[]).await?;
-    // Two replicas fall out of the ISR, then the last one in it dies.
+    // Two replicas leave the ISR, then the last replica in the ISR is killed.
     let leader = cluster.partitions(0, TOPIC).await?[0].leader as usize;
     let others: Vec<usize> = (0..3).filter(|&b| b != leader).collect();
     let load = Load::start(&cluster.client(), TOPIC, 10, true)?;
@@ -131,7 +131,7 @@ async fn an_unclean_election_happens_when_it_is_allowed_and_not_before() -> Resu
     })
     .await?;
     cluster.wait_until_ready(2).await?;
-    // Still none when the controller has had every occasion: another topic is created after it.
+    // The controller has had time for an election, because it has created another topic. There is still no leader.
     cluster.create_topic("later", 1, 2, &[]).await?;
     ensure!(
         cluster.partitions(observer, TOPIC).await?[0].leader == -1,
@@ -163,7 +163,7 @@ async fn an_unclean_election_happens_when_it_is_allowed_and_not_before() -> Resu
     cluster.brokers[leader].start().await?;
     cluster.wait_for_isr(observer, TOPIC, 3, LIMIT).await?;
     assert_equal_replicas(&cluster, TOPIC, 1).await?;
-    // What the documentation says: the records that only the old leader had are gone, on it as well.
+    // As documented, the records that only the old leader had are lost. They are gone from the old leader as well.
     let contents = read_all(&cluster.client(), TOPIC).await?;
     ensure!(
         assert_nothing_lost(&written, &contents).is_err(),
@@ -198,7 +198,7 @@ async fn a_network_that_splits_two_brokers_costs_nothing() -> Result<()> {
     let load = Load::start(&cluster.client(), TOPIC, 100, true)?;
     load.wait_for_more(1000).await?;
 
-    // Brokers 1 and 2 do not hear each other; both hear broker 0 and ZooKeeper.
+    // Brokers 1 and 2 cannot reach each other. Both reach broker 0 and ZooKeeper.
     proxies[1].cut(2);
     proxies[2].cut(1);
     wait_for("the ISRs to shrink", LIMIT, || async {
@@ -221,7 +221,8 @@ async fn a_network_that_splits_two_brokers_costs_nothing() -> Result<()> {
     assert_whole(&cluster, &load.stop().await?, 3).await
 }
 
-/// `BARNABAS_TEST_ROUNDS` says for how long (a round takes some ten seconds); `BARNABAS_TEST_SEED` which brokers.
+/// `BARNABAS_TEST_ROUNDS` sets the number of rounds (a round takes about ten seconds), `BARNABAS_TEST_SEED` the choice
+/// of brokers.
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_die_again_and_again() -> Result<()> {
     let number = |name: &str, default| {
@@ -242,7 +243,7 @@ async fn brokers_die_again_and_again() -> Result<()> {
     for round in 0..rounds {
         load.wait_for_more(500).await?;
         pipelined.wait_for_more(500).await?;
-        // A fixed walk over the brokers and over the ways to go, different for each seed.
+        // A fixed sequence of brokers and of ways to stop them, different for each seed.
         let draw = ((seed << 32) + round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
         let victim = (draw % 3) as usize;
         let other = (victim + 1) % 3;

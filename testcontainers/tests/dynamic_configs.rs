@@ -1,4 +1,5 @@
-//! Settings of brokers that change at run time, set by Kafka's own tool and observed in what the brokers do.
+//! Tests the broker settings that change at run time: Kafka's own tool sets them, and the tests observe the brokers'
+//! behaviour.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ impl Scene {
         Ok(Self { cluster, tools })
     }
 
-    /// `kafka-configs` about one entity; no name is the default of all.
+    /// Runs `kafka-configs` for one entity; without a name, for the default of all entities.
     async fn configs(&mut self, kind: &str, name: Option<&str>, what: &[&str]) -> Result<ToolOutput> {
         let bootstrap = self.cluster.bootstrap();
         let mut arguments = vec!["--bootstrap-server", &bootstrap, "--entity-type", kind];
@@ -45,7 +46,7 @@ impl Scene {
         self.tools.run(CONFIG_COMMAND, &arguments).await
     }
 
-    /// Sets a setting of broker 0 or of all brokers, or takes it away.
+    /// Sets or removes a setting of broker 0 or of all brokers.
     async fn set(&mut self, name: Option<&str>, key: &str, value: Option<&str>) -> Result<()> {
         let pair = value.map_or_else(|| key.to_owned(), |value| format!("{key}={value}"));
         let operation = value.map_or("--delete-config", |_| "--add-config");
@@ -58,7 +59,7 @@ impl Scene {
             .with_context(|| format!("{name:?} {operation} {pair}"))
     }
 
-    /// Waits until the tool shows this of a broker or of the default of all.
+    /// Waits until the tool shows this text for a broker or for the default of all brokers.
     async fn described(&mut self, name: Option<&str>, text: &str) -> Result<()> {
         let begun = std::time::Instant::now();
         loop {
@@ -80,8 +81,8 @@ fn failed_with(error: &KafkaError, code: Code) -> bool {
     error.rdkafka_error_code() == Some(code)
 }
 
-/// The file says true, the cluster's default false, so that nothing is lost; then the default becomes true and the partitions
-/// without a leader get one at once, but for those of a topic that says false itself.
+/// The file says true and the cluster's default false, so no record is lost. Then the default becomes true, and the
+/// partitions without a leader get one at once. The exception is a topic that sets false itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn unclean_elections_follow_the_default_of_the_moment() -> Result<()> {
     let mut scene = Scene::start(3, |broker| broker.with("unclean.leader.election.enable", true)).await?;
@@ -115,7 +116,7 @@ async fn unclean_elections_follow_the_default_of_the_moment() -> Result<()> {
     let seen_by = controller as usize;
     scene.cluster.wait_for_isr(seen_by, "inherits", 2, LIMIT).await?;
     scene.cluster.wait_for_isr(seen_by, "careful", 2, LIMIT).await?;
-    // What the last replica in sync has alone would be lost.
+    // An unclean election would lose the records that only the last in-sync replica has.
     scene.cluster.brokers[last as usize].kill()?;
     scene.cluster.wait_for_isr(seen_by, "inherits", 1, LIMIT).await?;
     scene.cluster.wait_for_isr(seen_by, "careful", 1, LIMIT).await?;
@@ -130,7 +131,7 @@ async fn unclean_elections_follow_the_default_of_the_moment() -> Result<()> {
     leaderless(&scene, "careful").await?;
     scene.cluster.brokers[last as usize].start().await?;
     scene.cluster.wait_until_ready(2).await?;
-    // It is back and known, and the election that came with it has been held.
+    // The replica is back and the cluster knows it. The election for its return has taken place.
     let back = wait_for("the replica that is back", LIMIT, || async {
         let partitions = scene.cluster.partitions(last as usize, "inherits").await.ok()?;
         Some(partitions.first()?.leader)
@@ -156,7 +157,7 @@ async fn unclean_elections_follow_the_default_of_the_moment() -> Result<()> {
     Ok(())
 }
 
-/// What a setting does, observed by a producer: whether it is in force.
+/// Whether a setting is in force, as a client observes it.
 async fn in_force(scene: &Scene, key: &str) -> Result<bool> {
     let producer: FutureProducer = scene
         .cluster
@@ -198,7 +199,7 @@ fn refused_with(sent: Result<(), KafkaError>, codes: &[Code]) -> Result<bool> {
     }
 }
 
-/// Whether the broker stamped the record.
+/// Whether the broker has set the record's timestamp.
 fn is_stamped(mut client: rdkafka::ClientConfig, offset: i64) -> Result<bool> {
     let consumer: BaseConsumer = client.set("group.id", "reader").create()?;
     let mut partitions = rdkafka::TopicPartitionList::new();
@@ -208,7 +209,7 @@ fn is_stamped(mut client: rdkafka::ClientConfig, offset: i64) -> Result<bool> {
     Ok(matches!(message.timestamp(), Timestamp::LogAppendTime(_)))
 }
 
-/// Whether the broker closes some of many connections from here.
+/// Whether the broker closes some of many connections from this machine.
 async fn is_crowded(scene: &Scene) -> Result<bool> {
     let mut streams = Vec::new();
     for _ in 0..40 {
@@ -307,7 +308,7 @@ async fn loggers_are_described_and_changed_by_kafkas_tool() -> Result<()> {
     ] {
         ensure!(described.contains(logger), "{logger} is not in\n{described}");
     }
-    // Of a logger that tells of each request.
+    // A logger that logs each request.
     let set = ["--alter", "--add-config", "kafka.request.logger=DEBUG"];
     scene.configs("broker-loggers", Some("0"), &set).await?.ok()?;
     let described = scene
@@ -347,7 +348,8 @@ async fn loggers_are_described_and_changed_by_kafkas_tool() -> Result<()> {
     Ok(())
 }
 
-/// Keys that Kafka does not know are taken, kept, and shown without their values, which may be secrets.
+/// Brokers accept and store keys that Kafka does not know. They show them without values, because a value may be a
+/// secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_plugins_can_be_set_for_brokers() -> Result<()> {
     let mut scene = Scene::start(1, |broker| broker).await?;

@@ -1,4 +1,4 @@
-//! An ensemble of three ZooKeeper servers, and what brokers do when some or all of them are gone.
+//! Tests brokers on an ensemble of three ZooKeeper servers while some or all servers are down.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn a_zookeeper_server_dies_and_nobody_notices() -> Result<()> {
     let load = Load::start(&cluster.client(), "orders", 50, true)?;
     for server in 0..2 {
         cluster.zookeeper.stop(server).await?;
-        // Longer than it takes the clients to find another server, shorter than a session lasts.
+        // Long enough for the brokers to find another server, shorter than the session timeout.
         tokio::time::sleep(Duration::from_secs(3)).await;
         cluster
             .create_topic(&format!("after-{server}"), 2, 3, &[])
@@ -51,10 +51,10 @@ async fn without_any_zookeeper_writing_goes_on_and_administration_comes_back_wit
         .wait_for_isr(0, "orders", 3, Duration::from_secs(20))
         .await?;
     let load = Load::start(&cluster.client(), "orders", 50, true)?;
-    // The first producer id comes from ZooKeeper; from then on it is not needed.
+    // The first producer id comes from ZooKeeper. After that the load does not need ZooKeeper.
     load.wait_for_more(500).await?;
     cluster.zookeeper.stop(0).await?;
-    // Longer than the sessions last.
+    // Longer than the session timeout.
     tokio::time::sleep(Duration::from_secs(9)).await;
     cluster.zookeeper.restart(0).await?;
     cluster.controller().await?;
@@ -82,7 +82,7 @@ async fn a_server_that_cannot_read_many_znodes_at_once_is_asked_one_by_one() -> 
     let version = four_letter_word(zookeeper.port(), "srvr").await?;
     ensure!(version.contains("version: 3.5."), "{version}");
     let mut cluster = Cluster::start_with(zookeeper, &Kind::times(2), |broker| broker).await?;
-    // More than are read at a time.
+    // More partitions than a broker reads from ZooKeeper at a time.
     cluster.create_topic("orders", 250, 2, &[]).await?;
     cluster.wait_for_isr(0, "orders", 2, LIMIT).await?;
     let controller = cluster.controller().await? as usize;
@@ -97,7 +97,7 @@ async fn a_server_that_cannot_read_many_znodes_at_once_is_asked_one_by_one() -> 
     cluster.create_topic("afterwards", 1, 1, &[]).await
 }
 
-/// Of the test library: a future that is joined with one that drops a ZooKeeper is still woken.
+/// Tests the test library: one of two joined futures drops a ZooKeeper, and the other future is still woken.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zookeeper_that_goes_leaves_the_others_awake() -> Result<()> {
     let zookeeper = ZooKeeper::single().await?;

@@ -1,4 +1,4 @@
-//! Brokers that die: the controller is replaced, nothing acknowledged is lost, the dead return.
+//! Tests crashes of brokers: another controller takes over, no acknowledged record is lost, the killed brokers return.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn the_controller_and_leader_is_killed_under_load_and_nothing_acknowledged
         .count();
     ensure!(leads > 0, "the controller leads nothing");
 
-    // Without idempotence: every acknowledgement must hold by itself.
+    // The producer is not idempotent, so each acknowledgement must hold by itself.
     let load = Load::start(&cluster.client(), "orders", 200, false)?;
     load.wait_for_more(1000).await?;
     cluster.brokers[controller as usize].kill()?;
@@ -56,7 +56,7 @@ async fn the_controller_and_leader_is_killed_under_load_and_nothing_acknowledged
         .wait_for_isr(survivor, "orders", 3, Duration::from_secs(30))
         .await?;
     cluster.wait_until_ready(3).await?;
-    // The returned broker has every record too: stop the others' help by electing it away from them.
+    // All replicas are in sync again, the returned broker's too. No acknowledged record is missing.
     assert_nothing_lost(&written, &read_all(&cluster.client(), "orders").await?)?;
     Ok(())
 }
@@ -76,7 +76,8 @@ async fn all_brokers_are_killed_at_once_and_come_back_with_everything() -> Resul
     for broker in &mut cluster.brokers {
         broker.kill()?;
     }
-    // Kafka refuses to start while the znode of its previous life stands; wait for the sessions to expire.
+    // Kafka refuses to start while its registration from the previous run exists in ZooKeeper. So the test waits until
+    // the sessions expire.
     let connect = cluster.zookeeper_connect();
     wait_for("the old sessions to expire", Duration::from_secs(30), || async {
         let tree = barnabas_testcontainers::tools::zk_tree(&connect).await.ok()?;
@@ -146,7 +147,7 @@ async fn a_controlled_shutdown_moves_leadership_away_first() -> Result<()> {
     for broker in 0..3 {
         load.wait_for_more(500).await?;
         let status = cluster.brokers[broker].stop().await?;
-        // A JVM that ends by SIGTERM reports 143.
+        // A JVM that SIGTERM ends returns the exit status 143.
         ensure!(
             status.success() || status.code() == Some(143),
             "broker {broker} exited with {status}"

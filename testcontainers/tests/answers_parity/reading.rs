@@ -241,7 +241,7 @@ pub async fn metadata(story: Story) -> Result<()> {
                 MetadataRequestTopic::default().with_name(None),
             ] {
                 if version == 12 && wanted.name.is_none() && wanted.topic_id.is_nil() {
-                    // This request makes Kafka exit.
+                    // Kafka fails on this request.
                     continue;
                 }
                 let step = format!("by id: {wanted:?}");

@@ -1,7 +1,7 @@
 //! Stories about CreateTopics, CreatePartitions and DeleteTopics.
 //!
-//! The stories leave out two faults of Kafka: it exits if a partition has a negative number, and it creates a partition
-//! without replicas. barnabas answers both with INVALID_REPLICA_ASSIGNMENT.
+//! The stories leave out two faults of Kafka: it fails on a partition with a negative number, and it creates a
+//! partition without replicas. barnabas answers both with INVALID_REPLICA_ASSIGNMENT.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The old message formats beside Apache Kafka: what producers of formats 0 and 1 are answered, what becomes of their
-//! messages, and what consumers of before format 2 are given.
+//! Compares the old message formats with Apache Kafka: the answers to producers of formats 0 and 1, what the broker
+//! stores for their messages, and what consumers older than format 2 receive.
 
 mod messages;
 
@@ -19,7 +19,7 @@ const CODECS: [Compression; 4] = [
     Compression::Snappy,
     Compression::Lz4,
 ];
-/// One holds everything, one a batch or two, one no batch at all.
+/// Fetch limits: the first fits everything, the second one or two batches, the third no batch.
 const LIMITS: [i32; 3] = [1 << 20, 400, 30];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +51,7 @@ async fn topics(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Produces; the answer but for the time. Returns the offset.
+/// Produces and observes the answer without its time. Returns the base offset.
 async fn produce(
     story: &Story,
     step: &str,
@@ -87,7 +87,8 @@ async fn produce(
     Ok(answer.base_offset)
 }
 
-/// What Kafka does not expect is UNKNOWN_SERVER_ERROR; here it is an error that says what is wrong.
+/// Kafka answers UNKNOWN_SERVER_ERROR to some invalid records. barnabas answers these with a more exact error, so only
+/// the refusal is compared.
 fn shown_error(step: &str, code: i16) -> String {
     let is_unexpected = ["garbage", "unknown codec", "negative timestamp"];
     match is_unexpected.iter().any(|name| step.contains(name)) && code != 0 {
@@ -96,7 +97,7 @@ fn shown_error(step: &str, code: i16) -> String {
     }
 }
 
-/// One fetch: the error, the high watermark, the records.
+/// Sends one fetch. Returns the error, the high watermark and the records.
 async fn fetch(
     story: &Story,
     version: i16,
@@ -120,7 +121,7 @@ async fn fetch(
     Ok((answer.error_code, answer.high_watermark, records))
 }
 
-/// Reads on until there is no more, as a consumer does.
+/// Reads up to the end of the log, as a consumer does.
 async fn read_on(story: &Story, version: i16, topic: &'static str, from: i64, limit: i32) -> Result<()> {
     let mut offset = from;
     let mut seen = String::new();
@@ -167,7 +168,7 @@ async fn old_producers(story: Story) -> Result<()> {
     read_on(&story, 3, "gzip", 0, 1 << 20).await
 }
 
-/// Three records, one without a key, one without a value, with what old formats cannot say.
+/// Three records: one without a key, one without a value, with fields that old formats do not have.
 fn batch(codec: Compression) -> Bytes {
     let mut batch = BatchBuilder::new(0).compression(codec, None);
     batch.append(1_000, Some(b"key"), Some(&[b'v'; 70]), &[("header", Some(b"x"))]);
@@ -204,7 +205,7 @@ async fn settings(story: Story) -> Result<()> {
             read_on(&story, version, topic, 0, LIMITS[0]).await?;
         }
     }
-    // A topic of any codec that happens to have such a batch.
+    // A topic without a fixed codec that also contains a zstd batch.
     story.cluster().create_topic("mixed", 1, 1, &[]).await?;
     for codec in [Compression::Gzip, Compression::Zstd, Compression::None] {
         produce(&story, codec.name(), 7, "mixed", batch(codec)).await?;

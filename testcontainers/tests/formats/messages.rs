@@ -1,4 +1,4 @@
-//! Messages of formats 0 and 1, good ones and others, and what is in any of the three formats.
+//! Builds valid and invalid messages of formats 0 and 1, and describes the content of all three formats.
 
 use anyhow::{Context, Result};
 use barnabas::parts::{Compression, RecordBatch, RecordBatches, RecordReader};
@@ -7,7 +7,7 @@ use bytes::Bytes;
 const UNPACKED_MAX: usize = 1 << 20;
 const APPEND_TIME: u8 = 8;
 
-/// What a message consists of.
+/// The parts of a message.
 #[derive(Clone, Copy)]
 struct Message<'a> {
     offset: i64,
@@ -59,7 +59,7 @@ fn message(offset: i64, magic: i8) -> Message<'static> {
     }
 }
 
-/// Messages with these offsets.
+/// The bytes of messages with these offsets.
 fn messages(offsets: &[i64], magic: i8) -> Vec<u8> {
     let encoded = offsets.iter().map(|&offset| message(offset, magic).encode());
     encoded.collect::<Vec<_>>().concat()
@@ -77,7 +77,7 @@ fn wrapper(offset: i64, magic: i8, codec: Compression, inner: &[u8]) -> Vec<u8> 
     .encode()
 }
 
-/// What producers send and should not send, by name.
+/// Valid and invalid records that producers send, by name.
 pub fn shapes(codecs: &[Compression]) -> Vec<(String, Bytes)> {
     let mut shapes = Vec::new();
     for magic in 0..2 {
@@ -224,9 +224,10 @@ fn wrapped(magic: i8, codec: Compression, add: &mut impl FnMut(&str, Vec<u8>)) {
     );
 }
 
-/// All whole batches or messages and the offset behind them. Two implementations of a codec need not pack alike: packed
-/// messages are unpacked, but for the beginning of the frame. What follows the last whole message for an old client is
-/// only told if it is all there is: Kafka fills up with half a message what it has promised before it converted.
+/// Describes all whole batches or messages. Returns the text and the offset after them. Two implementations of a codec
+/// may compress differently, so compressed messages are shown uncompressed, with only the beginning of the frame as it
+/// is. For an old client, the bytes after the last whole message are not described: Kafka fixes the size of the
+/// response before it converts the messages, and fills the rest with a part of a message.
 pub fn describe(bytes: &[u8], is_old: bool) -> Result<(String, Option<i64>)> {
     let mut text = String::new();
     let mut next = None;
@@ -274,7 +275,7 @@ fn describe_batch(batch: &RecordBatch<'_>, text: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// The broker's clock is not the same on both sides.
+/// The time of a record. A time that the broker has set is shown as "now", because the two brokers' clocks differ.
 fn shown_time(batch: &RecordBatch<'_>, timestamp: i64) -> String {
     match batch.timestamp_type() {
         barnabas::parts::TimestampType::LogAppendTime if timestamp > 0 => "now".into(),
@@ -282,14 +283,14 @@ fn shown_time(batch: &RecordBatch<'_>, timestamp: i64) -> String {
     }
 }
 
-/// The packed messages as they are, with the offsets that they have inside.
+/// The compressed messages of a batch, with their relative offsets as stored.
 fn inside(batch: &RecordBatch<'_>, codec: Compression) -> Result<String> {
     let header = if batch.magic() == 0 { 18 } else { 26 };
     let packed = &batch.bytes()[header + 8..];
     let frame = match codec {
-        // Magic number, flags, block size, and the checksum that old Kafka versions computed wrongly.
+        // Magic number, flags, block size, and the header checksum, which old Kafka versions computed wrongly.
         Compression::Lz4 => &packed[..7],
-        // Xerial's header.
+        // The header of Xerial's snappy format.
         Compression::Snappy => &packed[..16],
         _ => &[],
     };
