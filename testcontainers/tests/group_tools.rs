@@ -1,5 +1,5 @@
-//! Apache Kafka's tools for consumer groups and offsets, and those that measure with clients, print the same whichever
-//! kind of broker they talk to.
+//! Tests Apache Kafka's tools for consumer groups and offsets, and its performance tools: they print the same with both
+//! kinds of broker.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ const VERIFIABLE_PRODUCER: &str = "org.apache.kafka.tools.VerifiableProducer";
 const VERIFIABLE_CONSUMER: &str = "org.apache.kafka.tools.VerifiableConsumer";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// 2024-01-01T00:00:00Z, the time of the first record; each later one is a second younger.
+/// 2024-01-01T00:00:00Z, the time of the first record. Each later record is a second younger.
 const FIRST_RECORD_MS: i64 = 1_704_067_200_000;
 
-/// What the tools print to one cluster, step by step.
+/// The output of the tools on one cluster, step by step.
 struct Transcript {
     cluster: Cluster,
     tools: KafkaTools,
@@ -34,7 +34,7 @@ struct Transcript {
 }
 
 impl Transcript {
-    /// Two brokers with two topics of ten records in each partition, and an empty one.
+    /// Starts two brokers with two topics of ten records in each partition, and an empty topic.
     async fn start(kind: Kind) -> Result<Self> {
         let zookeeper = ZooKeeper::single().await?;
         let cluster = Cluster::start_with(zookeeper, &[kind; 2], |broker| {
@@ -42,7 +42,7 @@ impl Transcript {
         })
         .await?;
         for (topic, partitions) in [("jobs", 3), ("notes", 2), ("void", 1), ("perf", 1)] {
-            // Their records are old.
+            // The records are old, so retention must not delete them.
             let kept = [("retention.ms", "-1")];
             cluster.create_topic(topic, partitions, 2, &kept).await?;
         }
@@ -72,7 +72,7 @@ impl Transcript {
         self.steps.push((step, printed));
     }
 
-    /// One call of a tool, what it prints made comparable.
+    /// Runs a tool once and keeps its comparable output.
     async fn tool(&mut self, class: &str, arguments: &[&str], normalize: fn(&str) -> String) -> Result<()> {
         let output = self.tools.run(class, arguments).await?;
         let printed = normalize(&without_places(&self.cluster, &output));
@@ -82,16 +82,16 @@ impl Transcript {
         Ok(())
     }
 
-    /// `kafka-consumer-groups` with these arguments, blanks in between.
+    /// Runs `kafka-consumer-groups` with these arguments, separated by blanks.
     async fn groups(&mut self, arguments: &str) -> Result<()> {
         let bootstrap = self.bootstrap.clone();
         let mut all = vec!["--bootstrap-server", &bootstrap];
         all.extend(arguments.split(' '));
-        // Groups, members and partitions come out of hash maps, the tool's and the broker's.
+        // The tool and the broker take groups, members and partitions from hash maps, so the lines have no order.
         self.tool(CONSUMER_GROUP_COMMAND, &all, sorted).await
     }
 
-    /// `kafka-get-offsets`.
+    /// Runs `kafka-get-offsets`.
     async fn offsets(&mut self, arguments: &str) -> Result<()> {
         let bootstrap = self.bootstrap.clone();
         let mut all = vec!["--bootstrap-server", &bootstrap];
@@ -106,11 +106,11 @@ impl Transcript {
     }
 }
 
-/// What was printed, without what differs from one cluster to the next: addresses, who coordinates, folders, ids, times.
+/// The output without the parts that differ between clusters: addresses, coordinators, folders, ids, times.
 fn without_places(cluster: &Cluster, output: &ToolOutput) -> String {
     let mut lines = Vec::new();
     let printed = output.stdout.lines().chain(output.stderr.lines());
-    // Why a call that timed out was tried again is told from within.
+    // Lines of a stack trace are left out: they show from inside the client why it repeated a call that timed out.
     let is_trace = |line: &str| line.starts_with("\t") || line.starts_with("Caused by: ");
     for line in printed.filter(|line| !is_trace(line) && !line.trim().is_empty()) {
         let mut line = line.replace(&cluster.folder().display().to_string(), "DIR");
@@ -134,7 +134,7 @@ fn without_time(line: &str) -> &str {
     }
 }
 
-/// How often, and how long, something was tried until its time was over differs from one run to the next.
+/// The line without the number and duration of attempts before a timeout: these differ between runs.
 fn without_attempts(line: &str) -> String {
     match line.split_once("TimeoutException: ") {
         Some((before, _)) => format!("{before}TimeoutException"),
@@ -176,8 +176,8 @@ fn sorted(printed: &str) -> String {
     lines.join("\n")
 }
 
-/// Every number replaced, and each line once, in order: how many there are, and which of a tool's threads prints first,
-/// depends on time.
+/// Replaces every number and returns each distinct line once, sorted. The number of lines, and which of a tool's
+/// threads prints first, depend on time.
 fn figures(printed: &str) -> String {
     let mut lines = std::collections::BTreeSet::new();
     for line in printed.lines() {
@@ -189,13 +189,13 @@ fn figures(printed: &str) -> String {
                 _ => kept.push(c),
             }
         }
-        // Exponents, and what has no value yet.
+        // Numbers with an exponent, and NaN for a value that does not exist yet.
         lines.insert(kept.replace("NEN", "N").replace("NE-N", "N").replace("NaN", "N"));
     }
     lines.into_iter().collect::<Vec<_>>().join("\n")
 }
 
-/// A member that is polled until it is dropped, and commits nothing.
+/// A group member that polls until it is dropped and does not commit offsets.
 struct Member {
     consumer: Arc<BaseConsumer>,
     ends: Arc<AtomicBool>,
@@ -249,7 +249,7 @@ impl Drop for Member {
     }
 }
 
-/// Groups that nobody is in: how they come to be, and every way to move their offsets.
+/// Groups without members: how they are created, and every way to reset their offsets.
 async fn reset_offsets(at: &mut Transcript) -> Result<()> {
     at.groups("--list").await?;
     at.groups("--describe --group nobody").await?;
@@ -312,7 +312,7 @@ async fn reset_offsets(at: &mut Transcript) -> Result<()> {
     at.groups("--list --state").await
 }
 
-/// A group at work: what can be seen of it, and what must not be done to it.
+/// A group with active members: what the tools show, and what they refuse to do.
 async fn at_work(at: &mut Transcript) -> Result<()> {
     at.groups("--reset-offsets --group workers --topic jobs --to-offset 4 --execute")
         .await?;
@@ -369,7 +369,7 @@ async fn at_work(at: &mut Transcript) -> Result<()> {
     .await
 }
 
-/// What is left when the members have gone. The static ones stay until their session ends.
+/// A group whose members have left. Static members stay until their sessions expire.
 async fn after_work(at: &mut Transcript) -> Result<()> {
     let bootstrap = at.bootstrap.clone();
     let read = [
@@ -453,7 +453,7 @@ async fn get_offsets(at: &mut Transcript) -> Result<()> {
     Ok(())
 }
 
-/// Tools that measure, or that say what clients see.
+/// Tools that measure performance, or print what clients see.
 async fn performance(at: &mut Transcript) -> Result<()> {
     let bootstrap = at.bootstrap.clone();
     let properties = format!("bootstrap.servers={bootstrap}");

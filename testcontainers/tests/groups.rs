@@ -1,4 +1,4 @@
-//! Consumer groups: members come and go, offsets stay.
+//! Tests consumer groups: members join and leave, committed offsets stay.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Before the internal topic is there, and after a restart: what was written comes back, and what is too old goes.
+//! Stories before the internal topic exists and after a restart: groups and offsets are loaded again, and old offsets
+//! expire.
 
 use anyhow::Result;
 use barnabas_testcontainers::Broker;
@@ -8,7 +9,8 @@ use barnabas_testcontainers::raw::Bytes as RawBytes;
 use crate::offsets::offset_delete;
 use crate::support::*;
 
-/// Every request is told to look for the coordinator, since none has asked for it yet.
+/// The answer to every request tells the client to look for the coordinator. No client has done so yet, so the internal
+/// topic does not exist.
 pub async fn unborn(story: Story) -> Result<()> {
     let id = "g";
     let some: &[(&str, &[i32])] = &[("t", &[0, 1]), ("nowhere", &[0])];
@@ -16,7 +18,8 @@ pub async fn unborn(story: Story) -> Result<()> {
         story.ask("joining", version, join(id, version, "", None)).await?;
         let offsets = commit(id, version, "", -1, &[("t", 0, 5, None), ("nowhere", 0, 5, None)]);
         story.ask("a commit", version, offsets).await?;
-        // Kafka tells a client of version 1 that nothing is committed, and it begins anew. Not so barnabas.
+        // Kafka tells a client of version 1 that the group has no committed offset, so the client starts from the
+        // beginning. barnabas does not do this.
         if version != 1 {
             story
                 .ask("offsets", version, fetch(id, version, Some(some)))
@@ -58,7 +61,7 @@ pub async fn unborn(story: Story) -> Result<()> {
         ("SyncGroup", 14, 0),
         ("OffsetDelete", 47, 0),
     ] {
-        // The group's id is null, and behind it is more than enough.
+        // The group's id is null. More than enough zero bytes follow it.
         let request = RawBytes::request(key, version).i16(-1).plain(&[0; 64]);
         story.ask_raw(&format!("{api} of null"), &request).await;
     }
@@ -92,14 +95,14 @@ pub async fn unborn(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// How the brokers are started the second time.
+/// Changes the brokers' configuration for the second start.
 pub fn reconfigure(broker: &mut Broker) {
     broker.set("group.initial.rebalance.delay.ms", 100);
     broker.set("group.max.size", 2);
     broker.set("offsets.retention.check.interval.ms", 300);
 }
 
-/// What was there before is there again, of members and of offsets.
+/// Members and offsets from before the restart exist again.
 pub async fn reloaded(story: Story) -> Result<()> {
     loaded(&story).await?;
     until(&story, "crowd", "PreparingRebalance", 4).await?;
@@ -136,7 +139,7 @@ pub async fn reloaded(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Offsets whose time is over, by the kind of their group.
+/// Offsets that expire, by the kind of their group.
 pub async fn expiry(story: Story) -> Result<()> {
     let soon = |request: OffsetCommitRequest| request.with_retention_time_ms(1);
     let (t, u) = (("t", 0, 5, None), ("u", 0, 5, None));
@@ -172,7 +175,7 @@ pub async fn expiry(story: Story) -> Result<()> {
         .await?;
     for id in ["expiring", "expired", "expired-too"] {
         if id == "expired-too" {
-            // By the time that this one is gone, there has been a whole round since the others.
+            // When these offsets are gone, a whole round of expiry has taken place since the others.
             story
                 .ask("offsets of long ago", 1, old(id, 1_700_000_000_000))
                 .await?;

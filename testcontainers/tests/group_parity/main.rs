@@ -1,5 +1,5 @@
-//! The group coordinator beside Apache Kafka's: every request in every version in every state of a group, and the same
-//! answers; then the same records in `__consumer_offsets`.
+//! Compares the group coordinator with Apache Kafka's. Both give the same answers to every request in every version in
+//! every state of a group, and write the same records to `__consumer_offsets`.
 
 mod lifetimes;
 mod memberships;
@@ -53,7 +53,7 @@ async fn every_request_in_every_state_is_answered_as_apache_kafka_answers_it() -
         pair.play("coordinators", offsets::coordinators),
     );
     pair.play("nameless", offsets::nameless).await;
-    // Removes every empty group, even one that is about to be used.
+    // This story removes every empty group, even a group that another story is going to use.
     pair.play("deleted topics", offsets::deleted_topics).await;
     pair.play("znodes", offsets::znodes).await;
     pair.play("lists", offsets::lists).await;

@@ -1,4 +1,4 @@
-//! Static members, members that leave, and what members must have in common.
+//! Stories about static members, about members that leave, and about the protocols that members must have in common.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::support::*;
 
-/// Static members that come back under new ids.
+/// Static members that return with new member ids.
 pub async fn instances(story: Story) -> Result<()> {
     for version in 5..=9 {
         let id = format!("instances-{version}");
@@ -53,7 +53,7 @@ pub async fn instances(story: Story) -> Result<()> {
             .ask("the leader joins", 3, join(&id, 3, &grown.leader, None))
             .await?;
         let last = again.answer().await?;
-        // CompletingRebalance: the leader may be assigning to the old id.
+        // CompletingRebalance: the leader may be computing an assignment for the old id.
         let request = sync(&id, 3, &last.member_id, last.generation_id);
         let mut asking = story
             .client("fourth")
@@ -74,7 +74,7 @@ pub async fn instances(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// A static leader that comes back.
+/// A static leader that returns.
 pub async fn static_leaders(story: Story) -> Result<()> {
     for version in 5..=9 {
         let id = format!("static-leader-{version}");
@@ -102,7 +102,7 @@ pub async fn static_leaders(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Leaving in every version, also several at once, and while others wait.
+/// Leaving in every version, also of several members at once, and while other members wait.
 pub async fn departures(story: Story) -> Result<()> {
     for version in 3..=5 {
         let id = format!("departures-{version}");
@@ -165,7 +165,7 @@ pub async fn departures(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Protocols: votes, and types other than consumer.
+/// Protocols: votes, and protocol types other than consumer.
 pub async fn votes(story: Story) -> Result<()> {
     let id = "votes";
     let mut joining = Vec::new();
@@ -209,7 +209,7 @@ pub async fn votes(story: Story) -> Result<()> {
     story.ask("it assigns", 5, request).await?;
     story.ask("the workers", 5, describe(&[id])).await?;
 
-    // What is not a subscription is kept all the same.
+    // The coordinator stores metadata that is not a subscription as well.
     let id = "opaque";
     let mut protocol = protocols(&["range"]);
     protocol[0].metadata = Bytes::from_static(b"\0");

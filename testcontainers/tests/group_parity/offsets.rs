@@ -1,4 +1,4 @@
-//! Offsets: committed, fetched, deleted, and in ZooKeeper; and groups listed and deleted.
+//! Stories about offsets: committed, fetched, deleted, and stored in ZooKeeper; and about listing and deleting groups.
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::messages::offset_delete_request::{
@@ -22,7 +22,7 @@ pub fn offset_delete(group_id: &str, partitions: &[(&str, i32)]) -> OffsetDelete
         .with_topics(partitions.iter().map(one).collect())
 }
 
-/// Some that are there, some twice, some not.
+/// Partitions: some exist, some occur twice, some do not exist.
 const SOME: &[(&str, &[i32])] = &[("t", &[0, 1, 0, 5]), ("u", &[0]), ("t", &[1]), ("nowhere", &[0])];
 
 /// Every version of OffsetCommit, read back in every version of OffsetFetch.
@@ -73,7 +73,8 @@ pub async fn commits(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// The group without a name, also among others. Several stories commit to it, so this comes after them.
+/// The group with the empty name, also in requests with other groups. Several stories commit to it, so this story runs
+/// after them.
 pub async fn nameless(story: Story) -> Result<()> {
     story
         .ask(
@@ -95,7 +96,7 @@ pub async fn nameless(story: Story) -> Result<()> {
             .with_groups(many.clone())
             .with_require_stable(true);
         story.ask("many groups", version, request).await?;
-        // Of no groups at all nothing is asked: Kafka never answers that.
+        // The story sends no request with an empty list of groups: Kafka never answers it.
     }
     let member = fetch_of("commits-3", None)
         .with_member_id(optional(Some("stranger")))
@@ -122,7 +123,7 @@ pub async fn nameless(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Commits of what is not there, or twice, or with too long a note.
+/// Commits for partitions that do not exist, for one partition twice, and with metadata that is too long.
 async fn doubtful(story: &Story, id: &str, version: i16) -> Result<()> {
     let twice = [
         ("t", 0, 20, None),
@@ -185,7 +186,7 @@ async fn doubtful(story: &Story, id: &str, version: i16) -> Result<()> {
     Ok(())
 }
 
-/// Version 0: the znodes themselves.
+/// Commits and fetches of version 0, which stores offsets in znodes.
 pub async fn in_zookeeper(story: Story) -> Result<()> {
     for id in ["zk", "zk/with/slashes", "", "..", "with space", "\u{e9}"] {
         let offsets = [
@@ -215,7 +216,7 @@ pub async fn in_zookeeper(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// All that version 0 has left in ZooKeeper.
+/// Everything that version 0 has written to ZooKeeper.
 pub async fn znodes(story: Story) -> Result<()> {
     for (path, data, ephemeral) in zk_tree(&story.cluster().zookeeper_connect()).await? {
         if path.starts_with("/consumers") {
@@ -306,7 +307,7 @@ pub async fn deletions(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Asked when nobody else changes groups.
+/// Lists of groups. The story runs while no other story changes groups.
 pub async fn lists(story: Story) -> Result<()> {
     for version in 0..=5 {
         story
@@ -378,7 +379,7 @@ pub async fn coordinators(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Offsets of a topic that is deleted go with it, and groups that have no others.
+/// When a topic is deleted, its offsets are removed, and so are groups without other offsets.
 pub async fn deleted_topics(story: Story) -> Result<()> {
     story.cluster().create_topic("gone", 1, 1, &[]).await?;
     let (gone, kept) = (("gone", 0, 5, None), ("t", 0, 5, None));

@@ -1,4 +1,4 @@
-//! Members that come, go, stay away and come back.
+//! Stories about members that join, leave, stay silent and return.
 
 use std::time::Duration;
 
@@ -7,12 +7,13 @@ use barnabas_testcontainers::parity::Story;
 
 use crate::support::*;
 
-/// A session that is waited for, and in which a member still can say something before it ends.
+/// A session timeout that is short enough to wait for, and long enough for a member to send a request before it ends.
 const SHORT_MS: i32 = 1000;
-/// The same for a rebalance.
+/// The same for a rebalance timeout.
 const IMPATIENT_MS: i32 = 1500;
 
-/// One member's life in every version of JoinGroup and, as far as they go, of the others.
+/// The life of one member in every version of JoinGroup, and in the same version of the other requests as far as it
+/// exists.
 pub async fn lives(story: Story) -> Result<()> {
     for version in 0..=9 {
         let id = format!("life-{version}");
@@ -78,7 +79,7 @@ pub async fn lives(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Ids that were handed out but not used yet.
+/// Member ids that the coordinator has given out and no member has used yet.
 pub async fn pending(story: Story) -> Result<()> {
     let id = "pending";
     let given = story
@@ -127,7 +128,7 @@ pub async fn pending(story: Story) -> Result<()> {
     story
         .ask("coming back too late", 4, join(id, 4, &given, None))
         .await?;
-    // Somebody whose id is pending is waited for.
+    // A rebalance waits for a member whose id is pending.
     let grown = Grown::stable(&story, "awaited").await?;
     let given = story
         .ask("asking for an id", 5, join("awaited", 5, "", None))
@@ -155,7 +156,7 @@ pub async fn pending(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// `group.max.size` is four.
+/// Groups that reach `group.max.size`, which is four.
 pub async fn crowds(story: Story) -> Result<()> {
     let id = "crowd";
     let clients = ["1", "2", "3", "4"].map(|client| story.client(client));
@@ -200,7 +201,7 @@ pub async fn crowds(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// A follower asks first; then the leader assigns, or does not.
+/// A follower sends SyncGroup first; then the leader assigns, or does not.
 pub async fn waits(story: Story) -> Result<()> {
     let id = "waits";
     let grown = Grown::joined(&story, id).await?;
@@ -281,7 +282,7 @@ pub async fn rejoins(story: Story) -> Result<()> {
             heartbeat(id, &grown.leader, grown.generation),
         )
         .await?;
-    // Kafka never answers a request whose member sends another.
+    // Kafka never answers a JoinGroup request if its member sends another one.
     drop(following);
     let twice = join(id, 5, &grown.follower, Some(INSTANCE)).with_protocols(protocols(&["roundrobin"]));
     let twice = story
@@ -297,7 +298,7 @@ pub async fn rejoins(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Members whose sessions end, in every state.
+/// Members whose sessions expire, in every state.
 pub async fn sessions(story: Story) -> Result<()> {
     let short = |id: &str, member: &str| join(id, 3, member, None).with_session_timeout_ms(SHORT_MS);
     // Stable.
@@ -318,7 +319,7 @@ pub async fn sessions(story: Story) -> Result<()> {
         .await?;
     story.ask("after its session", 5, describe(&[id])).await?;
 
-    // A leader that never assigns, while a follower waits.
+    // The leader never assigns, while a follower waits.
     let id = "silent-leader";
     let leading = story.client("first").begin("the leader joins", 3, short(id, ""));
     until(&story, id, "PreparingRebalance", 1).await?;
@@ -337,7 +338,7 @@ pub async fn sessions(story: Story) -> Result<()> {
         .ask("the silent leader comes back", 3, short(id, &leader.member_id))
         .await?;
 
-    // One that does not join again before the others' patience ends.
+    // A follower does not join again before the rebalance timeout of the leader.
     let id = "impatient";
     let impatient = |member: &str| join(id, 3, member, None).with_rebalance_timeout_ms(IMPATIENT_MS);
     let leading = story.client("first").begin("the leader joins", 3, impatient(""));
@@ -355,13 +356,13 @@ pub async fn sessions(story: Story) -> Result<()> {
     story
         .ask("the late follower", 1, heartbeat(id, &follower.member_id, 2))
         .await?;
-    // And nobody asks for an assignment either.
+    // The leader sends no assignment, and the follower never asks for one.
     let request = sync(id, 3, &leader.member_id, 2).with_assignments(vec![]);
     story.ask("the leader assigns nothing", 3, request).await?;
     Ok(())
 }
 
-/// A follower that has joined but never asks for its assignment is taken for gone.
+/// The coordinator removes a follower that has joined but never asks for its assignment.
 pub async fn missing_sync(story: Story) -> Result<()> {
     let id = "missing-sync";
     let impatient = |member: &str| join(id, 3, member, None).with_rebalance_timeout_ms(IMPATIENT_MS);
@@ -388,7 +389,7 @@ pub async fn missing_sync(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Connections that are closed while their requests wait: the members stay until their sessions end.
+/// Connections that close while their requests wait: the members stay in the group until their sessions expire.
 pub async fn hang_ups(story: Story) -> Result<()> {
     let id = "hang-up";
     let grown = Grown::stable(&story, id).await?;
@@ -431,7 +432,7 @@ pub async fn hang_ups(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// More members within the initial delay prolong it.
+/// Each member that joins within the initial delay prolongs it.
 pub async fn initial_delay(story: Story) -> Result<()> {
     let id = "delay";
     let first = story

@@ -1,7 +1,8 @@
-//! What both have written to `__consumer_offsets`: keys, values and their versions, tombstones, batches.
+//! Compares the records that both clusters have written to `__consumer_offsets`: keys, values and their versions,
+//! tombstones, batches.
 //!
-//! Stories are told at the same time, so records of different groups lie in any order; those of one group must not.
-//! Times differ, and Kafka's order of members and of the records within a batch is that of its hash maps.
+//! Stories run at the same time, so records of different groups are in any order. The records of one group must have
+//! the same order. Times differ. Kafka orders members, and the records within a batch, by its hash maps.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use barnabas_testcontainers::parity::{Labels, StoredRecord, Story, stored_record
 use bytes::{Buf, Bytes};
 
 const PARTITIONS: usize = 3;
-/// The only time that a story names itself.
+/// The only time that a story sets itself.
 const NAMED_MS: i64 = 1_700_000_000_000;
 
 /// Shows the records of every group, batch by batch.
@@ -35,7 +36,7 @@ pub async fn compare(story: Story) -> Result<()> {
         }
     }
     for (group, batches) in batches_of {
-        // Labels of its own: which group of many saw an id first is nobody's business.
+        // Each group gets separate labels, so that it does not matter which group saw an id first.
         let mut labels = Labels::default();
         let mut shown = Vec::new();
         for batch in batches {

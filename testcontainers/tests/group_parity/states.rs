@@ -1,4 +1,4 @@
-//! Every state of a group, asked everything that it may be asked by members and strangers.
+//! Stories that bring a group to each state and send it all requests, from members and from strangers.
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::messages::leave_group_request::MemberIdentity;
@@ -6,7 +6,7 @@ use barnabas_testcontainers::parity::{Story, messages::*};
 
 use crate::support::*;
 
-/// Who asks: a name for the step, member id, instance id, generation.
+/// The sender of a request: a name for the step, member id, instance id, generation.
 struct Asker<'a> {
     who: String,
     member: &'a str,
@@ -14,7 +14,7 @@ struct Asker<'a> {
     generation: i32,
 }
 
-/// Members and strangers of every kind that cannot change the group by what they ask.
+/// Members and strangers of every kind whose requests cannot change the group.
 fn askers(grown: &Grown) -> Vec<Asker<'_>> {
     let right = grown.generation;
     let (leader, follower) = (grown.leader.as_str(), grown.follower.as_str());
@@ -50,12 +50,12 @@ fn askers(grown: &Grown) -> Vec<Asker<'_>> {
     askers
 }
 
-/// All of it; the group is in the same state afterwards.
+/// Sends all requests. The group is in the same state afterwards.
 async fn everything(story: &Story, grown: &Grown) -> Result<()> {
     for asker in askers(grown) {
         heartbeats(story, grown, &asker).await?;
         commits(story, grown, &asker).await?;
-        // The leader would take the group further.
+        // The leader's SyncGroup would change the group's state.
         if grown.leader != asker.member || grown.generation != asker.generation || asker.instance.is_some() {
             syncs(story, grown, &asker).await?;
         }
@@ -111,7 +111,7 @@ async fn syncs(story: &Story, grown: &Grown, asker: &Asker<'_>) -> Result<()> {
     let is_member = asker.generation == grown.generation && asker.member == grown.follower;
     let is_right = is_member && asker.instance.is_none_or(|instance| instance == INSTANCE);
     for version in 0..=5 {
-        // In a rebalance the follower would wait.
+        // In CompletingRebalance the follower's request would wait.
         let waits = is_right && state(story, &grown.id).await? == "CompletingRebalance";
         if (asker.instance.is_none() || version >= 3) && !waits {
             let request = sync(&grown.id, version, asker.member, asker.generation)
@@ -209,7 +209,7 @@ async fn leaves(story: &Story, grown: &Grown) -> Result<()> {
     Ok(())
 }
 
-/// A group that never was, as its members might ask for it.
+/// A group that never existed, with the requests of supposed members.
 pub async fn unknown(story: Story) -> Result<()> {
     let nobody = |id: &str| Grown {
         id: id.to_owned(),

@@ -1,4 +1,4 @@
-//! What the stories share: short ways to say a request in any version, and groups brought to a state.
+//! What the stories share: short constructors for requests of any version, and groups in a given state.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 
 pub const LIMIT: Duration = Duration::from_secs(20);
-/// Longer than any story takes.
+/// A time in milliseconds that is longer than any story takes.
 pub const LONG_MS: i32 = 25_000;
 
 /// Long enough for an answer that does not have to wait for anything.
 pub const SOON: Duration = Duration::from_millis(300);
 
-/// Short time-outs, so that what is waited for comes soon; but a new group waits long enough for a second member to
-/// join on a machine that stands still for a moment.
+/// Short timeouts, so that the stories wait only for a short time. But the initial delay of a new group is long enough
+/// for a second member to join, even if the machine pauses for a moment.
 pub fn configure(broker: Broker) -> Broker {
     broker
         .with("group.initial.rebalance.delay.ms", 1000)
@@ -67,7 +67,7 @@ pub fn subscription(topics: &[&str]) -> Bytes {
     bytes.into()
 }
 
-/// A consumer of topic `t` that wants to join; fields that a version lacks must be left alone.
+/// The JoinGroup request of a consumer of topic `t`. Fields that a version does not have must keep their defaults.
 pub fn join(group_id: &str, version: i16, member_id: &str, instance: Option<&str>) -> JoinGroupRequest {
     let request = JoinGroupRequest::default()
         .with_group_id(group(group_id))
@@ -134,7 +134,7 @@ pub fn leave_all(group_id: &str, members: &[(&str, Option<&str>)]) -> LeaveGroup
         .with_members(members.iter().map(member).collect())
 }
 
-/// Topic, partition, offset, note.
+/// Topic, partition, offset, metadata.
 pub type Committed<'a> = (&'a str, i32, i64, Option<&'a str>);
 
 pub fn commit(
@@ -164,7 +164,7 @@ pub fn commit(
     }
 }
 
-/// What a group has committed for these partitions, or for all.
+/// The request for a group's committed offsets of these partitions, or of all.
 pub fn fetch(group_id: &str, version: i16, topics: Option<&[(&str, &[i32])]>) -> OffsetFetchRequest {
     match version {
         ..8 => {
@@ -206,13 +206,13 @@ pub fn delete(groups: &[&str]) -> DeleteGroupsRequest {
     DeleteGroupsRequest::default().with_groups_names(groups.iter().map(|id| group(id)).collect())
 }
 
-/// Where a group stands.
+/// The state of a group.
 pub async fn state(story: &Story, group_id: &str) -> Result<String> {
     let answer = story.peek(1, describe(&[group_id])).await?;
     Ok(answer.groups[0].group_state.to_string())
 }
 
-/// Waits until a group has this state and so many members.
+/// Waits until a group has this state and this number of members.
 pub async fn until(story: &Story, group_id: &str, state: &str, members: usize) -> Result<()> {
     wait_for(
         &format!("{group_id} to be {state} with {members} members"),
@@ -226,13 +226,13 @@ pub async fn until(story: &Story, group_id: &str, state: &str, members: usize) -
     .await
 }
 
-/// Makes topics to commit offsets of.
+/// Creates topics to commit offsets of.
 pub async fn topics(story: Story) -> Result<()> {
     story.cluster().create_topic("t", 2, 1, &[]).await?;
     story.cluster().create_topic("u", 1, 1, &[]).await
 }
 
-/// Has the internal topics made.
+/// Lets the brokers create the internal topics.
 pub async fn prepare(story: Story) -> Result<()> {
     for key_type in [0, 1] {
         wait_for("coordinators", LIMIT, || async {
@@ -247,7 +247,7 @@ pub async fn prepare(story: Story) -> Result<()> {
     loaded(&story).await
 }
 
-/// Waits until every partition of the internal topic is loaded; each is by itself.
+/// Waits until every partition of the internal topic is loaded. A broker loads each of them separately.
 pub async fn loaded(story: &Story) -> Result<()> {
     for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         wait_for("a loaded coordinator", LIMIT, || async {
@@ -259,13 +259,13 @@ pub async fn loaded(story: &Story) -> Result<()> {
     Ok(())
 }
 
-/// A group of a dynamic leader and a static follower.
+/// A group with a dynamic leader and a static follower.
 pub struct Grown {
     pub id: String,
     pub leader: String,
     pub follower: String,
     pub generation: i32,
-    /// The leader's JoinGroup, while the follower is waited for.
+    /// The leader's JoinGroup request, while it waits for the follower.
     pub waiting: Option<Pending<JoinGroupResponse>>,
 }
 
@@ -273,8 +273,8 @@ pub struct Grown {
 pub const INSTANCE: &str = "instance";
 
 impl Grown {
-    /// Members that have joined: CompletingRebalance. The follower waits until the leader joins once more, so neither
-    /// has to be there within the initial delay.
+    /// A group whose members have joined: CompletingRebalance. The follower waits until the leader joins once more, so
+    /// neither has to join within the initial delay.
     pub async fn joined(story: &Story, id: &str) -> Result<Self> {
         let (first, second) = (story.client("first"), story.client("second"));
         let alone = first.ask("the leader joins", 3, join(id, 3, "", None)).await?;
@@ -292,7 +292,7 @@ impl Grown {
         })
     }
 
-    /// The same with assignments: Stable.
+    /// A group whose members have assignments: Stable.
     pub async fn stable(story: &Story, id: &str) -> Result<Self> {
         let grown = Self::joined(story, id).await?;
         let assignments = assign(&[&grown.leader, &grown.follower]);
@@ -303,7 +303,7 @@ impl Grown {
         Ok(grown)
     }
 
-    /// The leader joins again, and the follower does not: PreparingRebalance.
+    /// A group whose leader has joined again, but not its follower: PreparingRebalance.
     pub async fn preparing(story: &Story, id: &str) -> Result<Self> {
         let mut grown = Self::stable(story, id).await?;
         let again =
@@ -315,7 +315,7 @@ impl Grown {
         Ok(grown)
     }
 
-    /// Everybody has left: Empty.
+    /// A group that all members have left: Empty.
     pub async fn left(story: &Story, id: &str) -> Result<Self> {
         let grown = Self::stable(story, id).await?;
         for member in [&grown.leader, &grown.follower] {

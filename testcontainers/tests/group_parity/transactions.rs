@@ -1,4 +1,4 @@
-//! Offsets within transactions: unstable, committed, aborted, deleted.
+//! Stories about offsets in transactions: unstable, committed, aborted, deleted.
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::messages::txn_offset_commit_request::{
@@ -10,7 +10,7 @@ use barnabas_testcontainers::wait::wait_for;
 use crate::offsets::offset_delete;
 use crate::support::*;
 
-/// Its id and epoch.
+/// The id and epoch of a producer.
 type Producer = (i64, i16);
 
 fn transactional(id: &str, producer: Producer, offsets: &[Committed]) -> TxnOffsetCommitRequest {
@@ -31,7 +31,7 @@ fn transactional(id: &str, producer: Producer, offsets: &[Committed]) -> TxnOffs
         .with_topics(offsets.iter().map(one).collect())
 }
 
-/// A producer whose transactional id is the group's.
+/// Starts a producer whose transactional id is the group's id.
 async fn start_producer(story: &Story, id: &str) -> Result<Producer> {
     let init = || {
         InitProducerIdRequest::default()
@@ -47,7 +47,7 @@ async fn start_producer(story: &Story, id: &str) -> Result<Producer> {
     Ok((producer.producer_id.0, producer.producer_epoch))
 }
 
-/// Has the group's offsets be part of a new transaction.
+/// Begins a new transaction that includes the group's offsets.
 async fn begin(story: &Story, id: &str, producer: Producer) -> Result<()> {
     let add = AddOffsetsToTxnRequest::default()
         .with_transactional_id(TransactionalId(text(id)))
@@ -61,7 +61,7 @@ async fn begin(story: &Story, id: &str, producer: Producer) -> Result<()> {
     .await
 }
 
-/// Ends the transaction and waits until the group knows.
+/// Ends the transaction and waits until the group coordinator knows it.
 async fn end(story: &Story, id: &str, producer: Producer, committed: bool) -> Result<()> {
     let end = EndTxnRequest::default()
         .with_transactional_id(TransactionalId(text(id)))
@@ -69,7 +69,7 @@ async fn end(story: &Story, id: &str, producer: Producer, committed: bool) -> Re
         .with_producer_epoch(producer.1)
         .with_committed(committed);
     story.ask("the end", 1, end).await?;
-    // The next one cannot begin before the markers of the last one are written.
+    // The next transaction cannot begin before the markers of the last one are written.
     begin(story, id, producer).await?;
     wait_for("the end to be known", LIMIT, || async {
         let stable = fetch(id, 7, Some(&[("t", &[0]), ("u", &[0])])).with_require_stable(true);
@@ -82,7 +82,7 @@ async fn end(story: &Story, id: &str, producer: Producer, committed: bool) -> Re
     .await
 }
 
-/// Two transactions, of which the first is committed, in every version.
+/// Two transactions in every version: the first is committed, the second aborted.
 pub async fn lives(story: Story) -> Result<()> {
     let offsets = [
         ("t", 0, 5, Some("note")),
@@ -99,7 +99,7 @@ pub async fn lives(story: Story) -> Result<()> {
             .await?;
         for committed in [true, false] {
             begin(&story, &id, producer).await?;
-            // First of all: in Kafka a refused commit takes those before it along.
+            // This step comes first: in Kafka a refused commit also removes the commits before it.
             let old = transactional(&id, (producer.0, producer.1 - 1), &offsets);
             story.ask("of an old epoch", version, old).await?;
             story
