@@ -1,4 +1,4 @@
-//! Bad input on live sockets: nothing of it stops a broker or disturbs a connection that behaves.
+//! Tests bad input on real connections: it never stops a broker and never disturbs a well-behaved connection.
 
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ const INVALID_RECORD: i16 = 87;
 const MEGABYTE: u64 = 1 << 20;
 const TOPIC: &str = "orders";
 
-/// A batch with one record as a Kafka user published it: format 2, CreateTime, CRC-32C at byte 17.
+/// A batch with one record that a Kafka user has published: format 2, CreateTime, CRC-32C at byte 17.
 const BATCH: &str = "00000000000000000000004600000000021b0d893f0000000000000000017e1fecc2a00000017e1fecc2a0\
                      ffffffffffffffffffffffffffff0000000128000000011c204669727374206d65737361676500";
 
-/// A broker, a client that uses it all the time, and a connection that is opened first and used last.
+/// A broker, a client that uses it all the time, and a connection that is opened first and used only at the end.
 struct Witnesses {
     cluster: Cluster,
     load: Load,
@@ -61,14 +61,14 @@ impl Witnesses {
         Raw::connect(&self.cluster.brokers[0].address()).await
     }
 
-    /// Sends one request on a connection of its own.
+    /// Sends one request on a new connection.
     async fn ask(&self, request: &Bytes) -> Result<Option<Vec<u8>>> {
         let mut raw = self.connect().await?;
         raw.request(request).await;
         raw.answer().await
     }
 
-    /// What must be true after anything.
+    /// Checks everything that must hold after any input.
     async fn testify(mut self) -> Result<()> {
         self.load.wait_for_more(100).await?;
         let written = self.load.stop().await?;
@@ -94,7 +94,7 @@ async fn garbage_and_lying_sizes_end_their_own_connection_only() -> Result<()> {
         raw.send(&Bytes::default().i32(size).plain(b"something").0).await;
         ensure!(raw.answer().await?.is_none(), "size {size} got an answer");
     }
-    // Frames of pseudorandom bytes, and what other protocols would say first.
+    // Frames of pseudorandom bytes, and the first bytes of other protocols.
     let mut state = 0x2545_f491_4f6c_dd1du64;
     for length in 0..200 {
         let mut noise = || {
@@ -117,7 +117,7 @@ async fn garbage_and_lying_sizes_end_their_own_connection_only() -> Result<()> {
         raw.send(greeting).await;
         drop(raw);
     }
-    // A good request, cut after every byte.
+    // A valid request, cut after every byte.
     let whole = Bytes::request(METADATA, 1).i32(1).string(TOPIC);
     for length in 0..whole.0.len() {
         let cut = Bytes(whole.0[..length].to_vec());
@@ -130,8 +130,8 @@ async fn garbage_and_lying_sizes_end_their_own_connection_only() -> Result<()> {
     witnesses.testify().await
 }
 
-/// What only brokers and controllers of a KRaft cluster understand, by key: a broker with ZooKeeper does not say that it does
-/// not, nor does it advertise them; it closes the connection.
+/// The APIs, by key, that only brokers and controllers of a KRaft cluster support. A broker with ZooKeeper does not
+/// advertise them. It answers such a request by closing the connection, without an error.
 const KRAFT_ONLY: [(i16, &str); 22] = [
     (52, "Vote"),
     (53, "BeginQuorumEpoch"),
@@ -162,7 +162,7 @@ async fn requests_of_kraft_clusters_end_their_own_connection_only() -> Result<()
     let witnesses = Witnesses::gather().await?;
     let answer = witnesses.ask(&Bytes::request(API_VERSIONS, 0)).await?;
     let advertised = answer.context("an answer to ApiVersions")?;
-    // Correlation id, error, and an array of key, lowest and highest version.
+    // The answer: correlation id, error, and an array of key, lowest and highest version.
     let keys: Vec<i16> = (0..)
         .map_while(|i| i16_at(&advertised, 4 + 2 + 4 + 6 * i).ok())
         .collect();
@@ -197,11 +197,11 @@ async fn arrays_that_promise_two_billion_elements_cost_nothing() -> Result<()> {
         many(Bytes::request(DESCRIBE_GROUPS, 0)),
         many(Bytes::request(CREATE_TOPICS, 0)),
         many(Bytes::request(DELETE_TOPICS, 1)),
-        // Flexible: an empty tag section ends the header; the count is a varint of 2³¹-1, plus one.
+        // A flexible version: an empty tag section ends the header. The count is a varint of 2³¹-1, plus one.
         Bytes::request(METADATA, 9)
             .i8(0)
             .plain(&[0x80, 0x80, 0x80, 0x80, 0x08]),
-        // As many tagged fields.
+        // The same number as the count of tagged fields.
         Bytes::request(METADATA, 9).plain(&[0xff, 0xff, 0xff, 0xff, 0x07]),
     ];
     for lie in &lies {
@@ -230,7 +230,7 @@ async fn five_hundred_promises_of_fifty_megabytes_take_no_memory() -> Result<()>
             .await;
         promises.push(raw);
     }
-    // By then the broker has long read what was sent first.
+    // After 500 more records the broker has read the bytes that were sent first.
     witnesses.load.wait_for_more(500).await?;
     let after = witnesses.cluster.brokers[0].process().resident_bytes()?;
     eprintln!(
@@ -250,8 +250,8 @@ async fn unknown_apis_and_versions_are_refused() -> Result<()> {
         let answer = witnesses.ask(&Bytes::request(api_key, version)).await?;
         ensure!(answer.is_none(), "API {api_key} version {version} got {answer:?}");
     }
-    // A client from the future must be told in words that everybody understands: version 0 of the answer. Its header
-    // has tagged fields, here none.
+    // A client that is newer than the broker gets version 0 of the answer, because every client understands it. The
+    // header of this request has tagged fields; here there are none.
     let answer = witnesses.ask(&Bytes::request(API_VERSIONS, 99).i8(0)).await?;
     let answer = answer.context("ApiVersions 99 got no answer")?;
     ensure!(answer[..4] == 7i32.to_be_bytes(), "{answer:?}");
@@ -302,7 +302,7 @@ async fn broken_batches_are_refused_by_their_error_and_leave_nothing_behind() ->
     for (what, batch, error) in cases {
         let answer = witnesses.ask(&produce(&batch)).await?;
         let answer = answer.with_context(|| format!("{what}: the connection was closed"))?;
-        // Correlation id, one topic, its name, one partition, its number.
+        // The answer: correlation id, one topic, its name, one partition, its number.
         let found = i16_at(&answer, 4 + 4 + 2 + "bad".len() + 4 + 4)?;
         ensure!(found == error, "{what}: error {found} instead of {error}");
     }
@@ -346,7 +346,7 @@ async fn what_is_too_large_or_impossible_is_refused_by_name() -> Result<()> {
             .map(|(_, error)| error);
         ensure!(error == Some(expected), "{name}: {error:?}");
     }
-    // A Metadata request that would create a topic with such a name does not either.
+    // A Metadata request with such a name does not create the topic either.
     let answer = witnesses
         .ask(&Bytes::request(METADATA, 1).i32(1).string("a b"))
         .await?;

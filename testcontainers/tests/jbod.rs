@@ -1,5 +1,6 @@
-//! Several log dirs: replicas move between them under load, with Kafka's own tools, through a kill -9, and while they are
-//! cleaned; records are deleted from the start of a log; a dir fails while the others serve.
+//! Tests brokers with several log dirs. Replicas move between dirs with Kafka's own tools: under load, through a kill
+//! -9, and while the cleaner cleans them. Records are deleted from the start of a log. A dir fails while the others
+//! serve.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ async fn start(brokers: usize) -> Result<Cluster> {
     .await
 }
 
-/// Directories of a partition in a log dir.
+/// The directories of a partition in a log dir.
 fn found(dir: &Path, partition: &str) -> Vec<String> {
     let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let names = names.filter_map(|entry| entry.file_name().into_string().ok());
@@ -51,7 +52,7 @@ fn found(dir: &Path, partition: &str) -> Vec<String> {
         .collect()
 }
 
-/// Which log dir of a broker has the log of a partition.
+/// The log dir of a broker that has the log of a partition.
 fn dir_of(broker: &Broker, partition: &str) -> Option<usize> {
     (0..2).find(|&i| log_dir(broker, i).join(partition).is_dir())
 }
@@ -70,7 +71,7 @@ async fn wait_until_in(broker: &Broker, partition: &str, dir: usize) -> Result<(
     .map_err(|error| broker.explain(&error))
 }
 
-/// A reassignment of one partition to its brokers, each to a log dir.
+/// A reassignment of one partition to the same brokers, with a log dir for each of them.
 fn reassignment(cluster: &Cluster, topic: &str, replicas: &[i32], dir: usize) -> Result<String> {
     let dirs = replicas
         .iter()
@@ -124,10 +125,10 @@ async fn a_partition_moves_between_log_dirs_under_load() -> Result<()> {
     describe_log_dirs(&cluster, "moved").await
 }
 
-/// What was written: offset to key and value.
+/// The written records: offset to key and value.
 type Written = BTreeMap<i64, (Vec<u8>, Option<Vec<u8>>)>;
 
-/// Writes the same keys again and again, tombstones among them, until it is told to stop.
+/// Writes the same keys repeatedly, with some tombstones, until told to stop.
 async fn write_keys(cluster: &Cluster, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) -> Result<Written> {
     let producer: FutureProducer = cluster.client().set("enable.idempotence", "true").create()?;
     let mut written = Written::new();
@@ -181,7 +182,7 @@ fn latest(records: &Written) -> BTreeMap<&[u8], (i64, Option<&[u8]>)> {
     latest
 }
 
-/// The first dirty offset that a log dir has for the partition.
+/// The first dirty offset of the partition in a log dir's checkpoint.
 fn cleaned_to(broker: &Broker, dir: usize) -> Option<i64> {
     let text = std::fs::read_to_string(log_dir(broker, dir).join("cleaner-offset-checkpoint")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("compacted 0 "))?;
@@ -206,7 +207,7 @@ async fn a_compacted_partition_moves_under_load_while_it_is_cleaned() -> Result<
     })?;
     for broker in &cluster.brokers {
         let dir = log_dir(broker, dir_of(broker, "compacted-0").context("a log")?).join("compacted-0");
-        // While the cleaner is at it, files come and go.
+        // While the cleaner works, files appear and disappear.
         let what = format!("broker {} has the latest record of each key", broker.id);
         let found = wait_for(&what, Duration::from_secs(20), || async {
             let found = records_in(&dir).ok()?;
@@ -225,7 +226,7 @@ async fn a_compacted_partition_moves_under_load_while_it_is_cleaned() -> Result<
     Ok(())
 }
 
-/// Twice, each time when both replicas have been cleaned where they are.
+/// Moves the replicas to the other log dir twice, each time after both replicas have been cleaned in their present dir.
 async fn move_back_and_forth(cluster: &Cluster, count: &AtomicUsize) -> Result<()> {
     for _ in 0..2 {
         let from = dir_of(&cluster.brokers[0], "compacted-0").context("a log")?;
@@ -243,7 +244,7 @@ async fn move_back_and_forth(cluster: &Cluster, count: &AtomicUsize) -> Result<(
     until_cleaned(cluster, count.load(Ordering::Relaxed)).await
 }
 
-/// Waits until what was written by now has been cleaned on both brokers.
+/// Waits until both brokers have cleaned all records that are written so far.
 async fn until_cleaned(cluster: &Cluster, records: usize) -> Result<()> {
     for broker in &cluster.brokers {
         let dir = dir_of(broker, "compacted-0").context("a log")?;
@@ -256,7 +257,7 @@ async fn until_cleaned(cluster: &Cluster, records: usize) -> Result<()> {
     Ok(())
 }
 
-/// `kafka-log-dirs` against what is on disk.
+/// Compares the output of `kafka-log-dirs` with the files on disk.
 async fn describe_log_dirs(cluster: &Cluster, topic: &str) -> Result<()> {
     let bootstrap = cluster.bootstrap();
     let arguments = [
@@ -311,7 +312,7 @@ fn segments(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(segments)
 }
 
-/// The replicas of a partition have the same records, and Kafka's tool finds nothing wrong with the files.
+/// Checks that the replicas of a partition have the same records and that Kafka's tool finds no fault in the files.
 async fn logs_are_equal(cluster: &Cluster, partition: &str) -> Result<()> {
     let replica = |broker: &Broker| -> Result<Vec<u8>> {
         let dir = log_dir(broker, dir_of(broker, partition).context("a log")?);
@@ -387,7 +388,7 @@ async fn a_move_survives_a_kill_and_can_be_throttled() -> Result<()> {
     ensure!(now + 200_000 >= copied, "{now} of {copied} are left");
     let output = reassign(&cluster, &file, &["--verify", "--preserve-throttles"]).await?;
     ensure!(output.contains("is still in progress"), "{output}");
-    // Without throttle it is done soon.
+    // Without a throttle the move ends soon.
     let fast = [
         "--execute",
         "--additional",
@@ -460,7 +461,7 @@ async fn records_are_deleted_on_all_replicas() -> Result<()> {
         )
         .await?;
     }
-    // It holds over a kill -9.
+    // The state survives a kill -9.
     cluster.brokers[0].kill()?;
     cluster.wait_for_isr(1, "cut", 1, Duration::from_secs(30)).await?;
     cluster.brokers[0].start().await?;
@@ -470,11 +471,11 @@ async fn records_are_deleted_on_all_replicas() -> Result<()> {
     Ok(())
 }
 
-/// A file system of its own for a log dir; unmounted when dropped.
+/// A separate small file system for a log dir. Dropping this unmounts it.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None` where this test may not mount anything.
+    /// `None` if this test is not allowed to mount file systems.
     fn mount(dir: &Path, bytes: u64) -> Result<Option<Self>> {
         std::fs::create_dir_all(dir)?;
         let size = format!("size={bytes}");
@@ -512,7 +513,7 @@ async fn a_full_dir_goes_offline_and_the_others_serve() -> Result<()> {
     };
     cluster.brokers[0].start().await?;
     cluster.wait_until_ready(2).await?;
-    // Spread over both dirs of each broker.
+    // The partitions are spread over both dirs of each broker.
     cluster
         .create_topic("spread", 4, 2, &[("segment.bytes", "1000000")])
         .await?;

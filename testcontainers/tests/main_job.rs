@@ -1,4 +1,4 @@
-//! The main job: three brokers on a real ZooKeeper, used with Kafka's own tools and with kcat.
+//! Tests the main use: three brokers on a real ZooKeeper, used with Kafka's own tools and with kcat.
 
 use anyhow::{Result, ensure};
 use barnabas_testcontainers::tools::{

@@ -1,7 +1,7 @@
-//! One cluster of barnabas and Apache Kafka brokers: each kind leads, follows and controls the other.
+//! Tests a mixed cluster of barnabas and Apache Kafka brokers: each kind leads, follows and controls the other.
 //!
-//! With `BARNABAS_TEST_KIND=kafka` all three brokers are Apache Kafka's: what the JVM complains about then, it may
-//! complain about here too ([`JUSTIFIED`]).
+//! With `BARNABAS_TEST_KIND=kafka` all three brokers are Apache Kafka's. The errors that the JVM prints in that run are
+//! also allowed in the mixed cluster ([`JUSTIFIED`]).
 
 use std::time::Duration;
 
@@ -18,18 +18,19 @@ const TOPIC: &str = "orders";
 const PARTITIONS: i32 = 6;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The JVM's broker; started first, so it is the first controller.
+/// The Apache Kafka broker. It starts first, so it is the first controller.
 const JVM: usize = 0;
 const OURS: [usize; 2] = [1, 2];
 
-/// Parts of ERROR lines, or of the exception in the line after, that three Apache Kafka brokers print as well when they go through these tests.
+/// Parts of the ERROR lines, or of the exception in the line after, that three Apache Kafka brokers also print in these
+/// tests.
 const JUSTIFIED: [&str; 3] = [
-    // A controller that takes over from a dead one looks at replicas before it looks at partitions: it first says that
-    // what the dead one led has no leader, in the next request who the new leader is.
+    // A new controller handles replicas before partitions. So its first request says that the partitions of the dead
+    // controller have no leader, and its next request names the new leaders.
     "cannot become follower since the new leader -1 is unavailable",
-    // Alone in the ISR, a leader refuses what needs two replicas.
+    // A leader that is alone in the ISR refuses writes that need two replicas.
     "NotEnoughReplicasException",
-    // Kafka's controller interrupts the thread that sends to a broker which has left, whatever it is doing.
+    // When a broker has left, Kafka's controller interrupts the thread that sends to it, at any point of its work.
     "java.lang.InterruptedException",
 ];
 
@@ -47,7 +48,7 @@ async fn start() -> Result<(Cluster, Load)> {
     Ok((cluster, load))
 }
 
-/// Ends the load and checks all that must hold in every test.
+/// Ends the load and checks everything that must hold in every test.
 async fn finish(cluster: &Cluster, load: Load) -> Result<()> {
     load.wait_for_more(500).await?;
     for broker in 0..3 {
@@ -79,7 +80,7 @@ fn assert_exactly_once(written: &Written, contents: &Contents) -> Result<()> {
     assert_nothing_twice(contents)
 }
 
-/// Every replica of every partition has the same bytes; Kafka's own tool finds nothing wrong with ours.
+/// Checks that all replicas of each partition have the same bytes and that Kafka's own tool finds no fault in ours.
 async fn assert_replicas(cluster: &Cluster) -> Result<()> {
     assert_equal_replicas(cluster, TOPIC, PARTITIONS).await?;
     let segment = cluster.brokers[OURS[0]]
@@ -121,10 +122,10 @@ fn assert_silent_jvm(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Stops a broker in order and waits until another sees its replicas gone.
+/// Stops a broker cleanly and waits until another broker sees that its replicas are gone.
 async fn stop(cluster: &mut Cluster, broker: usize, observer: usize, left: usize) -> Result<()> {
     let status = cluster.brokers[broker].stop().await?;
-    // A JVM that ends by SIGTERM reports 143.
+    // A JVM that SIGTERM ends returns the exit status 143.
     ensure!(
         status.success() || status.code() == Some(143),
         "broker {broker} exited with {status}"
@@ -132,7 +133,8 @@ async fn stop(cluster: &mut Cluster, broker: usize, observer: usize, left: usize
     cluster.wait_for_isr(observer, TOPIC, left, LIMIT).await
 }
 
-/// kill -9, and waits until another sees its replicas gone and ZooKeeper has forgotten it.
+/// Sends SIGKILL to a broker. Waits until another broker sees that its replicas are gone and ZooKeeper has removed its
+/// registration.
 async fn kill(cluster: &mut Cluster, broker: usize, observer: usize) -> Result<()> {
     cluster.brokers[broker].kill()?;
     let (connect, path) = (cluster.zookeeper_connect(), format!("/brokers/ids/{broker}"));
@@ -201,7 +203,8 @@ async fn controllership_passes_from_the_jvm_to_us_and_back_and_both_control_the_
     stop(&mut cluster, JVM, OURS[0], 2).await?;
     let ours = wait_for_controller(&cluster, &OURS).await?;
     let other = OURS[0] + OURS[1] - ours;
-    // Our controller commands a JVM: it takes it back, creates topics on it and deletes them.
+    // Our controller controls the Apache Kafka broker: it lets the broker join again, creates topics on it and deletes
+    // them.
     restart(&mut cluster, JVM, ours).await?;
     ensure!(
         cluster.controller().await? == ours as i32,
@@ -209,7 +212,7 @@ async fn controllership_passes_from_the_jvm_to_us_and_back_and_both_control_the_
     );
     administer(&cluster, "ours").await?;
 
-    // Alone, the JVM must become the controller; then it takes both of ours back.
+    // The Apache Kafka broker is alone and must become the controller. Then it lets both of our brokers join again.
     stop(&mut cluster, other, ours, 2).await?;
     stop(&mut cluster, ours, JVM, 1).await?;
     wait_for_controller(&cluster, &[JVM]).await?;
@@ -218,7 +221,7 @@ async fn controllership_passes_from_the_jvm_to_us_and_back_and_both_control_the_
     load.wait_for_more(300).await?;
     administer(&cluster, "jvm").await?;
 
-    // And a killed controller of the JVM's is replaced by one of ours.
+    // When the Apache Kafka controller is killed, one of our brokers becomes the controller.
     kill(&mut cluster, JVM, OURS[0]).await?;
     wait_for_controller(&cluster, &OURS).await?;
     load.wait_for_more(300).await?;
@@ -231,7 +234,8 @@ async fn controllership_passes_from_the_jvm_to_us_and_back_and_both_control_the_
     finish(&cluster, load).await
 }
 
-/// What a controller does besides elections: a topic is created everywhere, used, and deleted everywhere.
+/// Tests the work of a controller besides elections: creates a topic on all brokers, uses it, and deletes it on all
+/// brokers.
 async fn administer(cluster: &Cluster, topic: &str) -> Result<()> {
     cluster.wait_until_ready(3).await?;
     cluster.create_topic(topic, 3, 3, &[]).await?;
@@ -243,7 +247,7 @@ async fn administer(cluster: &Cluster, topic: &str) -> Result<()> {
     let written = load.stop().await?;
     assert_exactly_once(&written, &read_all(&cluster.client(), topic).await?)?;
 
-    // A group whose coordinator and offsets lie anywhere among the kinds.
+    // A group whose coordinator and offsets may be on a broker of either kind.
     let consumed = kafka_tool(
         CONSOLE_CONSUMER,
         &[

@@ -1,5 +1,5 @@
-//! Replication as an operator sees it: a throttled reassignment, consumers that read in their own rack, and Kafka's own tool
-//! that compares replicas.
+//! Tests replication as an operator sees it: a throttled reassignment, consumers that read in their own rack, and
+//! Kafka's own tool that compares replicas.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ async fn start(configure: impl Fn(Broker) -> Broker) -> Result<Cluster> {
     Cluster::start_with(ZooKeeper::single().await?, &Kind::times(3), configure).await
 }
 
-/// Bytes of a partition's segments on a broker.
+/// The size in bytes of a partition's segments on a broker.
 fn size(broker: &Broker, partition: &str) -> u64 {
     let entries = std::fs::read_dir(broker.log_dir().join(partition))
         .into_iter()
@@ -62,7 +62,8 @@ async fn a_reassignment_is_throttled_and_in_sync_replicas_are_not() -> Result<()
         kafka_tool(REASSIGN_COMMAND, &all).await?.ok()
     };
     const RATE: u64 = 200_000;
-    // What replicas in sync are given counts as well: under full load nothing would be left for the new one.
+    // Bytes sent to in-sync replicas also count for the throttle. Under full load, no quota would be left for the new
+    // replica.
     load.pause();
     let begun = Instant::now();
     reassign(&["--execute", "--throttle", &RATE.to_string()]).await?;
@@ -71,7 +72,7 @@ async fn a_reassignment_is_throttled_and_in_sync_replicas_are_not() -> Result<()
         (size(broker, "moved-0") > 0).then_some(())
     })
     .await?;
-    // Producers are served at full speed by the replicas that are in sync.
+    // The replicas in sync serve producers at full speed.
     load.resume();
     load.wait_for_more(5_000).await?;
     load.pause();
@@ -149,7 +150,7 @@ async fn a_consumer_reads_from_the_replica_in_its_rack() -> Result<()> {
     Ok(())
 }
 
-/// From which brokers a consumer has read, as it says itself.
+/// The brokers that a consumer has read from, as its statistics report.
 #[derive(Clone, Default)]
 struct ReadFrom(Arc<Mutex<BTreeSet<i32>>>);
 
@@ -174,7 +175,7 @@ async fn kafkas_tool_finds_no_difference_between_replicas() -> Result<()> {
         .await?;
     let load = Load::start(&cluster.client(), "verified", 50, true)?;
     load.wait_for_more(5_000).await?;
-    // Leaders change under load, once gently and once not.
+    // Leaders change under load, once by a clean stop and once by a kill.
     cluster.brokers[1].stop().await?;
     load.wait_for_more(2_000).await?;
     cluster.brokers[1].start().await?;

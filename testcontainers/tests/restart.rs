@@ -1,5 +1,5 @@
-//! Stopping and starting again in surroundings that are not in order: a session that still stands, a ZooKeeper that is
-//! away, replicas that are down, a machine with two names.
+//! Tests stops and restarts under bad conditions: an old session still exists, ZooKeeper is down, replicas are down,
+//! the machine has two names.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// `zookeeper.session.timeout.ms` of the tests' brokers.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Apache Kafka exits within a second here.
+/// In this situation Apache Kafka exits within a second.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_broker_starts_before_its_session_has_expired() -> Result<()> {
     let mut cluster = Cluster::start(&[Kind::Barnabas]).await?;
@@ -35,7 +35,7 @@ async fn a_killed_broker_starts_before_its_session_has_expired() -> Result<()> {
     Ok(())
 }
 
-/// Apache Kafka takes minutes (KAFKA-9189).
+/// In this situation Apache Kafka takes minutes (KAFKA-9189).
 #[tokio::test(flavor = "multi_thread")]
 async fn without_zookeeper_a_broker_stops_within_the_session_timeout() -> Result<()> {
     let mut cluster = Cluster::start(&[Kind::Barnabas, Kind::Barnabas]).await?;
@@ -75,7 +75,7 @@ async fn a_broker_whose_partitions_nobody_else_can_lead_asks_once() -> Result<()
     Ok(())
 }
 
-/// A network, a host name and a hosts file of its own, as a pod of Kubernetes has them.
+/// A shell script that gives a process a separate network, host name and hosts file, as in a pod of Kubernetes.
 const POD: &str = "\
 set -e
 mount --bind $DIR/hosts /etc/hosts
@@ -100,12 +100,12 @@ async fn in_a_pod_the_canonical_host_name_is_advertised() -> Result<()> {
         return Ok(());
     }
     let cases = [
-        // Both names, as Kubernetes writes them.
+        // The hosts file has both names, as Kubernetes writes them.
         (
             "10.1.2.3 kafka-0.kafka-svc.default.svc.cluster.local kafka-0\n",
             "kafka-0.kafka-svc.default.svc.cluster.local",
         ),
-        // The short name only.
+        // The hosts file has only the short name.
         ("10.1.2.3 kafka-0\n", "kafka-0"),
     ];
     for (hosts, expected) in cases {

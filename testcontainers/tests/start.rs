@@ -1,4 +1,4 @@
-//! Starting: what a broker needs, and how it says that something is missing.
+//! Tests the start of a broker: what it needs, and the message when something is missing.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use barnabas_testcontainers::{Broker, Cluster, Kind, ZooKeeper, free_port, free_
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Starts a broker that must refuse to run; returns what it said.
+/// Starts a broker that must refuse to run. Returns its output.
 async fn refusal(mut broker: Broker) -> Result<String> {
     broker.spawn()?;
     let status = broker.process().wait(LIMIT).await?;
@@ -58,7 +58,7 @@ async fn bad_surroundings_are_refused_with_a_reason() -> Result<()> {
     let said = refusal(fresh(4).with("log.dirs", same_dir.display())).await?;
     ensure!(said.contains("logs"), "log dir of another broker: {said}");
 
-    // None of this harmed the one that runs.
+    // The failed starts have not harmed the running broker.
     cluster.create_topic("unharmed", 1, 1, &[]).await?;
     ensure!(cluster.brokers[0].stop().await?.success());
     Ok(())
