@@ -1,4 +1,4 @@
-//! Transactions: all or nothing, once, whichever process dies.
+//! Tests transactions: all records or none, each once, whichever process is killed.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ use rdkafka::{Offset, TopicPartitionList};
 const TRANSACTIONS_COMMAND: &str = "org.apache.kafka.tools.TransactionsCommand";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Brokers whose topic of transactions is small, with what is given besides.
+/// Starts brokers with a small transaction topic and the given other settings.
 async fn start(kinds: &[Kind], settings: &[(&str, &str)]) -> Result<Cluster> {
     Cluster::start_with(ZooKeeper::single().await?, kinds, |mut broker| {
         broker.set("transaction.state.log.num.partitions", "5");
@@ -42,7 +42,7 @@ async fn read_both(cluster: &Cluster, topic: &str) -> Result<(Vec<String>, Vec<S
     tokio::task::spawn_blocking(both).await?
 }
 
-/// One transaction with a record for each of three partitions.
+/// Runs one transaction with a record for each of three partitions.
 fn transact(producer: &BaseProducer, topic: &str, value: &str, commit: bool) -> Result<()> {
     producer.begin_transaction()?;
     for partition in 0..3 {
@@ -100,7 +100,7 @@ async fn readers_of_committed_records_see_whole_transactions_and_no_aborted_ones
     let (committed, uncommitted) = read_both(&cluster, "t").await?;
     assert_eq!((committed, uncommitted), (expected(true), expected(false)));
 
-    // What is open holds the committed end back, and nothing else.
+    // An open transaction holds back only the end for readers of committed records.
     producer.begin_transaction()?;
     send(&producer, "t", 0, "open")?;
     producer.flush(CALL)?;
@@ -271,7 +271,7 @@ async fn the_java_producer_writes_transactions_and_an_operator_aborts_a_hanging_
 
 const WORKER: &str = "BARNABAS_ETL_WORKER";
 
-/// Not a test of its own: the client that consumes, transforms and produces, as a process that can be killed.
+/// This is not a test but the client that consumes, transforms and produces, as a process that a test can kill.
 #[test]
 #[ignore = "started by the tests of exactly-once"]
 fn worker() -> Result<()> {
@@ -285,7 +285,7 @@ fn worker() -> Result<()> {
     }
 }
 
-/// Until something goes wrong that only a new producer can mend.
+/// Works until an error that only a new producer can repair.
 fn work(client: &ClientConfig) -> Result<()> {
     let mut config = client.clone();
     config
@@ -309,7 +309,7 @@ fn work(client: &ClientConfig) -> Result<()> {
                     let value = String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned();
                     batch.push((message.partition(), value));
                 }
-                // The client looks for another broker by itself.
+                // The client finds another broker by itself.
                 Some(Err(error)) => eprintln!("worker reads: {error}"),
                 None => {}
             }
@@ -326,14 +326,14 @@ fn work(client: &ClientConfig) -> Result<()> {
             send(&producer, "out", *partition, &format!("{value} done"))?;
         }
         producer.flush(CALL)?;
-        // Long enough for a kill to come into the middle of a transaction.
+        // Long enough that a kill may fall into the middle of a transaction.
         std::thread::sleep(Duration::from_millis(50));
         let group = consumer.group_metadata().context("a group")?;
         let committed = producer
             .send_offsets_to_transaction(&positions, &group, CALL)
             .and_then(|()| producer.commit_transaction(CALL));
         if let Err(error) = committed {
-            // What was read is read again, by a consumer that asks where it is.
+            // A new consumer fetches the committed offset and reads these records again.
             let _ = producer.abort_transaction(CALL);
             bail!("{error}");
         }
@@ -376,7 +376,7 @@ async fn wait_for_out(cluster: &Cluster, records: usize) -> Result<usize> {
         .with_context(|| cluster.outputs())
 }
 
-/// The ends of the partitions of `out`, added up: more than `beyond`.
+/// Waits until the sum of the end offsets of `out` is more than `beyond`. Returns the sum.
 async fn wait_for_progress(cluster: &Cluster, beyond: i64) -> Result<i64> {
     let further = || async {
         let client = cluster.client();
@@ -396,7 +396,7 @@ async fn wait_for_progress(cluster: &Cluster, beyond: i64) -> Result<i64> {
         .with_context(|| cluster.outputs())
 }
 
-/// Writes numbered records to `in`, no faster than the loop can follow, until told to stop; returns how many.
+/// Writes numbered records to `in` until told to stop, slowly enough for the worker. Returns the number of records.
 fn feed(client: &ClientConfig, stop: &AtomicBool) -> Result<usize> {
     let mut config = client.clone();
     config.set("acks", "all").set("enable.idempotence", "true");
@@ -413,7 +413,7 @@ fn feed(client: &ClientConfig, stop: &AtomicBool) -> Result<usize> {
     Ok(fed)
 }
 
-/// Every record of `in` is in `out` once, although brokers and the client are killed again and again.
+/// Every record of `in` is in `out` exactly once, although the test kills brokers and the client repeatedly.
 async fn exactly_once(kinds: &[Kind]) -> Result<()> {
     let mut cluster = start(kinds, &[]).await?;
     let settings = [("min.insync.replicas", "2")];
@@ -426,7 +426,7 @@ async fn exactly_once(kinds: &[Kind]) -> Result<()> {
     let mut done = 0;
     for (round, broker) in [0, 1, 2, 0].into_iter().enumerate() {
         done = wait_for_progress(&cluster, done + 100).await?;
-        // The new one fences the old one, which is killed in the middle of something.
+        // The new worker fences the old worker, which is killed in the middle of its work.
         worker = Killed(start_worker(&cluster)?);
         if round % 2 == 0 {
             cluster.brokers[broker].kill()?;

@@ -1,4 +1,4 @@
-//! What a working cluster leaves in ZooKeeper is what `zk-schema/` says, and `barnabas zk dump` shows it.
+//! Tests that the znodes of a working cluster match `zk-schema/`, and that `barnabas zk dump` shows them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
 
-/// `zk-schema/`, read as any other program would read it.
+/// The files of `zk-schema/`, read as any other program reads them.
 struct Schemas {
     znodes: Vec<Value>,
     validators: BTreeMap<String, jsonschema::Validator>,
@@ -46,7 +46,7 @@ impl Schemas {
         fitting.min_by_key(|znode| pattern(znode).matches('{').count())
     }
 
-    /// What is wrong with a znode.
+    /// The violation of the schema by a znode, if there is one.
     fn violation(&self, path: &str, data: &[u8], ephemeral: bool) -> Option<String> {
         let Some(znode) = self.description(path) else {
             return Some("no pattern of the index fits".into());
@@ -91,7 +91,7 @@ fn fits(pattern: &str, path: &str) -> bool {
     patterns.len() == parts.len() && patterns.iter().zip(&parts).all(part_fits)
 }
 
-/// Uses what leaves traces: topics, their configuration, idempotence, a group, a deletion, an election.
+/// Uses the features that write znodes: topics, their configuration, idempotence, a group, a deletion, an election.
 async fn live(cluster: &mut Cluster) -> Result<()> {
     cluster
         .create_topic("kept", 3, 3, &[("retention.ms", "60000")])
@@ -210,7 +210,7 @@ async fn every_znode_of_a_cluster_that_has_lived_fits_the_schemas() -> Result<()
         let line = line.with_context(|| format!("{path} is not in\n{dumped}"))?;
         let columns: Vec<_> = line.splitn(4, '\t').collect();
         ensure!(columns.len() == 4 && (columns[2] != "-") == *ephemeral, "{line}");
-        // Sequences come and go; what stands still must be shown as it is.
+        // Sequential znodes change meanwhile. The data of all others must be shown as it is.
         let text = String::from_utf8_lossy(data);
         ensure!(
             path.starts_with("/config/") || columns[3] == text,

@@ -1,4 +1,5 @@
-//! `kafka-transactions` on both: what it lists and describes, a hanging transaction that it finds and aborts.
+//! Compares `kafka-transactions` on both clusters: it lists and describes transactions, and finds and aborts a hanging
+//! one.
 
 use anyhow::{Context, Result};
 use barnabas_testcontainers::parity::Story;
@@ -9,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::support::*;
 
 const TRANSACTIONS_COMMAND: &str = "org.apache.kafka.tools.TransactionsCommand";
-/// Columns whose figures are those of the clock.
+/// Columns whose numbers depend on the clock.
 const TIMES: [&str; 4] = [
     "CurrentTransactionStartTimeMs",
     "TransactionDurationMs",
@@ -18,10 +19,10 @@ const TIMES: [&str; 4] = [
 ];
 /// The partition of `p` with the hanging transaction.
 const HANGING: i32 = 38;
-/// A partition of `p` to try on whether transactions are verified; what is in it is compared nowhere.
+/// A partition of `p` for testing whether brokers verify transactions. No story compares its content.
 pub const TRIED: i32 = 39;
 
-/// The rows of a table without what differs from run to run, in the order of their text.
+/// The rows of a table without the parts that differ between runs, sorted by their text.
 fn table(printed: &str) -> String {
     let mut lines = printed
         .lines()
@@ -33,8 +34,8 @@ fn table(printed: &str) -> String {
                 Some(header) if TIMES.contains(header) && cell.parse::<i64>().is_ok_and(|n| n >= 0) => {
                     "ANY".into()
                 }
-                // In the form of answers, so that it is counted like the ids in those; where rows have nothing else to
-                // go by, their order would be that of the ids.
+                // The id is written in the form of answers, so that it gets a label like the ids there. A table without
+                // transactional ids would be sorted by the random producer ids, so these are hidden there.
                 Some(&"ProducerId") if headers.contains(&"TransactionalId") => format!("producer_id: {cell}"),
                 Some(&"ProducerId") => "ANY".into(),
                 _ => cell.to_owned(),
@@ -43,7 +44,7 @@ fn table(printed: &str) -> String {
         cells.collect::<Vec<_>>().join(" ")
     };
     let mut rows: Vec<String> = lines.map(shown).collect();
-    // How often it was tried there is a matter of luck.
+    // The number of attempts in this partition differs between runs.
     let tries = format!("p {TRIED} ");
     rows.retain(|row| !row.starts_with(&tries));
     rows.sort();
@@ -60,7 +61,7 @@ async fn run(story: &Story, tools: &Mutex<KafkaTools>, arguments: &[&str]) -> Re
     Ok(output)
 }
 
-/// Told after all others: it lists what they have left.
+/// This story runs after all others, because it lists the transactions of all stories.
 pub async fn kafka_transactions(story: Story, tools: &Mutex<KafkaTools>, now_ms: i64) -> Result<()> {
     let open = bring(&story, "command", "Ongoing").await?;
     let records = batch(open, 0, 1, true, now_ms);
@@ -71,7 +72,7 @@ pub async fn kafka_transactions(story: Story, tools: &Mutex<KafkaTools>, now_ms:
     for id in ["command", "idle", "late", "refused", "nobody"] {
         run(&story, tools, &["describe", "--transactional-id", id]).await?;
     }
-    // What is not there is asked for again for a minute.
+    // All these partitions exist: for a partition that does not, the tool repeats its request for a minute.
     for (topic, partition) in [("t", "1"), ("p", "24"), ("p", "0")] {
         let place = ["--topic", topic, "--partition", partition];
         run(&story, tools, &[&["describe-producers"], &place[..]].concat()).await?;
@@ -81,7 +82,7 @@ pub async fn kafka_transactions(story: Story, tools: &Mutex<KafkaTools>, now_ms:
     hanging(&story, tools, now_ms).await
 }
 
-/// A transaction that no coordinator knows of, begun half an hour ago.
+/// A transaction that began half an hour ago and that no coordinator knows.
 async fn hanging(story: &Story, tools: &Mutex<KafkaTools>, now_ms: i64) -> Result<()> {
     verify_transactions(story, tools, false).await?;
     let initialized = story.ask("a producer that will vanish", 4, init(None, 0)).await?;
@@ -121,7 +122,7 @@ async fn hanging(story: &Story, tools: &Mutex<KafkaTools>, now_ms: i64) -> Resul
     Ok(())
 }
 
-/// Has the brokers ask the coordinators, or not, and waits until they have heard.
+/// Switches on or off that brokers verify transactions with the coordinators, and waits until the brokers apply it.
 async fn verify_transactions(story: &Story, tools: &Mutex<KafkaTools>, enable: bool) -> Result<()> {
     let bootstrap = story.cluster().bootstrap();
     let config = format!("transaction.partition.verification.enable={enable}");

@@ -1,5 +1,5 @@
-//! What a coordinator makes of what it finds in `__transaction_state`, and what each has written there in the end; the
-//! producers and the aborted transactions that the logs keep in files.
+//! Compares how a coordinator handles the records that it loads from `__transaction_state`, the records that both
+//! clusters have written there in the end, and the files of producers and aborted transactions beside the logs.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub const EXPIRATION_MS: i64 = 3_600_000;
 /// The first unused producer id.
 const FIRST_PLANTED: i64 = 5_000_000_000;
 const PARTITIONS: i32 = 3;
-/// Epochs at whose end a producer gets another id.
+/// The last epoch. A producer that reaches the end of the epochs gets a new id.
 const LAST: i16 = i16::MAX;
 
 struct Planted {
@@ -27,7 +27,7 @@ struct Planted {
     epoch: i16,
     state: TransactionState,
     partitions: Vec<TopicPartition>,
-    /// How long ago it was written.
+    /// The age of the record.
     age_ms: i64,
     timeout_ms: i32,
 }
@@ -88,7 +88,7 @@ fn planted() -> Vec<Planted> {
     ]
 }
 
-/// Writes what the next coordinator will find, as Kafka's tool for repairing may.
+/// Writes records that the next coordinator loads, as Kafka's repair tool may write them.
 pub async fn plant(story: Story, now_ms: i64) -> Result<()> {
     let admin = story.client("__admin_client");
     for (number, planted) in (0..).zip(planted()) {
@@ -127,7 +127,7 @@ pub async fn plant(story: Story, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// After a restart: every id there is, then what the planted ones do.
+/// After a restart: describes every transactional id, then uses the planted ids.
 pub async fn loaded(story: Story) -> Result<()> {
     ready(&story).await?;
     for id in [
@@ -146,7 +146,7 @@ pub async fn loaded(story: Story) -> Result<()> {
     }
     until(&story, "old and open", "CompleteAbort").await?;
     for id in ["old and empty", "old and committed", "old and aborted"] {
-        // Gone, as far as anybody is told.
+        // The coordinator answers as if these ids did not exist.
         until(&story, id, "").await?;
     }
     let listed = story
@@ -168,7 +168,7 @@ pub async fn loaded(story: Story) -> Result<()> {
                 .await?;
             continue;
         }
-        // What its last producer had is not in the log.
+        // The log does not contain the previous producer's id and epoch.
         let had = Producer::new(FIRST_PLANTED + number, planted.epoch);
         for (step, request) in [
             ("goes on", init_again(planted.id, had)),
@@ -176,7 +176,7 @@ pub async fn loaded(story: Story) -> Result<()> {
             ("begins", init(Some(planted.id), LONG_MS)),
             ("begins again", init(Some(planted.id), LONG_MS)),
         ] {
-            // Kafka cannot tell a repeated request at this epoch, and answers UNKNOWN_SERVER_ERROR.
+            // Kafka does not recognise a repeated request at this epoch and answers UNKNOWN_SERVER_ERROR.
             let is_at_the_second_last = ["third last", "open at the second last"].contains(&planted.id);
             if step == "goes on again" && is_at_the_second_last {
                 continue;
@@ -201,7 +201,7 @@ async fn settled(story: &Story, id: &str) -> Result<()> {
     .await
 }
 
-/// What has been written to `__transaction_state` about each id, in order.
+/// The records that were written to `__transaction_state` for each id, in order.
 pub async fn written(story: Story) -> Result<()> {
     let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for partition in 0..PARTITIONS {
@@ -236,7 +236,7 @@ pub async fn written(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// The files beside the segments of `p`: snapshots of its producers, and which transactions were aborted.
+/// The files beside the segments of `p`: snapshots of its producers, and indexes of aborted transactions.
 pub async fn files(story: Story) -> Result<()> {
     let dir = story.cluster().brokers[0].log_dir();
     for partition in (0..40).filter(|&partition| partition != crate::commands::TRIED) {

@@ -1,5 +1,6 @@
-//! Producers and the transaction coordinator beside Apache Kafka's: every request in every version in every state, and the
-//! same answers; then the same records in `__transaction_state`, and the same producers in the logs.
+//! Compares producers and the transaction coordinator with Apache Kafka's. Both give the same answers to every request
+//! in every version in every state, write the same records to `__transaction_state`, and keep the same producers in the
+//! logs.
 
 mod commands;
 mod loading;
@@ -19,7 +20,7 @@ async fn every_request_in_every_state_is_answered_as_apache_kafka_answers_it() -
     let mut pair = Pair::start(support::configure).await?;
     let tools = Mutex::new(KafkaTools::start()?);
     pair.play("preparation", support::prepare).await;
-    // The same in the records of both.
+    // The same time is in the records of both clusters.
     let now_ms = SystemClock::shared().wall_ms();
     let in_state = |state| move |story| states::in_state(story, state);
     tokio::join!(
@@ -34,8 +35,9 @@ async fn every_request_in_every_state_is_answered_as_apache_kafka_answers_it() -
         pair.play("sequences", |story| producers::sequences(story, now_ms)),
         pair.play("blocks", producers::blocks),
     );
-    // One after the other: Kafka's broker asks coordinators about all partitions in one request, and then answers requests of
-    // different versions as if they were of the same (48 or 120); two that are asked about one id disturb each other.
+    // These stories run one after the other. Kafka's broker asks a coordinator about all partitions in one request, and
+    // then answers Produce requests of different versions as if they had the same version (error 48 or 120). Two such
+    // questions about one id also disturb each other.
     pair.play("forgeries", |story| producers::forgeries(story, now_ms))
         .await;
     pair.play("transactional", |story| producers::transactional(story, now_ms))

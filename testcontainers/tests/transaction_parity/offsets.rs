@@ -1,4 +1,4 @@
-//! Offsets that a group gets by a transaction: by whom they may be committed, and who sees them when.
+//! Stories about offsets that a transaction commits for a group: who may commit them, and when readers see them.
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::messages::join_group_request::JoinGroupRequestProtocol;
@@ -12,7 +12,7 @@ use crate::support::*;
 
 const OFFSETS: &[(&str, i32, i64, &str)] = &[("t", 0, 5, "note"), ("t", 9, 5, ""), ("nowhere", 0, 5, "")];
 
-/// What a group has, as far as those may see it who want only what is stable.
+/// Fetches a group's offsets, once with and once without stable offsets required.
 async fn fetch(story: &Story, step: &str, group: &str) -> Result<()> {
     for require_stable in [false, true] {
         let topics = OffsetFetchRequestTopics::default()
@@ -30,7 +30,7 @@ async fn fetch(story: &Story, step: &str, group: &str) -> Result<()> {
     Ok(())
 }
 
-/// Without members: the group is made by the commit.
+/// A group without members: the commit creates the group.
 pub async fn simple(story: Story) -> Result<()> {
     let id = "offsets";
     let producer = bring(&story, id, "Empty").await?;
@@ -105,7 +105,7 @@ pub async fn simple(story: Story) -> Result<()> {
     fetch(&story, "aborted", "simple").await
 }
 
-/// With a member.
+/// A group with a member.
 pub async fn members(story: Story) -> Result<()> {
     let (id, group) = ("members", "grown");
     let producer = bring(&story, id, "Empty").await?;

@@ -1,4 +1,5 @@
-//! What a partition's leader thinks of producers: sequences, epochs, duplicates, markers, batches that no client may send.
+//! Stories about how a partition's leader checks producers: sequences, epochs, duplicates, markers, batches that
+//! clients must not send.
 
 use anyhow::Result;
 use barnabas::parts::{BatchBuilder, ControlRecordType, EndTransactionMarker};
@@ -7,16 +8,16 @@ use bytes::Bytes;
 
 use crate::support::*;
 
-/// The first version whose clients are told TRANSACTION_ABORTABLE, and the one before.
+/// Versions of Produce: the first version in which clients get TRANSACTION_ABORTABLE, and the version before it.
 const VERSIONS: [i16; 2] = [10, 11];
 
-/// A producer without transactional id that has written nothing yet.
+/// A producer without a transactional id that has not written yet.
 async fn idempotent(story: &Story) -> Result<Producer> {
     let response = story.ask("a producer", 4, init(None, 0)).await?;
     Ok(Producer::of(&response))
 }
 
-/// One batch, and what is then known of the producer.
+/// Writes one batch, then asks for the leader's state of the producer.
 async fn write(story: &Story, step: &str, partition: i32, records: Bytes) -> Result<()> {
     let request = produce(None, -1, &[("p", partition, records)]);
     story.ask(step, 9, request).await?;
@@ -32,7 +33,7 @@ async fn known(story: &Story, step: &str, partition: i32) -> Result<()> {
 /// Sequence numbers and epochs without transactions.
 pub async fn sequences(story: Story, now_ms: i64) -> Result<()> {
     let batch = |producer, sequence, count| batch(producer, sequence, count, false, now_ms);
-    // First sequence, records, epochs later.
+    // First sequence, number of records, increase of the epoch.
     type Write = (i32, i32, i16);
     let max = i32::MAX;
     let stories: [(&str, &[Write]); 8] = [
@@ -106,7 +107,7 @@ pub async fn sequences(story: Story, now_ms: i64) -> Result<()> {
             write(&story, &step, partition, records).await?;
         }
     }
-    // Each version, one new and one twice.
+    // In each version, one new batch and one duplicate.
     let producer = idempotent(&story).await?;
     for (sequence, version) in (0..).zip(3..=11) {
         for step in ["new", "the same", "with a gap"] {
@@ -125,7 +126,7 @@ pub async fn sequences(story: Story, now_ms: i64) -> Result<()> {
     for acks in [2, -2, 1, 0] {
         let records = batch(producer, 100, 1);
         let request = produce(None, acks, &[("p", 8, records)]);
-        // A connection that is closed, since there is nobody to tell.
+        // With acks 0 there is no answer that can carry the error, so the broker closes the connection.
         story
             .client("acks")
             .ask(&format!("a gap with acks {acks}"), 9, request)
@@ -147,7 +148,7 @@ pub async fn sequences(story: Story, now_ms: i64) -> Result<()> {
     known(&story, "two producers", 9).await
 }
 
-/// Batches that no client makes.
+/// Batches that no client library sends.
 pub async fn forgeries(story: Story, now_ms: i64) -> Result<()> {
     let producer = idempotent(&story).await?;
     let builder =
@@ -211,7 +212,7 @@ pub async fn forgeries(story: Story, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Batches of transactions that are open, not begun, somebody else's, or over.
+/// Batches of transactions that are open, have not begun, have ended, or belong to another producer.
 pub async fn transactional(story: Story, now_ms: i64) -> Result<()> {
     let id = "writer";
     let producer = bring(&story, id, "Empty").await?;
@@ -235,7 +236,8 @@ pub async fn transactional(story: Story, now_ms: i64) -> Result<()> {
         }
         known(&story, "transactions that were refused", 24).await?;
     }
-    // The first one of a transaction is verified; what came before it there decides what may follow.
+    // The leader verifies the first batch of a transaction. The batches before it in the partition decide which
+    // sequence may follow.
     story
         .ask("begins", 3, add(id, 3, producer, &[("p", &[24, 25])]))
         .await?;
@@ -292,7 +294,7 @@ pub async fn transactional(story: Story, now_ms: i64) -> Result<()> {
     story
         .ask("goes on", 11, produce(Some(id), -1, &[at(24, producer, 4)]))
         .await?;
-    // Another producer of the id aborts it.
+    // A new producer of the id aborts the transaction.
     story.ask("another begins", 4, init(Some(id), LONG_MS)).await?;
     until(&story, id, "CompleteAbort").await?;
     let next = Producer::of(&story.ask("another begins", 4, init(Some(id), LONG_MS)).await?);
@@ -315,9 +317,9 @@ pub async fn transactional(story: Story, now_ms: i64) -> Result<()> {
     known(&story, "the end", 24).await
 }
 
-/// Markers as coordinators send them, and as nobody should.
+/// Valid markers as coordinators send them, and markers that no client may send.
 pub async fn markers_of_all_kinds(story: Story, now_ms: i64) -> Result<()> {
-    // What an unverified transaction leaves behind.
+    // Opens a transaction with two records in the partition.
     let open = async |name: &str, partition: i32| -> Result<Producer> {
         let producer = bring(&story, name, "Empty").await?;
         let add = add(name, 3, producer, &[("p", &[partition])]);
@@ -332,7 +334,7 @@ pub async fn markers_of_all_kinds(story: Story, now_ms: i64) -> Result<()> {
         let place: [i32; 1] = [partition];
         let here: Partitions = &[("p", &place)];
         let producer = open(&format!("marked-{version}"), partition).await?;
-        // Epochs later, coordinator's epoch, commit.
+        // Increase of the producer's epoch, coordinator's epoch, commit.
         let cases = [
             ("an old epoch", -1, 0, true),
             ("an old coordinator", 0, -1, true),
@@ -382,7 +384,7 @@ pub async fn markers_of_all_kinds(story: Story, now_ms: i64) -> Result<()> {
     story
         .ask("producers of strange topics", 0, describe_producers(topics))
         .await?;
-    // A coordinator whose marker is refused, and the transaction that it cannot end.
+    // The leader refuses the coordinator's marker, so the coordinator cannot end the transaction.
     let producer = open("refused", 31).await?;
     let newer = marker(producer.later(5), false, 0, &[("p", &[31])]);
     story
@@ -401,7 +403,7 @@ pub async fn markers_of_all_kinds(story: Story, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Blocks of producer ids for brokers that are not there, or were before.
+/// Blocks of producer ids for brokers that do not exist, or with an old broker epoch.
 pub async fn blocks(story: Story) -> Result<()> {
     for (broker, epoch) in [(0, -1), (0, 0), (7, 0), (-1, -1)] {
         let request = AllocateProducerIdsRequest::default()

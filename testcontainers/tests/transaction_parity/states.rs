@@ -1,14 +1,16 @@
-//! Every state of a transactional id, asked everything by its producer, by producers before and after it, and by strangers.
+//! Stories that bring a transactional id to each state and send it all requests: from its producer, from producers with
+//! earlier and later epochs, and from strangers.
 
 use anyhow::Result;
 use barnabas_testcontainers::parity::{Story, messages::*};
 
 use crate::support::*;
 
-/// Partitions that are there.
+/// Partitions that exist.
 const SOME: Partitions = &[("t", &[0, 2])];
 
-/// Who is refused whatever they ask; then what the producer itself may ask without changing anything.
+/// Sends the requests of producers that the coordinator always refuses, then requests of the producer itself that do
+/// not change the state.
 async fn refusals(story: &Story, state: &str) -> Result<()> {
     let id = format!("{state}-refuses");
     let producer = bring(story, &id, state).await?;
@@ -48,7 +50,7 @@ async fn refusals(story: &Story, state: &str) -> Result<()> {
             &[("t", &[0, 9] as &[i32]), ("nowhere", &[0, 1])] as Partitions,
             &[("nowhere", &[7])],
             &[("t", &[-1])],
-            // Internal topics, the second of which is not there.
+            // Internal topics; the second does not exist.
             &[("t", &[0]), ("__transaction_state", &[0])],
             &[("__share_group_state", &[0]), ("nowhere", &[0])],
         ] {
@@ -86,7 +88,7 @@ async fn refusals(story: &Story, state: &str) -> Result<()> {
     for duration_ms in [-2, 0, 1_000_000, i64::MAX] {
         let listing = listing.clone().with_duration_filter(duration_ms);
         let step = format!("listing what takes {duration_ms} ms in {state}");
-        // Whether a millisecond has passed since it began is a matter of luck.
+        // With a filter of 0 ms the answer depends on whether a millisecond has passed since the transaction began.
         if duration_ms != 0 || state == "Empty" {
             story.ask(&step, 1, listing).await?;
         }
@@ -94,7 +96,7 @@ async fn refusals(story: &Story, state: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits until markers that can be written are.
+/// Waits until the markers are written, unless the state means that they cannot be written.
 async fn settle(story: &Story, id: &str, state: &str) -> Result<()> {
     if state.starts_with("Prepare") {
         return Ok(());
@@ -110,7 +112,7 @@ async fn settle(story: &Story, id: &str, state: &str) -> Result<()> {
     .await
 }
 
-/// What its producer may do, each version with an id of its own.
+/// The requests that the producer may send. Each version gets a separate transactional id.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Begin,
@@ -165,7 +167,7 @@ const EVENTS: [Event; 9] = [
     Event::End { commit: false },
 ];
 
-/// Each event, once and once more.
+/// Sends each event twice.
 async fn events(story: &Story, state: &str) -> Result<()> {
     for (number, event) in EVENTS.into_iter().enumerate() {
         for version in event.versions() {
@@ -189,7 +191,7 @@ pub async fn in_state(story: Story, state: &'static str) -> Result<()> {
     events(&story, state).await
 }
 
-/// Ids that are not there, or cannot be.
+/// Transactional ids that do not exist or are not valid.
 pub async fn unknown(story: Story) -> Result<()> {
     let producer = Producer::new(7, 0);
     for id in ["unknown", ""] {
@@ -264,7 +266,7 @@ pub async fn unknown(story: Story) -> Result<()> {
     Ok(())
 }
 
-/// Transactions that take too long.
+/// Transactions that exceed their timeout.
 pub async fn late(story: Story) -> Result<()> {
     for (id, partitions, state) in [
         ("late", SOME, "CompleteAbort"),

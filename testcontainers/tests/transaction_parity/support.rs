@@ -1,4 +1,4 @@
-//! What the stories share: short ways to say a request in any version, and transactional ids brought to a state.
+//! What the stories share: short constructors for requests of any version, and transactional ids in a given state.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 
 pub const LIMIT: Duration = Duration::from_secs(20);
-/// Longer than the test takes.
+/// A time in milliseconds that is longer than the test takes.
 pub const LONG_MS: i32 = 300_000;
 
 pub fn configure(broker: Broker) -> Broker {
@@ -64,7 +64,7 @@ impl Producer {
         Self { id, epoch }
     }
 
-    /// The same one some epochs later.
+    /// The same producer with an epoch that is higher by `epochs`.
     pub fn later(self, epochs: i16) -> Self {
         Self {
             epoch: self.epoch + epochs,
@@ -72,13 +72,13 @@ impl Producer {
         }
     }
 
-    /// What InitProducerId has answered.
+    /// The producer in a response to InitProducerId.
     pub fn of(response: &InitProducerIdResponse) -> Self {
         Self::new(response.producer_id.0, response.producer_epoch)
     }
 }
 
-/// Nobody's id.
+/// A producer id that no producer has.
 pub const STRANGER: i64 = 1_000_000_000_000;
 
 pub fn init(id: Option<&str>, timeout_ms: i32) -> InitProducerIdRequest {
@@ -87,7 +87,7 @@ pub fn init(id: Option<&str>, timeout_ms: i32) -> InitProducerIdRequest {
         .with_transaction_timeout_ms(timeout_ms)
 }
 
-/// Of a producer that has been one already (version 3 and later).
+/// The InitProducerId request of a producer that already has an id and epoch (version 3 and later).
 pub fn init_again(id: &str, producer: Producer) -> InitProducerIdRequest {
     init(Some(id), LONG_MS)
         .with_producer_id(ProducerId(producer.id))
@@ -105,7 +105,7 @@ fn topics_to_add(partitions: Partitions) -> Vec<AddPartitionsToTxnTopic> {
     partitions.iter().map(one).collect()
 }
 
-/// One transaction of a request of version 4 and later.
+/// One transaction in a request of version 4 and later.
 pub fn adding(
     id: &str,
     producer: Producer,
@@ -164,7 +164,7 @@ pub fn describe_producers(partitions: Partitions) -> DescribeProducersRequest {
     DescribeProducersRequest::default().with_topics(partitions.iter().map(one).collect())
 }
 
-/// A marker as a coordinator of this epoch sends it.
+/// A marker as a coordinator with this epoch sends it.
 pub fn marker(
     producer: Producer,
     commit: bool,
@@ -188,7 +188,7 @@ pub fn markers(markers: Vec<WritableTxnMarker>) -> WriteTxnMarkersRequest {
     WriteTxnMarkersRequest::default().with_markers(markers)
 }
 
-/// Offsets that a group is to have when the transaction is committed.
+/// The request that adds a group's offsets to a transaction. They apply when the transaction is committed.
 pub fn commit_offsets(
     id: &str,
     producer: Producer,
@@ -251,7 +251,7 @@ pub fn produce(id: Option<&str>, acks: i16, records: &[(&str, i32, Bytes)]) -> P
         .with_topic_data(topics)
 }
 
-/// Where readers of committed records find the end.
+/// The request for the end offset that readers of committed records see.
 pub fn committed_end(name: &str, partition: i32) -> ListOffsetsRequest {
     let latest = ListOffsetsPartition::default()
         .with_partition_index(partition)
@@ -275,20 +275,21 @@ pub async fn until(story: &Story, id: &str, state: &str) -> Result<()> {
     .await
 }
 
-/// Where a transaction that is not to come to its end writes to: see [`block`].
+/// The partition for transactions that must not end: see [`block`].
 pub const STUCK: Partitions<'static> = &[("stuck", &[0])];
 
-/// Has the partition know a later epoch of the producer, so that its coordinator's markers are refused.
+/// Writes a marker with a later epoch of the producer to the partition, so that the leader refuses the coordinator's
+/// markers.
 pub async fn block(story: &Story, producer: Producer) -> Result<()> {
     let later = marker(producer.later(50), false, 0, STUCK);
     story.ask("blocking its end", 1, markers(vec![later])).await?;
     Ok(())
 }
 
-/// Brings an id to a state; its producer.
+/// Brings a transactional id to a state. Returns its producer.
 pub async fn bring(story: &Story, id: &str, state: &str) -> Result<Producer> {
     let step = format!("bringing it to {state}");
-    // Twice, so that the epoch before was somebody's.
+    // Two requests, so that the epoch before the producer's also belonged to a producer.
     story.ask(&step, 2, init(Some(id), LONG_MS)).await?;
     let initialized = story.ask(&step, 2, init(Some(id), LONG_MS)).await?;
     let producer = Producer::of(&initialized);
@@ -319,7 +320,7 @@ pub async fn bring(story: &Story, id: &str, state: &str) -> Result<Producer> {
     Ok(producer)
 }
 
-/// Topics, and coordinators that answer.
+/// Creates the topics and waits until the coordinators answer.
 pub async fn prepare(story: Story) -> Result<()> {
     let cluster = story.cluster();
     cluster.create_topic("t", 3, 1, &[]).await?;
@@ -338,9 +339,9 @@ pub async fn prepare(story: Story) -> Result<()> {
     ready(&story).await
 }
 
-/// Waits until both coordinators answer for all of their partitions and there are producer ids.
+/// Waits until both coordinators answer for all their partitions and the broker can give out producer ids.
 pub async fn ready(story: &Story) -> Result<()> {
-    // Each partition of the topics is loaded by itself.
+    // The coordinators load each partition of the topics separately.
     for id in ["a", "b", "c", "d", "e", "f"] {
         wait_for("a loaded coordinator", LIMIT, || async {
             let answer = story.peek(0, describe(&[id])).await.ok()?;
