@@ -1,4 +1,4 @@
-//! Checks the conditions that must be true of a simulated cluster.
+//! Checks what must hold in a simulated cluster: during a history, and after it on the repaired cluster.
 
 use std::collections::BTreeMap;
 
@@ -44,14 +44,14 @@ fn content(log: &UnifiedLog, from: Offset, isolation: FetchIsolation) -> Result<
     }
 }
 
-/// Reads the committed records as a consumer of every broker that believes it is the leader, and compares them with
-/// what the consumer has read before.
+/// Reads the committed records as a consumer does, from every broker that believes it is the leader. Compares them with
+/// the records that the consumer has seen before.
 pub(super) fn show(world: &World, index: i32, promises: &mut Promises) -> Result<(), String> {
     for &broker in &world.brokers {
         let Some(log) = world.leader_log(broker, index) else {
             continue;
         };
-        // Reads the last few records again, to check that they have not changed.
+        // The broker's disk may just have failed. The check at the end of the history detects a real fault.
         let from = log.high_watermark().saturating_sub(20).max(0);
         let Ok(content) = content(&log, from, FetchIsolation::HighWatermark) else {
             // The broker's disk may have just failed. The final check finds real damage.
@@ -80,7 +80,7 @@ pub(super) fn contents(world: &World) -> Vec<(BrokerId, i32, Vec<u8>)> {
     world.brokers.iter().flat_map(of).collect()
 }
 
-/// Checks a cluster after all faults are repaired.
+/// Checks a repaired cluster.
 pub(super) async fn verify(
     world: &World,
     promises: &BTreeMap<i32, std::sync::Arc<parking_lot::Mutex<Promises>>>,

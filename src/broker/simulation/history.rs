@@ -1,4 +1,4 @@
-//! Runs one history: faults from a seed under load, then repair of all faults and the final check.
+//! Runs one history: faults by seed under load, then the repair of all faults and the final check.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -25,7 +25,7 @@ use crate::network::client::simulated::SimulatedNetwork;
 
 /// The number of producers for each partition.
 const PRODUCERS: i64 = 2;
-/// How long a repaired cluster may take until all replicas are in sync.
+/// The differences from a correct broker that is configured to lose no record.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Differences from a correct broker that is configured to lose no records.
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Options {
     pub(super) mistake: Option<Mistake>,
     pub(super) unclean_elections: bool,
-    /// Partitions are reassigned between four brokers.
+    /// The result of a history.
     pub(super) reassignments: bool,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Summary {
     pub(super) acknowledged: usize,
     pub(super) faults: usize,
     pub(super) reassignments: usize,
-    /// A hash of all events. Equal histories have equal digests.
+    /// A hash of all events: equal histories have equal digests.
     pub(super) digest: u64,
 }
 
@@ -52,13 +52,12 @@ struct History {
     world: World,
     options: Options,
     promises: BTreeMap<i32, Arc<Mutex<Promises>>>,
-    /// A broker has lost data that no other broker may have. Until all replicas are in sync again, no other broker may
-    /// fail.
+    /// Data that only one broker had may be lost. No other broker may fail until all replicas are in sync again.
     is_fragile: bool,
     faults: usize,
     reassignments: usize,
     log: Vec<String>,
-    /// The hash of the noted events, and of the znodes at their times.
+    /// The hash of all noted events and of the znodes at those times.
     digest: DefaultHasher,
 }
 
@@ -82,7 +81,7 @@ impl FormatTime for SimulatedTime {
     }
 }
 
-/// Runs one history. An error names the failed check and the events before it.
+/// Runs one history. An error says what is broken and lists the events before it.
 pub(super) fn run(seed: u64, options: Options) -> Result<Summary, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -180,7 +179,7 @@ impl History {
         (now, what, znodes).hash(&mut self.digest);
     }
 
-    /// Waits while consumers read, mostly for a short time.
+    /// Lets time pass, usually a short time, while consumers read.
     async fn pause(&mut self, most_ms: u64) -> Result<(), String> {
         let length = match self.random.random_bool(0.5) {
             true => self.random.random_range(0..most_ms / 8),
@@ -267,7 +266,7 @@ impl History {
         }
     }
 
-    /// Reassigns a partition to two or three other replicas, or to the same replicas in another order. Other faults and
+    /// Reassigns a partition to two or three random replicas, perhaps the same ones in another order. Other faults or
     /// an earlier reassignment may be in progress.
     async fn reassign(&mut self) {
         let index = self.random.random_range(0..PARTITIONS);
@@ -288,7 +287,7 @@ impl History {
         }
     }
 
-    /// Starts every stopped broker and waits until all replicas are in sync.
+    /// Starts all brokers that are down and waits until all replicas are in sync.
     async fn until_whole(&mut self) -> Result<(), String> {
         let deadline = self.world.around.clock.monotonic_ms() + PATIENCE.as_millis() as i64;
         while !self.world.is_whole().await {
@@ -305,7 +304,7 @@ impl History {
         Ok(())
     }
 
-    /// Waits until all replicas are equal and committed.
+    /// Waits until all replicas are in sync and have the same end offset.
     async fn until_equal(&mut self) -> Result<(), String> {
         for _ in 0..100 {
             self.until_whole().await?;

@@ -1,4 +1,4 @@
-//! Owns the producers that write to the simulated cluster, and records what the cluster has acknowledged.
+//! The producers that write to the cluster, and the promises that the brokers gave to clients.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::record::BatchBuilder;
 
 const PRODUCE_VERSION: i16 = 11;
 
-/// Identifies a record: producer id and sequence number.
+/// The promises for one partition.
 pub(super) type Record = (ProducerId, i32);
 
 /// The promises of the cluster for one partition.
@@ -29,7 +29,7 @@ pub(super) type Record = (ProducerId, i32);
 pub(super) struct Promises {
     /// The offset of each acknowledged record.
     pub(super) acknowledged: BTreeMap<Record, Offset>,
-    /// The records that a consumer has read.
+    /// An idempotent producer that sends one record at a time and repeats it until it is acknowledged.
     pub(super) shown: BTreeMap<Offset, Record>,
     /// Answers that a producer must never get, as far as producers can judge.
     pub(super) absurd: Vec<String>,
@@ -45,7 +45,7 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    /// Sends until `stop` is cancelled. The current record then stays unacknowledged.
+    /// Writes until `stop` is cancelled. The record in progress then stays unacknowledged.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut random = StdRng::seed_from_u64(self.seed);
         let clients: Vec<NetworkClient> = self.brokers.iter().map(|&id| client(id)).collect();
@@ -60,7 +60,7 @@ impl Producer {
                             .insert((self.id, sequence), offset);
                         break;
                     }
-                    // Like a client with old metadata, it may ask a broker that is not the leader.
+                    // The producer tries a random broker, which may be the wrong one, like a client with old metadata.
                     Err(_) => {
                         leader = random.random_range(0..clients.len());
                         sleep(Duration::from_millis(random.random_range(5..60))).await;
@@ -93,7 +93,7 @@ impl Producer {
         match ErrorCode::from_code(answer.error_code) {
             ErrorCode::None => Ok(answer.base_offset),
             code => {
-                // A gap in the sequence is possible: a former leader has missed some of the records.
+                // A sequence gap is not in this list: an old leader that has missed some records reports a gap.
                 if matches!(
                     code,
                     ErrorCode::DuplicateSequenceNumber

@@ -1,4 +1,4 @@
-//! Owns one broker of a simulated cluster: the same parts that `startup` connects, on a simulated disk and network.
+//! Runs one broker of a simulated cluster: the parts that `startup` connects, on a simulated disk and network.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -28,7 +28,7 @@ use crate::zk::registration::Registration;
 use crate::zk::znode::BrokerInfo;
 use crate::zk::{ZkStore, paths};
 
-/// The time between two attempts to register while the session of the previous run exists.
+/// The parts that all runs of all brokers share.
 const REGISTRATION_RETRY: Duration = Duration::from_millis(250);
 /// The time between two rounds of the jobs that run on threads in a real broker.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(700);
@@ -48,7 +48,7 @@ pub(super) struct Machine {
     pub(super) session: Arc<MemorySession>,
     log_manager: Arc<LogManager>,
     pub(super) mount: Arc<Mount>,
-    /// False while the process is cut off from ZooKeeper.
+    /// Closed (false) while no message passes between the process and ZooKeeper.
     pub(super) zookeeper_gate: watch::Sender<bool>,
     /// Cancelled when the process ends.
     pub(super) stop: CancellationToken,
@@ -71,8 +71,8 @@ fn config(id: BrokerId, dir: &Path, log_config: &LogConfig) -> BrokerConfig {
 }
 
 impl Machine {
-    /// Starts a broker and waits until it is registered. The registration waits for the end of the previous run's
-    /// session.
+    /// Starts a broker and waits until it is registered. Registration succeeds only after the session of its previous
+    /// run has ended.
     pub(super) async fn start(id: BrokerId, dir: &Path, disk: &SimulatedDisk, around: &Surroundings) -> Self {
         let config = Arc::new(config(id, dir, &around.log_config));
         let mount = disk.mount();
@@ -132,7 +132,7 @@ impl Machine {
         }
     }
 
-    /// Ends the process immediately. Its ZooKeeper session stays open until the returned session is closed.
+    // The disk is unmounted and the network is cut, so this only ends the tasks.
     pub(super) async fn kill(self) -> Arc<MemorySession> {
         self.mount.unmount();
         // From here on, no request of the process reaches ZooKeeper.
@@ -144,7 +144,7 @@ impl Machine {
         self.session
     }
 
-    /// Stops like `Broker::shutdown`. The caller has moved the leaderships before.
+    /// Ends the broker as `Broker::shutdown` does. The caller has moved leadership to other brokers before.
     pub(super) async fn shutdown(self) {
         self.stop.cancel();
         self.replicas.shutdown().await;
@@ -161,7 +161,7 @@ async fn run_background_jobs(log_manager: Arc<LogManager>) {
     }
 }
 
-/// Registers the broker and takes part in the controller election.
+/// Registers the broker and lets it take part in the controller election.
 async fn controller(
     config: &Arc<BrokerConfig>,
     zk: Arc<dyn ZkStore>,

@@ -1,25 +1,25 @@
-//! Tests whole clusters under seeded faults: records that were acknowledged with acks=all and min.insync.replicas=2
-//! must survive.
+//! Tests whole clusters under seeded faults: do all records survive that were acknowledged with acks=all and
+//! min.insync.replicas=2?
 //!
-//! The log, partitions, fetchers, controller and wire format are the real ones, on real files. The simulated parts are
-//! the network ([`simulated`](crate::network::client::simulated)), ZooKeeper ([`memory`](crate::zk::memory)), the loss
-//! of power ([`simulated_disk`](crate::log::simulated_disk)) and time, which is tokio's paused clock. A history runs on
-//! one thread, and its seed decides all events and their times ([`seeded`](crate::common::seeded)). The same seed
+//! The tests run the real code of the log, partitions, fetchers, controller and wire format, on real files. They
+//! simulate the network ([`simulated`](crate::network::client::simulated)), ZooKeeper ([`memory`](crate::zk::memory)),
+//! the loss of power ([`simulated_disk`](crate::log::simulated_disk)) and time, which is tokio's paused clock. A
+//! history runs on one thread, and its seed determines all events ([`seeded`](crate::common::seeded)): the same seed
 //! always makes the same history.
 //!
-//! Faults of a history: any number of brokers are killed, cut off from each other, from ZooKeeper or both, freeze, lose
-//! their sessions, stop in order and return. A power loss or a broken disk destroys data that only one broker has. Such
-//! faults come one at a time: the next comes only when all replicas are in sync again. Kafka promises no more than
-//! this; two brokers that lose their page caches at the same time may lose records.
+//! A history makes these faults: any number of brokers are killed, cut off from each other, from ZooKeeper or from
+//! both, freeze, lose their sessions, stop cleanly and return. A loss of power or a broken disk destroys data that only
+//! one broker has. These two faults happen one at a time: the next one only when all replicas are in sync again.
+//! Kafka's promise covers only this; two brokers that lose their page caches at the same time may lose records.
 //!
-//! Some histories have a fourth broker, and an administrator who reassigns partitions during the faults.
+//! In some histories there is a fourth broker, and an administrator reassigns partitions during the faults.
 //!
-//! After the repair of all faults these conditions must be true: every partition is in sync on the brokers of its last
-//! reassignment, replicas are equal byte for byte, every acknowledged record is at its offset, no record of a producer
-//! is duplicated or out of order, and every record that a consumer has read is still there.
+//! At the end, after the repair of all faults, the following must hold. Every partition is in sync on the brokers of
+//! its last reassignment. Its replicas are equal byte for byte. Every acknowledged record is at its offset. No record
+//! of a producer occurs twice or out of order. Every record that a consumer has seen still exists.
 //!
-//! Limits: threads do not race (a Tokio runtime of one thread runs all brokers), there are no groups and transactions,
-//! and znodes are never damaged.
+//! The simulation does not cover races between threads (one tokio runtime with one thread runs all brokers), groups and
+//! transactions, or damaged znodes.
 
 mod check;
 mod history;
@@ -38,7 +38,8 @@ use crate::common::planted::Mistake;
 const HISTORIES: u64 = 100;
 /// The number of histories that run twice.
 const HISTORIES_TWICE: u64 = 5;
-/// The number of histories within which a deliberate mistake must be found.
+/// The seeds to run: `BARNABAS_TEST_ROUNDS` histories, starting at seed `BARNABAS_TEST_SEED`; `ordinarily` histories in
+/// an ordinary test run. `BARNABAS_TEST_LOG=info` prints what the brokers log.
 const HISTORIES_TO_A_FIND: u64 = 60;
 
 /// The seeds of the histories: `BARNABAS_TEST_ROUNDS` seeds from `BARNABAS_TEST_SEED` on. An ordinary test run has
@@ -49,7 +50,7 @@ fn seeds(ordinarily: u64) -> Range<u64> {
     first..first + number("BARNABAS_TEST_ROUNDS").unwrap_or(ordinarily)
 }
 
-/// Runs all histories, even if some fail. `scripts/soak` reads the lines about failed histories.
+/// Runs all histories, also after a failed one. `scripts/soak` reads the lines about failed histories.
 fn run_all(options: Options) -> Summary {
     let (mut total, mut failed) = (Summary::default(), Vec::new());
     for seed in seeds(HISTORIES) {
@@ -107,7 +108,7 @@ fn a_seed_always_makes_the_same_history() {
     }
 }
 
-/// Runs histories until a check fails. Returns the seed of the failed history and the error.
+/// The first seed whose history fails, and its error.
 fn found_after(options: Options) -> Option<(u64, String)> {
     (0..HISTORIES_TO_A_FIND).find_map(|seed| Some((seed, run(seed, options).err()?)))
 }

@@ -1,4 +1,4 @@
-//! Owns a simulated cluster of three or more brokers with one topic, and injects the faults.
+//! The simulated cluster: three brokers or more and one topic, with a function for each fault and each action.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::zk::{CreateMode, ZkStore as _, cluster, paths};
 const FACTOR: usize = 3;
 pub(super) const PARTITIONS: i32 = 2;
 pub(super) const TOPIC: &str = "t";
-/// The start time of a history. It must be realistic, because producers expire by the timestamps of their records.
+/// A clock with tokio's time, which a history has paused.
 pub(super) const START_MS: i64 = 1_700_000_000_000;
 /// The time without contact after which ZooKeeper expires a broker's session.
 const SESSION_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -76,7 +76,7 @@ fn dir() -> TempDir {
 }
 
 impl World {
-    /// Creates the cluster: starts every broker, and creates a topic whose partitions have different preferred leaders.
+    /// Starts a cluster and waits until all brokers run and lead a partition.
     pub(super) async fn new(
         network: Arc<SimulatedNetwork>,
         log_config: LogConfig,
@@ -129,7 +129,7 @@ impl World {
         world
     }
 
-    /// Starts a stopped broker if its machine is ready.
+    /// Starts a broker that is down if its machine is ready.
     pub(super) async fn start(&mut self, id: BrokerId) -> bool {
         if self.bootable.get(&id).is_some_and(|&at| at > Instant::now()) {
             return false;
@@ -139,7 +139,7 @@ impl World {
         true
     }
 
-    /// Kills the process (kill -9). Written data stays in the page cache.
+    // The disk is unmounted first, so that even a write in progress in another thread has no effect.
     pub(super) async fn kill(&mut self, id: BrokerId) {
         let machine = self.running.remove(&id).expect("it runs");
         // Unmount the disk first, so that no write in progress on another thread is completed.
@@ -152,15 +152,15 @@ impl World {
         });
     }
 
-    /// The machine loses power, and all data that was not fsynced.
+    /// The machine loses its power and all data without an fsync.
     pub(super) async fn lose_power(&mut self, id: BrokerId, random: &mut StdRng) {
         self.kill(id).await;
         self.disks[&id].lose_power(random);
         self.bootable.insert(id, Instant::now() + BOOT);
     }
 
-    /// The next write of a broker is cut short and all later writes fail. The broker then stops, like a broker whose
-    /// last log dir has failed.
+    /// The next write of a broker is cut and all later writes fail. So the broker exits, as a broker does when its last
+    /// log dir fails.
     pub(super) async fn break_disk(&mut self, id: BrokerId, random: &mut StdRng) {
         self.running[&id]
             .mount
@@ -170,7 +170,7 @@ impl World {
         self.bootable.insert(id, Instant::now() + BOOT);
     }
 
-    /// A broker does a controlled shutdown.
+    /// Stops a broker cleanly.
     pub(super) async fn stop(&mut self, id: BrokerId) {
         let epoch = self.running[&id].controller.broker_epoch();
         let controller = self
@@ -179,7 +179,7 @@ impl World {
             .find(|machine| machine.controller.is_active());
         if let Some(machine) = controller {
             let left = machine.controller.controlled_shutdown(id, epoch);
-            // The result does not matter.
+            // The broker stops whether the controlled shutdown succeeds or not.
             let _ = tokio::time::timeout(Duration::from_secs(5), left).await;
         }
         let machine = self.running.remove(&id).expect("it runs");
@@ -187,7 +187,7 @@ impl World {
         machine.shutdown().await;
     }
 
-    /// A broker's session expires. The broker learns of it only after `deaf_for` and continues as before until then.
+    /// Expires a broker's session. The broker learns of it only after `deaf_for` and works as before until then.
     pub(super) fn expire(&self, id: BrokerId, deaf_for: Duration) {
         let machine = &self.running[&id];
         machine.zookeeper_gate.send_replace(false);
@@ -203,7 +203,7 @@ impl World {
         });
     }
 
-    /// Blocks all messages between two brokers for a time.
+    /// Stops all messages between two brokers for `length`.
     pub(super) fn block(&self, a: BrokerId, b: BrokerId, length: Duration) {
         let network = self.around.network.clone();
         network.block(a, b);
@@ -213,8 +213,8 @@ impl World {
         });
     }
 
-    /// An administrator reassigns a partition to these replicas. The request may fail: there may be no controller, or
-    /// the controller may die before it answers.
+    /// Requests these replicas for a partition, as an administrator does. The request may fail: there may be no
+    /// controller at the moment, or the controller may die before it answers.
     pub(super) async fn reassign(&self, index: i32, replicas: Vec<BrokerId>) {
         let controller = self
             .running
@@ -227,7 +227,7 @@ impl World {
         }
     }
 
-    /// The assigned replicas of a partition.
+    /// The replica assignment of a partition in ZooKeeper.
     async fn assignment(&self, index: i32) -> ReplicaAssignment {
         let found = self.admin.get(&paths::topic(TOPIC), false).await;
         let (data, _) = found.expect("a session").expect("the topic is there");
@@ -235,12 +235,12 @@ impl World {
         topic.partitions.remove(&index).expect("the partition is there")
     }
 
-    /// The brokers that have a replica of a partition, if no reassignment is in progress.
+    /// The brokers of a partition, if no reassignment is in progress.
     pub(super) async fn replicas(&self, index: i32) -> Vec<BrokerId> {
         self.assignment(index).await.replicas
     }
 
-    /// A partition's state in ZooKeeper.
+    /// The leader and ISR of a partition in ZooKeeper.
     pub(super) async fn state(&self, index: i32) -> Option<LeaderAndIsr> {
         let path = paths::topic_partition_state(TOPIC, index);
         let found = self.admin.get(&path, false).await.expect("a session");
@@ -250,7 +250,7 @@ impl World {
         })
     }
 
-    /// A replica's log, if the broker runs and the controller has sent it the partition.
+    /// The log of a replica, if the broker runs and has the partition from the controller.
     pub(super) fn log(&self, broker: BrokerId, index: i32) -> Option<Arc<UnifiedLog>> {
         self.partition(broker, index)?.log()
     }
@@ -260,9 +260,9 @@ impl World {
         machine.replicas.partition(&partition(index)).ok()
     }
 
-    /// Whether the cluster is repaired: every broker runs, no reassignment is in progress, and the replicas are in sync
-    /// and have the committed records. As in Kafka, a broker that was down when its replica was removed may still have
-    /// the replica.
+    /// Whether all faults are repaired: every broker runs, no reassignment is in progress, and all replicas are in sync
+    /// and have all committed records. A broker that was down when its replica was removed may still have the replica,
+    /// as in Kafka.
     pub(super) async fn is_whole(&self) -> bool {
         let is_deaf = |machine: &Machine| !*machine.zookeeper_gate.borrow();
         if self.running.len() < self.brokers.len() || self.running.values().any(is_deaf) {
@@ -290,7 +290,7 @@ impl World {
     }
 }
 
-/// The methods that the checks use.
+/// A broker's log of a partition, if the broker believes that it leads the partition.
 impl World {
     /// A broker's log of a partition, if the broker believes it is the leader.
     pub(super) fn leader_log(&self, broker: BrokerId, index: i32) -> Option<Arc<UnifiedLog>> {
