@@ -210,7 +210,7 @@ impl Cluster {
 /// One partition in the response to a Metadata request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionView {
-    /// Its number.
+    /// The partition's number.
     pub id: i32,
     /// `broker.id` of its leader, or -1.
     pub leader: i32,

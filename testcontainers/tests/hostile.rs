@@ -201,7 +201,7 @@ async fn arrays_that_promise_two_billion_elements_cost_nothing() -> Result<()> {
         Bytes::request(METADATA, 9)
             .i8(0)
             .plain(&[0x80, 0x80, 0x80, 0x80, 0x08]),
-        // The same number as the count of tagged fields.
+        // The count of tagged fields is 2³¹-1.
         Bytes::request(METADATA, 9).plain(&[0xff, 0xff, 0xff, 0xff, 0x07]),
     ];
     for lie in &lies {
