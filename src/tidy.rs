@@ -70,6 +70,9 @@ const FILE_LINES_MAX: usize = 500;
 /// No function may be longer, tests and tables aside.
 const FUNCTION_LINES_MAX: usize = 80;
 
+/// No comment may be wider.
+const COMMENT_COLUMNS_MAX: usize = 120;
+
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut open = vec![root.clone()];
@@ -211,6 +214,21 @@ fn every_file_says_what_it_owns() {
         .map(|(path, _)| path.display().to_string())
         .collect();
     assert!(silent.is_empty(), "without a header: {}", silent.join(", "));
+}
+
+/// Comments fit beside code on half a screen. Rows of tables cannot be wrapped.
+#[test]
+fn comments_stay_narrow() {
+    let is_wide = |line: &str| {
+        let comment = line.trim_start();
+        comment.starts_with("//") && !comment.contains(" | ") && line.chars().count() > COMMENT_COLUMNS_MAX
+    };
+    let mut wide = Vec::new();
+    for (path, text) in sources() {
+        let lines = text.lines().enumerate().filter(|(_, line)| is_wide(line));
+        wide.extend(lines.map(|(number, _)| format!("{}:{}", path.display(), number + 1)));
+    }
+    assert!(wide.is_empty(), "comments too wide:\n{}", wide.join("\n"));
 }
 
 /// rustc asks for documentation only where a crate shows itself to others, and this one shows almost nothing.

@@ -1,5 +1,5 @@
-//! The controller's requests to the brokers: to each broker one at a time and in order, each repeated until it is answered
-//! or the broker is gone. Kafka 3.9: `ControllerChannelManager`, `RequestSendThread`.
+//! The controller's requests to the brokers: to each broker one at a time and in order, each repeated until it is
+//! answered or the broker is gone. Kafka 3.9: `ControllerChannelManager`, `RequestSendThread`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -45,8 +45,8 @@ pub struct ControllerChannelManager {
     listener: String,
     metrics: ChannelMetrics,
     channels: BTreeMap<BrokerId, Channel>,
-    /// Its queues are unbounded as in Kafka: a controller must not wait for a broker, and a broker that stays silent loses
-    /// its session and with it its queue.
+    /// Its queues are unbounded as in Kafka: a controller must not wait for a broker, and a broker that stays silent
+    /// loses its session and with it its queue.
     sender: InterBrokerSendThread<ControlRequests>,
     requests: Arc<ControlRequests>,
 }

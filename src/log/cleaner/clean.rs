@@ -298,8 +298,8 @@ impl Cleaner {
     }
 }
 
-/// Puts the new segments in the place of those that they were made of, unless the clean was called off or the log was cut
-/// meanwhile.
+/// Puts the new segments in the place of those that they were made of, unless the clean was called off or the log was
+/// cut meanwhile.
 fn swap(pass: &mut Pass<'_>, group: &[Arc<LogSegment>], new: Vec<LogSegment>) -> Result<(), CleanError> {
     let (dir, truncations) = (pass.dir(), pass.target.truncations);
     let swappable = pass.watch.proceed(0);

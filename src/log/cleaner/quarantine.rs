@@ -91,8 +91,8 @@ impl Quarantine {
 /// Longest reason that a tag takes; the log has it all.
 const REASON_CHARS_MAX: usize = 300;
 
-/// The name of the gauge of a partition in quarantine, which is 1: `uncleanable-partition`, with topic, partition, log dir
-/// and reason as tags. Kafka has no such gauge.
+/// The name of the gauge of a partition in quarantine, which is 1: `uncleanable-partition`, with topic, partition, log
+/// dir and reason as tags. Kafka has no such gauge.
 pub(super) fn uncleanable_partition(partition: &TopicPartition, quarantined: &Quarantined) -> MetricName {
     let reason: String = quarantined.reason.chars().take(REASON_CHARS_MAX).collect();
     MetricName::new("kafka.log", "LogCleanerManager", "uncleanable-partition")
