@@ -90,7 +90,8 @@ exec \"$@\"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_pod_the_canonical_host_name_is_advertised() -> Result<()> {
-    let namespaces = ["--net", "--uts", "--mount"];
+    // The end of unshare ends the pod's first process, and with it every process of the pod, the ZooKeeper too.
+    let namespaces = ["--net", "--uts", "--mount", "--pid", "--fork", "--kill-child"];
     let can_unshare = Command::new("unshare")
         .args(namespaces)
         .args(["ip", "link"])
