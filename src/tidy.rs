@@ -62,7 +62,7 @@ impl Imports {
     }
 }
 
-/// The crate `kafka-protocol` is touched by these alone; everybody else says `crate::protocol`.
+/// The crate `kafka-protocol` is touched by these alone; all other modules say `crate::protocol`.
 const MAY_USE_KAFKA_PROTOCOL: &[&str] = &["protocol", "record"];
 
 /// No file may be longer. Lower it when the longest files shrink, never raise it.
