@@ -85,11 +85,11 @@ async fn try_repeatedly(config: &BrokerConfig, metadata: &Arc<MetadataCache>, co
     }
 }
 
-// A partition that is unknown to this broker may have any replicas.
+/// Whether one of the partitions has a replica on another live broker. That replica may join the ISR later.
 fn is_any_movable(snapshot: &MetadataSnapshot, broker: BrokerId, partitions: &[RemainingPartition]) -> bool {
     partitions.iter().any(|remaining| {
         let known = snapshot.partition(&remaining.topic_name, remaining.partition_index);
-        // One that this broker has not heard of may have any replicas.
+        // A partition that is unknown to this broker may have any replicas.
         known.is_none_or(|partition| {
             let others = partition.replicas.iter().filter(|&&id| id != broker);
             others.into_iter().any(|&id| snapshot.is_alive(id))

@@ -156,7 +156,7 @@ impl ReplicaManager {
         });
     }
 
-    /// Puts the settings of `config` in force that can change at run time.
+    /// Applies the settings of `config` that can change at run time.
     pub fn reconfigure(self: &Arc<Self>, config: &BrokerConfig) {
         self.fetchers.resize(config.num_replica_fetchers);
         self.quotas.reconfigure(config);

@@ -23,19 +23,20 @@ pub struct ReplicaMetrics {
     pub under_min_isr_partitions: usize,
     /// `AtMinIsrPartitionCount`.
     pub at_min_isr_partitions: usize,
-    /// `ProducerIdCount`: producers that the logs know.
+    /// `ProducerIdCount`: the number of producers that the logs know.
     pub producer_ids: usize,
-    /// `PartitionsWithLateTransactionsCount`: led here, with a transaction that its producer seems to have left open.
+    /// `PartitionsWithLateTransactionsCount`: partitions led here with an open transaction whose producer has been
+    /// silent for too long.
     pub partitions_with_late_transactions: usize,
-    /// `IsrExpandsPerSec`, counted.
+    /// `IsrExpandsPerSec`: the number of expansions.
     pub isr_expands: u64,
-    /// `IsrShrinksPerSec`, counted.
+    /// `IsrShrinksPerSec`: the number of shrinks.
     pub isr_shrinks: u64,
-    /// `FailedIsrUpdatesPerSec`, counted.
+    /// `FailedIsrUpdatesPerSec`: the number of failed updates.
     pub failed_isr_updates: u64,
     /// `ReplicaFetcherManager.MaxLag`, in records.
     pub max_lag: i64,
-    /// `FailedPartitionsCount`: followers that were given up until the controller speaks of them.
+    /// `FailedPartitionsCount`: followers whose fetching was given up until the controller names them again.
     pub failed_partitions: usize,
     /// `ReplicaAlterLogDirsManager.MaxLag`, in records.
     pub log_dir_move_max_lag: i64,
@@ -53,7 +54,7 @@ pub struct ReplicaMetrics {
     pub fetch_session_partitions: usize,
 }
 
-/// A gauge of Kafka's: type, name, tag if it has one, and which of the figures it shows.
+/// A gauge of Kafka's: type, name, tag if it has one, and the value that it shows.
 type Gauge = (
     &'static str,
     &'static str,
@@ -89,7 +90,7 @@ const GAUGES: &[Gauge] = &[
     ("FetchSessionCache", "NumIncrementalFetchPartitionsCached", None, |m| m.fetch_session_partitions as f64),
 ];
 
-/// For how long the figures that one gauge had counted serve the others, in milliseconds: a scrape asks them all.
+/// The time in milliseconds for which the gauges share one look at the replicas: a scrape reads all gauges.
 const FRESH_MS: i64 = 500;
 
 /// Registers the gauges. `read` looks at every replica, and returns `None` when the broker is gone.

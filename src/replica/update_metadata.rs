@@ -19,7 +19,7 @@ impl ReplicaManager {
         let mut gone = Vec::new();
         self.metadata
             .update(|snapshot| gone = metadata::update::apply(snapshot, request));
-        // A broker that is gone holds no low watermark back.
+        // A broker that is no longer alive does not hold the low watermark back.
         self.delayed.delete_records.wake_all();
         self.alter_partition.controller_may_have_changed();
         Ok(gone)

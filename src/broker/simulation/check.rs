@@ -51,10 +51,10 @@ pub(super) fn show(world: &World, index: i32, promises: &mut Promises) -> Result
         let Some(log) = world.leader_log(broker, index) else {
             continue;
         };
-        // The broker's disk may just have failed. The check at the end of the history detects a real fault.
+        // The consumer reads the last records again, to detect changes.
         let from = log.high_watermark().saturating_sub(20).max(0);
         let Ok(content) = content(&log, from, FetchIsolation::HighWatermark) else {
-            // The broker's disk may have just failed. The final check finds real damage.
+            // The broker's disk may just have failed. The check at the end of the history detects a real fault.
             continue;
         };
         for (offset, record) in content.records {

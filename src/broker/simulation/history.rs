@@ -25,19 +25,19 @@ use crate::network::client::simulated::SimulatedNetwork;
 
 /// The number of producers for each partition.
 const PRODUCERS: i64 = 2;
-/// The differences from a correct broker that is configured to lose no record.
+/// The time limit until all replicas of a repaired cluster are in sync.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Differences from a correct broker that is configured to lose no records.
+/// The differences from a correct broker that is configured to lose no record.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Options {
     pub(super) mistake: Option<Mistake>,
     pub(super) unclean_elections: bool,
-    /// The result of a history.
+    /// Whether partitions are reassigned among four brokers.
     pub(super) reassignments: bool,
 }
 
-/// The events of a history, counted.
+/// The result of a history.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Summary {
     pub(super) acknowledged: usize,
@@ -61,7 +61,7 @@ struct History {
     digest: DefaultHasher,
 }
 
-/// Prints the brokers' log messages with the simulated time if `BARNABAS_TEST_LOG` names a level or a filter.
+/// Prints what the brokers log, with the simulated time, if `BARNABAS_TEST_LOG` names a level or a filter.
 fn print_what_brokers_log() -> Option<tracing::subscriber::DefaultGuard> {
     let filter = std::env::var("BARNABAS_TEST_LOG").ok()?;
     let begin = Instant::now();
@@ -72,7 +72,7 @@ fn print_what_brokers_log() -> Option<tracing::subscriber::DefaultGuard> {
     Some(tracing::subscriber::set_default(printer.finish()))
 }
 
-/// Formats the time as milliseconds since the start of the history.
+/// Milliseconds since the history began.
 struct SimulatedTime(Instant);
 
 impl FormatTime for SimulatedTime {

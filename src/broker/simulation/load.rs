@@ -21,21 +21,21 @@ use crate::record::BatchBuilder;
 
 const PRODUCE_VERSION: i16 = 11;
 
-/// The promises for one partition.
+/// A record, identified by its producer id and sequence number.
 pub(super) type Record = (ProducerId, i32);
 
-/// The promises of the cluster for one partition.
+/// The promises for one partition.
 #[derive(Default)]
 pub(super) struct Promises {
     /// The offset of each acknowledged record.
     pub(super) acknowledged: BTreeMap<Record, Offset>,
-    /// An idempotent producer that sends one record at a time and repeats it until it is acknowledged.
+    /// The records that a consumer has seen.
     pub(super) shown: BTreeMap<Offset, Record>,
-    /// Answers that a producer must never get, as far as producers can judge.
+    /// Answers that a producer must never get.
     pub(super) absurd: Vec<String>,
 }
 
-/// An idempotent producer. It sends one record at a time and retries it until it is acknowledged.
+/// An idempotent producer that sends one record at a time and repeats it until it is acknowledged.
 pub(super) struct Producer {
     pub(super) id: ProducerId,
     pub(super) partition: i32,

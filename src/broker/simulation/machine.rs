@@ -28,12 +28,12 @@ use crate::zk::registration::Registration;
 use crate::zk::znode::BrokerInfo;
 use crate::zk::{ZkStore, paths};
 
-/// The parts that all runs of all brokers share.
+/// The time between two attempts to register while the session of the previous run still exists.
 const REGISTRATION_RETRY: Duration = Duration::from_millis(250);
-/// The time between two rounds of the jobs that run on threads in a real broker.
+/// The time between two rounds of the jobs that background threads do in a real broker.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(700);
 
-/// The objects that all runs of all brokers share.
+/// The parts that all runs of all brokers share.
 pub(super) struct Surroundings {
     pub(super) zookeeper: MemoryZooKeeper,
     pub(super) network: Arc<SimulatedNetwork>,
@@ -41,7 +41,7 @@ pub(super) struct Surroundings {
     pub(super) log_config: LogConfig,
 }
 
-/// The process of a broker.
+/// A broker's process.
 pub(super) struct Machine {
     pub(super) replicas: Arc<ReplicaManager>,
     pub(super) controller: ControllerHandle,
@@ -132,13 +132,13 @@ impl Machine {
         }
     }
 
-    // The disk is unmounted and the network is cut, so this only ends the tasks.
+    /// Ends the process at once. Its ZooKeeper session continues until `session` is closed.
     pub(super) async fn kill(self) -> Arc<MemorySession> {
         self.mount.unmount();
-        // From here on, no request of the process reaches ZooKeeper.
+        // From here no message of the process reaches ZooKeeper.
         self.zookeeper_gate.send_replace(false);
         self.stop.cancel();
-        // The disk and the network are gone, so this only ends the tasks.
+        // The disk is unmounted and the network is cut, so this only ends the tasks.
         self.replicas.shutdown().await;
         self.log_manager.abandon();
         self.session

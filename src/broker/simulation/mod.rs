@@ -38,12 +38,11 @@ use crate::common::planted::Mistake;
 const HISTORIES: u64 = 100;
 /// The number of histories that run twice.
 const HISTORIES_TWICE: u64 = 5;
-/// The seeds to run: `BARNABAS_TEST_ROUNDS` histories, starting at seed `BARNABAS_TEST_SEED`; `ordinarily` histories in
-/// an ordinary test run. `BARNABAS_TEST_LOG=info` prints what the brokers log.
+/// The number of histories within which a mistake must be found.
 const HISTORIES_TO_A_FIND: u64 = 60;
 
-/// The seeds of the histories: `BARNABAS_TEST_ROUNDS` seeds from `BARNABAS_TEST_SEED` on. An ordinary test run has
-/// `ordinarily` of them. `BARNABAS_TEST_LOG=info` prints the brokers' log messages.
+/// The seeds to run: `BARNABAS_TEST_ROUNDS` histories, starting at seed `BARNABAS_TEST_SEED`; `ordinarily` histories in
+/// an ordinary test run. `BARNABAS_TEST_LOG=info` prints what the brokers log.
 fn seeds(ordinarily: u64) -> Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("BARNABAS_TEST_SEED").unwrap_or(0);

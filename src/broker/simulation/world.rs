@@ -27,15 +27,15 @@ use crate::zk::{CreateMode, ZkStore as _, cluster, paths};
 const FACTOR: usize = 3;
 pub(super) const PARTITIONS: i32 = 2;
 pub(super) const TOPIC: &str = "t";
-/// A clock with tokio's time, which a history has paused.
+/// The time when a history begins. Brokers forget producers whose record timestamps are too old.
 pub(super) const START_MS: i64 = 1_700_000_000_000;
-/// The time without contact after which ZooKeeper expires a broker's session.
+/// The time after which ZooKeeper expires the session of a silent broker.
 const SESSION_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// The shortest restart time of a machine after a power loss. It is longer than the session timeout plus the time that
-/// other brokers need to learn of the expiry. Kafka relies on this too.
+/// The shortest time until a machine returns after a loss of power. It is longer than the session timeout plus the time
+/// in which the other brokers learn of the expired session. Kafka relies on this, too.
 const BOOT: Duration = Duration::from_millis(4_000);
 
-/// Tokio's paused clock.
+/// A clock with tokio's time, which a history has paused.
 struct PausedClock {
     start: Instant,
 }
@@ -50,7 +50,7 @@ impl Clock for PausedClock {
     }
 }
 
-/// The simulated cluster.
+/// The cluster.
 pub(super) struct World {
     pub(super) around: Surroundings,
     pub(super) brokers: Vec<BrokerId>,
@@ -139,10 +139,10 @@ impl World {
         true
     }
 
-    // The disk is unmounted first, so that even a write in progress in another thread has no effect.
+    /// Kills a broker like kill -9: the written data stays in the page cache.
     pub(super) async fn kill(&mut self, id: BrokerId) {
         let machine = self.running.remove(&id).expect("it runs");
-        // Unmount the disk first, so that no write in progress on another thread is completed.
+        // The disk is unmounted first, so that even a write in progress in another thread has no effect.
         machine.mount.unmount();
         self.around.network.kill(id);
         let session = machine.kill().await;
@@ -290,9 +290,9 @@ impl World {
     }
 }
 
-/// A broker's log of a partition, if the broker believes that it leads the partition.
+/// The functions that the checks use.
 impl World {
-    /// A broker's log of a partition, if the broker believes it is the leader.
+    /// A broker's log of a partition, if the broker believes that it leads the partition.
     pub(super) fn leader_log(&self, broker: BrokerId, index: i32) -> Option<Arc<UnifiedLog>> {
         self.partition(broker, index)?.leader_log().ok()
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::metrics::{MetricName, Registry, Timer};
 
-/// How often segments are flushed, and how long it takes.
+/// The metrics of the logs of a dir.
 pub struct LogMetrics {
     pub(super) registry: Registry,
-    /// How often segments go to disk and how long it takes.
+    /// How often segments are flushed, and how long it takes.
     pub flush: Arc<Timer>,
 }
 
