@@ -11,6 +11,10 @@ mod origin;
 pub mod properties;
 pub mod providers;
 mod reader;
+#[allow(dead_code)] // Until everything is wired.
+pub mod security;
+#[allow(dead_code)] // Until everything is wired.
+mod system_properties;
 pub mod topic;
 
 pub use broker::{BrokerConfig, Endpoint, RACK_AWARE_REPLICA_SELECTOR, SecurityProtocol};
@@ -18,6 +22,8 @@ pub use current::CurrentConfig;
 pub use error::ConfigError;
 pub use origin::Origin;
 pub use properties::Properties;
+#[allow(unused_imports)] // Until everything is wired.
+pub use system_properties::SystemProperties;
 #[cfg(test)]
 pub use topic::CleanupPolicy;
 pub use topic::{CompressionType, LogConfig, TimestampType};
