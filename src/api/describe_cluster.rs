@@ -112,6 +112,8 @@ mod tests {
             client_id: String::new(),
             peer: ([127, 0, 0, 1], 1).into(),
             listener: "L".to_string(),
+            security_protocol: crate::config::SecurityProtocol::Plaintext,
+            principal: crate::security::KafkaPrincipal::anonymous(),
         }
     }
 

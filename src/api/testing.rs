@@ -21,7 +21,7 @@ use crate::coordinator::transaction::{NetworkMarkerSender, TransactionCoordinato
 use crate::log::LogManager;
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
-use crate::network::RequestContext;
+use crate::network::{ChannelBuilder, RequestContext};
 use crate::replica::ReplicaManager;
 use crate::zk::ZkStore;
 use crate::zk::memory::MemoryZooKeeper;
@@ -52,7 +52,12 @@ impl ApiParts {
         );
         let controller = self.controller.clone();
         let broker_epoch = Arc::new(move || controller.broker_epoch());
-        let blocks = ControllerBlocks::new(config, self.metadata.clone(), broker_epoch);
+        let blocks = ControllerBlocks::new(
+            config,
+            &ChannelBuilder::plaintext(),
+            self.metadata.clone(),
+            broker_epoch,
+        );
         let count = config.transaction_state_log_num_partitions;
         let transactions = TransactionCoordinator::new(
             config.into(),
@@ -60,6 +65,7 @@ impl ApiParts {
             log(TRANSACTION_STATE_TOPIC),
             clock.clone(),
             self.metadata.clone(),
+            &ChannelBuilder::plaintext(),
             ProducerIdManager::new(blocks, clock.clone()),
             Box::new(NetworkMarkerSender),
             metrics,
@@ -98,6 +104,7 @@ pub(crate) fn api_in(dir: &Path) -> Api {
     let log_manager = LogManager::open(&config, &topic_config, clock.clone(), &metrics);
     let replicas = ReplicaManager::new(
         config.clone(),
+        &ChannelBuilder::plaintext(),
         log_manager.expect("the log dir opens"),
         metadata.clone(),
         clock.clone(),
@@ -125,5 +132,7 @@ pub(crate) fn context(api_version: i16) -> RequestContext {
         client_id: "test".into(),
         peer: ([127, 0, 0, 1], 1).into(),
         listener: "PLAINTEXT".into(),
+        security_protocol: crate::config::SecurityProtocol::Plaintext,
+        principal: crate::security::KafkaPrincipal::anonymous(),
     }
 }

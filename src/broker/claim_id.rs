@@ -14,8 +14,7 @@ use tracing::info;
 use crate::admin::describe_configs;
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerEpoch, BrokerId};
-use crate::config::SecurityProtocol;
-use crate::network::{BrokerAddress, ClientSettings, NetworkClient};
+use crate::network::{BrokerAddress, ChannelBuilder, ClientSettings, NetworkClient};
 use crate::protocol::messages::DescribeConfigsRequest;
 use crate::protocol::messages::describe_configs_request::DescribeConfigsResource;
 use crate::zk::registration::{Registration, RegistrationError, check_endpoints};
@@ -33,6 +32,7 @@ const DESCRIBE_CONFIGS_VERSION: i16 = 1;
 pub(super) async fn register(
     registration: &Registration,
     zk: &dyn ZkStore,
+    channels: &ChannelBuilder,
     broker_id: BrokerId,
     info: &BrokerInfo,
     patience: Duration,
@@ -62,7 +62,7 @@ pub(super) async fn register(
             "waits for the registration to go"
         );
         tokio::select! {
-            () = another_answers(zk, holder) => return Err(refused),
+            () = another_answers(zk, channels, holder) => return Err(refused),
             gone = timeout_at(deadline, until_gone(zk, holder)) => match gone {
                 Ok(result) => result?,
                 Err(_) => return Err(refused),
@@ -80,14 +80,14 @@ async fn until_gone(zk: &dyn ZkStore, broker_id: BrokerId) -> Result<(), Registr
 }
 
 /// Returns if a broker with this id answers at one of its registered endpoints. Never returns if none does. A broker
-/// that only serves authenticated clients cannot be identified; in that case the end of the session decides.
-async fn another_answers(zk: &dyn ZkStore, broker_id: BrokerId) {
+/// whose listeners want another identity than this broker has cannot be asked; then the end of the session decides.
+async fn another_answers(zk: &dyn ZkStore, channels: &ChannelBuilder, broker_id: BrokerId) {
     if let Ok(found) = cluster::brokers(zk, &[broker_id], false).await
         && let Some((registered, _)) = found.get(&broker_id)
     {
         for endpoint in &registered.endpoints {
             let address = BrokerAddress::new(broker_id, endpoint);
-            if endpoint.security_protocol == SecurityProtocol::Plaintext && has_id(address).await {
+            if channels.can_open(endpoint) && has_id(channels, address).await {
                 return;
             }
         }
@@ -96,13 +96,16 @@ async fn another_answers(zk: &dyn ZkStore, broker_id: BrokerId) {
 }
 
 /// Whether the broker at an address answers DescribeConfigs for the id. A broker with another id refuses.
-async fn has_id(address: BrokerAddress) -> bool {
+async fn has_id(channels: &ChannelBuilder, address: BrokerAddress) -> bool {
     let resource = DescribeConfigsResource::default()
         .with_resource_type(describe_configs::BROKER)
         .with_resource_name(address.id.to_string().into())
         .with_configuration_keys(Some(vec!["broker.id".into()]));
     let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
-    let client = NetworkClient::new(address, ClientSettings::new("barnabas-start", ANSWER_PATIENCE));
+    let client = NetworkClient::new(
+        address,
+        ClientSettings::new(channels, "barnabas-start", ANSWER_PATIENCE),
+    );
     let response = client.send(&request, DESCRIBE_CONFIGS_VERSION).await;
     let is_none = |code| ErrorCode::from_code(code) == ErrorCode::None;
     response.is_ok_and(|response| response.results.iter().any(|result| is_none(result.error_code)))
@@ -138,8 +141,9 @@ mod tests {
             old.close();
         };
         let registration = Registration::new(1);
+        let channels = ChannelBuilder::plaintext();
         let (epoch, ()) = tokio::join!(
-            register(&registration, &*new, 1, &info, PATIENCE),
+            register(&registration, &*new, &channels, 1, &info, PATIENCE),
             end_old_session
         );
         assert!(epoch.is_ok(), "{epoch:?}");
@@ -150,7 +154,15 @@ mod tests {
     async fn a_session_that_does_not_end_is_another_brokers() {
         let (old, new, info) = after_a_kill().await;
         let started = Instant::now();
-        let refused = register(&Registration::new(1), &*new, 1, &info, PATIENCE).await;
+        let refused = register(
+            &Registration::new(1),
+            &*new,
+            &ChannelBuilder::plaintext(),
+            1,
+            &info,
+            PATIENCE,
+        )
+        .await;
         let owner = crate::zk::ZkStore::session_id(&*old);
         assert_eq!(
             refused,

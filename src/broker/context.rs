@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::common::clock::SharedClock;
 use crate::config::BrokerConfig;
 use crate::metrics::Registry;
+use crate::network::ChannelBuilder;
 use crate::zk::ZkStore;
 
 /// The configuration, the session, the clock and the metrics of one broker.
@@ -15,6 +16,8 @@ pub(super) struct BrokerContext {
     pub(super) zk: Arc<dyn ZkStore>,
     pub(super) clock: SharedClock,
     pub(super) metrics: Registry,
+    /// Opens the connections to other brokers.
+    pub(super) channels: ChannelBuilder,
     /// Stops the tasks for which the order of stopping does not matter.
     pub(super) stop: CancellationToken,
 }
@@ -26,6 +29,7 @@ impl BrokerContext {
             zk,
             metrics: Registry::new(clock.clone()),
             clock,
+            channels: ChannelBuilder::plaintext(),
             stop: CancellationToken::new(),
         }
     }

@@ -13,7 +13,9 @@ use crate::common::ids::BrokerId;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
 use crate::metadata::{MetadataCache, MetadataSnapshot};
-use crate::network::{BrokerAddress, ClientSettings, NodeToControllerChannelManager, NodeToControllerError};
+use crate::network::{
+    BrokerAddress, ChannelBuilder, ClientSettings, NodeToControllerChannelManager, NodeToControllerError,
+};
 use crate::protocol::messages::controlled_shutdown_response::RemainingPartition;
 use crate::protocol::messages::{
     BrokerId as WireBrokerId, ControlledShutdownRequest, ControlledShutdownResponse,
@@ -31,12 +33,13 @@ const ZOOKEEPER_OUTAGE: Duration = Duration::from_secs(2);
 /// controller can move the partitions.
 pub(super) async fn hand_over(
     config: &BrokerConfig,
+    channels: &ChannelBuilder,
     metadata: &Arc<MetadataCache>,
     controller: &ControllerHandle,
     zookeeper: watch::Receiver<bool>,
 ) {
     tokio::select! {
-        () = try_repeatedly(config, metadata, controller) => {}
+        () = try_repeatedly(config, channels, metadata, controller) => {}
         () = away_for(zookeeper, ZOOKEEPER_OUTAGE) => warn!(
             broker = config.broker_id,
             "zookeeper is away, so no controller can take leadership over: stops without a controlled shutdown"
@@ -57,8 +60,13 @@ async fn away_for(mut zookeeper: watch::Receiver<bool>, outage: Duration) {
     }
 }
 
-async fn try_repeatedly(config: &BrokerConfig, metadata: &Arc<MetadataCache>, controller: &ControllerHandle) {
-    let channel = channel(config, metadata.clone());
+async fn try_repeatedly(
+    config: &BrokerConfig,
+    channels: &ChannelBuilder,
+    metadata: &Arc<MetadataCache>,
+    controller: &ControllerHandle,
+) {
+    let channel = channel(config, channels, metadata.clone());
     let broker = config.broker_id;
     let attempts = config.controlled_shutdown_max_retries;
     for attempt in 1..=attempts {
@@ -97,7 +105,11 @@ fn is_any_movable(snapshot: &MetadataSnapshot, broker: BrokerId, partitions: &[R
     })
 }
 
-fn channel(config: &BrokerConfig, metadata: Arc<MetadataCache>) -> NodeToControllerChannelManager {
+fn channel(
+    config: &BrokerConfig,
+    channels: &ChannelBuilder,
+    metadata: Arc<MetadataCache>,
+) -> NodeToControllerChannelManager {
     // Kafka uses this listener here even if a control plane listener exists.
     let listener = config.inter_broker_listener_name.clone();
     let controller = move || {
@@ -106,7 +118,7 @@ fn channel(config: &BrokerConfig, metadata: Arc<MetadataCache>) -> NodeToControl
         Some(BrokerAddress::new(id, endpoint))
     };
     let timeout = Duration::from_millis(config.request_timeout_ms);
-    let settings = ClientSettings::new(config.broker_id.to_string(), timeout)
+    let settings = ClientSettings::new(channels, config.broker_id.to_string(), timeout)
         .with_connection_timeout(Duration::from_millis(config.controller_socket_timeout_ms));
     NodeToControllerChannelManager::new(Box::new(controller), settings)
 }

@@ -40,7 +40,7 @@ impl Coordinators {
             &context.metrics,
         );
         let default = config.transaction_state_log_num_partitions;
-        let blocks = ControllerBlocks::new(config, metadata.clone(), broker_epoch);
+        let blocks = ControllerBlocks::new(config, &context.channels, metadata.clone(), broker_epoch);
         let count = partition_count(&*context.zk, TRANSACTION_STATE_TOPIC, default).await?;
         replicas.verification().fix_partition_count(count);
         let zk = context.zk.clone();
@@ -54,6 +54,7 @@ impl Coordinators {
             log(TRANSACTION_STATE_TOPIC),
             clock.clone(),
             metadata.clone(),
+            &context.channels,
             ProducerIdManager::new(blocks, clock.clone()),
             Box::new(NetworkMarkerSender),
             &context.metrics,

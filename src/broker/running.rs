@@ -15,7 +15,7 @@ use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::ControllerHandle;
 use crate::log::LogManager;
 use crate::metadata::MetadataCache;
-use crate::network::RunningServer;
+use crate::network::{ChannelBuilder, RunningServer};
 use crate::replica::ReplicaManager;
 use crate::zk::ZkSession;
 
@@ -38,6 +38,7 @@ pub struct Broker {
     pub(super) stop: CancellationToken,
     /// Cancelled when the broker cannot continue.
     pub(super) failed: CancellationToken,
+    pub(super) channels: ChannelBuilder,
 }
 
 impl Broker {
@@ -61,7 +62,14 @@ impl Broker {
     pub async fn shutdown(self) {
         if self.config.controlled_shutdown_enable {
             let zookeeper = self.zk.connected();
-            controlled_shutdown::hand_over(&self.config, &self.metadata, &self.controller, zookeeper).await;
+            controlled_shutdown::hand_over(
+                &self.config,
+                &self.channels,
+                &self.metadata,
+                &self.controller,
+                zookeeper,
+            )
+            .await;
         }
         self.shutdown_at_once().await;
     }

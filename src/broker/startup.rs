@@ -139,6 +139,7 @@ async fn start_on(
         server,
         stop: context.stop,
         failed,
+        channels: context.channels,
     })
 }
 
@@ -244,7 +245,15 @@ async fn register_and_elect(
     } = to_register;
     let info = BrokerInfo::new(endpoints, config.broker_rack.clone(), clock.wall_ms());
     let registration = Arc::new(Registration::new(config.broker_id));
-    let broker_epoch = claim_id::register(&registration, &**zk, config.broker_id, &info, patience).await?;
+    let broker_epoch = claim_id::register(
+        &registration,
+        &**zk,
+        &context.channels,
+        config.broker_id,
+        &info,
+        patience,
+    )
+    .await?;
     let register = RegisterAgain {
         registration,
         zk: zk.clone(),
@@ -259,6 +268,7 @@ async fn register_and_elect(
         clock: clock.clone(),
         broker_epoch,
         register: register.into_hook(),
+        channels: context.channels.clone(),
         metrics: context.metrics.clone(),
         features_epoch,
         shutdown: context.stop.child_token(),
@@ -366,6 +376,7 @@ fn replica_manager(
     let topic_configs: TopicConfigs = Arc::new(move |topic| configs.topic_config(topic));
     ReplicaManager::new(
         context.config.clone(),
+        &context.channels,
         logs.clone(),
         metadata.clone(),
         context.clock.clone(),

@@ -16,7 +16,8 @@ use crate::common::ids::BrokerId;
 use crate::metadata::BrokerMetadata;
 use crate::metrics::Registry;
 use crate::network::{
-    BrokerAddress, ClientSettings, InterBrokerRequests, InterBrokerSendThread, NetworkClient, NetworkError,
+    BrokerAddress, ChannelBuilder, ClientSettings, InterBrokerRequests, InterBrokerSendThread, NetworkClient,
+    NetworkError,
 };
 
 /// Versions of inter-broker protocol 3.9-IV0; sent without asking the peer (fact 45).
@@ -76,10 +77,11 @@ impl ControllerChannelManager {
         listener: String,
         connection_timeout: Duration,
         request_timeout: Duration,
+        channels: &ChannelBuilder,
         events: EventQueue,
         registry: &Registry,
     ) -> Self {
-        let settings = ClientSettings::new(controller_id.to_string(), request_timeout)
+        let settings = ClientSettings::new(channels, controller_id.to_string(), request_timeout)
             .with_connection_timeout(connection_timeout);
         Self {
             listener,

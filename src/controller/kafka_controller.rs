@@ -27,6 +27,7 @@ use crate::common::clock::SharedClock;
 use crate::common::ids::{BrokerEpoch, BrokerId};
 use crate::config::{BrokerConfig, CurrentConfig};
 use crate::metrics::Registry;
+use crate::network::ChannelBuilder;
 use crate::zk::{ZkError, ZkStore};
 
 /// The pause before a failed registration in a new session is repeated.
@@ -49,6 +50,8 @@ pub struct ControllerSetup {
     pub broker_epoch: BrokerEpoch,
     /// Registers the broker again after a session has expired.
     pub register: RegisterBroker,
+    /// Opens the connections to the brokers.
+    pub channels: ChannelBuilder,
     /// Takes the controller's metrics.
     pub metrics: Registry,
     /// The version of `/feature` that this broker's metadata cache has; -1 for none.
@@ -92,12 +95,14 @@ impl Controller {
     /// Starts the controller's tasks. The first event is the election.
     pub fn start(setup: ControllerSetup) -> ControllerHandle {
         let (config, metrics) = (setup.config.clone(), setup.metrics.clone());
+        let channels = setup.channels.clone();
         Self::start_with_channels(setup, |events| {
             Box::new(ControllerChannelManager::new(
                 config.broker_id,
                 config.controller_listener().to_owned(),
                 Duration::from_millis(config.controller_socket_timeout_ms),
                 Duration::from_millis(config.request_timeout_ms),
+                &channels,
                 events,
                 &metrics,
             ))

@@ -18,7 +18,9 @@ use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, ProducerId};
 use crate::config::BrokerConfig;
 use crate::metadata::MetadataCache;
-use crate::network::{BrokerAddress, ClientSettings, NodeToControllerChannelManager, NodeToControllerError};
+use crate::network::{
+    BrokerAddress, ChannelBuilder, ClientSettings, NodeToControllerChannelManager, NodeToControllerError,
+};
 use crate::protocol::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerId as WireBrokerId,
 };
@@ -135,7 +137,12 @@ pub struct ControllerBlocks {
 
 impl ControllerBlocks {
     /// Creates the source for this broker.
-    pub fn new(config: &BrokerConfig, metadata: Arc<MetadataCache>, broker_epoch: BrokerEpochSource) -> Self {
+    pub fn new(
+        config: &BrokerConfig,
+        channels: &ChannelBuilder,
+        metadata: Arc<MetadataCache>,
+        broker_epoch: BrokerEpochSource,
+    ) -> Self {
         let listener = config.controller_listener().to_owned();
         let controller = move || {
             let snapshot = metadata.snapshot();
@@ -143,7 +150,7 @@ impl ControllerBlocks {
             Some(BrokerAddress::new(id, endpoint))
         };
         let timeout = Duration::from_millis(config.controller_socket_timeout_ms);
-        let settings = ClientSettings::new(config.broker_id.to_string(), timeout);
+        let settings = ClientSettings::new(channels, config.broker_id.to_string(), timeout);
         Self {
             broker_epoch,
             broker_id: config.broker_id,

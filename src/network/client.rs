@@ -12,25 +12,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::channel_builder::ChannelBuilder;
 use super::stream;
+use super::transport::{ReadHalf, Transport, WriteHalf};
 use crate::common::ids::BrokerId;
 use crate::config::Endpoint;
+use crate::protocol::WireRequest;
 use crate::protocol::codec;
 use crate::protocol::frame::FrameBuffer;
 use crate::protocol::messages::ApiVersionsRequest;
-use crate::protocol::{Chunk, WireRequest};
 
 /// The maximum number of requests in the queue to the connection's task. Further senders wait.
 const SEND_QUEUE: usize = 16;
-/// How long a broker may accept no byte of a request. This is only a safety limit; the request timeout ends the wait
-/// earlier.
-const WRITE_PATIENCE: Duration = Duration::from_secs(3600);
 /// The maximum size of a response. Kafka has no limit here except that of the length prefix.
 const MAX_RESPONSE_BYTES: usize = i32::MAX as usize;
 
@@ -63,9 +61,10 @@ impl BrokerAddress {
     }
 }
 
-/// The client id and the timeouts of a client.
+/// The client id, the timeouts and the protection of a client's connections.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
+    channels: ChannelBuilder,
     client_id: String,
     request_timeout: Duration,
     connection_timeout: Duration,
@@ -73,8 +72,9 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     /// Creates settings. `request_timeout` applies to connecting, and again to each response.
-    pub fn new(client_id: impl Into<String>, request_timeout: Duration) -> Self {
+    pub fn new(channels: &ChannelBuilder, client_id: impl Into<String>, request_timeout: Duration) -> Self {
         Self {
+            channels: channels.clone(),
             client_id: client_id.into(),
             request_timeout,
             connection_timeout: request_timeout,
@@ -235,8 +235,12 @@ impl NetworkClient {
                 .map_err(|_| self.disconnected("no answer in time"))?;
             return connected.map_err(|reason| self.disconnected(&reason));
         }
-        let opened = open(&self.address.endpoint, self.settings.connection_timeout).await;
-        opened
+        let opened = self.settings.channels.open(&self.address.endpoint);
+        timeout(self.settings.connection_timeout, opened)
+            .await
+            .map_err(|_| {
+                self.disconnected(&format!("{}: no answer in time", self.address.endpoint.address()))
+            })?
             .map(Connection::start)
             .map_err(|reason| self.disconnected(&reason))
     }
@@ -303,7 +307,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn start(stream: TcpStream) -> Self {
+    fn start(stream: Transport) -> Self {
         let (requests, outgoing) = mpsc::channel(SEND_QUEUE);
         let driver = tokio::spawn(drive(stream, outgoing)).abort_handle();
         Self::driven_by(driver, requests)
@@ -328,24 +332,12 @@ impl Connection {
     }
 }
 
-/// Opens a connection to another broker. Every connection between brokers is opened here.
-async fn open(endpoint: &Endpoint, patience: Duration) -> Result<TcpStream, String> {
-    let (host, port) = (endpoint.host.as_str(), endpoint.port);
-    let stream = match timeout(patience, TcpStream::connect((host, port))).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(format!("{host}:{port}: {error}")),
-        Err(_) => return Err(format!("{host}:{port}: no answer in time")),
-    };
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    Ok(stream)
-}
-
 /// Writes requests and reads responses until one of the two fails. Then fails the waiting requests.
-async fn drive(mut stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
+async fn drive(stream: Transport, mut requests: mpsc::Receiver<Outgoing>) {
     let in_flight = Mutex::new(VecDeque::new());
     let (incoming, outgoing) = stream.split();
     let reason = tokio::select! {
-        reason = write_requests(outgoing.as_ref(), &mut requests, &in_flight) => reason,
+        reason = write_requests(outgoing, &mut requests, &in_flight) => reason,
         reason = read_responses(incoming, &in_flight) => reason,
     };
     requests.close();
@@ -361,15 +353,18 @@ async fn drive(mut stream: TcpStream, mut requests: mpsc::Receiver<Outgoing>) {
 
 /// Returns the reason for the end.
 async fn write_requests(
-    stream: &TcpStream,
+    mut stream: WriteHalf,
     requests: &mut mpsc::Receiver<Outgoing>,
     in_flight: &Mutex<VecDeque<Waiting>>,
 ) -> String {
     while let Some(outgoing) = requests.recv().await {
         // Added before the write, because the response may arrive before this task runs again.
         in_flight.lock().push_back(outgoing.waiting);
-        let frame = vec![Chunk::Bytes(outgoing.frame)];
-        if let Err(error) = stream::write_chunks(stream, frame, WRITE_PATIENCE).await {
+        let written = async {
+            stream.write_all(&outgoing.frame).await?;
+            stream.flush().await
+        };
+        if let Err(error) = written.await {
             return error.to_string();
         }
     }
@@ -377,7 +372,7 @@ async fn write_requests(
 }
 
 /// Returns the reason for the end.
-async fn read_responses(mut stream: ReadHalf<'_>, in_flight: &Mutex<VecDeque<Waiting>>) -> String {
+async fn read_responses(mut stream: ReadHalf, in_flight: &Mutex<VecDeque<Waiting>>) -> String {
     let mut frames = FrameBuffer::new(MAX_RESPONSE_BYTES);
     loop {
         match stream::read_some(&mut stream, &mut frames).await {

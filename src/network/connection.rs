@@ -15,8 +15,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::limits::ConnectionSlot;
 use super::request_handler::{Reply, RequestContext, RequestHandler};
 use super::request_metrics::{RequestMetrics, RequestTimes};
-use super::stream;
+use super::transport::Transport;
 use crate::protocol::codec::{self, DecodeError};
 use crate::protocol::frame::{FrameBuffer, FrameSizeError};
 
@@ -64,7 +62,7 @@ pub(super) enum ConnectionEnd {
 }
 
 pub(super) struct Connection<H> {
-    stream: TcpStream,
+    transport: Transport,
     context: RequestContext,
     slot: ConnectionSlot,
     handler: Arc<H>,
@@ -77,7 +75,7 @@ pub(super) struct Connection<H> {
 
 impl<H: RequestHandler> Connection<H> {
     pub(super) fn new(
-        stream: TcpStream,
+        transport: Transport,
         context: RequestContext,
         slot: ConnectionSlot,
         handler: Arc<H>,
@@ -86,7 +84,7 @@ impl<H: RequestHandler> Connection<H> {
     ) -> Self {
         let frames = FrameBuffer::new(settings.max_request_bytes);
         Self {
-            stream,
+            transport,
             context,
             slot,
             handler,
@@ -120,7 +118,9 @@ impl<H: RequestHandler> Connection<H> {
             Reply::Send(response) => {
                 let answered = Instant::now();
                 let chunks = response.into_chunks();
-                stream::write_chunks(&self.stream, chunks, self.settings.max_idle).await?;
+                self.transport
+                    .write_chunks(chunks, self.settings.max_idle)
+                    .await?;
                 times.send = answered.elapsed();
             }
             Reply::Nothing => {}
@@ -152,11 +152,7 @@ impl<H: RequestHandler> Connection<H> {
             if let Some(frame) = self.frames.next_frame()? {
                 return Ok(frame);
             }
-            let (mut stream, _) = self.stream.split();
-            let read = timeout(
-                self.settings.max_idle,
-                stream::read_some(&mut stream, &mut self.frames),
-            );
+            let read = timeout(self.settings.max_idle, self.transport.read_some(&mut self.frames));
             tokio::select! {
                 biased;
                 read = read => match read {
@@ -196,8 +192,7 @@ impl<H: RequestHandler> Connection<H> {
         let reply = match at_once {
             Poll::Ready(reply) => reply,
             Poll::Pending => {
-                let (stream, _) = self.stream.split();
-                let read_ahead = read_ahead(stream, &mut self.frames, &mut self.ahead);
+                let read_ahead = read_ahead(&mut self.transport, &mut self.frames, &mut self.ahead);
                 let reply = tokio::select! {
                     biased;
                     reply = &mut handled => reply,
@@ -215,14 +210,14 @@ impl<H: RequestHandler> Connection<H> {
 
 /// Reads until one whole frame is complete, then waits forever. If the stream ends, the next read sees the end again.
 async fn read_ahead(
-    mut stream: ReadHalf<'_>,
+    transport: &mut Transport,
     frames: &mut FrameBuffer,
     ahead: &mut Option<Bytes>,
 ) -> std::convert::Infallible {
     while ahead.is_none() {
         match frames.next_frame() {
             Ok(Some(frame)) => *ahead = Some(frame),
-            Ok(None) => match stream::read_some(&mut stream, frames).await {
+            Ok(None) => match transport.read_some(frames).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => break,
             },

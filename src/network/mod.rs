@@ -1,7 +1,9 @@
 //! Owns the connections: the server for clients and brokers and the client for other brokers. The channel to the
-//! controller and the queues of requests to brokers use that client. Imports `common`, `config`, `metrics`, `protocol`.
+//! controller and the queues of requests to brokers use that client. Imports `common`, `config`, `metrics`, `protocol`,
+//! `security`.
 //! Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
 
+mod channel_builder;
 pub mod client;
 mod connection;
 pub mod inter_broker_send_thread;
@@ -11,7 +13,10 @@ pub mod request_handler;
 mod request_metrics;
 pub mod server;
 mod stream;
+#[allow(dead_code)] // Until listeners with TLS are built.
+mod transport;
 
+pub use channel_builder::ChannelBuilder;
 pub use client::{BrokerAddress, ClientSettings, NetworkClient, NetworkError};
 pub use inter_broker_send_thread::{InterBrokerRequests, InterBrokerSendThread};
 pub use limits::ConnectionLimits;

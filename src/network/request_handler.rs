@@ -4,7 +4,9 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
+use crate::config::SecurityProtocol;
 use crate::protocol::{Request, Response};
+use crate::security::KafkaPrincipal;
 
 /// The origin of a request.
 #[derive(Clone, Debug)]
@@ -17,6 +19,12 @@ pub struct RequestContext {
     pub peer: SocketAddr,
     /// The name of the listener that received the request, in upper case.
     pub listener: String,
+    /// The listener's security protocol.
+    #[allow(dead_code)] // Until listeners with TLS are built.
+    pub security_protocol: SecurityProtocol,
+    /// The identity that the client has proved.
+    #[allow(dead_code)] // Until there is an authorizer.
+    pub principal: KafkaPrincipal,
 }
 
 /// The result of a request.

@@ -17,8 +17,10 @@ use super::connection::{Connection, ConnectionEnd, ConnectionSettings};
 use super::limits::ConnectionLimits;
 use super::request_handler::{RequestContext, RequestHandler};
 use super::request_metrics::RequestMetrics;
+use super::transport::Transport;
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
 use crate::metrics::Registry;
+use crate::security::KafkaPrincipal;
 
 /// How long an acceptor waits after a failure that does not pass immediately, such as a lack of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -250,9 +252,11 @@ impl<H: RequestHandler> Acceptor<H> {
             client_id: String::new(),
             peer,
             listener: self.endpoint.listener.clone(),
+            security_protocol: self.endpoint.security_protocol,
+            principal: KafkaPrincipal::anonymous(),
         };
         let connection = Connection::new(
-            stream,
+            Transport::Plain(stream),
             context,
             slot,
             self.handler.clone(),

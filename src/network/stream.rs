@@ -1,4 +1,4 @@
-//! Reads frames as they arrive and writes whole frames, for server and client connections.
+//! Reads frames as they arrive and writes whole frames: directly to a socket, or through TLS.
 
 use std::future::poll_fn;
 use std::io;
@@ -12,9 +12,8 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use tokio::io::{AsyncRead as _, AsyncReadExt as _, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
 
 use crate::common::file_range::FileRange;
 use crate::protocol::Chunk;
@@ -26,13 +25,19 @@ const SENDFILE_BYTES: usize = 1 << 20;
 /// The maximum that is read of a frame before its memory is reserved.
 const FIRST_BYTES: usize = 8 * 1024;
 
+/// The maximum that is read of a file before it is encrypted: four records of TLS.
+const ENCRYPTED_AT_ONCE_BYTES: usize = 64 * 1024;
+
 /// A response up to this size is built in memory and sent in one call.
 const SMALL_BYTES: usize = 16 * 1024;
 
 /// Waits for bytes and adds the available bytes to `frames`. Returns 0 at the end of the stream. The future may be
 /// dropped at any time without losing a byte. A frame's memory is reserved when its first bytes have arrived. If a read
 /// does not fill the buffer, the socket is empty, so no further system call is needed to detect that.
-pub(super) async fn read_some(stream: &mut ReadHalf<'_>, frames: &mut FrameBuffer) -> io::Result<usize> {
+pub(super) async fn read_some<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    frames: &mut FrameBuffer,
+) -> io::Result<usize> {
     poll_fn(|context| {
         if !frames.is_empty() {
             return pin!(stream.read_buf(frames.with_room())).poll(context);
@@ -71,6 +76,66 @@ pub(super) async fn write_chunks(
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+    Ok(())
+}
+
+/// Writes chunks through TLS. The parts of files are read and encrypted piece by piece, so that a large response needs
+/// little memory. The rules are those of [`write_chunks`].
+pub(super) async fn write_chunks_encrypted<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    chunks: Vec<Chunk>,
+    patience: Duration,
+) -> io::Result<()> {
+    let total: usize = chunks.iter().map(Chunk::len).sum();
+    let mut piece = Vec::with_capacity(total.min(ENCRYPTED_AT_ONCE_BYTES));
+    for mut chunk in chunks {
+        while !chunk.is_empty() {
+            take_from(&mut chunk, &mut piece)?;
+            if piece.len() == ENCRYPTED_AT_ONCE_BYTES {
+                write_patiently(stream, &piece, patience).await?;
+                piece.clear();
+            }
+        }
+    }
+    write_patiently(stream, &piece, patience).await?;
+    let flushed = tokio::time::timeout(patience, stream.flush());
+    flushed.await.map_err(|_| io::ErrorKind::TimedOut)?
+}
+
+/// Moves bytes from the front of `chunk` to the end of `piece`, which may grow to [`ENCRYPTED_AT_ONCE_BYTES`].
+fn take_from(chunk: &mut Chunk, piece: &mut Vec<u8>) -> io::Result<()> {
+    let count = chunk.len().min(ENCRYPTED_AT_ONCE_BYTES - piece.len());
+    match chunk {
+        Chunk::Bytes(bytes) => {
+            piece.extend_from_slice(&bytes[..count]);
+            bytes.advance(count);
+        }
+        Chunk::File(range) => {
+            let start = piece.len();
+            piece.resize(start + count, 0);
+            range.file.read_exact_at(&mut piece[start..], range.position)?;
+            range.position += count as u64;
+            range.length -= count;
+        }
+    }
+    Ok(())
+}
+
+/// Writes all bytes. Fails if the peer accepts none for `patience`.
+async fn write_patiently<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    mut bytes: &[u8],
+    patience: Duration,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        // A task must yield to others even if its socket is always ready.
+        tokio::task::coop::consume_budget().await;
+        let written = tokio::time::timeout(patience, stream.write(bytes));
+        match written.await.map_err(|_| io::ErrorKind::TimedOut)?? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes = &bytes[written..],
         }
     }
     Ok(())

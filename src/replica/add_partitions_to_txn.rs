@@ -20,7 +20,8 @@ use crate::config::BrokerConfig;
 use crate::metadata::MetadataCache;
 use crate::metrics::{Histogram, Meter, MetricName, Registry};
 use crate::network::{
-    BrokerAddress, ClientSettings, InterBrokerRequests, InterBrokerSendThread, NetworkClient, NetworkError,
+    BrokerAddress, ChannelBuilder, ClientSettings, InterBrokerRequests, InterBrokerSendThread, NetworkClient,
+    NetworkError,
 };
 use crate::protocol::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
@@ -101,13 +102,14 @@ impl AddPartitionsToTxnManager {
     /// Asks on behalf of this broker. `metadata` names the coordinators.
     pub fn new(
         config: &BrokerConfig,
+        channels: &ChannelBuilder,
         metadata: Arc<MetadataCache>,
         clock: SharedClock,
         metrics: &Registry,
     ) -> Self {
         let name = |name: &str| MetricName::new("kafka.server", "AddPartitionsToTxnManager", name);
         let request_timeout = Duration::from_millis(config.request_timeout_ms);
-        let settings = ClientSettings::new(config.broker_id.to_string(), request_timeout);
+        let settings = ClientSettings::new(channels, config.broker_id.to_string(), request_timeout);
         Self {
             inner: Arc::new(Inner {
                 metadata,

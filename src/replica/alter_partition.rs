@@ -24,7 +24,9 @@ use crate::common::leader_and_isr::{LeaderAndIsr, LeaderRecoveryState};
 use crate::config::BrokerConfig;
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
-use crate::network::{BrokerAddress, ClientSettings, NodeToControllerChannelManager, NodeToControllerError};
+use crate::network::{
+    BrokerAddress, ChannelBuilder, ClientSettings, NodeToControllerChannelManager, NodeToControllerError,
+};
 use crate::protocol::StrBytes;
 use crate::protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use crate::protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
@@ -59,8 +61,10 @@ struct Proposed {
 impl AlterPartitionManager {
     /// Creates a manager without proposals. `controller_epoch` is the highest epoch of a controller that has sent a
     /// request.
+    #[allow(clippy::too_many_arguments, reason = "each is another neighbour")]
     pub(super) fn new(
         config: &BrokerConfig,
+        channels: &ChannelBuilder,
         metadata: Arc<MetadataCache>,
         clock: SharedClock,
         broker_epoch: BrokerEpochSource,
@@ -71,7 +75,7 @@ impl AlterPartitionManager {
         Self {
             broker_id: config.broker_id,
             broker_epoch,
-            channel: channel(config, metadata.clone(), controller_epoch),
+            channel: channel(config, channels, metadata.clone(), controller_epoch),
             metadata,
             clock,
             delayed,
@@ -216,6 +220,7 @@ impl AlterPartitionManager {
 /// epoch is in `epoch`, has already sent LeaderAndIsr (fact 76).
 fn channel(
     config: &BrokerConfig,
+    channels: &ChannelBuilder,
     metadata: Arc<MetadataCache>,
     epoch: Arc<AtomicI32>,
 ) -> NodeToControllerChannelManager {
@@ -229,7 +234,7 @@ fn channel(
         Some(BrokerAddress::new(id, endpoint))
     };
     let timeout = Duration::from_millis(config.controller_socket_timeout_ms);
-    let settings = ClientSettings::new(config.broker_id.to_string(), timeout);
+    let settings = ClientSettings::new(channels, config.broker_id.to_string(), timeout);
     NodeToControllerChannelManager::new(Box::new(controller), settings)
 }
 
@@ -352,7 +357,7 @@ mod tests {
                 snapshot.controller_epoch = 1;
             });
             let epoch = Arc::new(AtomicI32::new(1));
-            let channel = channel(&config, metadata, epoch.clone());
+            let channel = channel(&config, &ChannelBuilder::plaintext(), metadata, epoch.clone());
             let known = || channel.controller().map(|address| address.endpoint.port);
             assert_eq!(known(), Some(port));
             epoch.store(2, Ordering::Release);

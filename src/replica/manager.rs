@@ -38,6 +38,7 @@ use crate::config::BrokerConfig;
 use crate::log::LogManager;
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
+use crate::network::ChannelBuilder;
 
 /// All partitions on this broker.
 pub struct ReplicaManager {
@@ -69,8 +70,10 @@ pub struct ReplicaManager {
 
 impl ReplicaManager {
     /// Creates a manager without partitions; the controller assigns all of them. `config.broker_id` is the resolved id.
+    #[allow(clippy::too_many_arguments, reason = "each is another neighbour")]
     pub fn new(
         config: Arc<BrokerConfig>,
+        channels: &ChannelBuilder,
         log_manager: Arc<LogManager>,
         metadata: Arc<MetadataCache>,
         clock: SharedClock,
@@ -88,6 +91,7 @@ impl ReplicaManager {
             broker_epoch.clone(),
             FetcherContext {
                 broker_id: config.broker_id,
+                channels: channels.clone(),
                 topic_metrics: topic_metrics.clone(),
                 quotas: quotas.clone(),
                 delayed: delayed.clone(),
@@ -96,6 +100,7 @@ impl ReplicaManager {
         );
         let alter_partition = Arc::new(AlterPartitionManager::new(
             &config,
+            channels,
             metadata.clone(),
             clock.clone(),
             broker_epoch.clone(),
@@ -124,6 +129,7 @@ impl ReplicaManager {
             fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
             verification: Arc::new(TransactionVerification::new(
                 &config,
+                channels,
                 metadata.clone(),
                 partitions.clone(),
                 clock.clone(),

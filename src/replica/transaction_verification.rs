@@ -14,6 +14,7 @@ use crate::config::BrokerConfig;
 use crate::log::VerificationGuard;
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
+use crate::network::ChannelBuilder;
 
 /// The producer and the partitions of the transactional batches in a Produce request.
 pub(super) struct TransactionalBatches {
@@ -38,13 +39,14 @@ impl TransactionVerification {
     /// Creates the verification for the partitions of this broker.
     pub(super) fn new(
         config: &BrokerConfig,
+        channels: &ChannelBuilder,
         metadata: Arc<MetadataCache>,
         partitions: Arc<HostedPartitions>,
         clock: SharedClock,
         metrics: &Registry,
     ) -> Self {
         Self {
-            add_partitions_to_txn: AddPartitionsToTxnManager::new(config, metadata, clock, metrics),
+            add_partitions_to_txn: AddPartitionsToTxnManager::new(config, channels, metadata, clock, metrics),
             partitions,
             is_enabled: AtomicBool::new(config.transaction_partition_verification_enable),
         }

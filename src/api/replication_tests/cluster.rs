@@ -24,8 +24,8 @@ use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
 use crate::network::{
-    BrokerAddress, ClientSettings, NetworkClient, Reply, RequestContext, RequestHandler, RunningServer,
-    SocketServer,
+    BrokerAddress, ChannelBuilder, ClientSettings, NetworkClient, Reply, RequestContext, RequestHandler,
+    RunningServer, SocketServer,
 };
 use crate::protocol::messages::leader_and_isr_request::{LeaderAndIsrPartitionState, LeaderAndIsrTopicState};
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -87,7 +87,10 @@ impl TestBroker {
 
     pub fn client(&self) -> NetworkClient {
         let address = BrokerAddress::plaintext(self.id, "127.0.0.1", self.port);
-        NetworkClient::new(address, ClientSettings::new("test", Duration::from_secs(10)))
+        NetworkClient::new(
+            address,
+            ClientSettings::new(&ChannelBuilder::plaintext(), "test", Duration::from_secs(10)),
+        )
     }
 }
 
@@ -169,6 +172,7 @@ impl TestCluster {
         let topic_configs = configs.clone();
         let replicas = ReplicaManager::new(
             config.clone(),
+            &ChannelBuilder::plaintext(),
             log_manager.clone(),
             metadata.clone(),
             clock.clone(),

@@ -11,7 +11,7 @@ use crate::config::CurrentConfig;
 use crate::config::definition::{broker_key, broker_keys, dynamic_broker_key, topic_keys};
 use crate::log::UnifiedLog;
 use crate::metrics::Registry;
-use crate::network::SocketServer;
+use crate::network::{ChannelBuilder, SocketServer};
 
 /// The parts of a broker that use dynamic settings.
 struct Parts {
@@ -45,6 +45,7 @@ impl Parts {
         let topic_configs = configs.clone();
         let replicas = ReplicaManager::new(
             config.clone(),
+            &ChannelBuilder::plaintext(),
             log_manager.clone(),
             world.metadata.clone(),
             clock.clone(),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::world::{START_MS, TOPIC};
 use crate::common::error::ErrorCode;
 use crate::common::ids::{BrokerId, Offset, ProducerId};
-use crate::network::{BrokerAddress, ClientSettings, NetworkClient};
+use crate::network::{BrokerAddress, ChannelBuilder, ClientSettings, NetworkClient};
 use crate::protocol::StrBytes;
 use crate::protocol::messages::ProduceRequest;
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -113,6 +113,10 @@ fn client(broker: BrokerId) -> NetworkClient {
     let address = BrokerAddress::plaintext(broker, "simulated", broker as u16);
     NetworkClient::new(
         address,
-        ClientSettings::new("producer", Duration::from_millis(2_500)),
+        ClientSettings::new(
+            &ChannelBuilder::plaintext(),
+            "producer",
+            Duration::from_millis(2_500),
+        ),
     )
 }

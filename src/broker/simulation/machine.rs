@@ -19,8 +19,8 @@ use crate::log::LogManager;
 use crate::log::simulated_disk::{Mount, SimulatedDisk};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
-use crate::network::RequestHandler as _;
 use crate::network::client::simulated::SimulatedNetwork;
+use crate::network::{ChannelBuilder, RequestHandler as _};
 use crate::replica::ReplicaManager;
 use crate::zk::gate::GatedStore;
 use crate::zk::memory::{MemorySession, MemoryZooKeeper};
@@ -85,6 +85,7 @@ impl Machine {
         let topic_configs = configs.clone();
         let replicas = ReplicaManager::new(
             config.clone(),
+            &ChannelBuilder::plaintext(),
             log_manager.clone(),
             metadata.clone(),
             around.clock.clone(),
@@ -194,6 +195,7 @@ async fn controller(
         zk,
         clock: clock.clone(),
         broker_epoch,
+        channels: ChannelBuilder::plaintext(),
         register: Arc::new(move || {
             let (registration, zk, info) = (registration.clone(), to_register.clone(), info.clone());
             async move { register(&registration, &*zk, &info).await }.boxed()

@@ -23,6 +23,7 @@ use crate::common::leader_and_isr::{LeaderIsrAndControllerEpoch, ReplicaAssignme
 use crate::config::{BrokerConfig, CurrentConfig, Endpoint, SecurityProtocol};
 use crate::metadata::BrokerMetadata;
 use crate::metrics::Registry;
+use crate::network::ChannelBuilder;
 use crate::protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use crate::protocol::messages::leader_and_isr_response::{
     LeaderAndIsrPartitionError, LeaderAndIsrTopicError,
@@ -258,6 +259,7 @@ impl Cluster {
             zk: store,
             clock: self.clock.clone(),
             broker_epoch,
+            channels: ChannelBuilder::plaintext(),
             register: Arc::new(move || {
                 let store = to_register.clone();
                 async move { register(&*store, id).await }.boxed()

@@ -23,6 +23,7 @@ use crate::coordinator::coordinator_log::CoordinatorLog;
 use crate::coordinator::producer_ids::ProducerIdManager;
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
+use crate::network::ChannelBuilder;
 
 /// The answer of DescribeTransactions for one id.
 pub type DescribedTransaction = TransactionValue;
@@ -70,6 +71,7 @@ impl TransactionCoordinator {
         log: Arc<dyn CoordinatorLog>,
         clock: SharedClock,
         metadata: Arc<MetadataCache>,
+        channels: &ChannelBuilder,
         producer_ids: Arc<ProducerIdManager>,
         sender: Box<dyn MarkerSender>,
         metrics: &Registry,
@@ -81,7 +83,13 @@ impl TransactionCoordinator {
             clock,
             metrics,
         ));
-        let markers = MarkerChannel::new(states.clone(), metadata, sender, super::metrics::retries(metrics));
+        let markers = MarkerChannel::new(
+            states.clone(),
+            metadata,
+            channels,
+            sender,
+            super::metrics::retries(metrics),
+        );
         super::metrics::register(&markers, metrics);
         Arc::new_cyclic(|this| Self {
             markers,

@@ -31,7 +31,8 @@ use crate::common::ids::{BrokerId, LeaderEpoch, ProducerId, TopicName, TopicPart
 use crate::metadata::MetadataCache;
 use crate::metrics::Meter;
 use crate::network::{
-    BrokerAddress, ClientSettings, InterBrokerRequests, InterBrokerSendThread, NetworkClient, NetworkError,
+    BrokerAddress, ChannelBuilder, ClientSettings, InterBrokerRequests, InterBrokerSendThread, NetworkClient,
+    NetworkError,
 };
 use crate::protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use crate::protocol::messages::{
@@ -91,11 +92,12 @@ impl MarkerChannel {
     pub(super) fn new(
         states: Arc<TransactionStateManager>,
         metadata: Arc<MetadataCache>,
+        channels: &ChannelBuilder,
         sender: Box<dyn MarkerSender>,
         retries: Arc<Meter>,
     ) -> Arc<Self> {
         let client_id = format!("broker-{}-txn-marker-sender", states.config.broker_id);
-        let settings = ClientSettings::new(client_id, states.config.request_timeout);
+        let settings = ClientSettings::new(channels, client_id, states.config.request_timeout);
         Arc::new(Self {
             states,
             metadata,

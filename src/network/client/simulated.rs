@@ -323,6 +323,8 @@ impl Server {
             client_id: header.client_id.to_string(),
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
             listener: "PLAINTEXT".to_owned(),
+            security_protocol: crate::config::SecurityProtocol::Plaintext,
+            principal: crate::security::KafkaPrincipal::anonymous(),
         };
         let handled = AssertUnwindSafe((self.handler)(context, header.correlation_id, request));
         match handled.catch_unwind().await {

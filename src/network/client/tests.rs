@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::network::ChannelBuilder;
 use crate::protocol::messages::api_versions_response::ApiVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +17,10 @@ async fn listen() -> (TcpListener, NetworkClient) {
     let address = BrokerAddress::plaintext(7, "127.0.0.1", listener.local_addr().unwrap().port());
     (
         listener,
-        NetworkClient::new(address, ClientSettings::new("test", Duration::from_secs(10))),
+        NetworkClient::new(
+            address,
+            ClientSettings::new(&ChannelBuilder::plaintext(), "test", Duration::from_secs(10)),
+        ),
     )
 }
 

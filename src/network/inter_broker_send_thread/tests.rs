@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::*;
+use crate::network::ChannelBuilder;
 
 /// The started batches in order, each with a sender that ends it.
 type Begun = mpsc::UnboundedSender<(BrokerAddress, Vec<u32>, oneshot::Sender<()>)>;
@@ -28,7 +29,7 @@ impl InterBrokerRequests for Numbers {
 }
 
 fn settings() -> ClientSettings {
-    ClientSettings::new("test", Duration::from_secs(1))
+    ClientSettings::new(&ChannelBuilder::plaintext(), "test", Duration::from_secs(1))
 }
 
 fn address(broker: BrokerId, port: u16) -> BrokerAddress {

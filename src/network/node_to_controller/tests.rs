@@ -8,13 +8,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::network::ChannelBuilder;
 use crate::protocol::codec;
 use crate::protocol::messages::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
 
 /// A channel to the controller in `known`.
 fn channel(known: &Arc<Mutex<Option<BrokerAddress>>>) -> NodeToControllerChannelManager {
     let known = known.clone();
-    let settings = ClientSettings::new("test", Duration::from_secs(60));
+    let settings = ClientSettings::new(&ChannelBuilder::plaintext(), "test", Duration::from_secs(60));
     NodeToControllerChannelManager::new(Box::new(move || known.lock().clone()), settings)
 }
 

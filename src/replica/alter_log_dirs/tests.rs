@@ -17,6 +17,7 @@ use crate::log::testing::{NOW_MS, batch, leader_batch};
 use crate::log::{AppendOrigin, FetchIsolation, LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
+use crate::network::ChannelBuilder;
 use crate::replica::{LeaderAndIsrUpdate, PartitionUpdate, ReplicaManager};
 
 const TOPIC_ID: TopicId = TopicId::from_u128(7);
@@ -67,6 +68,7 @@ impl Dirs {
         let logs = LogManager::open(&config, &|_| log_config.clone(), clock.clone(), &metrics).unwrap();
         let replicas = ReplicaManager::new(
             Arc::new(config),
+            &ChannelBuilder::plaintext(),
             logs.clone(),
             Arc::new(MetadataCache::default()),
             clock,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::common::ids::BrokerId;
+use crate::network::ChannelBuilder;
 use crate::replica::delayed_operations::DelayedOperations;
 use crate::replica::throttled_replicas::ReplicationQuotas;
 use crate::replica::topic_metrics::TopicMetrics;
@@ -11,6 +12,8 @@ use crate::replica::topic_metrics::TopicMetrics;
 #[derive(Clone)]
 pub struct FetcherContext {
     pub(in crate::replica) broker_id: BrokerId,
+    /// Opens the connections to the leaders.
+    pub(in crate::replica) channels: ChannelBuilder,
     pub(in crate::replica) topic_metrics: Arc<TopicMetrics>,
     pub(in crate::replica) quotas: Arc<ReplicationQuotas>,
     /// The waiting requests. Consumers also wait for the high watermark of a follower.

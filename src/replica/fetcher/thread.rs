@@ -74,7 +74,10 @@ impl FetcherThread {
         let client_id = format!("broker-{}-fetcher-{fetcher_id}", config.broker_id);
         let timeout = Duration::from_millis(config.replica_socket_timeout_ms);
         Self {
-            client: NetworkClient::new(fetcher.leader.clone(), ClientSettings::new(client_id, timeout)),
+            client: NetworkClient::new(
+                fetcher.leader.clone(),
+                ClientSettings::new(&context.channels, client_id, timeout),
+            ),
             fetcher,
             assignments,
             context,

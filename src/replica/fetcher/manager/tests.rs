@@ -8,6 +8,7 @@ use crate::config::LogConfig;
 use crate::log::LogManager;
 use crate::log::testing::NOW_MS;
 use crate::metadata::MetadataCache;
+use crate::network::ChannelBuilder;
 use crate::replica::ReplicaManager;
 
 #[test]
@@ -31,6 +32,7 @@ fn replica_manager(folder: &std::path::Path) -> (Arc<ReplicaManager>, Arc<LogMan
     let logs = LogManager::open(&config, &|_| LogConfig::default(), clock.clone(), &metrics).unwrap();
     let manager = ReplicaManager::new(
         config,
+        &ChannelBuilder::plaintext(),
         logs.clone(),
         Arc::new(MetadataCache::default()),
         clock,

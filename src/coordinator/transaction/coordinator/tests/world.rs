@@ -15,7 +15,7 @@ use crate::coordinator::memory_log::MemoryLog;
 use crate::coordinator::producer_ids::ProducerIdBlocks;
 use crate::coordinator::transaction::log;
 use crate::metadata::{BrokerMetadata, PartitionMetadata};
-use crate::network::{NetworkClient, NetworkError, NodeToControllerError};
+use crate::network::{ChannelBuilder, NetworkClient, NetworkError, NodeToControllerError};
 use crate::protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
 };
@@ -168,6 +168,7 @@ impl World {
             Arc::new(log.clone()),
             clock.clone(),
             metadata.clone(),
+            &ChannelBuilder::plaintext(),
             producer_ids,
             Box::new(leaders.clone()),
             &Registry::new(clock.clone()),
