@@ -93,7 +93,7 @@ async fn start_on(
     let log_manager = open_logs(&context, &configs).await?;
     log_manager.start_background();
     let metadata = Arc::new(MetadataCache::default());
-    let server = SocketServer::bind(&configs.current(), &context.metrics).await?;
+    let server = SocketServer::bind(&configs.current(), &context.metrics, &context.clock).await?;
     let endpoints: Vec<Endpoint> = server.endpoints().cloned().collect();
     // The replicas need the broker epoch. The controller module has it, but starts later.
     let controller_slot = Arc::new(OnceLock::<ControllerHandle>::new());

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use super::transport::Transport;
 use crate::config::{Endpoint, SecurityProtocol};
+use crate::security::sasl::SaslClient;
 
 /// Opens connections. All clones share the same protection.
 #[derive(Clone, Default)]
@@ -21,6 +22,14 @@ impl ChannelBuilder {
     /// Whether there are settings for the endpoint's security protocol.
     pub fn can_open(&self, endpoint: &Endpoint) -> bool {
         endpoint.security_protocol == SecurityProtocol::Plaintext
+    }
+
+    /// The client of a new SASL exchange with an endpoint, if its protocol has SASL.
+    pub(super) fn sasl_client(&self, endpoint: &Endpoint) -> Result<Option<SaslClient>, String> {
+        match endpoint.security_protocol {
+            SecurityProtocol::Plaintext | SecurityProtocol::Ssl => Ok(None),
+            SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl => Err("no SASL".to_owned()),
+        }
     }
 
     /// Connects to an endpoint.

@@ -4,33 +4,24 @@
 //! the oldest waiting request, because brokers answer in order. Every error ends the connection and fails all requests
 //! in flight. The next request opens a new connection. The client never retries.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt as _;
-use tokio::sync::{OnceCell, mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::channel_builder::ChannelBuilder;
-use super::stream;
-use super::transport::{ReadHalf, Transport, WriteHalf};
+use super::client_connection::{Connection, Identity};
+use super::request_writer::{Outgoing, Waiting};
 use crate::common::ids::BrokerId;
 use crate::config::Endpoint;
 use crate::protocol::WireRequest;
 use crate::protocol::codec;
-use crate::protocol::frame::FrameBuffer;
 use crate::protocol::messages::ApiVersionsRequest;
-
-/// The maximum number of requests in the queue to the connection's task. Further senders wait.
-const SEND_QUEUE: usize = 16;
-/// The maximum size of a response. Kafka has no limit here except that of the length prefix.
-const MAX_RESPONSE_BYTES: usize = i32::MAX as usize;
 
 /// A broker and the address of the listener to connect to. Kafka 3.9: `BrokerEndPoint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,6 +214,8 @@ impl NetworkClient {
         Ok(connection)
     }
 
+    /// Opens a connection. If the listener wants SASL, the first thing that the connection's task does is to prove this
+    /// broker's identity; requests wait for it.
     async fn connect(&self) -> Result<Connection, NetworkError> {
         #[cfg(test)]
         if let Some(network) = simulated::SimulatedNetwork::of_this_thread() {
@@ -241,8 +234,17 @@ impl NetworkClient {
             .map_err(|_| {
                 self.disconnected(&format!("{}: no answer in time", self.address.endpoint.address()))
             })?
-            .map(Connection::start)
+            .map(|transport| Connection::start(transport, self.identity()))
             .map_err(|reason| self.disconnected(&reason))
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            channels: self.settings.channels.clone(),
+            broker: self.address.id,
+            endpoint: self.address.endpoint.clone(),
+            client_id: self.settings.client_id.clone(),
+        }
     }
 
     async fn ask_versions(&self) -> Result<HashMap<i16, RangeInclusive<i16>>, NetworkError> {
@@ -283,120 +285,6 @@ impl NetworkClient {
 impl Drop for NetworkClient {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// A request that waits to be written to the socket.
-struct Outgoing {
-    frame: Bytes,
-    waiting: Waiting,
-}
-
-/// A request that waits for its response frame, or for the error if none comes.
-struct Waiting {
-    correlation_id: i32,
-    respond: oneshot::Sender<Result<Bytes, String>>,
-}
-
-/// One TCP connection and the task that drives it.
-struct Connection {
-    requests: mpsc::Sender<Outgoing>,
-    driver: AbortHandle,
-    closed: AtomicBool,
-    peer_versions: OnceCell<HashMap<i16, RangeInclusive<i16>>>,
-}
-
-impl Connection {
-    fn start(stream: Transport) -> Self {
-        let (requests, outgoing) = mpsc::channel(SEND_QUEUE);
-        let driver = tokio::spawn(drive(stream, outgoing)).abort_handle();
-        Self::driven_by(driver, requests)
-    }
-
-    fn driven_by(driver: AbortHandle, requests: mpsc::Sender<Outgoing>) -> Self {
-        Self {
-            requests,
-            driver,
-            closed: AtomicBool::new(false),
-            peer_versions: OnceCell::new(),
-        }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire) || self.requests.is_closed()
-    }
-
-    fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.driver.abort();
-    }
-}
-
-/// Writes requests and reads responses until one of the two fails. Then fails the waiting requests.
-async fn drive(stream: Transport, mut requests: mpsc::Receiver<Outgoing>) {
-    let in_flight = Mutex::new(VecDeque::new());
-    let (incoming, outgoing) = stream.split();
-    let reason = tokio::select! {
-        reason = write_requests(outgoing, &mut requests, &in_flight) => reason,
-        reason = read_responses(incoming, &in_flight) => reason,
-    };
-    requests.close();
-    let mut waiting: Vec<Waiting> = in_flight.into_inner().into();
-    while let Ok(outgoing) = requests.try_recv() {
-        waiting.push(outgoing.waiting);
-    }
-    for request in waiting {
-        // Sending fails if the caller has dropped its request.
-        let _ = request.respond.send(Err(reason.clone()));
-    }
-}
-
-/// Returns the reason for the end.
-async fn write_requests(
-    mut stream: WriteHalf,
-    requests: &mut mpsc::Receiver<Outgoing>,
-    in_flight: &Mutex<VecDeque<Waiting>>,
-) -> String {
-    while let Some(outgoing) = requests.recv().await {
-        // Added before the write, because the response may arrive before this task runs again.
-        in_flight.lock().push_back(outgoing.waiting);
-        let written = async {
-            stream.write_all(&outgoing.frame).await?;
-            stream.flush().await
-        };
-        if let Err(error) = written.await {
-            return error.to_string();
-        }
-    }
-    "the client was dropped".to_string()
-}
-
-/// Returns the reason for the end.
-async fn read_responses(mut stream: ReadHalf, in_flight: &Mutex<VecDeque<Waiting>>) -> String {
-    let mut frames = FrameBuffer::new(MAX_RESPONSE_BYTES);
-    loop {
-        match stream::read_some(&mut stream, &mut frames).await {
-            Ok(0) => return "the broker closed it".to_string(),
-            Ok(_) => {}
-            Err(error) => return error.to_string(),
-        }
-        loop {
-            let frame = match frames.next_frame() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(error) => return error.to_string(),
-            };
-            let Some(oldest) = in_flight.lock().pop_front() else {
-                return "a response came that nobody asked for".to_string();
-            };
-            if codec::correlation_id(&frame) != Some(oldest.correlation_id) {
-                let reason = "a response came out of order".to_string();
-                let _ = oldest.respond.send(Err(reason.clone()));
-                return reason;
-            }
-            // Sending fails if the caller has dropped its request.
-            let _ = oldest.respond.send(Ok(frame));
-        }
     }
 }
 

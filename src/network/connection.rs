@@ -15,18 +15,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::authentication::Session;
 use super::limits::ConnectionSlot;
+use super::listener_metrics::ListenerMetrics;
+use super::listener_security::ListenerSecurity;
 use super::request_handler::{Reply, RequestContext, RequestHandler};
 use super::request_metrics::{RequestMetrics, RequestTimes};
 use super::transport::Transport;
+use crate::common::clock::SharedClock;
 use crate::protocol::codec::{self, DecodeError};
 use crate::protocol::frame::{FrameBuffer, FrameSizeError};
+use crate::security::AuthenticationError;
 
-/// The limits of every connection of a broker.
+/// What the connections of a listener have in common.
 #[derive(Clone)]
 pub(super) struct ConnectionSettings {
     /// `socket.request.max.bytes`.
@@ -36,6 +42,9 @@ pub(super) struct ConnectionSettings {
     /// `queued.max.requests`: see [`Connection::handle`].
     pub(super) running_requests: Arc<Semaphore>,
     pub(super) metrics: Arc<RequestMetrics>,
+    pub(super) security: Arc<ListenerSecurity>,
+    pub(super) listener_metrics: Arc<ListenerMetrics>,
+    pub(super) clock: SharedClock,
 }
 
 /// Why a connection ended.
@@ -59,23 +68,35 @@ pub(super) enum ConnectionEnd {
     Request(#[from] DecodeError),
     #[error("the handler of a request panicked: {0}")]
     Panicked(String),
+    #[error("{error}")]
+    Unauthenticated {
+        is_renewal: bool,
+        error: AuthenticationError,
+    },
+    #[error("a request came after the end of the session")]
+    SessionExpired,
+    #[error("{0}")]
+    UnexpectedRequest(String),
 }
 
 pub(super) struct Connection<H> {
-    transport: Transport,
-    context: RequestContext,
-    slot: ConnectionSlot,
-    handler: Arc<H>,
-    settings: ConnectionSettings,
-    stopping: CancellationToken,
-    frames: FrameBuffer,
+    /// Empty during the TLS handshake, and after a failed one.
+    pub(super) transport: Option<Transport>,
+    pub(super) context: RequestContext,
+    pub(super) slot: ConnectionSlot,
+    pub(super) handler: Arc<H>,
+    pub(super) settings: ConnectionSettings,
+    pub(super) stopping: CancellationToken,
+    pub(super) frames: FrameBuffer,
+    /// Present on a SASL listener when the client is authenticated.
+    pub(super) session: Option<Session>,
     /// A whole frame that was read while the previous frame was being handled.
     ahead: Option<Bytes>,
 }
 
 impl<H: RequestHandler> Connection<H> {
     pub(super) fn new(
-        transport: Transport,
+        stream: TcpStream,
         context: RequestContext,
         slot: ConnectionSlot,
         handler: Arc<H>,
@@ -84,19 +105,23 @@ impl<H: RequestHandler> Connection<H> {
     ) -> Self {
         let frames = FrameBuffer::new(settings.max_request_bytes);
         Self {
-            transport,
+            transport: Some(Transport::Plain(stream)),
             context,
             slot,
             handler,
             settings,
             stopping,
             frames,
+            session: None,
             ahead: None,
         }
     }
 
     /// Serves the client until one side ends the connection.
     pub(super) async fn serve(mut self) -> ConnectionEnd {
+        if let Err(end) = self.authenticate().await {
+            return end;
+        }
         loop {
             if let Err(end) = self.serve_one().await {
                 return end;
@@ -107,6 +132,9 @@ impl<H: RequestHandler> Connection<H> {
     async fn serve_one(&mut self) -> Result<(), ConnectionEnd> {
         let frame = self.next_frame().await?;
         self.slot.touch();
+        let Some(frame) = self.renew_if_asked(frame).await? else {
+            return Ok(());
+        };
         let (received, bytes) = (Instant::now(), frame.len());
         let (header, request) = codec::decode_request(frame)?;
         self.context.api_version = header.version;
@@ -118,9 +146,8 @@ impl<H: RequestHandler> Connection<H> {
             Reply::Send(response) => {
                 let answered = Instant::now();
                 let chunks = response.into_chunks();
-                self.transport
-                    .write_chunks(chunks, self.settings.max_idle)
-                    .await?;
+                let max_idle = self.settings.max_idle;
+                self.transport()?.write_chunks(chunks, max_idle).await?;
                 times.send = answered.elapsed();
             }
             Reply::Nothing => {}
@@ -137,8 +164,13 @@ impl<H: RequestHandler> Connection<H> {
         Ok(())
     }
 
+    /// The stream. There is none after a failed TLS handshake.
+    pub(super) fn transport(&mut self) -> Result<&mut Transport, ConnectionEnd> {
+        self.transport.as_mut().ok_or(ConnectionEnd::ClosedByPeer)
+    }
+
     /// Waits for a whole frame. Only here, between two requests, may the broker end the connection.
-    async fn next_frame(&mut self) -> Result<Bytes, ConnectionEnd> {
+    pub(super) async fn next_frame(&mut self) -> Result<Bytes, ConnectionEnd> {
         loop {
             if self.stopping.is_cancelled() {
                 return Err(ConnectionEnd::Stopping);
@@ -152,7 +184,10 @@ impl<H: RequestHandler> Connection<H> {
             if let Some(frame) = self.frames.next_frame()? {
                 return Ok(frame);
             }
-            let read = timeout(self.settings.max_idle, self.transport.read_some(&mut self.frames));
+            let Some(transport) = &mut self.transport else {
+                return Err(ConnectionEnd::ClosedByPeer);
+            };
+            let read = timeout(self.settings.max_idle, transport.read_some(&mut self.frames));
             tokio::select! {
                 biased;
                 read = read => match read {
@@ -192,7 +227,7 @@ impl<H: RequestHandler> Connection<H> {
         let reply = match at_once {
             Poll::Ready(reply) => reply,
             Poll::Pending => {
-                let read_ahead = read_ahead(&mut self.transport, &mut self.frames, &mut self.ahead);
+                let read_ahead = read_ahead(self.transport.as_mut(), &mut self.frames, &mut self.ahead);
                 let reply = tokio::select! {
                     biased;
                     reply = &mut handled => reply,
@@ -210,10 +245,13 @@ impl<H: RequestHandler> Connection<H> {
 
 /// Reads until one whole frame is complete, then waits forever. If the stream ends, the next read sees the end again.
 async fn read_ahead(
-    transport: &mut Transport,
+    transport: Option<&mut Transport>,
     frames: &mut FrameBuffer,
     ahead: &mut Option<Bytes>,
 ) -> std::convert::Infallible {
+    let Some(transport) = transport else {
+        return std::future::pending().await;
+    };
     while ahead.is_none() {
         match frames.next_frame() {
             Ok(Some(frame)) => *ahead = Some(frame),

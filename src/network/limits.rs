@@ -220,6 +220,11 @@ impl Open {
 }
 
 impl ConnectionSlot {
+    /// The connection's number among all connections of the broker.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Records that a request has arrived.
     pub(super) fn touch(&self) {
         let now = self.limits.activity.fetch_add(1, Ordering::Relaxed);

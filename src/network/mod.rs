@@ -3,14 +3,22 @@
 //! `security`.
 //! Kafka 3.9: `SocketServer`, `RequestChannel`, `NetworkClient`.
 
+mod acceptor;
+mod authentication;
 mod channel_builder;
 pub mod client;
+mod client_connection;
 mod connection;
 pub mod inter_broker_send_thread;
 mod limits;
+mod listener_metrics;
+mod listener_security;
 pub mod node_to_controller;
 pub mod request_handler;
 mod request_metrics;
+mod request_writer;
+mod sasl_client_authenticator;
+mod sasl_server_authenticator;
 pub mod server;
 mod stream;
 #[allow(dead_code)] // Until listeners with TLS are built.

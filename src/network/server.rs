@@ -8,22 +8,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Connection, ConnectionEnd, ConnectionSettings};
+use super::acceptor::Acceptor;
+use super::connection::ConnectionSettings;
 use super::limits::ConnectionLimits;
-use super::request_handler::{RequestContext, RequestHandler};
+use super::listener_metrics::ListenerMetrics;
+use super::listener_security::ListenerSecurity;
+use super::request_handler::RequestHandler;
 use super::request_metrics::RequestMetrics;
-use super::transport::Transport;
-use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
+use crate::common::clock::SharedClock;
+use crate::config::{BrokerConfig, Endpoint};
 use crate::metrics::Registry;
-use crate::security::KafkaPrincipal;
-
-/// How long an acceptor waits after a failure that does not pass immediately, such as a lack of file descriptors.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A listener that cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -41,21 +40,26 @@ pub enum BindError {
     /// A host in the overrides cannot be resolved.
     #[error("max.connections.per.ip.overrides: {0}")]
     Limits(io::Error),
-    /// The listener's security protocol is not implemented yet.
-    #[error("listener {listener} wants {}, and only PLAINTEXT is supported", protocol.name())]
-    UnsupportedProtocol {
+    /// The settings of TLS or SASL cannot be used.
+    #[error("listener {listener}: {reason}")]
+    Security {
         /// The listener's name.
         listener: String,
-        /// The configured security protocol.
-        protocol: SecurityProtocol,
+        /// Kafka's text.
+        reason: String,
     },
 }
 
 /// Bound listeners that do not accept yet.
 pub struct SocketServer {
-    listeners: Vec<(Endpoint, TcpListener)>,
+    listeners: Vec<BoundListener>,
     inter_broker_listener: String,
     limits: Arc<ConnectionLimits>,
+}
+
+struct BoundListener {
+    endpoint: Endpoint,
+    socket: TcpListener,
     settings: ConnectionSettings,
 }
 
@@ -67,13 +71,22 @@ pub struct RunningServer {
 
 impl SocketServer {
     /// Binds every listener of the configuration. The request metrics are registered in `metrics`.
-    pub async fn bind(config: &BrokerConfig, metrics: &Registry) -> Result<Self, BindError> {
+    pub async fn bind(
+        config: &BrokerConfig,
+        metrics: &Registry,
+        clock: &SharedClock,
+    ) -> Result<Self, BindError> {
+        let request_metrics = Arc::new(RequestMetrics::new(metrics.clone()));
+        let running_requests = Arc::new(Semaphore::new(
+            config.queued_max_requests.clamp(1, Semaphore::MAX_PERMITS),
+        ));
         let mut listeners = vec![];
         for endpoint in &config.listeners {
-            let (listener, protocol) = (endpoint.listener.clone(), endpoint.security_protocol);
-            if protocol != SecurityProtocol::Plaintext {
-                return Err(BindError::UnsupportedProtocol { listener, protocol });
-            }
+            let listener = endpoint.listener.clone();
+            let security = ListenerSecurity::of(config, endpoint).map_err(|reason| BindError::Security {
+                listener: listener.clone(),
+                reason,
+            })?;
             let bound = bind_endpoint(endpoint, config).await;
             let bound = bound.and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
             let (port, socket) = bound.map_err(|source| BindError::Address {
@@ -85,20 +98,25 @@ impl SocketServer {
                 port,
                 ..endpoint.clone()
             };
-            listeners.push((endpoint, socket));
+            let settings = ConnectionSettings {
+                max_request_bytes: config.socket_request_max_bytes,
+                max_idle: Duration::from_millis(config.connections_max_idle_ms),
+                running_requests: running_requests.clone(),
+                metrics: request_metrics.clone(),
+                security: Arc::new(security),
+                listener_metrics: Arc::new(ListenerMetrics::new(metrics, &endpoint.listener)),
+                clock: clock.clone(),
+            };
+            listeners.push(BoundListener {
+                endpoint,
+                socket,
+                settings,
+            });
         }
         Ok(Self {
             listeners,
             inter_broker_listener: config.inter_broker_listener_name.clone(),
             limits: limits(config).await?,
-            settings: ConnectionSettings {
-                max_request_bytes: config.socket_request_max_bytes,
-                max_idle: Duration::from_millis(config.connections_max_idle_ms),
-                running_requests: Arc::new(Semaphore::new(
-                    config.queued_max_requests.clamp(1, Semaphore::MAX_PERMITS),
-                )),
-                metrics: Arc::new(RequestMetrics::new(metrics.clone())),
-            },
         })
     }
 
@@ -109,7 +127,7 @@ impl SocketServer {
 
     /// The listeners in the order of the configuration, with their bound ports.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.listeners.iter().map(|(endpoint, _)| endpoint)
+        self.listeners.iter().map(|listener| &listener.endpoint)
     }
 
     /// Starts to accept connections. Must be called within a Tokio runtime.
@@ -117,17 +135,17 @@ impl SocketServer {
         let stopping = CancellationToken::new();
         let mut acceptors = JoinSet::new();
         let several = self.listeners.len() > 1;
-        for (endpoint, listener) in self.listeners {
+        for listener in self.listeners {
             let acceptor = Acceptor {
-                is_protected: several && endpoint.listener == self.inter_broker_listener,
-                endpoint,
+                is_protected: several && listener.endpoint.listener == self.inter_broker_listener,
+                endpoint: listener.endpoint,
                 limits: self.limits.clone(),
-                settings: self.settings.clone(),
+                settings: listener.settings,
                 handler: handler.clone(),
                 stopping: stopping.clone(),
                 connections: JoinSet::new(),
             };
-            acceptors.spawn(acceptor.run(listener));
+            acceptors.spawn(acceptor.run(listener.socket));
         }
         RunningServer { acceptors, stopping }
     }
@@ -191,98 +209,6 @@ fn bind_address(address: SocketAddr, config: &BrokerConfig) -> io::Result<TcpLis
             .unwrap_or(1)
             .max(1),
     )
-}
-
-struct Acceptor<H> {
-    endpoint: Endpoint,
-    is_protected: bool,
-    limits: Arc<ConnectionLimits>,
-    settings: ConnectionSettings,
-    handler: Arc<H>,
-    stopping: CancellationToken,
-    connections: JoinSet<(SocketAddr, ConnectionEnd)>,
-}
-
-impl<H: RequestHandler> Acceptor<H> {
-    async fn run(mut self, listener: TcpListener) {
-        let stopping = self.stopping.clone();
-        loop {
-            tokio::select! {
-                () = stopping.cancelled() => break,
-                Some(ended) = self.connections.join_next() => self.log_end(ended),
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.admit(stream, peer).await,
-                    Err(error) => {
-                        tracing::error!(listener = self.endpoint.listener, %error, "cannot accept a connection");
-                        tokio::time::sleep(ACCEPT_BACKOFF).await;
-                    }
-                },
-            }
-        }
-        // The listener is closed first, so that connections in the backlog are refused and do not wait.
-        drop(listener);
-        while let Some(ended) = self.connections.join_next().await {
-            self.log_end(ended);
-        }
-    }
-
-    async fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let stopping = self.stopping.clone();
-        let admitted = tokio::select! {
-            () = stopping.cancelled() => return,
-            admitted = self.limits.admit(peer.ip(), self.is_protected) => admitted,
-        };
-        let slot = match admitted {
-            Ok(slot) => slot,
-            Err(error) => {
-                tracing::info!(listener = self.endpoint.listener, %peer, %error, "connection refused");
-                return;
-            }
-        };
-        let options = stream
-            .set_nodelay(true)
-            .and_then(|()| Ok(rustix::net::sockopt::set_socket_keepalive(&stream, true)?));
-        if let Err(error) = options {
-            // The connection is already closed.
-            tracing::debug!(%peer, %error, "connection lost");
-            return;
-        }
-        let context = RequestContext {
-            api_version: 0,
-            client_id: String::new(),
-            peer,
-            listener: self.endpoint.listener.clone(),
-            security_protocol: self.endpoint.security_protocol,
-            principal: KafkaPrincipal::anonymous(),
-        };
-        let connection = Connection::new(
-            Transport::Plain(stream),
-            context,
-            slot,
-            self.handler.clone(),
-            self.settings.clone(),
-            self.stopping.clone(),
-        );
-        self.connections
-            .spawn(async move { (peer, connection.serve().await) });
-    }
-
-    fn log_end(&self, ended: Result<(SocketAddr, ConnectionEnd), JoinError>) {
-        let listener = self.endpoint.listener.as_str();
-        match ended {
-            Ok((peer, end @ (ConnectionEnd::FrameSize(_) | ConnectionEnd::Request(_)))) => {
-                tracing::warn!(listener, %peer, reason = %end, "connection closed because of a malformed request");
-            }
-            Ok((peer, end @ ConnectionEnd::Panicked(_))) => {
-                tracing::error!(listener, %peer, reason = %end, "connection closed");
-            }
-            Ok((peer, end @ (ConnectionEnd::ClosedByHandler | ConnectionEnd::Evicted))) => {
-                tracing::info!(listener, %peer, reason = %end, "connection closed");
-            }
-            Ok((peer, end)) => tracing::debug!(listener, %peer, reason = %end, "connection closed"),
-            Err(error) => tracing::error!(listener, %error, "connection task failed"),
-        }
-    }
 }
 
 #[cfg(test)]

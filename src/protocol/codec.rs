@@ -103,6 +103,14 @@ pub fn decode_request(mut frame: Bytes) -> Result<(ReceivedHeader, Request), Dec
     Ok((header, request))
 }
 
+/// The API of a request frame, if its header can be read.
+pub fn api_of(frame: &Bytes) -> Option<ApiKey> {
+    let api = ApiKey::from_code(i16_at(frame, 0)?)?;
+    let header_version = api.request_header_version(i16_at(frame, 2)?);
+    let header: Result<RequestHeader, DecodeError> = decode_header(&mut frame.clone(), header_version);
+    header.ok().map(|_| api)
+}
+
 fn i16_at(frame: &Bytes, position: usize) -> Option<i16> {
     let bytes = frame.get(position..)?.first_chunk()?;
     Some(i16::from_be_bytes(*bytes))

@@ -41,6 +41,11 @@ impl FrameBuffer {
         }
     }
 
+    /// Changes the limit, also for a frame of which bytes have already been received.
+    pub fn set_max_frame_bytes(&mut self, max_frame_bytes: usize) {
+        self.max_frame_bytes = max_frame_bytes;
+    }
+
     /// The announced size of the current frame, if its prefix has been received.
     fn promised(&self) -> Result<Option<usize>, FrameSizeError> {
         let Some(prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else {

@@ -4,6 +4,8 @@
 
 mod error;
 mod principal;
+pub mod sasl;
+pub mod tls;
 
 pub use error::AuthenticationError;
 pub use principal::KafkaPrincipal;

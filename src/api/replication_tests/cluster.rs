@@ -165,7 +165,9 @@ impl TestCluster {
         let metrics = Registry::default();
         let log_manager = LogManager::open(&config, &|_| topic_config.clone(), clock.clone(), &metrics);
         let log_manager = log_manager.expect("the log dir opens");
-        let server = SocketServer::bind(&config, &metrics).await.expect("a free port");
+        let server = SocketServer::bind(&config, &metrics, &clock)
+            .await
+            .expect("a free port");
         let port = server.endpoints().next().expect("a listener").port;
         let (config, metadata) = (Arc::new(config), Arc::new(MetadataCache::default()));
         let configs = Arc::new(DynamicConfigs::new(config.clone()));

@@ -53,7 +53,10 @@ impl Parts {
             Arc::new(|| 1),
             &metrics,
         );
-        let limits = SocketServer::bind(&config, &metrics).await.unwrap().limits();
+        let limits = SocketServer::bind(&config, &metrics, &(clock.clone() as _))
+            .await
+            .unwrap()
+            .limits();
         let controller = ControllerHandle::idle(1);
         let reconfiguring = Arc::default();
         let hooks = ConfigHooks {

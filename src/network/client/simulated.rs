@@ -24,8 +24,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, Outgoing, SEND_QUEUE};
 use crate::common::ids::BrokerId;
+use crate::network::client_connection::{Connection, SEND_QUEUE};
+use crate::network::request_writer::{Outgoing, Waiting};
 use crate::network::{Reply, RequestContext};
 use crate::protocol::codec;
 use crate::protocol::{Chunk, Request, Response};
@@ -262,7 +263,7 @@ async fn drive(
             () = broken.cancelled() => break,
             response = responses.recv() => {
                 let Some(frame) = response else { break };
-                let oldest: super::Waiting = in_flight.pop_front().expect("one response for each request");
+                let oldest: Waiting = in_flight.pop_front().expect("one response for each request");
                 assert_eq!(codec::correlation_id(&frame), Some(oldest.correlation_id));
                 let _ = oldest.respond.send(Ok(frame));
             }

@@ -11,6 +11,7 @@ use super::*;
 use crate::protocol::messages::{
     ApiVersionsResponse, MetadataRequest, StopReplicaRequest, UpdateMetadataRequest, UpdateMetadataResponse,
 };
+use bytes::Bytes;
 
 async fn listen() -> (TcpListener, NetworkClient) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -8,14 +8,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::common::clock::SystemClock;
 use crate::common::error::ErrorCode;
 use crate::common::file_range::FileRange;
 use crate::common::ids::TopicId;
 use crate::common::limit::Limit;
-use crate::network::Reply;
+use crate::config::SecurityProtocol;
+use crate::network::{Reply, RequestContext};
 use crate::protocol::codec;
 use crate::protocol::fetch_response::{FetchPartitionResponse, FetchResponse, FetchTopicResponse};
 use crate::protocol::messages::metadata_request::MetadataRequestTopic;
@@ -94,7 +97,9 @@ async fn serve_with(puppet: Puppet, change: impl FnOnce(&mut BrokerConfig)) -> S
     let mut config = BrokerConfig::for_test(1, Path::new("unused"));
     config.listeners = vec![listener("PLAINTEXT")];
     change(&mut config);
-    let server = SocketServer::bind(&config, &Registry::default()).await.unwrap();
+    let server = SocketServer::bind(&config, &Registry::default(), &SystemClock::shared())
+        .await
+        .unwrap();
     let port = server.endpoints().next().unwrap().port;
     let puppet = Arc::new(puppet);
     let running = server.start(&puppet);
@@ -291,7 +296,9 @@ async fn brokers_get_in_when_clients_have_taken_every_connection() {
     config.listeners = vec![listener("CLIENTS"), listener("BROKERS")];
     config.inter_broker_listener_name = "BROKERS".to_string();
     config.max_connections = 1;
-    let server = SocketServer::bind(&config, &Registry::default()).await.unwrap();
+    let server = SocketServer::bind(&config, &Registry::default(), &SystemClock::shared())
+        .await
+        .unwrap();
     let ports: Vec<u16> = server.endpoints().map(|endpoint| endpoint.port).collect();
     let _running = server.start(&Arc::new(Puppet::default()));
     let mut client = connect(ports[0]).await;
@@ -411,7 +418,7 @@ async fn a_port_in_use_is_named() {
         port: server.port,
         ..listener("PLAINTEXT")
     }];
-    let error = SocketServer::bind(&config, &Registry::default())
+    let error = SocketServer::bind(&config, &Registry::default(), &SystemClock::shared())
         .await
         .err()
         .unwrap()
