@@ -14,6 +14,9 @@ use crate::tools::{java, run};
 /// The time limit for one task of a client.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The time limit for a whole matrix.
+const MATRIX_LIMIT: Duration = Duration::from_secs(240);
+
 /// A client library by its language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -23,6 +26,8 @@ pub enum Language {
     PythonConfluent,
     /// aiokafka.
     PythonAio,
+    /// kafka-python, on secured listeners only.
+    PythonKafka,
     /// franz-go.
     Go,
     /// kafkajs.
@@ -38,6 +43,7 @@ impl Language {
         let (needs, command) = match self {
             Self::Java => return Some(java_source(&sources.join("java/Worker.java"))),
             Self::PythonConfluent => python(&sources.join("python/confluent.py"), &installed),
+            Self::PythonKafka => python(&sources.join("python/matrix_kafka_python.py"), &installed),
             Self::PythonAio => python(&sources.join("python/aio.py"), &installed),
             Self::Go => {
                 let worker = installed.join("go/worker");
@@ -68,6 +74,41 @@ impl Language {
             "{self:?} printed {printed}"
         );
         Ok(true)
+    }
+
+    /// Runs the client's program for secured listeners: it sends `count` records and reads them back in each of `cells`.
+    /// Returns the output; `None` if this client is not installed.
+    pub async fn matrix(
+        self,
+        topic: &str,
+        count: usize,
+        cells: &[serde_json::Value],
+    ) -> Result<Option<String>> {
+        let sources = repository().join("testcontainers/clients");
+        let installed = std::env::var_os("BARNABAS_CLIENTS")
+            .map_or_else(|| repository().join(".cache/clients"), PathBuf::from);
+        let mut command = match self {
+            Self::Java => java_source(&sources.join("java/Matrix.java")),
+            Self::PythonConfluent => python(&sources.join("python/matrix_confluent.py"), &installed).1,
+            Self::PythonKafka => python(&sources.join("python/matrix_kafka_python.py"), &installed).1,
+            Self::PythonAio => bail!("aiokafka has no program for secured listeners"),
+            Self::Go => {
+                let mut command = Command::new(installed.join("go/worker"));
+                command.arg("matrix");
+                command
+            }
+            Self::Node => {
+                let mut command = Command::new("node");
+                command.arg(installed.join("node/matrix.js"));
+                command
+            }
+        };
+        if self.command().is_none() {
+            return Ok(None);
+        }
+        let cells = serde_json::Value::from(cells.to_vec()).to_string();
+        command.args([topic, &count.to_string(), &cells]);
+        Ok(Some(run(command, "", MATRIX_LIMIT).await?.ok()?))
     }
 
     /// Joins a group. Call this only if [`Language::produce`] found the client installed.

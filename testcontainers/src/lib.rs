@@ -12,6 +12,7 @@
 //! | `BARNABAS_KAFKA_LIBS` | folder with Apache Kafka's jars | `.cache/kafka-libs` |
 
 pub mod broker;
+pub mod certificates;
 pub mod clients;
 pub mod cluster;
 pub mod load;
@@ -20,6 +21,7 @@ pub mod process;
 pub mod proxy;
 pub mod raw;
 pub mod replicas;
+pub mod secured;
 pub mod tools;
 pub mod transactions;
 pub mod wait;

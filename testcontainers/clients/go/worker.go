@@ -16,10 +16,13 @@ import (
 
 func main() {
 	var err error
-	if os.Args[1] == "produce" {
+	switch os.Args[1] {
+	case "produce":
 		count, _ := strconv.Atoi(os.Args[4])
 		err = produce(os.Args[2], os.Args[3], count)
-	} else {
+	case "matrix":
+		err = matrix(os.Args[2], os.Args[3], os.Args[4])
+	default:
 		err = consume(os.Args[2], os.Args[3], os.Args[4])
 	}
 	if err != nil {
