@@ -98,10 +98,12 @@ need_clients() {
   export BARNABAS_CLIENTS=${BARNABAS_CLIENTS:-$CACHE/clients}
   local sources=testcontainers/clients
   mkdir -p "$BARNABAS_CLIENTS/node"
-  if [ ! -e "$BARNABAS_CLIENTS/python" ]; then
+  if ! cmp --silent $sources/python/requirements.txt "$BARNABAS_CLIENTS/python/requirements.txt"; then
     echo "installing Python's Kafka clients"
+    rm -rf "$BARNABAS_CLIENTS/python"
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
       --target "$BARNABAS_CLIENTS/python.part" --requirement $sources/python/requirements.txt &&
+      cp $sources/python/requirements.txt "$BARNABAS_CLIENTS/python.part/" &&
       mv "$BARNABAS_CLIENTS/python.part" "$BARNABAS_CLIENTS/python" || echo "Python's clients: not installed"
   fi
   if command -v go >/dev/null; then

@@ -4,7 +4,7 @@ import sys
 import time
 
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.sasl.oauth import AbstractTokenProvider
+from kafka.net.sasl.oauth import AbstractTokenProvider
 
 topic, count = sys.argv[1], int(sys.argv[2])
 
