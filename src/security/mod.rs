@@ -3,6 +3,7 @@
 //! Kafka 3.9: `org.apache.kafka.common.security`.
 
 mod error;
+pub mod jaas;
 mod principal;
 pub mod sasl;
 pub mod tls;
