@@ -1,0 +1,12 @@
+//! Owns SASL: how clients prove to a broker who they are, and brokers to each other. Exchanges are values that take a
+//! token and return the next one; frames, delays and connections belong to `network`. Kafka 3.9:
+//! `org.apache.kafka.common.security.authenticator` and the packages of the mechanisms.
+
+mod error;
+mod evaluation;
+mod plain;
+mod scram;
+
+pub use error::{SaslError, SaslSetupError};
+pub use evaluation::{Authenticated, Evaluation};
+pub use scram::{InvalidCredential, ScramCredential, ScramCredentialCache, ScramMechanism};
