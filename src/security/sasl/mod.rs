@@ -4,6 +4,7 @@
 
 mod error;
 mod evaluation;
+mod oauthbearer;
 mod plain;
 mod scram;
 
