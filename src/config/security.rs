@@ -88,6 +88,8 @@ pub struct MechanismConfig {
     /// `listener.name.<listener>.<mechanism>.sasl.jaas.config`, or `<mechanism>.sasl.jaas.config`.
     pub jaas_config: Option<Password>,
     pub server_callback_handler_class: Option<String>,
+    pub login_class: Option<String>,
+    pub login_callback_handler_class: Option<String>,
     /// `connections.max.reauth.ms`; 0 or less means no limit.
     pub connections_max_reauth_ms: i64,
     pub oauthbearer: OauthBearerConfig,
@@ -107,4 +109,10 @@ pub struct OauthBearerConfig {
     pub scope_claim_name: String,
     pub sub_claim_name: String,
     pub token_endpoint_url: Option<String>,
+    pub header_urlencode: bool,
+    /// `sasl.login.connect.timeout.ms` and the three that follow.
+    pub login_connect_timeout_ms: Option<i32>,
+    pub login_read_timeout_ms: Option<i32>,
+    pub login_retry_backoff_ms: i64,
+    pub login_retry_backoff_max_ms: i64,
 }

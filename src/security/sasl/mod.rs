@@ -2,12 +2,20 @@
 //! token and return the next one; frames, delays and connections belong to `network`. Kafka 3.9:
 //! `org.apache.kafka.common.security.authenticator` and the packages of the mechanisms.
 
+mod classes;
+mod client;
 mod error;
 mod evaluation;
+mod gssapi;
+mod mechanisms;
 mod oauthbearer;
 mod plain;
 mod scram;
+mod server;
 
+pub use client::SaslClient;
 pub use error::{SaslError, SaslSetupError};
 pub use evaluation::{Authenticated, Evaluation};
+pub use mechanisms::SaslMechanisms;
 pub use scram::{InvalidCredential, ScramCredential, ScramCredentialCache, ScramMechanism};
+pub use server::SaslServer;

@@ -10,6 +10,7 @@ mod secured;
 mod server;
 mod token;
 mod unsecured;
+mod url;
 
 pub use client::OauthBearerClient;
 pub use http::HttpClient;
@@ -18,6 +19,7 @@ pub use key_source::KeySource;
 pub use secured::SecuredValidator;
 pub use server::{OauthBearerServer, TokenValidator};
 pub use unsecured::{UnsecuredLogin, UnsecuredValidator};
+pub use url::check_jwks_url;
 
 /// The mechanism's name.
 pub const OAUTHBEARER: &str = "OAUTHBEARER";
