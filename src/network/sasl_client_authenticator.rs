@@ -41,7 +41,7 @@ pub(super) async fn authenticate(
     }
     let begun = Instant::now();
     let failed = |error: &dyn std::fmt::Display| format!("SASL {mechanism}: {error}");
-    let mut token = client.first().await.map_err(|error| failed(&error))?;
+    let mut token = client.first();
     loop {
         let request = SaslAuthenticateRequest::default().with_auth_bytes(token);
         let response = writer.ask(&request, AUTHENTICATE_VERSION).await?;

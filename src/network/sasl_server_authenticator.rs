@@ -164,13 +164,20 @@ impl SaslServerAuthenticator {
         let enabled = self.mechanisms.enabled().iter();
         let response =
             SaslHandshakeResponse::default().with_mechanisms(enabled.map(|name| wire_text(name)).collect());
-        let Some(server) = self.mechanisms.server(&mechanism) else {
+        if !self.mechanisms.is_enabled(&mechanism) {
+            // Kafka throws this error outside of the place where a failed renewal is caught.
+            if self.previous.is_some() {
+                return Step::Close(format!("Unsupported SASL mechanism {mechanism}"));
+            }
             let response = response.with_error_code(ErrorCode::UnsupportedSaslMechanism.code());
             let text = format!("Unsupported SASL mechanism {mechanism}");
             return Step::Failed(
                 Some(handshake_frame(&response, header)),
                 AuthenticationError::new(text),
             );
+        }
+        let Some(server) = self.mechanisms.server(&mechanism) else {
+            return Step::Close(format!("nothing implements the SASL mechanism {mechanism}"));
         };
         let before = self.previous.as_ref().map(|session| session.mechanism.as_str());
         self.state = match before {
@@ -192,6 +199,8 @@ impl SaslServerAuthenticator {
         match self.evaluate(&token, now_ms).await {
             Ok((response, None)) => Step::Answer(length_prefixed(&response)),
             Ok((response, Some(session))) => Step::Done(Some(length_prefixed(&response)), session),
+            // Without the frame of a SaslAuthenticate request, an error of the mechanism itself is no authentication error.
+            Err(Refusal::Mechanism(error)) => Step::Close(error.to_string()),
             Err(Refusal::Authentication(error)) => Step::Failed(None, error),
             Err(Refusal::Close(reason)) => Step::Close(reason),
         }
@@ -224,7 +233,7 @@ impl SaslServerAuthenticator {
                     None => Step::Answer(frame),
                 }
             }
-            Err(Refusal::Authentication(error)) => {
+            Err(Refusal::Authentication(error) | Refusal::Mechanism(error)) => {
                 let response = response
                     .with_error_code(ErrorCode::SaslAuthenticationFailed.code())
                     .with_error_message(Some(wire_text(&error.to_string())));
@@ -243,21 +252,19 @@ impl SaslServerAuthenticator {
             unreachable!("tokens are taken in this state only");
         };
         let evaluated = server.evaluate(token, now_ms).await;
-        let evaluation = evaluated.map_err(|error| match error {
-            SaslError::Authentication(error) => Refusal::Authentication(error),
-            // The reason may tell whether a user exists.
-            SaslError::Mechanism(reason) => {
-                tracing::debug!(mechanism, reason, "a token was refused");
-                let activity = match self.previous {
-                    Some(_) => "re-authentication",
-                    None => "authentication",
-                };
-                Refusal::Authentication(AuthenticationError::new(format!(
-                    "Authentication failed during {activity} due to invalid credentials with SASL mechanism \
-                     {mechanism}"
-                )))
+        let evaluation = evaluated.map_err(|error| {
+            let Some(text) = error.client_text(mechanism, self.previous.is_some()) else {
+                return Refusal::Close(error.to_string());
+            };
+            let told = AuthenticationError::new(text);
+            match error {
+                SaslError::Authentication(_) => Refusal::Authentication(told),
+                _ => {
+                    // The reason may tell whether a user exists.
+                    tracing::debug!(mechanism, reason = %error, "a token was refused");
+                    Refusal::Mechanism(told)
+                }
             }
-            SaslError::Retriable(reason) => Refusal::Close(reason),
         })?;
         let Some(authenticated) = evaluation.authenticated else {
             return Ok((evaluation.response, None));
@@ -284,7 +291,10 @@ impl SaslServerAuthenticator {
 
 /// Why the exchange ends without an identity.
 enum Refusal {
+    /// The client is told the text.
     Authentication(AuthenticationError),
+    /// The client is told no more than that its credentials are invalid.
+    Mechanism(AuthenticationError),
     /// Not the client's fault: it may connect again.
     Close(String),
 }

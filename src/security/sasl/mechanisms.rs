@@ -27,6 +27,8 @@ pub struct SaslMechanisms {
     /// In the order that a Kafka broker tells clients.
     enabled: Vec<String>,
     mechanisms: BTreeMap<String, Mechanism>,
+    /// `connections.max.reauth.ms` of each.
+    max_reauth_ms: BTreeMap<String, i64>,
 }
 
 /// What makes the exchanges of one mechanism.
@@ -69,7 +71,19 @@ impl SaslMechanisms {
             let mechanism = Mechanism::new(name, settings, &context, properties, users).await?;
             mechanisms.insert(name.clone(), mechanism);
         }
-        Ok(Self { enabled, mechanisms })
+        let settings = config.mechanisms.iter();
+        Ok(Self {
+            enabled,
+            mechanisms,
+            max_reauth_ms: settings
+                .map(|(name, settings)| (name.clone(), settings.connections_max_reauth_ms))
+                .collect(),
+        })
+    }
+
+    /// The longest lifetime of a session of a mechanism, in milliseconds; 0 or less is no limit.
+    pub fn max_reauth_ms(&self, mechanism: &str) -> i64 {
+        self.max_reauth_ms.get(mechanism).copied().unwrap_or(0)
     }
 
     /// The names for the answer to a handshake.
