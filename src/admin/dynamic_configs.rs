@@ -151,6 +151,7 @@ impl DynamicConfigs {
         let (mut config, _) = BrokerConfig::from_properties(&self.effective(layers))?;
         config.broker_id = self.started_with.broker_id;
         config.originals = self.started_with.originals.clone();
+        config.system_properties = self.started_with.system_properties.clone();
         Ok(config)
     }
 

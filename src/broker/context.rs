@@ -23,13 +23,18 @@ pub(super) struct BrokerContext {
 }
 
 impl BrokerContext {
-    pub(super) fn new(config: Arc<BrokerConfig>, zk: Arc<dyn ZkStore>, clock: SharedClock) -> Self {
+    pub(super) fn new(
+        config: Arc<BrokerConfig>,
+        zk: Arc<dyn ZkStore>,
+        clock: SharedClock,
+        channels: ChannelBuilder,
+    ) -> Self {
         Self {
             config,
             zk,
             metrics: Registry::new(clock.clone()),
             clock,
-            channels: ChannelBuilder::plaintext(),
+            channels,
             stop: CancellationToken::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! The errors that prevent a broker from starting.
 
 use crate::log::LogDirsError;
-use crate::network::BindError;
+use crate::network::{BindError, SecurityError};
 use crate::zk::ZkError;
 use crate::zk::registration::RegistrationError;
 
@@ -25,6 +25,9 @@ pub enum StartError {
     /// A listener cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The settings of TLS or SASL cannot be used.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// Another broker has this broker's id or address.
     #[error(transparent)]
     Registration(#[from] RegistrationError),

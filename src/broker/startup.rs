@@ -25,8 +25,9 @@ use crate::controller::{Controller, ControllerHandle, ControllerSetup};
 use crate::log::LogManager;
 use crate::metadata::MetadataCache;
 use crate::metrics::MetricsServer;
-use crate::network::{BindError, ConnectionLimits, SocketServer};
+use crate::network::{BindError, ChannelBuilder, ConnectionLimits, ListenerSecurities, SocketServer};
 use crate::replica::{BrokerEpochSource, ReplicaManager, TopicConfigs};
+use crate::security::sasl::ScramCredentialCache;
 use crate::zk::registration::Registration;
 use crate::zk::znode::BrokerInfo;
 use crate::zk::{ZkError, ZkOptions, ZkSession, ZkStore, cluster, paths};
@@ -86,14 +87,18 @@ async fn start_on(
     let Identity { cluster_id, config } = identify(config, &*zk, connect).await?;
     let configs = Arc::new(DynamicConfigs::new(config.clone()));
     configs.load(&*zk).await.map_err(zk_failed)?;
-    let context = BrokerContext::new(config.clone(), zk.clone(), clock.clone());
+    let users = ScramCredentialCache::default();
+    let securities = ListenerSecurities::new(&configs.current(), &users).await?;
+    let channels = ChannelBuilder::new(&config, &securities, &clock)?;
+    let context = BrokerContext::new(config.clone(), zk.clone(), clock.clone(), channels);
     // A failed start ends the tasks that it has started.
     let unfinished = context.stop.clone().drop_guard();
     serve_metrics(&context).await?;
     let log_manager = open_logs(&context, &configs).await?;
     log_manager.start_background();
     let metadata = Arc::new(MetadataCache::default());
-    let server = SocketServer::bind(&configs.current(), &context.metrics, &context.clock).await?;
+    let server =
+        SocketServer::bind(&configs.current(), &securities, &context.metrics, &context.clock).await?;
     let endpoints: Vec<Endpoint> = server.endpoints().cloned().collect();
     // The replicas need the broker epoch. The controller module has it, but starts later.
     let controller_slot = Arc::new(OnceLock::<ControllerHandle>::new());

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use tracing::warn;
 
 use super::signals::Signals;
+use super::system_properties::SystemPropertyArguments;
 use crate::broker::Broker;
 use crate::common::clock::SystemClock;
 use crate::common::loggers::Loggers;
@@ -18,6 +19,8 @@ pub(super) struct Arguments {
     /// Override a configuration of the file; may be given many times.
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    #[command(flatten)]
+    system_properties: SystemPropertyArguments,
 }
 
 pub(super) async fn run(arguments: Arguments, loggers: Loggers) -> Result<()> {
@@ -25,7 +28,8 @@ pub(super) async fn run(arguments: Arguments, loggers: Loggers) -> Result<()> {
     for pair in &arguments.overrides {
         properties.override_with(pair)?;
     }
-    let (config, warnings) = BrokerConfig::from_properties(&properties)?;
+    let (mut config, warnings) = BrokerConfig::from_properties(&properties)?;
+    config.system_properties = arguments.system_properties.read();
     for warning in warnings {
         warn!("{warning}");
     }

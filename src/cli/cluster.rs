@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::{join_all, select_all};
 
 use super::signals::Signals;
+use super::system_properties::SystemPropertyArguments;
 use crate::broker::Broker;
 use crate::common::clock::SystemClock;
 use crate::common::loggers::Loggers;
@@ -31,6 +32,8 @@ pub(super) struct Arguments {
     /// barnabas.metrics.listener.
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    #[command(flatten)]
+    system_properties: SystemPropertyArguments,
 }
 
 pub(super) async fn run(arguments: Arguments, loggers: Loggers) -> Result<()> {
@@ -104,6 +107,7 @@ fn configure(arguments: &Arguments, id: u16) -> Result<BrokerConfig> {
         properties.override_with(pair)?;
     }
     let mut config = BrokerConfig::from_properties(&properties)?.0;
+    config.system_properties = arguments.system_properties.read();
     if let Some(address) = &mut config.barnabas_metrics_listener {
         *address = nth_address(address, id).with_context(|| format!("{address}: no port for broker {id}"))?;
     }

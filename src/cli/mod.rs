@@ -7,6 +7,7 @@ mod cleaner;
 mod cluster;
 mod dump_log;
 mod signals;
+mod system_properties;
 mod zk;
 
 use anyhow::Result;

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::properties::Properties;
+use super::security::ListenerConfig;
+use super::system_properties::SystemProperties;
 use super::topic::LogConfig;
 use crate::common::ids::BrokerId;
 
@@ -31,6 +34,16 @@ impl SecurityProtocol {
             "SASL_SSL" => Some(Self::SaslSsl),
             _ => None,
         }
+    }
+
+    /// Whether connections are encrypted.
+    pub fn has_tls(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
+
+    /// Whether clients prove their identity by SASL.
+    pub fn has_sasl(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
     }
 
     /// The name in configurations and znodes.
@@ -88,6 +101,12 @@ pub struct BrokerConfig {
     pub advertised_listeners: Vec<Endpoint>,
     pub inter_broker_listener_name: String,
     pub control_plane_listener_name: Option<String>,
+    /// The settings of each of `listeners`, by its name.
+    pub listener_configs: BTreeMap<String, Arc<ListenerConfig>>,
+    pub sasl_mechanism_inter_broker_protocol: String,
+    pub connection_failed_authentication_delay_ms: u64,
+    /// The Java system properties of the process, which are no keys of the file.
+    pub system_properties: SystemProperties,
     pub log_dirs: Vec<PathBuf>,
 
     pub zookeeper_connect: String,
@@ -201,6 +220,11 @@ pub struct BrokerConfig {
 }
 
 impl BrokerConfig {
+    /// The settings of one of `listeners`.
+    pub fn listener_config(&self, listener: &str) -> &Arc<ListenerConfig> {
+        &self.listener_configs[listener]
+    }
+
     /// The listener that the controller and the brokers use to send requests to each other, in both directions.
     pub fn controller_listener(&self) -> &str {
         self.control_plane_listener_name

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::broker::{BrokerConfig, RACK_AWARE_REPLICA_SELECTOR};
 use super::definition::{Support, broker_key, listener_base_key};
@@ -11,6 +12,8 @@ use super::listeners::{Listeners, has_legal_host_characters};
 use super::properties::{Properties, Property};
 use super::providers;
 use super::reader::Reader;
+use super::security::ListenerConfig;
+use super::system_properties::SystemProperties;
 use super::topic::{CleanupPolicy, CompressionType, LogConfig, TimestampType};
 
 /// `read!(reader, Type { field, …; field: value, … })`: each of the first fields has the name of its key, with
@@ -60,6 +63,11 @@ impl BrokerConfig {
 
     fn read(reader: &Reader, originals: Properties) -> Result<Self, ConfigError> {
         let listeners = Listeners::read(reader)?;
+        let mut listener_configs = BTreeMap::new();
+        for endpoint in &listeners.bound {
+            let config = Arc::new(ListenerConfig::read(reader, endpoint)?);
+            listener_configs.insert(endpoint.listener.clone(), config);
+        }
         let session_timeout = reader.read("zookeeper.session.timeout.ms")?;
         let connection_timeout: Option<u64> = reader.read("zookeeper.connection.timeout.ms")?;
         let max_idle: i64 = reader.read("connections.max.idle.ms")?;
@@ -69,6 +77,7 @@ impl BrokerConfig {
             socket_request_max_bytes socket_send_buffer_bytes socket_receive_buffer_bytes
             socket_listen_backlog_size max_connections max_connections_per_ip queued_max_requests
             num_network_threads num_io_threads request_timeout_ms
+            sasl_mechanism_inter_broker_protocol connection_failed_authentication_delay_ms
             auto_create_topics_enable delete_topic_enable num_partitions default_replication_factor
             fetch_max_bytes max_incremental_fetch_session_cache_slots
             controller_socket_timeout_ms controlled_shutdown_enable controlled_shutdown_max_retries
@@ -105,6 +114,8 @@ impl BrokerConfig {
             advertised_listeners: listeners.advertised,
             inter_broker_listener_name: listeners.inter_broker,
             control_plane_listener_name: listeners.control_plane,
+            listener_configs: listener_configs,
+            system_properties: SystemProperties::default(),
             log_dirs: log_dirs(reader)?,
             max_connections_per_ip_overrides: max_connections_per_ip_overrides(reader)?,
             zookeeper_max_in_flight_requests: match reader.is_set("zookeeper.max.in.flight.requests") {
@@ -208,6 +219,11 @@ const PROTECTIONS: [&str; 7] = [
     "zookeeper.ssl.client.enable",
 ];
 
+/// Keys that name classes or Java's providers.
+const UNLOADABLE: [&str; 3] = ["security.providers", "ssl.engine.factory.class", "ssl.provider"];
+
+const NO_CLASSES: &str = "names a class or provider of a JVM, which barnabas cannot load: remove the key";
+
 const NO_PROTECTION: &str =
     "barnabas has not this protection yet, and no classes can be loaded: remove the key to run without it";
 
@@ -224,7 +240,16 @@ fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigErro
     let Some(key) = broker_key(name) else {
         return match listener_base_key(name).and_then(broker_key) {
             Some(base) if PROTECTIONS.contains(&base.name) => refuse(NO_PROTECTION),
-            Some(_) => warn("settings of a single listener are not honoured yet"),
+            Some(base) if matches!(base.support, Support::Honoured | Support::AtStart) => {
+                if base.is_sensitive() || property.value.trim().is_empty() {
+                    return Ok(None);
+                }
+                base.parse(&property.value)
+                    .map_err(|e| e.with_origin(&property.origin))?;
+                Ok(None)
+            }
+            Some(base) if UNLOADABLE.contains(&base.name) => refuse(NO_CLASSES),
+            Some(_) => warn("this setting of a single listener is not honoured yet"),
             None if providers::is_provider_key(name) => Ok(None),
             None => warn("Kafka 3.9 has no such key"),
         };
@@ -251,6 +276,7 @@ fn review(name: &str, property: &Property) -> Result<Option<Warning>, ConfigErro
         Support::NotYet if PROTECTIONS.contains(&name) && key.default != Some(value.as_str()) => {
             refuse(NO_PROTECTION)
         }
+        Support::NotYet if UNLOADABLE.contains(&name) => refuse(NO_CLASSES),
         Support::NotYet if key.default != Some(value.as_str()) => warn("is set but not honoured yet"),
         Support::NoEffect if key.default != Some(value.as_str()) => warn("has no effect in this broker"),
         _ => Ok(None),

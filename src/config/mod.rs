@@ -5,15 +5,14 @@ pub mod broker;
 mod current;
 pub mod definition;
 pub mod error;
+mod listener_settings;
 mod listeners;
 mod loading;
 mod origin;
 pub mod properties;
 pub mod providers;
 mod reader;
-#[allow(dead_code)] // Until everything is wired.
 pub mod security;
-#[allow(dead_code)] // Until everything is wired.
 mod system_properties;
 pub mod topic;
 
@@ -22,7 +21,6 @@ pub use current::CurrentConfig;
 pub use error::ConfigError;
 pub use origin::Origin;
 pub use properties::Properties;
-#[allow(unused_imports)] // Until everything is wired.
 pub use system_properties::SystemProperties;
 #[cfg(test)]
 pub use topic::CleanupPolicy;

@@ -2,37 +2,73 @@
 
 use super::definition::{ConfigKey, Value, dynamic_broker_key};
 use super::error::ConfigError;
-use super::properties::Properties;
+use super::properties::{Properties, Property};
+use super::security::Password;
 
 /// Properties together with the table of broker keys: a missing value gets its default, and types and rules are
 /// checked.
 pub(super) struct Reader<'a> {
     properties: &'a Properties,
+    /// What may stand before a key, the most specific one first. The key alone comes after them.
+    prefixes: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(properties: &'a Properties) -> Self {
-        Self { properties }
+        Self {
+            properties,
+            prefixes: Vec::new(),
+        }
+    }
+
+    /// A reader for which keys with one of these prefixes replace the keys without.
+    pub(super) fn with_prefixes(&self, prefixes: Vec<String>) -> Self {
+        Self {
+            properties: self.properties,
+            prefixes,
+        }
     }
 
     /// Whether the key was given.
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.properties.get(name).is_some()
+        self.find(name).is_some()
+    }
+
+    fn find_prefixed(&self, name: &str) -> Option<&Property> {
+        let mut names = self.prefixes.iter().map(|prefix| format!("{prefix}{name}"));
+        names.find_map(|name| self.properties.property(&name))
+    }
+
+    fn find(&self, name: &str) -> Option<&Property> {
+        self.find_prefixed(name)
+            .or_else(|| self.properties.property(name))
+    }
+
+    /// The value of a key that counts only with a prefix.
+    pub(super) fn read_prefixed<T: FromValue>(&self, name: &str) -> Result<T, ConfigError> {
+        let key = dynamic_broker_key(name).unwrap_or_else(|| panic!("{name} is not in the table of keys"));
+        self.convert(key, self.find_prefixed(name))
     }
 
     /// The value, in the type of the field that it is read for.
     pub(super) fn read<T: FromValue>(&self, name: &str) -> Result<T, ConfigError> {
         let key = dynamic_broker_key(name).unwrap_or_else(|| panic!("{name} is not in the table of keys"));
-        let text = self.properties.get(name).or(key.default);
+        self.convert(key, self.find(name))
+    }
+
+    fn convert<T: FromValue>(&self, key: &ConfigKey, found: Option<&Property>) -> Result<T, ConfigError> {
+        let text = found.map(|property| property.value.as_str()).or(key.default);
         let value = text.map(|text| key.parse(text)).transpose();
-        value
-            .and_then(|value| T::from_value(key, value))
-            .map_err(|e| self.located(name, e))
+        let value = value.and_then(|value| T::from_value(key, value));
+        value.map_err(|error| match found {
+            Some(property) => error.with_origin(&property.origin),
+            None => error,
+        })
     }
 
     /// Adds to the error the place where the key was given.
     pub(super) fn located(&self, name: &str, error: ConfigError) -> ConfigError {
-        match self.properties.property(name) {
+        match self.find(name) {
             Some(property) => error.with_origin(&property.origin),
             None => error,
         }
@@ -40,8 +76,8 @@ impl<'a> Reader<'a> {
 
     /// An error about a key's value.
     pub(super) fn refuse(&self, name: &str, reason: impl Into<String>) -> ConfigError {
-        let error = match self.properties.get(name) {
-            Some(value) => ConfigError::invalid(name, value, reason),
+        let error = match self.find(name) {
+            Some(property) => ConfigError::invalid(name, &property.value, reason),
             None => ConfigError::key(name, reason),
         };
         self.located(name, error)
@@ -92,6 +128,19 @@ impl FromValue for Vec<String> {
             Some(Value::List(items)) => Ok(items),
             _ => mismatch(key),
         }
+    }
+}
+
+impl FromValue for Option<Vec<String>> {
+    fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
+        value.map(|value| Vec::from_value(key, Some(value))).transpose()
+    }
+}
+
+/// The value of a sensitive key.
+impl FromValue for Option<Password> {
+    fn from_value(key: &ConfigKey, value: Option<Value>) -> Result<Self, ConfigError> {
+        Ok(Option::<String>::from_value(key, value)?.map(Password::new))
     }
 }
 

@@ -116,3 +116,11 @@ pub struct OauthBearerConfig {
     pub login_retry_backoff_ms: i64,
     pub login_retry_backoff_max_ms: i64,
 }
+
+/// The settings of one listener.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "every field is the Kafka key of its name")]
+pub struct ListenerConfig {
+    pub ssl: SslConfig,
+    pub sasl: SaslConfig,
+}

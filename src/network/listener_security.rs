@@ -1,15 +1,16 @@
-//! Owns what a listener wants of its clients before it serves them: TLS, a proof of identity by SASL, and how long a
-//! failure is kept from them. Kafka 3.9: `SslChannelBuilder`, `SaslChannelBuilder`, `PlaintextChannelBuilder`.
+//! Owns what each listener wants of its clients before it serves them: TLS, a proof of identity by SASL, and how long a
+//! failure is kept from them. Kafka 3.9: `ChannelBuilders.serverChannelBuilder`, `SslChannelBuilder`,
+//! `SaslChannelBuilder`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
-use crate::security::sasl::SaslMechanisms;
+use crate::security::sasl::{SaslMechanisms, ScramCredentialCache};
 use crate::security::tls::TlsListener;
 
 /// The security of one listener.
-#[derive(Clone)]
 pub(super) struct ListenerSecurity {
     pub(super) protocol: SecurityProtocol,
     /// Present if the protocol has TLS.
@@ -22,19 +23,82 @@ pub(super) struct ListenerSecurity {
     pub(super) failure_delay: Duration,
 }
 
-impl ListenerSecurity {
-    /// The security of one listener of a configuration. The error is Kafka's text.
-    pub(super) fn of(config: &BrokerConfig, endpoint: &Endpoint) -> Result<Self, String> {
-        let _ = config;
-        match endpoint.security_protocol {
-            SecurityProtocol::Plaintext => Ok(Self {
-                protocol: SecurityProtocol::Plaintext,
-                tls: None,
-                sasl: None,
-                max_receive_bytes: 524_288,
-                failure_delay: Duration::from_millis(100),
-            }),
-            other => Err(format!("{} is not built", other.name())),
+/// The security of all listeners of a broker, by their names.
+#[derive(Clone, Default)]
+pub struct ListenerSecurities(BTreeMap<String, Arc<ListenerSecurity>>);
+
+/// The settings of a listener's TLS or SASL cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {listener}: {reason}")]
+pub struct SecurityError {
+    /// The listener's name.
+    pub(super) listener: String,
+    /// Kafka's text.
+    pub(super) reason: String,
+}
+
+impl ListenerSecurities {
+    /// Reads the stores and sets the mechanisms up. `users` are those of SCRAM.
+    pub async fn new(config: &BrokerConfig, users: &ScramCredentialCache) -> Result<Self, SecurityError> {
+        let mut listeners = BTreeMap::new();
+        for endpoint in &config.listeners {
+            let security = ListenerSecurity::new(config, endpoint, users).await;
+            let security = security.map_err(|reason| SecurityError {
+                listener: endpoint.listener.clone(),
+                reason,
+            })?;
+            listeners.insert(endpoint.listener.clone(), Arc::new(security));
         }
+        Ok(Self(listeners))
+    }
+
+    /// Of listeners without protection.
+    #[cfg(test)]
+    pub(crate) fn plaintext(config: &BrokerConfig) -> Self {
+        let security = Arc::new(ListenerSecurity {
+            protocol: SecurityProtocol::Plaintext,
+            tls: None,
+            sasl: None,
+            max_receive_bytes: 0,
+            failure_delay: Duration::ZERO,
+        });
+        let names = config.listeners.iter().map(|endpoint| endpoint.listener.clone());
+        Self(names.map(|name| (name, security.clone())).collect())
+    }
+
+    /// The security of one listener.
+    pub(super) fn of(&self, listener: &str) -> Option<&Arc<ListenerSecurity>> {
+        self.0.get(listener)
+    }
+}
+
+impl ListenerSecurity {
+    async fn new(
+        config: &BrokerConfig,
+        endpoint: &Endpoint,
+        users: &ScramCredentialCache,
+    ) -> Result<Self, String> {
+        let protocol = endpoint.security_protocol;
+        let settings = config.listener_config(&endpoint.listener);
+        let tls = if protocol.has_tls() {
+            let tls = TlsListener::new(&settings.ssl).map_err(|error| error.to_string())?;
+            Some(Arc::new(tls))
+        } else {
+            None
+        };
+        let sasl = if protocol.has_sasl() {
+            let properties = &config.system_properties;
+            let sasl = SaslMechanisms::new(&endpoint.listener, &settings.sasl, properties, users).await;
+            Some(Arc::new(sasl.map_err(|error| error.to_string())?))
+        } else {
+            None
+        };
+        Ok(Self {
+            protocol,
+            tls,
+            sasl,
+            max_receive_bytes: usize::try_from(settings.sasl.server_max_receive_size).unwrap_or(0),
+            failure_delay: Duration::from_millis(config.connection_failed_authentication_delay_ms),
+        })
     }
 }

@@ -21,13 +21,13 @@ mod sasl_client_authenticator;
 mod sasl_server_authenticator;
 pub mod server;
 mod stream;
-#[allow(dead_code)] // Until listeners with TLS are built.
 mod transport;
 
 pub use channel_builder::ChannelBuilder;
 pub use client::{BrokerAddress, ClientSettings, NetworkClient, NetworkError};
 pub use inter_broker_send_thread::{InterBrokerRequests, InterBrokerSendThread};
 pub use limits::ConnectionLimits;
+pub use listener_security::{ListenerSecurities, SecurityError};
 pub use node_to_controller::{NodeToControllerChannelManager, NodeToControllerError};
 pub use request_handler::{Reply, RequestContext, RequestHandler};
 pub use server::{BindError, RunningServer, SocketServer};

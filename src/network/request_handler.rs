@@ -20,7 +20,7 @@ pub struct RequestContext {
     /// The name of the listener that received the request, in upper case.
     pub listener: String,
     /// The listener's security protocol.
-    #[allow(dead_code)] // Until listeners with TLS are built.
+    #[allow(dead_code)] // Until there is an authorizer.
     pub security_protocol: SecurityProtocol,
     /// The identity that the client has proved.
     #[allow(dead_code)] // Until there is an authorizer.

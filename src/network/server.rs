@@ -17,7 +17,7 @@ use super::acceptor::Acceptor;
 use super::connection::ConnectionSettings;
 use super::limits::ConnectionLimits;
 use super::listener_metrics::ListenerMetrics;
-use super::listener_security::ListenerSecurity;
+use super::listener_security::ListenerSecurities;
 use super::request_handler::RequestHandler;
 use super::request_metrics::RequestMetrics;
 use crate::common::clock::SharedClock;
@@ -40,14 +40,6 @@ pub enum BindError {
     /// A host in the overrides cannot be resolved.
     #[error("max.connections.per.ip.overrides: {0}")]
     Limits(io::Error),
-    /// The settings of TLS or SASL cannot be used.
-    #[error("listener {listener}: {reason}")]
-    Security {
-        /// The listener's name.
-        listener: String,
-        /// Kafka's text.
-        reason: String,
-    },
 }
 
 /// Bound listeners that do not accept yet.
@@ -73,6 +65,7 @@ impl SocketServer {
     /// Binds every listener of the configuration. The request metrics are registered in `metrics`.
     pub async fn bind(
         config: &BrokerConfig,
+        securities: &ListenerSecurities,
         metrics: &Registry,
         clock: &SharedClock,
     ) -> Result<Self, BindError> {
@@ -83,10 +76,9 @@ impl SocketServer {
         let mut listeners = vec![];
         for endpoint in &config.listeners {
             let listener = endpoint.listener.clone();
-            let security = ListenerSecurity::of(config, endpoint).map_err(|reason| BindError::Security {
-                listener: listener.clone(),
-                reason,
-            })?;
+            let Some(security) = securities.of(&listener).cloned() else {
+                unreachable!("every listener has its security");
+            };
             let bound = bind_endpoint(endpoint, config).await;
             let bound = bound.and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
             let (port, socket) = bound.map_err(|source| BindError::Address {
@@ -103,7 +95,7 @@ impl SocketServer {
                 max_idle: Duration::from_millis(config.connections_max_idle_ms),
                 running_requests: running_requests.clone(),
                 metrics: request_metrics.clone(),
-                security: Arc::new(security),
+                security,
                 listener_metrics: Arc::new(ListenerMetrics::new(metrics, &endpoint.listener)),
                 clock: clock.clone(),
             };

@@ -2,7 +2,6 @@
 //! `TransportLayer`, `PlaintextTransportLayer`, `SslTransportLayer`.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,14 +48,6 @@ impl Transport {
         match self {
             Self::Plain(_) => None,
             Self::Tls(stream) => stream.get_ref().1.peer_certificates(),
-        }
-    }
-
-    /// The address of this end.
-    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Plain(stream) => stream.local_addr(),
-            Self::Tls(stream) => stream.get_ref().0.local_addr(),
         }
     }
 

@@ -24,8 +24,8 @@ use crate::log::{LogManager, UnifiedLog};
 use crate::metadata::MetadataCache;
 use crate::metrics::Registry;
 use crate::network::{
-    BrokerAddress, ChannelBuilder, ClientSettings, NetworkClient, Reply, RequestContext, RequestHandler,
-    RunningServer, SocketServer,
+    BrokerAddress, ChannelBuilder, ClientSettings, ListenerSecurities, NetworkClient, Reply, RequestContext,
+    RequestHandler, RunningServer, SocketServer,
 };
 use crate::protocol::messages::leader_and_isr_request::{LeaderAndIsrPartitionState, LeaderAndIsrTopicState};
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -165,7 +165,7 @@ impl TestCluster {
         let metrics = Registry::default();
         let log_manager = LogManager::open(&config, &|_| topic_config.clone(), clock.clone(), &metrics);
         let log_manager = log_manager.expect("the log dir opens");
-        let server = SocketServer::bind(&config, &metrics, &clock)
+        let server = SocketServer::bind(&config, &ListenerSecurities::plaintext(&config), &metrics, &clock)
             .await
             .expect("a free port");
         let port = server.endpoints().next().expect("a listener").port;

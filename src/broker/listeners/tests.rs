@@ -11,7 +11,7 @@ use crate::config::CurrentConfig;
 use crate::config::definition::{broker_key, broker_keys, dynamic_broker_key, topic_keys};
 use crate::log::UnifiedLog;
 use crate::metrics::Registry;
-use crate::network::{ChannelBuilder, SocketServer};
+use crate::network::{ChannelBuilder, ListenerSecurities, SocketServer};
 
 /// The parts of a broker that use dynamic settings.
 struct Parts {
@@ -53,10 +53,15 @@ impl Parts {
             Arc::new(|| 1),
             &metrics,
         );
-        let limits = SocketServer::bind(&config, &metrics, &(clock.clone() as _))
-            .await
-            .unwrap()
-            .limits();
+        let limits = SocketServer::bind(
+            &config,
+            &ListenerSecurities::plaintext(&config),
+            &metrics,
+            &(clock.clone() as _),
+        )
+        .await
+        .unwrap()
+        .limits();
         let controller = ControllerHandle::idle(1);
         let reconfiguring = Arc::default();
         let hooks = ConfigHooks {

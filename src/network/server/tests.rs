@@ -97,9 +97,14 @@ async fn serve_with(puppet: Puppet, change: impl FnOnce(&mut BrokerConfig)) -> S
     let mut config = BrokerConfig::for_test(1, Path::new("unused"));
     config.listeners = vec![listener("PLAINTEXT")];
     change(&mut config);
-    let server = SocketServer::bind(&config, &Registry::default(), &SystemClock::shared())
-        .await
-        .unwrap();
+    let server = SocketServer::bind(
+        &config,
+        &ListenerSecurities::plaintext(&config),
+        &Registry::default(),
+        &SystemClock::shared(),
+    )
+    .await
+    .unwrap();
     let port = server.endpoints().next().unwrap().port;
     let puppet = Arc::new(puppet);
     let running = server.start(&puppet);
@@ -296,9 +301,14 @@ async fn brokers_get_in_when_clients_have_taken_every_connection() {
     config.listeners = vec![listener("CLIENTS"), listener("BROKERS")];
     config.inter_broker_listener_name = "BROKERS".to_string();
     config.max_connections = 1;
-    let server = SocketServer::bind(&config, &Registry::default(), &SystemClock::shared())
-        .await
-        .unwrap();
+    let server = SocketServer::bind(
+        &config,
+        &ListenerSecurities::plaintext(&config),
+        &Registry::default(),
+        &SystemClock::shared(),
+    )
+    .await
+    .unwrap();
     let ports: Vec<u16> = server.endpoints().map(|endpoint| endpoint.port).collect();
     let _running = server.start(&Arc::new(Puppet::default()));
     let mut client = connect(ports[0]).await;
@@ -418,11 +428,16 @@ async fn a_port_in_use_is_named() {
         port: server.port,
         ..listener("PLAINTEXT")
     }];
-    let error = SocketServer::bind(&config, &Registry::default(), &SystemClock::shared())
-        .await
-        .err()
-        .unwrap()
-        .to_string();
+    let error = SocketServer::bind(
+        &config,
+        &ListenerSecurities::plaintext(&config),
+        &Registry::default(),
+        &SystemClock::shared(),
+    )
+    .await
+    .err()
+    .unwrap()
+    .to_string();
     let expected = format!("listener PLAINTEXT cannot listen on 127.0.0.1:{}: ", server.port);
     assert!(error.starts_with(&expected), "{error}");
 }
