@@ -13,6 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::dynamic_configs::DynamicConfigs;
 use super::entity_config;
+use super::user_credentials;
 use crate::common::clock::SharedClock;
 use crate::config::{BrokerConfig, LogConfig};
 use crate::zk::paths::{self, ConfigEntityType};
@@ -101,7 +102,7 @@ impl ConfigChangeListener {
         }
     }
 
-    /// Reads the configurations of all brokers and topics.
+    /// Reads the configurations of all brokers, users and topics.
     pub async fn reload(&mut self) -> Result<(), ZkError> {
         let (topics, broker_changed) = self.configs.load(&*self.zk).await?;
         if broker_changed {
@@ -167,11 +168,13 @@ impl ConfigChangeListener {
                     self.tell_broker();
                 }
             }
-            ConfigEntityType::Clients | ConfigEntityType::Users | ConfigEntityType::Ips => {
-                debug!(
-                    entity = change.entity_path,
-                    "quotas and credentials are not honoured yet"
-                );
+            ConfigEntityType::Users => {
+                // Quotas are there too, and are not honoured yet.
+                info!(user = entity, keys = ?overrides.keys(), "user configuration changed");
+                user_credentials::update(self.configs.scram_credentials(), entity, &overrides);
+            }
+            ConfigEntityType::Clients | ConfigEntityType::Ips => {
+                debug!(entity = change.entity_path, "quotas are not honoured yet");
             }
         }
         Ok(())

@@ -13,10 +13,12 @@ use parking_lot::{Mutex, RwLock};
 use tracing::{error, warn};
 
 use super::entity_config::{self, Overrides};
+use super::user_credentials;
 use crate::common::ids::TopicName;
 use crate::config::definition::{ConfigKey, broker_synonyms, dynamic_broker_key};
 use crate::config::providers::resolve_dynamic;
 use crate::config::{BrokerConfig, ConfigError, CurrentConfig, LogConfig, Origin, Properties};
+use crate::security::sasl::ScramCredentialCache;
 use crate::zk::paths::{self, ConfigEntityType, DEFAULT_ENTITY};
 use crate::zk::{ZkError, ZkStore, cluster};
 
@@ -27,6 +29,8 @@ pub struct DynamicConfigs {
     brokers: Mutex<BrokerLayers>,
     current: CurrentConfig,
     topics: RwLock<HashMap<TopicName, Overrides>>,
+    /// What the settings of users say of their passwords.
+    scram_credentials: ScramCredentialCache,
     /// Topics whose changed settings were read for a new log, but not yet passed on to their other logs.
     untold: Mutex<BTreeSet<TopicName>>,
 }
@@ -48,6 +52,7 @@ impl DynamicConfigs {
             started_with: config,
             brokers: Mutex::default(),
             topics: RwLock::default(),
+            scram_credentials: ScramCredentialCache::default(),
             untold: Mutex::default(),
         }
     }
@@ -60,6 +65,11 @@ impl DynamicConfigs {
     /// This broker's configuration, as a handle that always has the current one.
     pub fn shared(&self) -> CurrentConfig {
         self.current.clone()
+    }
+
+    /// The users' credentials, as a handle that always has the current ones.
+    pub fn scram_credentials(&self) -> &ScramCredentialCache {
+        &self.scram_credentials
     }
 
     /// A topic's configuration: its own settings, and this broker's for all other keys.
@@ -178,8 +188,8 @@ impl DynamicConfigs {
         properties
     }
 
-    /// Reads the configurations of this broker and of all topics. Returns the topics whose logs must learn of a change,
-    /// and whether this broker's configuration changed.
+    /// Reads the configurations of this broker, of all users and of all topics. Returns the topics whose logs must
+    /// learn of a change, and whether this broker's configuration changed.
     pub async fn load(&self, zk: &dyn ZkStore) -> Result<(Vec<TopicName>, bool), ZkError> {
         let own = self.started_with.broker_id.to_string();
         let mut broker_changed = false;
@@ -187,6 +197,7 @@ impl DynamicConfigs {
             let overrides = entity_config::read(zk, ConfigEntityType::Brokers, name).await?;
             broker_changed |= self.set_broker(name, overrides);
         }
+        user_credentials::load(zk, &self.scram_credentials).await?;
         let parent = paths::config_entity_type(ConfigEntityType::Topics);
         let mut names = cluster::children(zk, &parent, false).await?;
         let gone = self

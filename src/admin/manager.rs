@@ -24,6 +24,8 @@ pub struct AdminManager {
     pub(super) loggers: Loggers,
     /// Requests that wait until a topic appears in the metadata cache or is gone from it.
     pub(super) waiting: Purgatory<TopicName>,
+    /// Held while users are read, changed and written: the keys of a user share one znode.
+    pub(super) changing_users: tokio::sync::Mutex<()>,
     /// Topics that are being created on demand right now.
     pub(super) in_flight: Mutex<HashSet<TopicName>>,
 }
@@ -43,6 +45,7 @@ impl AdminManager {
             configs,
             loggers,
             waiting: Purgatory::default(),
+            changing_users: tokio::sync::Mutex::default(),
             in_flight: Mutex::default(),
         }
     }

@@ -17,6 +17,8 @@ pub mod entity_config;
 pub mod error;
 pub mod manager;
 pub mod partitions;
+pub mod scram_credentials;
+pub mod user_credentials;
 
 pub use alter_configs::{AlterOperation, ConfigAlteration};
 pub use change_listener::{ConfigChangeListener, ConfigListener};
@@ -26,6 +28,7 @@ pub use dynamic_configs::DynamicConfigs;
 pub use error::AdminError;
 pub use manager::AdminManager;
 pub use partitions::NewPartitions;
+pub use scram_credentials::{ScramAlterations, ScramDeletion, ScramUpsertion};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -56,12 +56,7 @@ fn the_table_has_every_api() {
     assert_eq!(declared, ApiKey::ALL);
     let planned = DECLARATIONS.iter().filter(|d| d.state == ApiState::Planned);
     let planned: Vec<_> = planned.map(|declared| declared.key.name()).collect();
-    let expected = [
-        "DescribeClientQuotas",
-        "AlterClientQuotas",
-        "DescribeUserScramCredentials",
-        "AlterUserScramCredentials",
-    ];
+    let expected = ["DescribeClientQuotas", "AlterClientQuotas"];
     assert_eq!(planned, expected);
 }
 
@@ -222,17 +217,4 @@ async fn what_is_planned_says_so_wherever_there_is_room() {
     let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
     let response = alter_client_quotas::handle(api, newest, request).await;
     errors(&[1; 2], errors_in::<AlterClientQuotasRequest>(&response, code));
-    let request = DescribeUserScramCredentialsRequest::default();
-    let response = describe_user_scram_credentials::handle(api, newest, request).await;
-    errors(
-        &[1],
-        errors_in::<DescribeUserScramCredentialsRequest>(&response, code),
-    );
-    let deletion = alter_user_scram_credentials_request::ScramCredentialDeletion::default();
-    let request = AlterUserScramCredentialsRequest::default().with_deletions(vec![deletion]);
-    let response = alter_user_scram_credentials::handle(api, newest, request).await;
-    errors(
-        &[1],
-        errors_in::<AlterUserScramCredentialsRequest>(&response, code),
-    );
 }

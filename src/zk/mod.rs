@@ -19,6 +19,7 @@ pub mod memory;
 pub mod paths;
 pub mod recursive;
 pub mod registration;
+pub mod sanitizer;
 pub mod session;
 pub mod store;
 pub mod znode;

@@ -1,5 +1,5 @@
-//! Owns the names of the Java classes that settings and JAAS texts may give. A broker that is no JVM cannot load others;
-//! it refuses to start as Kafka does when a class is missing. Kafka 3.9: `SaslChannelBuilder`, `LoginManager`.
+//! Owns the names of the Java classes that settings and JAAS texts may give. A broker that is no JVM cannot load
+//! others; it refuses to start as Kafka does when a class is missing. Kafka 3.9: `SaslChannelBuilder`, `LoginManager`.
 
 use super::error::SaslSetupError;
 use super::gssapi::KRB5_LOGIN_MODULE;

@@ -8,8 +8,8 @@ use super::oauthbearer::OauthBearerClient;
 use super::scram::ScramClient;
 use crate::common::blocking;
 
-/// One exchange with one server: send [`SaslClient::first`], give every answer to [`SaslClient::evaluate`] and send what
-/// it returns, until it returns nothing.
+/// One exchange with one server: send [`SaslClient::first`], give every answer to [`SaslClient::evaluate`] and send
+/// what it returns, until it returns nothing.
 #[derive(Debug)]
 pub struct SaslClient {
     mechanism: String,

@@ -13,8 +13,8 @@ pub enum SaslError {
     /// the log at debug, would tell whether the user exists.
     #[error("{0}")]
     InvalidCredentials(String),
-    /// A passing error, such as a clock that differs. The connection is closed without an answer or a delay, as after an
-    /// I/O error, and the client tries again.
+    /// A passing error, such as a clock that differs. The connection is closed without an answer or a delay, as after
+    /// an I/O error, and the client tries again.
     #[error("{0}")]
     Retriable(String),
 }

@@ -96,8 +96,8 @@ impl SaslMechanisms {
         self.mechanisms.contains_key(mechanism)
     }
 
-    /// An exchange with a client. `None` if the mechanism is not enabled or no software implements it: a connection whose
-    /// handshake has named it is closed without an answer.
+    /// An exchange with a client. `None` if the mechanism is not enabled or no software implements it: a connection
+    /// whose handshake has named it is closed without an answer.
     pub fn server(&self, mechanism: &str) -> Option<SaslServer> {
         Some(match self.mechanisms.get(mechanism)? {
             Mechanism::Plain { users, .. } => SaslServer::Plain(PlainServer::new(users.clone())),
@@ -111,8 +111,8 @@ impl SaslMechanisms {
         })
     }
 
-    /// An exchange with another broker, with this broker's own credentials. `now_ms` is the time since 1970. Fails if the
-    /// JAAS text has no credentials, as in Kafka only when a connection is made.
+    /// An exchange with another broker, with this broker's own credentials. `now_ms` is the time since 1970. Fails if
+    /// the JAAS text has no credentials, as in Kafka only when a connection is made.
     pub fn client(&self, mechanism: &str, now_ms: i64) -> Result<SaslClient, SaslError> {
         let unsupported =
             || SaslError::invalid(format!("Failed to create SaslClient with mechanism {mechanism}"));

@@ -1,5 +1,5 @@
-//! Owns the server's side of an OAUTHBEARER exchange. A refusal takes two steps (RFC 7628): the client is told why, says
-//! that it has understood, and only then the exchange fails. Kafka 3.9: `OAuthBearerSaslServer`.
+//! Owns the server's side of an OAUTHBEARER exchange. A refusal takes two steps (RFC 7628): the client is told why,
+//! says that it has understood, and only then the exchange fails. Kafka 3.9: `OAuthBearerSaslServer`.
 
 use std::sync::Arc;
 

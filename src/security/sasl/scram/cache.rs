@@ -1,7 +1,7 @@
 //! Owns the SCRAM credentials of all users as the broker knows them. Fed from the users' config nodes. Kafka 3.9:
 //! `CredentialCache`, `CredentialProvider`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -9,16 +9,25 @@ use parking_lot::RwLock;
 use super::credential::ScramCredential;
 use super::mechanism::ScramMechanism;
 
+/// The credentials for one mechanism, by user.
+type Users = HashMap<String, Arc<ScramCredential>>;
+
 /// The credentials of the users of one broker. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct ScramCredentialCache {
-    credentials: Arc<RwLock<HashMap<ScramMechanism, HashMap<String, Arc<ScramCredential>>>>>,
+    credentials: Arc<RwLock<HashMap<ScramMechanism, Users>>>,
 }
 
 impl ScramCredentialCache {
     /// The credential of a user.
     pub fn get(&self, mechanism: ScramMechanism, user: &str) -> Option<Arc<ScramCredential>> {
         self.credentials.read().get(&mechanism)?.get(user).cloned()
+    }
+
+    /// The users that have a credential.
+    pub fn users(&self) -> BTreeSet<String> {
+        let credentials = self.credentials.read();
+        credentials.values().flat_map(HashMap::keys).cloned().collect()
     }
 
     /// Sets or, with `None`, removes the credential of a user.
@@ -68,6 +77,7 @@ mod tests {
         assert!(cache.update_user("alice", |_| Some(TEXT)).is_empty());
         assert!(has(ScramMechanism::ScramSha256) && has(ScramMechanism::ScramSha512));
         assert!(cache.get(ScramMechanism::ScramSha256, "bob").is_none());
+        assert_eq!(cache.users(), ["alice".to_owned()].into());
         cache.update_user("alice", |name| (name == "SCRAM-SHA-512").then_some(TEXT));
         assert!(!has(ScramMechanism::ScramSha256) && has(ScramMechanism::ScramSha512));
         let invalid = cache.update_user("alice", |_| Some("nonsense"));

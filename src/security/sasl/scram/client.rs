@@ -48,8 +48,8 @@ impl ScramClient {
         Bytes::from(format!("n,,{}", self.first.bare))
     }
 
-    /// Takes a message of the server and returns the answer; `None` if there is no more to say. Takes as long as hashing
-    /// the password does.
+    /// Takes a message of the server and returns the answer; `None` if there is no more to say. Takes as long as
+    /// hashing the password does.
     pub fn evaluate(&mut self, challenge: &[u8]) -> Result<Option<Bytes>, SaslError> {
         match std::mem::replace(&mut self.state, State::Failed) {
             State::ReceiveServerFirst => self.server_first(challenge).map(Some),
