@@ -27,7 +27,6 @@ use crate::metadata::MetadataCache;
 use crate::metrics::MetricsServer;
 use crate::network::{BindError, ChannelBuilder, ConnectionLimits, ListenerSecurities, SocketServer};
 use crate::replica::{BrokerEpochSource, ReplicaManager, TopicConfigs};
-use crate::security::sasl::ScramCredentialCache;
 use crate::zk::registration::Registration;
 use crate::zk::znode::BrokerInfo;
 use crate::zk::{ZkError, ZkOptions, ZkSession, ZkStore, cluster, paths};
@@ -87,8 +86,8 @@ async fn start_on(
     let Identity { cluster_id, config } = identify(config, &*zk, connect).await?;
     let configs = Arc::new(DynamicConfigs::new(config.clone()));
     configs.load(&*zk).await.map_err(zk_failed)?;
-    let users = ScramCredentialCache::default();
-    let securities = ListenerSecurities::new(&configs.current(), &users).await?;
+    let users = configs.scram_credentials();
+    let securities = ListenerSecurities::new(&configs.current(), users).await?;
     let channels = ChannelBuilder::new(&config, &securities, &clock)?;
     let context = BrokerContext::new(config.clone(), zk.clone(), clock.clone(), channels);
     // A failed start ends the tasks that it has started.
