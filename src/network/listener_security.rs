@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::config::{BrokerConfig, Endpoint, SecurityProtocol};
 use crate::security::sasl::{SaslMechanisms, ScramCredentialCache};
-use crate::security::tls::TlsListener;
+use crate::security::tls::{TlsListener, self_test};
 
 /// The security of one listener.
 pub(super) struct ListenerSecurity {
@@ -82,6 +82,9 @@ impl ListenerSecurity {
         let settings = config.listener_config(&endpoint.listener);
         let tls = if protocol.has_tls() {
             let tls = TlsListener::new(&settings.ssl).map_err(|error| error.to_string())?;
+            if endpoint.listener == config.inter_broker_listener_name {
+                self_test(&settings.ssl, &tls).map_err(|error| error.to_string())?;
+            }
             Some(Arc::new(tls))
         } else {
             None

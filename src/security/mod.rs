@@ -2,11 +2,16 @@
 //! SASL mechanisms, JAAS texts, encoded passwords. Pure functions and values; sockets belong to `network`.
 //! Kafka 3.9: `org.apache.kafka.common.security`.
 
+mod distinguished_name;
 mod error;
 pub mod jaas;
 mod principal;
+mod principal_mapping;
 pub mod sasl;
+mod ssl_error;
+pub mod stores;
 pub mod tls;
 
 pub use error::AuthenticationError;
 pub use principal::KafkaPrincipal;
+pub use ssl_error::SslError;

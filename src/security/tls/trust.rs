@@ -1,0 +1,329 @@
+//! Decides whether a certificate is believed, as Java's PKIX trust manager does with a trust store. Kafka 3.9 leaves
+//! this to `TrustManagerFactory`.
+//!
+//! WebPKI decides first. Java believes more than WebPKI, and clusters live on it: a certificate that lies in the trust
+//! store itself, X.509 version 1, and a name in CN where there is no subject alternative name. Both sides use this file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use super::signature;
+use crate::security::ssl_error::SslError;
+use crate::security::stores::TrustStore;
+
+/// The longest chain between a peer and the trust store.
+const MAX_ISSUERS: usize = 8;
+
+/// A trust store that judges peers.
+pub(super) struct Trust {
+    store: TrustStore,
+    provider: Arc<CryptoProvider>,
+    servers: Arc<WebPkiServerVerifier>,
+    clients: Arc<dyn ClientCertVerifier>,
+    /// Whether a client must show a certificate.
+    is_mandatory: bool,
+    /// Whether the name of a server must be in its certificate.
+    checks_names: bool,
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trust {{ certificates: {} }}", self.store.certificates.len())
+    }
+}
+
+impl Trust {
+    /// Judges by these certificates.
+    pub(super) fn new(store: TrustStore, provider: &Arc<CryptoProvider>) -> Result<Self, SslError> {
+        let mut roots = RootCertStore::empty();
+        let (taken, _) = roots.add_parsable_certificates(store.certificates.iter().cloned());
+        if taken == 0 {
+            // Java's own words.
+            return Err(SslError::new("the trustAnchors parameter must be non-empty"));
+        }
+        let roots = Arc::new(roots);
+        let failed = |error: &dyn fmt::Display| SslError::new(error.to_string());
+        let servers = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
+        let clients = WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build();
+        Ok(Self {
+            store,
+            provider: provider.clone(),
+            servers: servers.map_err(|error| failed(&error))?,
+            clients: clients.map_err(|error| failed(&error))?,
+            is_mandatory: true,
+            checks_names: true,
+        })
+    }
+
+    /// Whether clients must show a certificate.
+    pub(super) fn mandatory(self, is_mandatory: bool) -> Self {
+        Self { is_mandatory, ..self }
+    }
+
+    /// Whether the name of a server must be in its certificate.
+    pub(super) fn checking_names(self, checks_names: bool) -> Self {
+        Self { checks_names, ..self }
+    }
+
+    /// The checks that WebPKI does not make as Java does: a certificate of the trust store itself is believed; else each
+    /// certificate is valid now and signed by the next, up to one of the trust store.
+    fn judge_as_java(
+        &self,
+        own: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        purpose: Purpose,
+        now: UnixTime,
+    ) -> Result<(), CertificateError> {
+        if self
+            .store
+            .certificates
+            .iter()
+            .any(|trusted| trusted.as_ref() == own.as_ref())
+        {
+            return Ok(());
+        }
+        let parse = |der| X509Certificate::from_der(der).map(|(_, parsed)| parsed);
+        let parse = |der| parse(der).map_err(|_| CertificateError::BadEncoding);
+        let issuers: Vec<_> = issuers.iter().filter_map(|der| parse(der).ok()).collect();
+        let trusted: Vec<_> = self
+            .store
+            .certificates
+            .iter()
+            .filter_map(|der| parse(der).ok())
+            .collect();
+        let own = parse(own)?;
+        check_purpose(&own, purpose)?;
+        let mut current = &own;
+        for _ in 0..MAX_ISSUERS {
+            check_dates(current, now)?;
+            check_extensions(current)?;
+            let has_signed = |issuer: &&X509Certificate<'_>| {
+                issuer.subject() == current.issuer()
+                    && current.verify_signature(Some(issuer.public_key())).is_ok()
+            };
+            if trusted.iter().any(|issuer| has_signed(&issuer)) {
+                return Ok(());
+            }
+            let is_authority = |issuer: &&X509Certificate<'_>| matches!(issuer.basic_constraints(), Ok(Some(constraints)) if constraints.value.ca);
+            let mut next = issuers.iter().filter(is_authority).filter(has_signed);
+            current = next.next().ok_or(CertificateError::UnknownIssuer)?;
+        }
+        Err(CertificateError::UnknownIssuer)
+    }
+}
+
+/// What a certificate is used for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Server,
+    Client,
+}
+
+/// A certificate that names purposes is good for these alone.
+fn check_purpose(certificate: &X509Certificate<'_>, purpose: Purpose) -> Result<(), CertificateError> {
+    let Some(named) = certificate.extended_key_usage().ok().flatten() else {
+        return Ok(());
+    };
+    let allowed = match purpose {
+        Purpose::Server => named.value.server_auth,
+        Purpose::Client => named.value.client_auth,
+    };
+    match allowed || named.value.any {
+        true => Ok(()),
+        false => Err(CertificateError::InvalidPurpose),
+    }
+}
+
+fn check_dates(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let validity = certificate.validity();
+    if now < validity.not_before.timestamp() {
+        return Err(CertificateError::NotValidYet);
+    }
+    if now > validity.not_after.timestamp() {
+        return Err(CertificateError::Expired);
+    }
+    Ok(())
+}
+
+/// Java refuses a critical extension that it does not know.
+fn check_extensions(certificate: &X509Certificate<'_>) -> Result<(), CertificateError> {
+    const KNOWN: [&str; 6] = [
+        "2.5.29.15",
+        "2.5.29.17",
+        "2.5.29.19",
+        "2.5.29.32",
+        "2.5.29.36",
+        "2.5.29.37",
+    ];
+    let mut critical = certificate
+        .extensions()
+        .iter()
+        .filter(|extension| extension.critical);
+    match critical.all(|extension| KNOWN.contains(&extension.oid.to_id_string().as_str())) {
+        true => Ok(()),
+        false => Err(CertificateError::UnhandledCriticalExtension),
+    }
+}
+
+/// Whether a certificate is for a host: by its subject alternative names or, if it has none, by its CN.
+fn is_for(certificate: &X509Certificate<'_>, host: &ServerName<'_>) -> bool {
+    let host_text = host.to_str();
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names
+        .map(|extension| extension.value.general_names.as_slice())
+        .unwrap_or_default();
+    match host {
+        ServerName::IpAddress(ip) => {
+            let ip = std::net::IpAddr::from(*ip);
+            names.iter().any(|name| match name {
+                GeneralName::IPAddress(bytes) => match ip {
+                    std::net::IpAddr::V4(v4) => *bytes == v4.octets(),
+                    std::net::IpAddr::V6(v6) => *bytes == v6.octets(),
+                },
+                _ => false,
+            })
+        }
+        _ => {
+            let mut of_hosts = names.iter().filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some(*name),
+                _ => None,
+            });
+            let has_names = of_hosts.clone().next().is_some();
+            let common = || {
+                certificate
+                    .subject()
+                    .iter_common_name()
+                    .filter_map(|name| name.as_str().ok())
+                    .last()
+            };
+            of_hosts.any(|name| matches(name, &host_text))
+                || (!has_names && common().is_some_and(|name| matches(name, &host_text)))
+        }
+    }
+}
+
+/// RFC 6125: a `*` stands for one whole label, the first.
+fn matches(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(domain) => host
+            .split_once('.')
+            .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(domain)),
+        None => pattern.eq_ignore_ascii_case(host),
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        host: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let judged = self.servers.verify_server_cert(own, issuers, host, ocsp, now);
+        let Err(refused) = judged else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        if self.judge_as_java(own, issuers, Purpose::Server, now).is_err() {
+            return Err(refused);
+        }
+        let (_, certificate) =
+            X509Certificate::from_der(own).map_err(|_| Error::from(CertificateError::BadEncoding))?;
+        if self.checks_names && !is_for(&certificate, host) {
+            return Err(CertificateError::NotValidForName.into());
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let supported = &self.provider.signature_verification_algorithms;
+        match signature::is_version_1(own) {
+            true => signature::verify(message, own, signed, supported),
+            false => rustls::crypto::verify_tls12_signature(message, own, signed, supported),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let supported = &self.provider.signature_verification_algorithms;
+        match signature::is_version_1(own) {
+            true => signature::verify(message, own, signed, supported),
+            false => rustls::crypto::verify_tls13_signature(message, own, signed, supported),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for Trust {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.clients.root_hint_subjects()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.is_mandatory
+    }
+
+    fn verify_client_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let judged = self.clients.verify_client_cert(own, issuers, now);
+        judged.or_else(
+            |refused| match self.judge_as_java(own, issuers, Purpose::Client, now) {
+                Ok(()) => Ok(ClientCertVerified::assertion()),
+                Err(_) => Err(refused),
+            },
+        )
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls12_signature(self, message, own, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls13_signature(self, message, own, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ServerCertVerifier::supported_verify_schemes(self)
+    }
+}
