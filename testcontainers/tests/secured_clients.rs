@@ -80,12 +80,21 @@ impl World {
         })
     }
 
-    /// Runs a client's program on these cells and returns the lines that it printed, by cell.
+    /// Runs a client's program on these cells and returns the lines that it printed, by cell. Each client has groups and
+    /// keys of its own.
     async fn run(&self, language: Language, cells: &[Value]) -> Result<Option<BTreeMap<String, String>>> {
-        let Some(printed) = language.matrix("matrix", RECORDS, cells).await? else {
+        let prefix = format!("{language:?}-");
+        let mut own = cells.to_vec();
+        for cell in &mut own {
+            let name = cell["name"].as_str().context("a cell has a name")?;
+            cell["name"] = format!("{prefix}{name}").into();
+        }
+        let Some(printed) = language.matrix("matrix", RECORDS, &own).await? else {
             return Ok(None);
         };
-        let lines = printed.lines().filter_map(|line| line.strip_prefix("cell "));
+        let lines = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix(&format!("cell {prefix}")));
         let results = lines.filter_map(|line| line.split_once(' '));
         let results: BTreeMap<_, _> = results.map(|(n, r)| (n.to_owned(), r.to_owned())).collect();
         ensure!(results.len() == cells.len(), "{language:?} printed {printed}");
