@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod evaluation;
 mod gssapi;
+mod kerberos_name;
 mod mechanisms;
 mod oauthbearer;
 mod plain;
