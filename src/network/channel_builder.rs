@@ -88,7 +88,7 @@ impl ChannelBuilder {
     }
 
     /// The client of a new SASL exchange with an endpoint, if its protocol has SASL.
-    pub(super) fn sasl_client(&self, endpoint: &Endpoint) -> Result<Option<SaslClient>, String> {
+    pub(super) async fn sasl_client(&self, endpoint: &Endpoint) -> Result<Option<SaslClient>, String> {
         let Some(identity) = self
             .security(endpoint)
             .and_then(|security| security.sasl.as_ref())
@@ -96,8 +96,10 @@ impl ChannelBuilder {
             return Ok(None);
         };
         let now_ms = identity.clock.wall_ms();
-        let client = identity.mechanisms.client(&identity.mechanism, now_ms);
-        client.map(Some).map_err(|error| error.to_string())
+        let client = identity
+            .mechanisms
+            .client(&identity.mechanism, &endpoint.host, now_ms);
+        client.await.map(Some).map_err(|error| error.to_string())
     }
 
     /// Connects to an endpoint, up to the end of the TLS handshake.

@@ -89,7 +89,7 @@ pub(super) struct Identity {
 impl Identity {
     /// Returns when to do it again, if the session ends.
     async fn prove(&self, writer: &mut RequestWriter<'_>) -> Result<Option<Instant>, String> {
-        let Some(client) = self.channels.sasl_client(&self.endpoint)? else {
+        let Some(client) = self.channels.sasl_client(&self.endpoint).await? else {
             return Ok(None);
         };
         let proved = sasl_client_authenticator::authenticate(writer, client).await;

@@ -29,6 +29,9 @@ pub enum Exchange {
     Scram(Option<Box<ScramClient>>),
     /// The server accepts or refuses.
     OauthBearer(OauthBearerClient),
+    /// Kerberos.
+    #[cfg(feature = "gssapi")]
+    Gssapi(super::gssapi::GssapiClient),
 }
 
 impl SaslClient {
@@ -59,6 +62,8 @@ impl SaslClient {
                 Ok(None)
             }
             Exchange::OauthBearer(client) => client.evaluate(challenge),
+            #[cfg(feature = "gssapi")]
+            Exchange::Gssapi(client) => client.evaluate(challenge).await,
             Exchange::Scram(slot) => {
                 let unexpected = || SaslError::invalid("Unexpected challenge in Sasl client state");
                 let mut client = slot.take().ok_or_else(unexpected)?;
@@ -83,6 +88,8 @@ impl SaslClient {
             Exchange::Plain { is_complete } => *is_complete,
             Exchange::Scram(client) => client.as_ref().is_some_and(|client| client.is_complete()),
             Exchange::OauthBearer(client) => client.is_complete(),
+            #[cfg(feature = "gssapi")]
+            Exchange::Gssapi(client) => client.is_complete(),
         }
     }
 }

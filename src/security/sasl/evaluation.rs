@@ -12,6 +12,8 @@ pub struct Evaluation {
     pub response: Bytes,
     /// Who the client is, once that is proven. The exchange is then complete.
     pub authenticated: Option<Authenticated>,
+    /// Whether a client that sends raw tokens gets no frame at all in place of an empty one.
+    pub is_silent: bool,
 }
 
 impl Evaluation {
@@ -20,6 +22,7 @@ impl Evaluation {
         Self {
             response: response.into(),
             authenticated: None,
+            is_silent: false,
         }
     }
 
@@ -28,6 +31,7 @@ impl Evaluation {
         Self {
             response: response.into(),
             authenticated: Some(authenticated),
+            is_silent: false,
         }
     }
 }

@@ -80,7 +80,7 @@ enum Rule {
     Default {
         realm: String,
     },
-    Rewrite(Rewrite),
+    Rewrite(Box<Rewrite>),
 }
 
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ impl Rule {
             }),
             _ => None,
         };
-        Ok(Self::Rewrite(Rewrite {
+        Ok(Self::Rewrite(Box::new(Rewrite {
             text: text.to_owned(),
             parts: parts
                 .parse()
@@ -180,7 +180,7 @@ impl Rule {
                 Some(_) => Case::Upper,
                 None => Case::Kept,
             },
-        }))
+        })))
     }
 
     /// The name that the rule makes; `None` if it is not for such names. The first of the parts is the realm.

@@ -47,6 +47,8 @@ enum Mechanism {
         validator: TokenValidator,
         login: Option<UnsecuredLogin>,
     },
+    #[cfg(feature = "gssapi")]
+    Gssapi(super::gssapi::KerberosLogin),
     /// A name that no software implements. Clients may choose it, and are then disconnected.
     Unknown,
 }
@@ -68,7 +70,7 @@ impl SaslMechanisms {
             let context =
                 JaasContext::load_server(listener, settings.jaas_config.as_ref(), file.as_ref(), properties)?;
             check_login_modules(&context)?;
-            let mechanism = Mechanism::new(name, settings, &context, properties, users).await?;
+            let mechanism = Mechanism::new(name, (config, settings), &context, properties, users).await?;
             mechanisms.insert(name.clone(), mechanism);
         }
         let settings = config.mechanisms.iter();
@@ -107,13 +109,19 @@ impl SaslMechanisms {
             Mechanism::OauthBearer { validator, .. } => {
                 SaslServer::OauthBearer(OauthBearerServer::new(validator.clone()))
             }
+            #[cfg(feature = "gssapi")]
+            Mechanism::Gssapi(login) => SaslServer::Gssapi(login.server()),
             Mechanism::Unknown => return None,
         })
     }
 
-    /// An exchange with another broker, with this broker's own credentials. `now_ms` is the time since 1970. Fails if
-    /// the JAAS text has no credentials, as in Kafka only when a connection is made.
-    pub fn client(&self, mechanism: &str, now_ms: i64) -> Result<SaslClient, SaslError> {
+    /// An exchange with the broker on a host, with this broker's own credentials. `now_ms` is the time since 1970. Fails
+    /// if the JAAS text has no credentials, as in Kafka only when a connection is made.
+    #[cfg_attr(
+        not(feature = "gssapi"),
+        expect(unused_variables, reason = "only Kerberos needs the host")
+    )]
+    pub async fn client(&self, mechanism: &str, host: &str, now_ms: i64) -> Result<SaslClient, SaslError> {
         let unsupported =
             || SaslError::invalid(format!("Failed to create SaslClient with mechanism {mechanism}"));
         let (first, exchange) = match self.mechanisms.get(mechanism).ok_or_else(unsupported)? {
@@ -144,6 +152,11 @@ impl SaslMechanisms {
                 };
                 (first, Exchange::OauthBearer(OauthBearerClient::new()))
             }
+            #[cfg(feature = "gssapi")]
+            Mechanism::Gssapi(login) => {
+                let client = login.client(host).await?;
+                (client.first(), Exchange::Gssapi(client))
+            }
             Mechanism::Unknown => return Err(unsupported()),
         };
         Ok(SaslClient::new(mechanism, first, exchange))
@@ -160,7 +173,7 @@ fn unsecured_first(login: &UnsecuredLogin, now_ms: i64) -> Result<Bytes, SaslErr
 impl Mechanism {
     async fn new(
         name: &str,
-        settings: &MechanismConfig,
+        (config, settings): (&SaslConfig, &MechanismConfig),
         context: &JaasContext,
         properties: &SystemProperties,
         users: &ScramCredentialCache,
@@ -196,15 +209,31 @@ impl Mechanism {
                 };
                 Self::OauthBearer { validator, login }
             }
-            (GSSAPI, _) => {
-                return Err(SaslSetupError::new(
-                    "The SASL mechanism GSSAPI is enabled, but this barnabas was built without Kerberos (the cargo feature \
-                     gssapi)",
-                ));
-            }
+            (GSSAPI, _) => kerberos(config, context, properties).await?,
             _ => Self::Unknown,
         })
     }
+}
+
+#[cfg(feature = "gssapi")]
+async fn kerberos(
+    config: &SaslConfig,
+    context: &JaasContext,
+    properties: &SystemProperties,
+) -> Result<Mechanism, SaslSetupError> {
+    let login = super::gssapi::KerberosLogin::new(config, context, properties).await?;
+    Ok(Mechanism::Gssapi(login))
+}
+
+#[cfg(not(feature = "gssapi"))]
+async fn kerberos(
+    _: &SaslConfig,
+    _: &JaasContext,
+    _: &SystemProperties,
+) -> Result<Mechanism, SaslSetupError> {
+    Err(SaslSetupError::new(
+        "The SASL mechanism GSSAPI is enabled, but this barnabas was built without Kerberos (the cargo feature gssapi)",
+    ))
 }
 
 fn only_module(context: &JaasContext) -> Result<&LoginModule, SaslSetupError> {

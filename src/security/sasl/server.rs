@@ -13,6 +13,8 @@ pub enum SaslServer {
     Plain(PlainServer),
     Scram(Box<ScramServer>),
     OauthBearer(OauthBearerServer),
+    #[cfg(feature = "gssapi")]
+    Gssapi(super::gssapi::GssapiServer),
 }
 
 impl SaslServer {
@@ -22,6 +24,8 @@ impl SaslServer {
             Self::Plain(server) => server.evaluate(token),
             Self::Scram(server) => server.evaluate(token),
             Self::OauthBearer(server) => server.evaluate(token, now_ms),
+            #[cfg(feature = "gssapi")]
+            Self::Gssapi(server) => server.evaluate(token).await,
         }
     }
 }

@@ -61,7 +61,10 @@ async fn brokers_prove_to_each_other_who_they_are() {
         ("SCRAM-SHA-512", "User:broker"),
         ("OAUTHBEARER", "User:broker"),
     ] {
-        let mut client = mechanisms.client(name, 1000).expect("there are credentials");
+        let mut client = mechanisms
+            .client(name, "localhost", 1000)
+            .await
+            .expect("there are credentials");
         let mut server = mechanisms.server(name).expect("it is enabled");
         assert_eq!(client.mechanism(), name);
         fn is_send(_: &impl Send) {}
@@ -108,7 +111,7 @@ async fn a_mechanism_that_no_software_implements_stops_no_broker() {
         .expect("it is right");
     assert!(mechanisms.is_enabled("FOO") && !mechanisms.is_enabled("plain"));
     assert!(mechanisms.server("FOO").is_none() && mechanisms.server("plain").is_none());
-    assert!(mechanisms.client("FOO", 0).is_err());
+    assert!(mechanisms.client("FOO", "localhost", 0).await.is_err());
 }
 
 #[tokio::test]
@@ -136,13 +139,13 @@ async fn classes_of_others_cannot_be_loaded() {
 async fn a_broker_without_credentials_cannot_connect() {
     let text = "org.apache.kafka.common.security.plain.PlainLoginModule required;";
     let mechanisms = build(&config(&[("PLAIN", text)])).await.expect("it is right");
-    assert!(mechanisms.client("PLAIN", 0).is_err());
+    assert!(mechanisms.client("PLAIN", "localhost", 0).await.is_err());
     let text = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;";
     let mechanisms = build(&config(&[("OAUTHBEARER", text)]))
         .await
         .expect("it is right");
     assert!(mechanisms.server("OAUTHBEARER").is_some());
-    assert!(mechanisms.client("OAUTHBEARER", 0).is_err());
+    assert!(mechanisms.client("OAUTHBEARER", "localhost", 0).await.is_err());
 }
 
 #[tokio::test]
