@@ -5,6 +5,7 @@
 mod distinguished_name;
 mod error;
 pub mod jaas;
+pub mod password_encoder;
 mod principal;
 mod principal_mapping;
 pub mod sasl;
