@@ -52,7 +52,7 @@ impl Broker {
         };
 
         let session = Arc::new(
-            ZkSession::connect(ZkOptions::from_config(&config))
+            ZkSession::connect(ZkOptions::from_config(&config).map_err(zk_failed)?)
                 .await
                 .map_err(zk_failed)?,
         );

@@ -110,6 +110,7 @@ pub struct BrokerConfig {
     pub log_dirs: Vec<PathBuf>,
 
     pub zookeeper_connect: String,
+    pub zookeeper_set_acl: bool,
     pub zookeeper_session_timeout_ms: u64,
     /// The default is `zookeeper.session.timeout.ms`.
     pub zookeeper_connection_timeout_ms: u64,

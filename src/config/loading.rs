@@ -73,7 +73,7 @@ impl BrokerConfig {
         let max_idle: i64 = reader.read("connections.max.idle.ms")?;
         Ok(read!(reader, BrokerConfig {
             broker_id broker_id_generation_enable reserved_broker_max_id broker_rack
-            zookeeper_connect
+            zookeeper_connect zookeeper_set_acl
             socket_request_max_bytes socket_send_buffer_bytes socket_receive_buffer_bytes
             socket_listen_backlog_size max_connections max_connections_per_ip queued_max_requests
             num_network_threads num_io_threads request_timeout_ms
@@ -215,8 +215,8 @@ const PROTECTIONS: [&str; 7] = [
     "client.quota.callback.class",
     "create.topic.policy.class.name",
     "principal.builder.class",
-    "zookeeper.set.acl",
-    "zookeeper.ssl.client.enable",
+    "zookeeper.ssl.crl.enable",
+    "zookeeper.ssl.ocsp.enable",
 ];
 
 /// Keys that name classes or Java's providers.

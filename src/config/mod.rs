@@ -15,6 +15,7 @@ mod reader;
 pub mod security;
 mod system_properties;
 pub mod topic;
+pub mod zookeeper;
 
 pub use broker::{BrokerConfig, Endpoint, RACK_AWARE_REPLICA_SELECTOR, SecurityProtocol};
 pub use current::CurrentConfig;

@@ -15,6 +15,8 @@ pub enum Origin {
     },
     /// `--override` on the command line.
     CommandLine,
+    /// `-D` or `KAFKA_OPTS`: a system property of a JVM.
+    SystemProperty,
     /// `/config/brokers/…` in ZooKeeper.
     Dynamic,
     /// The program itself, such as `barnabas cluster` or a test.
@@ -27,6 +29,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File { path, line } => write!(f, "{path}:{line}"),
             Self::CommandLine => f.write_str("--override"),
+            Self::SystemProperty => f.write_str("-D"),
             Self::Dynamic => f.write_str("dynamic configuration"),
             Self::Program => f.write_str("built-in configuration"),
         }

@@ -284,8 +284,8 @@ fn kraft_is_refused_with_a_reason() {
             "authorizer.class.name=kafka.security.authorizer.AclAuthorizer",
             "has not this protection",
         ),
-        ("zookeeper.set.acl=true", "has not this protection"),
-        ("zookeeper.ssl.client.enable=true", "has not this protection"),
+        ("zookeeper.ssl.crl.enable=true", "has not this protection"),
+        ("zookeeper.ssl.ocsp.enable=true", "has not this protection"),
         (
             "create.topic.policy.class.name=a.Policy",
             "has not this protection",

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::zk::store::MultiError;
-use crate::zk::{CreateMode, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
+use crate::zk::{AclEntry, CreateMode, NodeAcl, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
 
 /// A store whose operations wait while it is held.
 pub struct GatedStore<S> {
@@ -93,6 +93,16 @@ impl<S: ZkStore> ZkStore for GatedStore<S> {
     fn delete(&self, path: &str, version: Option<i32>) -> BoxFuture<'static, Result<(), ZkError>> {
         let path = path.to_owned();
         self.when_open(move |s| s.delete(&path, version))
+    }
+
+    fn acl(&self, path: &str) -> BoxFuture<'static, Result<Option<Vec<AclEntry>>, ZkError>> {
+        let path = path.to_owned();
+        self.when_open(move |s| s.acl(&path))
+    }
+
+    fn set_acl(&self, path: &str, acl: NodeAcl) -> BoxFuture<'static, Result<(), ZkError>> {
+        let path = path.to_owned();
+        self.when_open(move |s| s.set_acl(&path, acl))
     }
 
     fn multi(&self, ops: Vec<ZkOp>) -> BoxFuture<'static, Result<Vec<ZkOpResult>, MultiError>> {

@@ -15,7 +15,8 @@ use futures::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use self::tree::{Changed, Tree};
+use self::tree::{Changed, Creator, Tree};
+use super::acl::{AclEntry, NodeAcl};
 use super::store::{CreateMode, MultiError, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};
 use crate::common::clock::SharedClock;
 
@@ -50,6 +51,10 @@ struct State {
 struct Client {
     /// 0 while there is no session.
     session_id: i64,
+    /// Schemes and ids that it proves with every session.
+    identities: Vec<(String, String)>,
+    /// Whether what it creates belongs to its identities.
+    set_acl: bool,
     data_watches: BTreeSet<String>,
     child_watches: BTreeSet<String>,
     subscribers: Vec<mpsc::UnboundedSender<WatchEvent>>,
@@ -71,16 +76,31 @@ impl MemoryZooKeeper {
 
     /// A new session.
     pub fn connect(&self) -> Arc<MemorySession> {
+        self.connect_as(&[], false)
+    }
+
+    /// A new session with these schemes and ids. With `set_acl`, what it creates belongs to it.
+    pub fn connect_as(&self, identities: &[(&str, &str)], set_acl: bool) -> Arc<MemorySession> {
+        let identities = identities.iter();
         let mut state = self.state.lock();
         let session_id = state.next_session_id();
         state.clients.push(Client {
             session_id,
+            identities: identities
+                .map(|(scheme, id)| ((*scheme).to_owned(), (*id).to_owned()))
+                .collect(),
+            set_acl,
             ..Client::default()
         });
         Arc::new(MemorySession {
             state: Arc::clone(&self.state),
             client: state.clients.len() - 1,
         })
+    }
+
+    /// Every path with its access control list, as text.
+    pub fn acls(&self) -> BTreeMap<String, String> {
+        self.state.lock().tree.acls()
     }
 
     /// Every path with its data, for tests that compare the whole tree.
@@ -194,7 +214,18 @@ impl State {
     }
 
     fn apply(&mut self, client: usize, ops: &[ZkOp]) -> Result<Vec<ZkOpResult>, MultiError> {
-        let (results, changes) = self.tree.multi(ops, self.clients[client].session_id)?;
+        let Client {
+            session_id,
+            identities,
+            set_acl,
+            ..
+        } = &self.clients[client];
+        let creator = Creator {
+            session_id: *session_id,
+            identities,
+            set_acl: *set_acl,
+        };
+        let (results, changes) = self.tree.multi(ops, creator)?;
         self.fire(&changes);
         Ok(results)
     }
@@ -313,6 +344,17 @@ impl ZkStore for MemorySession {
         let path = path.to_owned();
         let result = self.write_one(ZkOp::Delete { path, version }).map(drop);
         ready(result).boxed()
+    }
+
+    fn acl(&self, path: &str) -> BoxFuture<'static, Result<Option<Vec<AclEntry>>, ZkError>> {
+        self.read(|state, _| Ok(state.tree.acl(path)))
+    }
+
+    fn set_acl(&self, path: &str, acl: NodeAcl) -> BoxFuture<'static, Result<(), ZkError>> {
+        self.read(|state, client| {
+            let entries = acl.entries(&state.clients[client].identities);
+            state.tree.set_acl(path, entries)
+        })
     }
 
     fn multi(&self, ops: Vec<ZkOp>) -> BoxFuture<'static, Result<Vec<ZkOpResult>, MultiError>> {

@@ -7,8 +7,9 @@
 //! store.
 //!
 //! This module does not elect the controller, does not decide what a controller writes, and does not apply
-//! configurations. It sets no ACLs yet: every znode is open, as in Kafka without `zookeeper.set.acl`.
+//! configurations.
 
+mod acl;
 pub mod check;
 pub mod cluster;
 pub mod dump;
@@ -20,6 +21,7 @@ pub mod paths;
 pub mod recursive;
 pub mod registration;
 pub mod sanitizer;
+mod security;
 pub mod session;
 pub mod store;
 pub mod znode;
@@ -29,5 +31,7 @@ mod schema;
 #[cfg(test)]
 mod suite;
 
+pub use acl::{AclEntry, NodeAcl};
+pub use security::ZkSecurity;
 pub use session::{ZkOptions, ZkSession};
 pub use store::{CreateMode, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};

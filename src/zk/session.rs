@@ -57,6 +57,7 @@ pub use self::options::MAX_IN_FLIGHT;
 pub use self::options::ZkOptions;
 use self::request::{Answer, Operation, Request};
 use self::shared::Shared;
+use super::acl::{AclEntry, NodeAcl};
 use super::store::{CreateMode, MultiError, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
 
 /// How many znodes one request reads. A round trip through ZooKeeper's threads takes longer than many reads.
@@ -236,6 +237,21 @@ impl ZkStore for ZkSession {
                 _ => None,
             },
         )
+    }
+
+    fn acl(&self, path: &str) -> BoxFuture<'static, Result<Option<Vec<AclEntry>>, ZkError>> {
+        self.start_and_take(Request::Acl(path.to_owned()), |answer| match answer {
+            Answer::Acl(entries) => Some(entries),
+            _ => None,
+        })
+    }
+
+    fn set_acl(&self, path: &str, acl: NodeAcl) -> BoxFuture<'static, Result<(), ZkError>> {
+        let path = path.to_owned();
+        self.start_and_take(Request::SetAcl { path, acl }, |answer| match answer {
+            Answer::AclSet => Some(()),
+            _ => None,
+        })
     }
 
     fn multi(&self, ops: Vec<ZkOp>) -> BoxFuture<'static, Result<Vec<ZkOpResult>, MultiError>> {

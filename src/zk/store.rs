@@ -22,6 +22,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
+use super::acl::{AclEntry, NodeAcl};
 use super::znode::ZnodeError;
 
 /// An error of the store.
@@ -51,6 +52,15 @@ pub enum ZkError {
     /// `zookeeper.connect` is invalid.
     #[error("zookeeper.connect {connect:?}: {reason}")]
     InvalidConnectString { connect: String, reason: String },
+    /// The settings of a secured ZooKeeper cannot be used. The text is Kafka's.
+    #[error("{0}")]
+    Security(String),
+    /// ZooKeeper does not accept the identity. The text is that of ZooKeeper's client.
+    #[error("KeeperErrorCode = AuthFailed for {0}")]
+    AuthFailed(String),
+    /// The session has no identity that could own a znode. The text is that of ZooKeeper's client.
+    #[error("KeeperErrorCode = InvalidACL for {0}")]
+    InvalidAcl(String),
     /// The first connection was not made in time.
     #[error("no connection to ZooKeeper at {servers} within {timeout_ms} ms: {reason}")]
     Unreachable {
@@ -216,6 +226,10 @@ pub trait ZkStore: Send + Sync + 'static {
     -> BoxFuture<'static, Result<Stat, ZkError>>;
     /// Deletes a znode without children.
     fn delete(&self, path: &str, version: Option<i32>) -> BoxFuture<'static, Result<(), ZkError>>;
+    /// Who may do what; `None` if there is no such znode.
+    fn acl(&self, path: &str) -> BoxFuture<'static, Result<Option<Vec<AclEntry>>, ZkError>>;
+    /// Replaces the access control list. The restricted kinds belong to the identities of this session.
+    fn set_acl(&self, path: &str, acl: NodeAcl) -> BoxFuture<'static, Result<(), ZkError>>;
     /// All or nothing.
     fn multi(&self, ops: Vec<ZkOp>) -> BoxFuture<'static, Result<Vec<ZkOpResult>, MultiError>>;
     /// The id of the current session, which owns the ephemerals that are created now.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::common::clock::SharedClock;
+use crate::zk::acl::{AclEntry, NodeAcl};
 use crate::zk::paths;
 use crate::zk::store::{CreateMode, MultiError, Stat, WatchKind, ZkError, ZkOp, ZkOpResult};
 
@@ -20,8 +21,19 @@ pub struct Changed {
 struct Znode {
     data: Bytes,
     stat: Stat,
+    acl: Vec<AclEntry>,
     /// How many children this znode has ever had: the source of sequential names.
     children_created: i32,
+}
+
+/// The session that a transaction belongs to.
+#[derive(Clone, Copy)]
+pub struct Creator<'a> {
+    pub session_id: i64,
+    /// Schemes and ids that the session has proved.
+    pub identities: &'a [(String, String)],
+    /// Whether what it creates belongs to it.
+    pub set_acl: bool,
 }
 
 /// Every znode by its path. The children of a znode follow it in the map.
@@ -36,6 +48,7 @@ impl Tree {
         let root = Znode {
             data: Bytes::new(),
             stat: Stat::default(),
+            acl: NodeAcl::Open.entries(&[]),
             children_created: 0,
         };
         Self {
@@ -52,10 +65,30 @@ impl Tree {
             .collect()
     }
 
+    pub fn acls(&self) -> BTreeMap<String, String> {
+        let shown = |acl: &[AclEntry]| {
+            let entries: Vec<_> = acl.iter().map(AclEntry::to_string).collect();
+            entries.join(" ")
+        };
+        self.znodes
+            .iter()
+            .map(|(path, znode)| (path.clone(), shown(&znode.acl)))
+            .collect()
+    }
+
     pub fn get(&self, path: &str) -> Option<(Bytes, Stat)> {
         self.znodes
             .get(path)
             .map(|znode| (znode.data.clone(), znode.stat))
+    }
+
+    pub fn acl(&self, path: &str) -> Option<Vec<AclEntry>> {
+        self.znodes.get(path).map(|znode| znode.acl.clone())
+    }
+
+    pub fn set_acl(&mut self, path: &str, acl: Vec<AclEntry>) -> Result<(), ZkError> {
+        self.existing(path)?.acl = acl;
+        Ok(())
     }
 
     pub fn children(&self, path: &str) -> Option<Vec<String>> {
@@ -78,14 +111,14 @@ impl Tree {
     pub fn multi(
         &mut self,
         ops: &[ZkOp],
-        session_id: i64,
+        creator: Creator,
     ) -> Result<(Vec<ZkOpResult>, Vec<Changed>), MultiError> {
         self.last_zxid += 1;
         let mut undo = Undo::default();
         let mut results = Vec::with_capacity(ops.len());
         let mut changes = Vec::new();
         for (index, op) in ops.iter().enumerate() {
-            match self.apply(op, session_id, &mut undo, &mut changes) {
+            match self.apply(op, creator, &mut undo, &mut changes) {
                 Ok(result) => results.push(result),
                 Err(error) => {
                     undo.roll_back(self);
@@ -116,13 +149,13 @@ impl Tree {
     fn apply(
         &mut self,
         op: &ZkOp,
-        session_id: i64,
+        creator: Creator,
         undo: &mut Undo,
         changes: &mut Vec<Changed>,
     ) -> Result<ZkOpResult, ZkError> {
         match op {
             ZkOp::Create { path, data, mode } => {
-                let path = self.create(path, data.clone(), *mode, session_id, undo)?;
+                let path = self.create(path, data.clone(), *mode, creator, undo)?;
                 changes.push(changed(&path, WatchKind::NodeCreated));
                 if let Some(parent) = paths::parent(&path) {
                     changes.push(changed(parent, WatchKind::NodeChildrenChanged));
@@ -164,7 +197,7 @@ impl Tree {
         path: &str,
         data: Bytes,
         mode: CreateMode,
-        session_id: i64,
+        creator: Creator,
         undo: &mut Undo,
     ) -> Result<String, ZkError> {
         let malformed = || ZkError::Other(format!("malformed path {path:?}"));
@@ -180,6 +213,10 @@ impl Tree {
             return Err(ZkError::Other(format!(
                 "{parent_path} is ephemeral and can have no children"
             )));
+        }
+        let acl = NodeAcl::of(path, creator.set_acl).entries(creator.identities);
+        if acl.is_empty() {
+            return Err(ZkError::InvalidAcl(path.to_owned()));
         }
         let path = match mode {
             CreateMode::PersistentSequential => format!("{path}{:010}", parent.children_created),
@@ -197,7 +234,7 @@ impl Tree {
             ctime_ms: self.clock.wall_ms(),
             version: 0,
             ephemeral_owner: if mode == CreateMode::Ephemeral {
-                session_id
+                creator.session_id
             } else {
                 0
             },
@@ -205,6 +242,7 @@ impl Tree {
         let znode = Znode {
             data,
             stat,
+            acl,
             children_created: 0,
         };
         self.znodes.insert(path.clone(), znode);

@@ -14,6 +14,9 @@ use zookeeper_client::{Client, SessionInfo};
 
 use super::connect_string::ConnectString;
 use super::options::ZkOptions;
+use super::request::acls;
+use crate::zk::acl::NodeAcl;
+use crate::zk::paths;
 use crate::zk::store::ZkError;
 
 /// Pause between two attempts to connect. Each attempt tries every server once.
@@ -80,6 +83,12 @@ pub async fn connect_first(
                         reason: what.to_string(),
                     });
                 }
+                // The identity is refused; another attempt would be too.
+                Err(zk::Error::AuthFailed) => {
+                    error!("Auth failed, initialized=true connectionState=AUTH_FAILED");
+                    return Err(ZkError::AuthFailed(first_path(connect_string)));
+                }
+                Err(zk::Error::InvalidAcl) => return Err(ZkError::InvalidAcl(first_path(connect_string))),
                 Err(zk::Error::Unimplemented) => {
                     return Err(ZkError::TooOld {
                         servers: connect_string.servers.clone(),
@@ -116,20 +125,30 @@ async fn connect_and_create_chroot(
     connect_string: &ConnectString,
 ) -> Result<Connection, zk::Error> {
     let connection = connect(options, connect_string, None).await?;
-    let open = zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
     let unrooted = match Client::clone(&connection.client).chroot("/") {
         Ok(unrooted) | Err(unrooted) => unrooted,
     };
     match &connect_string.chroot {
-        Some(chroot) if options.create_chroot => unrooted.mkdir(chroot, &open).await?,
+        Some(chroot) if options.create_chroot => {
+            let acl = NodeAcl::of(chroot, options.security.set_acl);
+            let mode = zk::CreateMode::Persistent.with_acls(acls(acl));
+            unrooted.mkdir(chroot, &mode).await?;
+        }
         // `/zookeeper` always exists: the driver only checks whether the server knows the operation.
         _ => {
+            let open = zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
             if unrooted.mkdir("/zookeeper", &open).await == Err(zk::Error::Unimplemented) {
                 return Err(zk::Error::Unimplemented);
             }
         }
     }
     Ok(connection)
+}
+
+/// The znode that Kafka asks for first, which its messages name.
+fn first_path(connect_string: &ConnectString) -> String {
+    let chroot = connect_string.chroot.clone();
+    chroot.unwrap_or_else(|| paths::CONSUMERS.to_owned())
 }
 
 /// Tries every server once.
@@ -144,8 +163,17 @@ pub(super) async fn connect(
     if let Some(session) = session {
         connector = connector.with_session(session);
     }
+    if let Some(sasl) = &options.security.sasl {
+        connector = connector.with_sasl(sasl.clone());
+    }
+    let mut servers = connect_string.servers.clone();
+    if let Some(tls) = &options.security.tls {
+        connector = connector.with_tls(tls.clone());
+        let encrypted = servers.split(',').map(|server| format!("tcp+tls://{server}"));
+        servers = encrypted.collect::<Vec<_>>().join(",");
+    }
     let spawner = Spawner::default();
-    let mut connecting = pin!(connector.connect(&connect_string.servers));
+    let mut connecting = pin!(connector.connect(&servers));
     let connected = poll_fn(|context| {
         let _scope = spawns::enter(&spawner);
         connecting.as_mut().poll(context)

@@ -9,7 +9,7 @@ use futures::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use zookeeper_client as zk;
 use zookeeper_client::{Client, EventType, SessionInfo, SessionState, WatchedEvent};
 
@@ -176,9 +176,10 @@ impl Driver {
         }
         let wanted = operation.request.watch_wanted();
         let arm = wanted.is_some_and(|(path, class)| !self.armed.contains_key(&(path.to_owned(), class)));
+        let set_acl = self.options.security.set_acl;
         let client = Arc::clone(client);
         let mut sending = async move {
-            let outcome = operation.request.execute(&client, arm).await;
+            let outcome = operation.request.execute(&client, arm, set_acl).await;
             (operation, outcome)
         }
         .boxed();
@@ -300,7 +301,11 @@ impl Driver {
             };
             match connected {
                 Ok(connection) => return Some(Some(connection)),
-                Err(zk::Error::SessionExpired | zk::Error::AuthFailed) => return Some(None),
+                Err(zk::Error::SessionExpired) => return Some(None),
+                // ZooKeeper keeps the session while the identity is refused, perhaps for a moment only.
+                Err(zk::Error::AuthFailed) => {
+                    error!("Auth failed, initialized=true connectionState=AUTH_FAILED");
+                }
                 Err(error) => warn!(%error, "cannot connect to zookeeper, trying again"),
             }
             tokio::select! {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::config::BrokerConfig;
+use crate::zk::security::ZkSecurity;
+use crate::zk::store::ZkError;
 
 /// Default limit of requests in flight. Kafka's default of `zookeeper.max.in.flight.requests`, 10, makes a controller
 /// with many partitions wait for round trips. ZooKeeper's own limit of outstanding requests is 1000 too.
@@ -21,19 +23,22 @@ pub struct ZkOptions {
     pub max_in_flight: usize,
     /// Whether to create the chroot if it is missing. A broker does; a tool that only reads does not.
     pub create_chroot: bool,
+    /// The identity towards ZooKeeper.
+    pub security: ZkSecurity,
 }
 
 impl ZkOptions {
     /// The options from a broker's configuration. [`MAX_IN_FLIGHT`] holds unless `zookeeper.max.in.flight.requests` is
-    /// set.
-    pub fn from_config(config: &BrokerConfig) -> Self {
-        Self {
+    /// set. Fails where Kafka refuses to start with a secured ZooKeeper.
+    pub fn from_config(config: &BrokerConfig) -> Result<Self, ZkError> {
+        Ok(Self {
             connect: config.zookeeper_connect.clone(),
             session_timeout: Duration::from_millis(config.zookeeper_session_timeout_ms),
             connection_timeout: Duration::from_millis(config.zookeeper_connection_timeout_ms),
             max_in_flight: config.zookeeper_max_in_flight_requests.unwrap_or(MAX_IN_FLIGHT),
             create_chroot: true,
-        }
+            security: ZkSecurity::from_config(config)?,
+        })
     }
 
     /// The options for a command line tool, with Kafka's default timeouts.
@@ -44,6 +49,7 @@ impl ZkOptions {
             connection_timeout: Duration::from_secs(18),
             max_in_flight: MAX_IN_FLIGHT,
             create_chroot: false,
+            security: ZkSecurity::default(),
         }
     }
 }

@@ -6,10 +6,14 @@ use tokio::sync::oneshot;
 use zookeeper_client as zk;
 use zookeeper_client::{Client, MultiReadResult, MultiWriteError, MultiWriteResult, OneshotWatcher};
 
+use crate::zk::acl::{AclEntry, NodeAcl};
 use crate::zk::store::{CreateMode, MultiError, Stat, WatchKind, ZkError, ZkOp, ZkOpResult};
 
-/// Every client may do everything, as in Kafka unless `zookeeper.set.acl` is set.
-const OPEN: zk::Acls<'static> = zk::Acls::anyone_all();
+/// The creator may do everything, all others may read.
+const READABLE: &[zk::Acl] = &[
+    zk::Acl::new_const(zk::Permission::ALL, "auth", ""),
+    zk::Acl::new_const(zk::Permission::READ, "world", "anyone"),
+];
 
 /// A request and the receiver of its answer.
 pub struct Operation {
@@ -35,6 +39,11 @@ pub enum Request {
         path: String,
         watch: bool,
     },
+    Acl(String),
+    SetAcl {
+        path: String,
+        acl: NodeAcl,
+    },
     Write(ZkOp),
     Multi(Vec<ZkOp>),
 }
@@ -46,6 +55,8 @@ pub enum Answer {
     AllData(Vec<Option<(Bytes, Stat)>>),
     Stat(Option<Stat>),
     Children(Option<Vec<String>>),
+    Acl(Option<Vec<AclEntry>>),
+    AclSet,
     Written(ZkOpResult),
     Multi(Vec<ZkOpResult>),
 }
@@ -120,8 +131,9 @@ impl Request {
         }
     }
 
-    /// Sends the request at the first poll. `arm` is false if the requested watch is armed already.
-    pub async fn execute(&self, client: &Client, arm: bool) -> Outcome {
+    /// Sends the request at the first poll. `arm` is false if the requested watch is armed already; `set_acl` tells
+    /// whether a created znode belongs to this client.
+    pub async fn execute(&self, client: &Client, arm: bool, set_acl: bool) -> Outcome {
         let executed = match self {
             Self::Get { path, .. } => get(client, path, arm).await,
             Self::GetAll(paths) => match get_all(client, paths).await {
@@ -131,10 +143,15 @@ impl Request {
             Self::GetEach(paths) => get_each(client, paths).await,
             Self::Exists { path, .. } => exists(client, path, arm).await,
             Self::Children { path, .. } => children(client, path, arm).await,
-            Self::Write(op) => write(client, op)
+            Self::Acl(path) => acl(client, path).await,
+            Self::SetAcl { path, acl } => client
+                .set_acl(path, &acls(*acl), None)
+                .await
+                .map(|_| (Answer::AclSet, None)),
+            Self::Write(op) => write(client, op, set_acl)
                 .await
                 .map(|written| (Answer::Written(written), None)),
-            Self::Multi(ops) => return multi(client, ops).await,
+            Self::Multi(ops) => return multi(client, ops, set_acl).await,
         };
         match executed {
             Ok((answer, watch)) => Outcome::Answered(answer, watch),
@@ -144,7 +161,11 @@ impl Request {
 
     fn path(&self) -> &str {
         match self {
-            Self::Get { path, .. } | Self::Exists { path, .. } | Self::Children { path, .. } => path,
+            Self::Get { path, .. }
+            | Self::Exists { path, .. }
+            | Self::Children { path, .. }
+            | Self::Acl(path)
+            | Self::SetAcl { path, .. } => path,
             Self::GetAll(paths) | Self::GetEach(paths) => paths.first().map_or("", String::as_str),
             Self::Write(op) => op.path(),
             Self::Multi(ops) => ops.first().map_or("", ZkOp::path),
@@ -253,10 +274,38 @@ impl Watch {
     }
 }
 
-async fn write(client: &Client, op: &ZkOp) -> Result<ZkOpResult, zk::Error> {
+async fn acl(client: &Client, path: &str) -> Executed {
+    match client.get_acl(path).await {
+        Ok((entries, _)) => {
+            let entries = entries.iter().map(entry_from).collect();
+            Ok((Answer::Acl(Some(entries)), None))
+        }
+        Err(zk::Error::NoNode) => Ok((Answer::Acl(None), None)),
+        Err(error) => Err(error),
+    }
+}
+
+fn entry_from(entry: &zk::Acl) -> AclEntry {
+    let bits = [
+        zk::Permission::READ,
+        zk::Permission::WRITE,
+        zk::Permission::CREATE,
+        zk::Permission::DELETE,
+        zk::Permission::ADMIN,
+    ];
+    let bits = bits.into_iter().enumerate();
+    let permissions = bits
+        .filter(|(_, permission)| entry.permission().has(*permission))
+        .fold(0, |permissions, (bit, _)| permissions | 1 << bit);
+    AclEntry::new(entry.scheme(), entry.id(), permissions)
+}
+
+async fn write(client: &Client, op: &ZkOp, set_acl: bool) -> Result<ZkOpResult, zk::Error> {
     match op {
         ZkOp::Create { path, data, mode } => {
-            let (stat, sequence) = client.create(path, data, &create_options(*mode)).await?;
+            let (stat, sequence) = client
+                .create(path, data, &create_options(path, *mode, set_acl))
+                .await?;
             let path = match mode {
                 CreateMode::PersistentSequential => format!("{path}{sequence}"),
                 CreateMode::Persistent | CreateMode::Ephemeral => path.clone(),
@@ -275,11 +324,13 @@ async fn write(client: &Client, op: &ZkOp) -> Result<ZkOpResult, zk::Error> {
     }
 }
 
-async fn multi(client: &Client, ops: &[ZkOp]) -> Outcome {
+async fn multi(client: &Client, ops: &[ZkOp], set_acl: bool) -> Outcome {
     let mut writer = client.new_multi_writer();
     for (index, op) in ops.iter().enumerate() {
         let added = match op {
-            ZkOp::Create { path, data, mode } => writer.add_create(path, data, &create_options(*mode)),
+            ZkOp::Create { path, data, mode } => {
+                writer.add_create(path, data, &create_options(path, *mode, set_acl))
+            }
             ZkOp::SetData { path, data, version } => writer.add_set_data(path, data, *version),
             ZkOp::Delete { path, version } => writer.add_delete(path, *version),
             ZkOp::Check { path, version } => writer.add_check_version(path, *version),
@@ -302,11 +353,22 @@ async fn multi(client: &Client, ops: &[ZkOp]) -> Outcome {
     }
 }
 
-fn create_options(mode: CreateMode) -> zk::CreateOptions<'static> {
+/// A sequential znode's rule is that of its prefix.
+fn create_options(path: &str, mode: CreateMode, set_acl: bool) -> zk::CreateOptions<'static> {
+    let acls = acls(NodeAcl::of(path, set_acl));
     match mode {
-        CreateMode::Persistent => zk::CreateMode::Persistent.with_acls(OPEN),
-        CreateMode::PersistentSequential => zk::CreateMode::PersistentSequential.with_acls(OPEN),
-        CreateMode::Ephemeral => zk::CreateMode::Ephemeral.with_acls(OPEN),
+        CreateMode::Persistent => zk::CreateMode::Persistent.with_acls(acls),
+        CreateMode::PersistentSequential => zk::CreateMode::PersistentSequential.with_acls(acls),
+        CreateMode::Ephemeral => zk::CreateMode::Ephemeral.with_acls(acls),
+    }
+}
+
+/// The list as it is sent. ZooKeeper puts all identities of the session in place of the scheme `auth`.
+pub fn acls(acl: NodeAcl) -> zk::Acls<'static> {
+    match acl {
+        NodeAcl::Open => zk::Acls::anyone_all(),
+        NodeAcl::Readable => zk::Acls::new(READABLE),
+        NodeAcl::Sensitive => zk::Acls::creator_all(),
     }
 }
 
@@ -363,6 +425,7 @@ fn refused(index: usize, error: zk::Error, path: &str) -> Outcome {
         zk::Error::BadVersion => ZkError::BadVersion(path()),
         zk::Error::NotEmpty => ZkError::NotEmpty(path()),
         zk::Error::NoAuth => ZkError::NoAuth(path()),
+        zk::Error::InvalidAcl => ZkError::InvalidAcl(path()),
         other => ZkError::Other(format!("{}: {other}", path())),
     };
     Outcome::Refused(MultiError { index, error })

@@ -24,6 +24,7 @@ async fn an_ensemble_that_is_not_there_is_named() {
         connection_timeout: Duration::from_millis(300),
         max_in_flight: MAX_IN_FLIGHT,
         create_chroot: true,
+        security: Default::default(),
     };
     let error = ZkSession::connect(options).await.err().unwrap().to_string();
     let expected = format!("no connection to ZooKeeper at {unused} within 300 ms: no available hosts");

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use self::proxy::{Proxy, Way};
 use super::memory::{MemorySession, MemoryZooKeeper};
+use super::security::ZkSecurity;
 use super::session::{MAX_IN_FLIGHT, ZkOptions, ZkSession};
 use super::store::{WatchEvent, WatchKind, ZkStore};
 use crate::common::clock::ManualClock;
@@ -92,6 +93,7 @@ impl Real {
             connection_timeout: Duration::from_secs(10),
             max_in_flight: MAX_IN_FLIGHT,
             create_chroot: true,
+            security: ZkSecurity::default(),
         }
     }
 }
