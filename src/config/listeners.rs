@@ -42,8 +42,13 @@ impl Listeners {
     fn validate(&self, reader: &Reader) -> Result<(), ConfigError> {
         let bound: Vec<&str> = self.bound.iter().map(|e| e.listener.as_str()).collect();
         let advertised: Vec<&str> = self.advertised.iter().map(|e| e.listener.as_str()).collect();
-        if let Some(stranger) = advertised.iter().find(|name| !bound.contains(name)) {
-            let reason = format!("{stranger} is not one of the listeners {}", bound.join(","));
+        if advertised.iter().any(|name| !bound.contains(name)) {
+            let reason = format!(
+                "requirement failed: advertised.listeners listener names must be equal to or a subset of the ones defined \
+                 in listeners. Found {}. The valid options based on the current configuration are {}",
+                advertised.join(","),
+                bound.join(",")
+            );
             return Err(reader.refuse("advertised.listeners", reason));
         }
         let source = ["inter.broker.listener.name", "security.inter.broker.protocol"];
@@ -53,11 +58,7 @@ impl Listeners {
             source[0]
         };
         if !advertised.contains(&self.inter_broker.as_str()) {
-            let reason = format!(
-                "brokers would talk through {}, which is not one of the advertised listeners {}",
-                self.inter_broker,
-                advertised.join(",")
-            );
+            let reason = not_advertised("inter.broker.listener.name", &advertised);
             return Err(reader.refuse(source, reason));
         }
         self.validate_early(reader)?;
@@ -67,21 +68,21 @@ impl Listeners {
             } else {
                 "listeners"
             };
-            let reason =
-                "nobody can connect to 0.0.0.0: set advertised.listeners to an address that others reach";
+            let reason = "requirement failed: advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. Use a \
+                          routable IP address.";
             return Err(reader.refuse(name, reason));
         }
         if let Some(control_plane) = &self.control_plane {
             let name = "control.plane.listener.name";
             if !advertised.contains(&control_plane.as_str()) {
-                let reason = format!("must be one of the advertised listeners {}", advertised.join(","));
-                return Err(reader.refuse(name, reason));
+                return Err(reader.refuse(name, not_advertised(name, &advertised)));
             }
             if *control_plane == self.inter_broker {
-                return Err(reader.refuse(
-                    name,
-                    "must differ from the listener that brokers use among themselves",
-                ));
+                let reason = format!(
+                    "requirement failed: control.plane.listener.name, when defined, should have a different value from the \
+                     inter broker listener name. Currently they both have the value ListenerName({control_plane})"
+                );
+                return Err(reader.refuse(name, reason));
             }
         }
         Ok(())
@@ -98,11 +99,24 @@ impl Listeners {
         for listener in names {
             let is_bound = |e: &&Endpoint| e.listener == listener.to_uppercase();
             if !self.bound.iter().any(|e| is_bound(&e)) {
-                return Err(reader.refuse(name, format!("{listener} is not one of the listeners")));
+                let reason = format!(
+                    "early.start.listeners contains listener {}, but this is not contained in listeners or \
+                     controller.listener.names",
+                    listener.to_uppercase()
+                );
+                return Err(reader.refuse(name, reason));
             }
         }
         Ok(())
     }
+}
+
+fn not_advertised(name: &str, advertised: &[&str]) -> String {
+    format!(
+        "requirement failed: {name} must be a listener name defined in advertised.listeners. The valid options based on \
+         currently configured listeners are {}",
+        advertised.join(",")
+    )
 }
 
 fn protocol_map(reader: &Reader) -> Result<ProtocolMap, ConfigError> {
@@ -113,10 +127,16 @@ fn protocol_map(reader: &Reader) -> Result<ProtocolMap, ConfigError> {
     let text = text.trim_end_matches(|c: char| c == ',' || c.is_whitespace());
     for entry in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
         let Some((listener, protocol)) = entry.rsplit_once(':') else {
-            return Err(reader.refuse(name, format!("'{entry}' is not LISTENER:PROTOCOL")));
+            let reason =
+                format!("Error parsing configuration property '{name}': '{entry}' is not LISTENER:PROTOCOL");
+            return Err(reader.refuse(name, reason));
         };
         let Some(protocol) = SecurityProtocol::parse(protocol.trim()) else {
-            return Err(reader.refuse(name, format!("there is no security protocol '{protocol}'")));
+            let reason = format!(
+                "Invalid security protocol `{}` defined in {name}",
+                protocol.trim()
+            );
+            return Err(reader.refuse(name, reason));
         };
         map.insert(listener.trim().to_uppercase(), protocol);
     }
@@ -126,17 +146,25 @@ fn protocol_map(reader: &Reader) -> Result<ProtocolMap, ConfigError> {
 /// Reads `LISTENER://host:port,…`; each listener may occur once.
 fn endpoints(reader: &Reader, name: &str, protocols: &ProtocolMap) -> Result<Vec<Endpoint>, ConfigError> {
     let text: String = reader.read(name)?;
+    let refuse = |reason: String| {
+        reader.refuse(
+            name,
+            format!("Error creating broker listeners from '{text}': {reason}"),
+        )
+    };
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
         let Some((listener, host, port)) = split_endpoint(entry) else {
-            return Err(reader.refuse(name, format!("'{entry}' is not LISTENER://host:port")));
+            return Err(refuse(format!("Unable to parse {entry} to a broker endpoint")));
         };
         let Some(&security_protocol) = protocols.get(&listener) else {
-            let reason = format!("listener {listener} is missing in listener.security.protocol.map");
-            return Err(reader.refuse(name, reason));
+            return Err(refuse(format!(
+                "No security protocol defined for listener {listener}"
+            )));
         };
         if endpoints.iter().any(|e| e.listener == listener) {
-            return Err(reader.refuse(name, format!("listener {listener} occurs twice")));
+            let reason = "requirement failed: Each listener must have a different name, listeners:";
+            return Err(reader.refuse(name, format!("{reason} {text}")));
         }
         endpoints.push(Endpoint {
             listener,
@@ -146,7 +174,8 @@ fn endpoints(reader: &Reader, name: &str, protocols: &ProtocolMap) -> Result<Vec
         });
     }
     if endpoints.is_empty() {
-        return Err(reader.refuse(name, "at least one listener is needed"));
+        let reason = "requirement failed: There must be at least one broker advertised listener.";
+        return Err(reader.refuse(name, reason));
     }
     Ok(endpoints)
 }
@@ -185,10 +214,18 @@ fn require_distinct_ports(reader: &Reader, endpoints: &[Endpoint]) -> Result<(),
             _ => false,
         };
         if !allowed {
-            let reason = format!(
-                "several listeners have port {}; only an IPv4 and an IPv6 address may share one",
-                endpoint.port
-            );
+            let text: String = reader.read("listeners")?;
+            let rule = match others().count() {
+                1 => {
+                    "requirement failed: If you have two listeners on the same port then one needs to be IPv4 and the \
+                     other IPv6"
+                }
+                _ => {
+                    "Each listener must have a different port unless exactly one listener has an IPv4 address and the \
+                     other IPv6 address"
+                }
+            };
+            let reason = format!("{rule}, listeners: {text}, port: {}", endpoint.port);
             return Err(reader.refuse("listeners", reason));
         }
     }
@@ -200,7 +237,8 @@ fn inter_broker_name(reader: &Reader, protocols: &ProtocolMap) -> Result<String,
     let protocol_name = "security.inter.broker.protocol";
     match reader.read::<Option<String>>(name)? {
         Some(_) if reader.is_set(protocol_name) => {
-            Err(reader.refuse(name, format!("cannot be set together with {protocol_name}")))
+            let reason = format!("Only one of {name} and {protocol_name} should be set.");
+            Err(reader.refuse(name, reason))
         }
         Some(listener) => known_listener(reader, name, &listener, protocols),
         None => reader.read(protocol_name),
@@ -225,5 +263,13 @@ fn known_listener(
     if protocols.contains_key(&listener) {
         return Ok(listener);
     }
-    Err(reader.refuse(name, "no such listener in listener.security.protocol.map"))
+    let reason = match name {
+        "control.plane.listener.name" => {
+            format!("Listener with {listener} defined in {name} not found in listener.security.protocol.map.")
+        }
+        _ => format!(
+            "Listener with name {listener} defined in {name} not found in listener.security.protocol.map."
+        ),
+    };
+    Err(reader.refuse(name, reason))
 }

@@ -131,6 +131,22 @@ impl BrokerConfig {
         }))
     }
 
+    /// The mechanism between brokers must be one of those that the listener offers.
+    fn validate_inter_broker_mechanism(&self, reader: &Reader) -> Result<(), ConfigError> {
+        let mut listeners = self.listeners.iter();
+        let listener = listeners.find(|endpoint| endpoint.listener == self.inter_broker_listener_name);
+        let Some(listener) = listener.filter(|endpoint| endpoint.security_protocol.has_sasl()) else {
+            return Ok(());
+        };
+        let enabled = &self.listener_config(&listener.listener).sasl.enabled_mechanisms;
+        if enabled.contains(&self.sasl_mechanism_inter_broker_protocol) {
+            return Ok(());
+        }
+        let reason = "requirement failed: sasl.mechanism.inter.broker.protocol must be included in \
+                      sasl.enabled.mechanisms when SASL is used for inter-broker communication";
+        Err(reader.refuse("sasl.mechanism.inter.broker.protocol", reason))
+    }
+
     /// Checks the rules that concern several keys.
     fn validate(&self, reader: &Reader) -> Result<(), ConfigError> {
         let id = self.broker_id;
@@ -173,12 +189,18 @@ impl BrokerConfig {
             return Err(reader.refuse("queued.max.request.bytes", reason));
         }
         if self.max_connections_per_ip == 0 && self.max_connections_per_ip_overrides.is_empty() {
-            let reason = "value may be 0 only if max.connections.per.ip.overrides is set";
+            let reason = "requirement failed: max.connections.per.ip can be set to zero only if \
+                          max.connections.per.ip.overrides property is set.";
             return Err(reader.refuse("max.connections.per.ip", reason));
         }
-        let delay: u64 = reader.read("connection.failed.authentication.delay.ms")?;
+        self.validate_inter_broker_mechanism(reader)?;
+        let delay = self.connection_failed_authentication_delay_ms;
         if delay >= self.connections_max_idle_ms {
-            let reason = "value must be below connections.max.idle.ms";
+            let reason = format!(
+                "requirement failed: connection.failed.authentication.delay.ms={delay} should always be less than \
+                 connections.max.idle.ms={} to prevent failed authentication responses from timing out",
+                self.connections_max_idle_ms
+            );
             return Err(reader.refuse("connection.failed.authentication.delay.ms", reason));
         }
         for [lower, upper] in NOT_ABOVE {

@@ -127,66 +127,133 @@ fn listeners_are_read_as_kafka_reads_them() {
 
 #[test]
 fn listeners_that_cannot_work_are_refused() {
-    let map = "listener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL\n";
+    let map = "listener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,S:SASL_PLAINTEXT\n";
+    let unparsable = |listeners: &str| {
+        format!(
+            "Error creating broker listeners from '{listeners}': Unable to parse {listeners} to a broker endpoint"
+        )
+    };
+    for listeners in [
+        "PLAINTEXT:9092",
+        "PLAINTEXT://h:port",
+        "PLAINTEXT://h:70000",
+        "PLAINTEXT://h/x:1",
+        "PLAINTEXT://127.0.0.1",
+    ] {
+        assert_refused(&format!("{map}listeners={listeners}"), &unparsable(listeners));
+    }
+    let two = "requirement failed: If you have two listeners on the same port then one needs to be IPv4 and the other IPv6";
+    let nonroutable = "requirement failed: advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. Use a \
+                       routable IP address.";
+    let inter_broker = "requirement failed: inter.broker.listener.name must be a listener name defined in \
+                        advertised.listeners. The valid options based on currently configured listeners are A";
+    // The texts are Kafka's.
     let cases = [
-        ("listeners=PLAINTEXT:9092", "is not LISTENER://host:port"),
-        ("listeners=PLAINTEXT://h:port", "is not LISTENER://host:port"),
-        ("listeners=PLAINTEXT://h:70000", "is not LISTENER://host:port"),
-        ("listeners=PLAINTEXT://h/x:1", "is not LISTENER://host:port"),
-        ("listeners=", "at least one listener"),
+        (
+            "listeners=",
+            "requirement failed: There must be at least one broker advertised listener.",
+        ),
         (
             "listeners=C://h:1",
-            "listener C is missing in listener.security.protocol.map",
+            "Error creating broker listeners from 'C://h:1': No security protocol defined for listener C",
         ),
         (
             "listeners=PLAINTEXT://h:1,plaintext://h:2",
-            "PLAINTEXT occurs twice",
+            "requirement failed: Each listener must have a different name, listeners: PLAINTEXT://h:1,plaintext://h:2",
         ),
         (
             "listeners=PLAINTEXT://h:1,A://h:1",
-            "several listeners have port 1",
+            &format!("{two}, listeners: PLAINTEXT://h:1,A://h:1, port: 1"),
         ),
         (
             "listeners=PLAINTEXT://127.0.0.1:1,A://127.0.0.2:1",
-            "several listeners have port 1",
+            &format!("{two}, listeners: PLAINTEXT://127.0.0.1:1,A://127.0.0.2:1, port: 1"),
         ),
         (
             "listeners=PLAINTEXT://127.0.0.1:1,A://[::1]:1,B://:1",
-            "several listeners have port 1",
+            "Each listener must have a different port unless exactly one listener has an IPv4 address and the other IPv6 \
+             address, listeners: PLAINTEXT://127.0.0.1:1,A://[::1]:1,B://:1, port: 1",
         ),
-        ("listeners=PLAINTEXT://0.0.0.0:1", "nobody can connect to 0.0.0.0"),
-        (
-            "advertised.listeners=PLAINTEXT://0.0.0.0:1",
-            "nobody can connect to 0.0.0.0",
-        ),
+        ("listeners=PLAINTEXT://0.0.0.0:1", nonroutable),
+        ("advertised.listeners=PLAINTEXT://0.0.0.0:1", nonroutable),
         (
             "advertised.listeners=PLAINTEXT://h:1,A://h:2",
-            "A is not one of the listeners",
+            "requirement failed: advertised.listeners listener names must be equal to or a subset of the ones defined in \
+             listeners. Found PLAINTEXT,A. The valid options based on the current configuration are PLAINTEXT",
         ),
-        ("listeners=A://h:1", "brokers would talk through PLAINTEXT"),
+        ("listeners=A://h:1", inter_broker),
         (
-            "listeners=SSL://h:1\nsecurity.inter.broker.protocol=SSL",
-            "TLS and SASL are not built yet",
+            "listeners=A://h:1\nsecurity.inter.broker.protocol=SSL",
+            inter_broker,
         ),
-        ("inter.broker.listener.name=X", "no such listener"),
+        (
+            "inter.broker.listener.name=X",
+            "Listener with name X defined in inter.broker.listener.name not found in listener.security.protocol.map.",
+        ),
         (
             "inter.broker.listener.name=PLAINTEXT\nsecurity.inter.broker.protocol=PLAINTEXT",
-            "cannot be set together",
+            "Only one of inter.broker.listener.name and security.inter.broker.protocol should be set.",
+        ),
+        (
+            "security.inter.broker.protocol=TLS",
+            "String must be one of: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL",
         ),
         (
             "control.plane.listener.name=A",
-            "must be one of the advertised listeners",
+            "requirement failed: control.plane.listener.name must be a listener name defined in advertised.listeners.",
         ),
-        ("control.plane.listener.name=PLAINTEXT", "must differ"),
+        (
+            "control.plane.listener.name=CONTROL",
+            "Listener with CONTROL defined in control.plane.listener.name not found in listener.security.protocol.map.",
+        ),
+        (
+            "control.plane.listener.name=PLAINTEXT",
+            "requirement failed: control.plane.listener.name, when defined, should have a different value from the inter \
+             broker listener name. Currently they both have the value ListenerName(PLAINTEXT)",
+        ),
+        (
+            "early.start.listeners=foo",
+            "early.start.listeners contains listener FOO, but this is not contained in listeners or \
+             controller.listener.names",
+        ),
+        (
+            "listeners=S://h:1\ninter.broker.listener.name=S\nsasl.enabled.mechanisms=PLAIN",
+            "requirement failed: sasl.mechanism.inter.broker.protocol must be included in sasl.enabled.mechanisms when SASL \
+             is used for inter-broker communication",
+        ),
+        (
+            "connection.failed.authentication.delay.ms=5000\nconnections.max.idle.ms=4000",
+            "requirement failed: connection.failed.authentication.delay.ms=5000 should always be less than \
+             connections.max.idle.ms=4000 to prevent failed authentication responses from timing out",
+        ),
+        (
+            "max.connections.per.ip=0",
+            "requirement failed: max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property \
+             is set.",
+        ),
+        (
+            "ssl.client.auth=REQUIRED",
+            "String must be one of: required, requested, none",
+        ),
+        ("ssl.engine.factory.class=a.B", "cannot load"),
+        ("security.providers=a.B", "cannot load"),
+        ("listener.name.a.ssl.provider=B", "cannot load"),
+        (
+            "listener.name.a.ssl.client.auth=maybe",
+            "String must be one of: required, requested, none",
+        ),
     ];
     for (text, expected) in cases {
         assert_refused(&format!("{map}{text}"), expected);
     }
     assert_refused(
-        "listener.security.protocol.map=A:TLS",
-        "no security protocol 'TLS'",
+        "listener.security.protocol.map=A:FOO",
+        "Invalid security protocol `FOO` defined in listener.security.protocol.map",
     );
-    assert_refused("listener.security.protocol.map=A", "is not LISTENER:PROTOCOL");
+    assert_refused(
+        "listener.security.protocol.map=A",
+        "Error parsing configuration property 'listener.security.protocol.map': ",
+    );
     loaded(&format!("{map}listeners=PLAINTEXT://127.0.0.1:1,A://[::1]:1"));
     loaded(&format!("{map}listeners=PLAINTEXT://h:0,A://h:0"));
     loaded(&format!(
@@ -232,7 +299,10 @@ fn values_that_do_not_fit_together_are_refused() {
         ),
         ("queued.max.request.bytes=1", "socket.request.max.bytes"),
         ("max.connections.per.ip=0", "max.connections.per.ip.overrides"),
-        ("connections.max.idle.ms=100", "below connections.max.idle.ms"),
+        (
+            "connections.max.idle.ms=100",
+            "always be less than connections.max.idle.ms=100",
+        ),
         ("log.cleaner.threads=128", "1 MiB"),
         ("log.cleaner.threads=0", "log.cleaner.enable"),
         (
@@ -323,9 +393,10 @@ fn kraft_is_refused_with_a_reason() {
 fn what_has_no_effect_is_warned_about() {
     let cases = [
         ("no.such.key=1", Some("Kafka 3.9 has no such key")),
-        ("ssl.client.auth=required", Some("not honoured yet")),
+        ("ssl.client.auth=required", None),
+        ("listener.name.plaintext.ssl.client.auth=none", None),
         (
-            "listener.name.plaintext.ssl.client.auth=none",
+            "listener.name.plaintext.max.connection.creation.rate=1",
             Some("single listener"),
         ),
         ("metadata.log.segment.bytes=1000", Some("no effect")),

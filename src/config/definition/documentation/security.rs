@@ -7,11 +7,11 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "connection.failed.authentication.delay.ms",
-        "For how many milliseconds a connection stays open after its authentication has failed, which slows guessing down; must be below connections.max.idle.ms; not built yet.",
+        "For how many milliseconds a connection stays open after its authentication has failed, which slows guessing down; must be below connections.max.idle.ms.",
     ),
     (
         "connections.max.reauth.ms",
-        "For how many milliseconds a connection may be used before its client must authenticate again, 0 for as long as it likes; not built yet.",
+        "For how many milliseconds a connection may be used before its client must authenticate again, 0 for as long as it likes.",
     ),
     (
         "delegation.token.expiry.check.interval.ms",
@@ -67,11 +67,11 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "sasl.enabled.mechanisms",
-        "The SASL mechanisms by which clients may authenticate; not built yet.",
+        "The SASL mechanisms by which clients may authenticate.",
     ),
     (
         "sasl.jaas.config",
-        "The login of a SASL mechanism in the syntax of JAAS, with the prefix of its listener and mechanism; not built yet.",
+        "The login of a SASL mechanism in the syntax of JAAS, with the prefix of its listener and mechanism.",
     ),
     (
         "sasl.kerberos.kinit.cmd",
@@ -99,19 +99,16 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "sasl.login.callback.handler.class",
-        "The class that answers what a SASL login asks; not built yet.",
+        "The class that answers what a SASL login asks.",
     ),
-    (
-        "sasl.login.class",
-        "The class that logs in for SASL; not built yet.",
-    ),
+    ("sasl.login.class", "The class that logs in for SASL."),
     (
         "sasl.login.connect.timeout.ms",
-        "For how many milliseconds a SASL login waits for the connection to its provider; not built yet.",
+        "For how many milliseconds a SASL login waits for the connection to its provider.",
     ),
     (
         "sasl.login.read.timeout.ms",
-        "For how many milliseconds a SASL login waits for the answer of its provider; not built yet.",
+        "For how many milliseconds a SASL login waits for the answer of its provider.",
     ),
     (
         "sasl.login.refresh.buffer.seconds",
@@ -131,11 +128,11 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "sasl.login.retry.backoff.max.ms",
-        "How many milliseconds pass at most between two tries of a SASL login; not built yet.",
+        "How many milliseconds pass at most between two tries of a SASL login.",
     ),
     (
         "sasl.login.retry.backoff.ms",
-        "How many milliseconds pass before a SASL login is tried for the second time; not built yet.",
+        "How many milliseconds pass before a SASL login is tried for the second time.",
     ),
     (
         "sasl.mechanism.controller.protocol",
@@ -143,43 +140,43 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "sasl.mechanism.inter.broker.protocol",
-        "The SASL mechanism with which brokers talk to each other; not built yet.",
+        "The SASL mechanism with which brokers talk to each other.",
     ),
     (
         "sasl.oauthbearer.clock.skew.seconds",
-        "By how many seconds the clocks of the broker and of the provider of OAuth tokens may differ; not built yet.",
+        "By how many seconds the clocks of the broker and of the provider of OAuth tokens may differ.",
     ),
     (
         "sasl.oauthbearer.expected.audience",
-        "For whom an OAuth token must be made out; not built yet.",
+        "For whom an OAuth token must be made out.",
     ),
     (
         "sasl.oauthbearer.expected.issuer",
-        "By whom an OAuth token must be made out; not built yet.",
+        "By whom an OAuth token must be made out.",
     ),
     (
         "sasl.oauthbearer.jwks.endpoint.refresh.ms",
-        "How often, in milliseconds, the keys are fetched with which OAuth tokens are checked; not built yet.",
+        "How often, in milliseconds, the keys are fetched with which OAuth tokens are checked.",
     ),
     (
         "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms",
-        "How many milliseconds pass at most before the keys for OAuth tokens are fetched again after a failure; not built yet.",
+        "How many milliseconds pass at most before the keys for OAuth tokens are fetched again after a failure.",
     ),
     (
         "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms",
-        "How many milliseconds pass before the keys for OAuth tokens are fetched again after a first failure; not built yet.",
+        "How many milliseconds pass before the keys for OAuth tokens are fetched again after a first failure.",
     ),
     (
         "sasl.oauthbearer.jwks.endpoint.url",
-        "The address of the keys with which OAuth tokens are checked; not built yet.",
+        "The address of the keys with which OAuth tokens are checked.",
     ),
     (
         "sasl.oauthbearer.scope.claim.name",
-        "The name of the claim of an OAuth token that holds its scope; not built yet.",
+        "The name of the claim of an OAuth token that holds its scope.",
     ),
     (
         "sasl.oauthbearer.sub.claim.name",
-        "The name of the claim of an OAuth token that says who its bearer is; not built yet.",
+        "The name of the claim of an OAuth token that says who its bearer is.",
     ),
     (
         "sasl.oauthbearer.token.endpoint.url",
@@ -187,11 +184,11 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "sasl.server.callback.handler.class",
-        "The class that answers what SASL asks of the broker as a server, with the prefix of its listener and mechanism; not built yet.",
+        "The class that answers what SASL asks of the broker as a server, with the prefix of its listener and mechanism.",
     ),
     (
         "sasl.server.max.receive.size",
-        "How many bytes a message may have with which a client authenticates; not built yet.",
+        "How many bytes a message may have with which a client authenticates.",
     ),
     (
         "security.providers",
@@ -199,91 +196,82 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "ssl.allow.dn.changes",
-        "Whether the name in a certificate may change when the keystore is replaced at run time; not built yet.",
+        "Whether the name in a certificate may change when the keystore is replaced at run time.",
     ),
     (
         "ssl.allow.san.changes",
-        "Whether the alternative names in a certificate may change when the keystore is replaced at run time; not built yet.",
+        "Whether the alternative names in a certificate may change when the keystore is replaced at run time.",
     ),
     (
         "ssl.cipher.suites",
-        "The cipher suites that TLS may use, all that there are if it is empty; not built yet.",
+        "The cipher suites that TLS may use, all that there are if it is empty.",
     ),
     (
         "ssl.client.auth",
-        "Whether clients must (required), may (requested) or need not (none) show a certificate; not built yet.",
+        "Whether clients must (required), may (requested) or need not (none) show a certificate.",
     ),
     (
         "ssl.enabled.protocols",
-        "The versions of TLS that connections may use; not built yet.",
+        "The versions of TLS that connections may use.",
     ),
     (
         "ssl.endpoint.identification.algorithm",
-        "How the name of a server is checked against its certificate: https does, the empty text does not; not built yet.",
+        "How the name of a server is checked against its certificate: https does, the empty text does not.",
     ),
     (
         "ssl.engine.factory.class",
         "The class that makes TLS engines; not built yet.",
     ),
-    (
-        "ssl.key.password",
-        "The password of the private key; not built yet.",
-    ),
+    ("ssl.key.password", "The password of the private key."),
     (
         "ssl.keymanager.algorithm",
-        "How the JVM finds the key for a TLS connection; not built yet.",
+        "How the JVM finds the key for a TLS connection.",
     ),
     (
         "ssl.keystore.certificate.chain",
-        "The certificate and those that vouch for it, as PEM text in the setting itself; not built yet.",
+        "The certificate and those that vouch for it, as PEM text in the setting itself.",
     ),
     (
         "ssl.keystore.key",
-        "The private key, as PEM text in the setting itself; not built yet.",
+        "The private key, as PEM text in the setting itself.",
     ),
     (
         "ssl.keystore.location",
-        "The file with the private key and its certificate; not built yet.",
+        "The file with the private key and its certificate.",
     ),
     (
         "ssl.keystore.password",
-        "The password of the file with the private key; not built yet.",
+        "The password of the file with the private key.",
     ),
     (
         "ssl.keystore.type",
-        "The format of the keystore: JKS, PKCS12 or PEM; not built yet.",
+        "The format of the keystore: JKS, PKCS12 or PEM.",
     ),
     (
         "ssl.principal.mapping.rules",
-        "Rules that make user names of the names in certificates, the first that fits being used; not built yet.",
+        "Rules that make user names of the names in certificates, the first that fits being used.",
     ),
-    (
-        "ssl.protocol",
-        "The version of TLS for which contexts are made; not built yet.",
-    ),
+    ("ssl.protocol", "The version of TLS for which contexts are made."),
     ("ssl.provider", "The JVM's provider of TLS; not built yet."),
     (
         "ssl.secure.random.implementation",
-        "The JVM's source of random numbers for TLS; not built yet.",
+        "The JVM's source of random numbers for TLS.",
     ),
-    (
-        "ssl.trustmanager.algorithm",
-        "How the JVM decides whom to trust; not built yet.",
-    ),
+    ("ssl.trustmanager.algorithm", "How the JVM decides whom to trust."),
     (
         "ssl.truststore.certificates",
-        "The certificates that are trusted, as PEM text in the setting itself; not built yet.",
+        "The certificates that are trusted, as PEM text in the setting itself.",
     ),
     (
         "ssl.truststore.location",
-        "The file with the certificates that are trusted; not built yet.",
+        "The file with the certificates that are trusted.",
     ),
     (
         "ssl.truststore.password",
-        "The password of the file with the certificates that are trusted; not built yet.",
+        "The password of the file with the certificates that are trusted.",
     ),
     (
         "ssl.truststore.type",
-        "The format of the truststore: JKS, PKCS12 or PEM; not built yet.",
+        "The format of the truststore: JKS, PKCS12 or PEM.",
     ),
 ];

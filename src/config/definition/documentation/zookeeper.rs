@@ -31,7 +31,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "zookeeper.set.acl",
-        "Whether only the brokers may change what they write to ZooKeeper; not built yet.",
+        "Whether only the brokers may change what they write to ZooKeeper.",
     ),
     (
         "zookeeper.ssl.cipher.suites",
@@ -39,7 +39,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "zookeeper.ssl.client.enable",
-        "Whether the broker talks to ZooKeeper through TLS; not built yet.",
+        "Whether the broker talks to ZooKeeper through TLS.",
     ),
     (
         "zookeeper.ssl.crl.enable",
@@ -51,19 +51,19 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "zookeeper.ssl.endpoint.identification.algorithm",
-        "How the name of a ZooKeeper server is checked against its certificate: https does, the empty text does not; not built yet.",
+        "How the name of a ZooKeeper server is checked against its certificate: https does, the empty text does not.",
     ),
     (
         "zookeeper.ssl.keystore.location",
-        "The file with the private key and the certificate that the broker shows to ZooKeeper; not built yet.",
+        "The file with the private key and the certificate that the broker shows to ZooKeeper.",
     ),
     (
         "zookeeper.ssl.keystore.password",
-        "The password of the file with the private key that the broker uses towards ZooKeeper; not built yet.",
+        "The password of the file with the private key that the broker uses towards ZooKeeper.",
     ),
     (
         "zookeeper.ssl.keystore.type",
-        "The format of the keystore that the broker uses towards ZooKeeper; not built yet.",
+        "The format of the keystore that the broker uses towards ZooKeeper.",
     ),
     (
         "zookeeper.ssl.ocsp.enable",
@@ -75,14 +75,14 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "zookeeper.ssl.truststore.location",
-        "The file with the certificates by which ZooKeeper is trusted; not built yet.",
+        "The file with the certificates by which ZooKeeper is trusted.",
     ),
     (
         "zookeeper.ssl.truststore.password",
-        "The password of the file with the certificates by which ZooKeeper is trusted; not built yet.",
+        "The password of the file with the certificates by which ZooKeeper is trusted.",
     ),
     (
         "zookeeper.ssl.truststore.type",
-        "The format of the file with the certificates by which ZooKeeper is trusted; not built yet.",
+        "The format of the file with the certificates by which ZooKeeper is trusted.",
     ),
 ];
