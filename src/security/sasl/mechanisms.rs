@@ -12,7 +12,7 @@ use super::error::{SaslError, SaslSetupError};
 use super::gssapi::GSSAPI;
 use super::oauthbearer::{
     HttpClient, InitialResponse, KeySource, OAUTHBEARER, OauthBearerClient, OauthBearerServer,
-    SecuredValidator, TokenValidator, UnsecuredLogin, UnsecuredValidator, check_jwks_url,
+    SecuredValidator, TokenLogin, TokenValidator, UnsecuredLogin, UnsecuredValidator, check_jwks_url,
 };
 use super::plain::{PLAIN, PlainServer, PlainUsers, client_token};
 use super::scram::{ScramClient, ScramCredentialCache, ScramMechanism, ScramServer};
@@ -31,6 +31,15 @@ pub struct SaslMechanisms {
     max_reauth_ms: BTreeMap<String, i64>,
 }
 
+/// Where a broker gets the token for its own connections.
+#[derive(Debug)]
+enum TokenOfBroker {
+    /// There is none: it cannot connect.
+    None,
+    Unsecured(UnsecuredLogin),
+    Endpoint(Box<TokenLogin>),
+}
+
 /// What makes the exchanges of one mechanism.
 #[derive(Debug)]
 enum Mechanism {
@@ -45,7 +54,7 @@ enum Mechanism {
     },
     OauthBearer {
         validator: TokenValidator,
-        login: Option<UnsecuredLogin>,
+        login: TokenOfBroker,
     },
     #[cfg(feature = "gssapi")]
     Gssapi(super::gssapi::KerberosLogin),
@@ -115,8 +124,8 @@ impl SaslMechanisms {
         })
     }
 
-    /// An exchange with the broker on a host, with this broker's own credentials. `now_ms` is the time since 1970. Fails
-    /// if the JAAS text has no credentials, as in Kafka only when a connection is made.
+    /// An exchange with the broker on a host, with this broker's own credentials. `now_ms` is the time since 1970.
+    /// Fails if the JAAS text has no credentials, as in Kafka only when a connection is made.
     #[cfg_attr(
         not(feature = "gssapi"),
         expect(unused_variables, reason = "only Kerberos needs the host")
@@ -142,14 +151,7 @@ impl SaslMechanisms {
                 (client.first(), Exchange::Scram(Some(Box::new(client))))
             }
             Mechanism::OauthBearer { login, .. } => {
-                let first = match login {
-                    Some(login) => unsecured_first(login, now_ms)?,
-                    None => {
-                        return Err(SaslError::invalid(
-                            "No OAuth Bearer tokens in Subject's private credentials",
-                        ));
-                    }
-                };
+                let first = login.first_message(now_ms).await?;
                 (first, Exchange::OauthBearer(OauthBearerClient::new()))
             }
             #[cfg(feature = "gssapi")]
@@ -163,11 +165,24 @@ impl SaslMechanisms {
     }
 }
 
-fn unsecured_first(login: &UnsecuredLogin, now_ms: i64) -> Result<Bytes, SaslError> {
-    let token = login
-        .token(now_ms)
-        .map_err(|error| SaslError::invalid(error.to_string()))?;
-    Ok(InitialResponse::format(&token, login.extensions()))
+impl TokenOfBroker {
+    async fn first_message(&self, now_ms: i64) -> Result<Bytes, SaslError> {
+        match self {
+            Self::None => Err(SaslError::invalid(
+                "No OAuth Bearer tokens in Subject's private credentials",
+            )),
+            Self::Unsecured(login) => {
+                let token = login
+                    .token(now_ms)
+                    .map_err(|error| SaslError::invalid(error.to_string()))?;
+                Ok(InitialResponse::format(&token, login.extensions()))
+            }
+            Self::Endpoint(login) => {
+                let token = login.token(now_ms).await.map_err(SaslError::invalid)?;
+                Ok(InitialResponse::format(token.expose(), login.extensions()))
+            }
+        }
+    }
 }
 
 impl Mechanism {
@@ -197,14 +212,13 @@ impl Mechanism {
                     ServerHandler::Own => {
                         TokenValidator::Unsecured(Arc::new(UnsecuredValidator::new(module)?))
                     }
-                    ServerHandler::SecuredTokens => secured_validator(settings, properties).await?,
+                    ServerHandler::SecuredTokens => secured_validator(settings, module, properties).await?,
                 };
                 let login = match login_handler {
                     LoginHandler::Own => unsecured_login(module)?,
                     LoginHandler::TokenEndpoint => {
-                        return Err(SaslSetupError::new(
-                            "sasl.login.callback.handler.class: a token endpoint is not supported",
-                        ));
+                        let login = TokenLogin::new(&settings.oauthbearer, module, properties);
+                        TokenOfBroker::Endpoint(Box::new(login.await?))
                     }
                 };
                 Self::OauthBearer { validator, login }
@@ -247,20 +261,22 @@ fn only_module(context: &JaasContext) -> Result<&LoginModule, SaslSetupError> {
 }
 
 /// The login that Kafka tries at the start. Its error says nothing of the reason, which is in the log before it.
-fn unsecured_login(module: &LoginModule) -> Result<Option<UnsecuredLogin>, SaslSetupError> {
-    UnsecuredLogin::new(module).map_err(|error| {
+fn unsecured_login(module: &LoginModule) -> Result<TokenOfBroker, SaslSetupError> {
+    let login = UnsecuredLogin::new(module).map_err(|error| {
         tracing::error!("{error}");
         SaslSetupError::new("An internal error occurred while retrieving token from callback handler")
-    })
+    })?;
+    Ok(login.map_or(TokenOfBroker::None, TokenOfBroker::Unsecured))
 }
 
 async fn secured_validator(
     settings: &MechanismConfig,
+    module: &LoginModule,
     properties: &SystemProperties,
 ) -> Result<TokenValidator, SaslSetupError> {
     let config = &settings.oauthbearer;
     let url = check_jwks_url(config.jwks_endpoint_url.as_deref(), properties)?;
-    let keys = KeySource::open(config, url, HttpClient::new(&[])).await?;
+    let keys = KeySource::open(config, url, HttpClient::of_module(module, None, None)?).await?;
     let validator = SecuredValidator::new(config, keys);
     Ok(TokenValidator::Secured(Arc::new(validator)))
 }

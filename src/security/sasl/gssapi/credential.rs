@@ -87,8 +87,8 @@ impl PrincipalName {
         };
         let mut form = oid(PRINCIPAL_NAME);
         let (mut imported, mut minor): (sys::gss_name_t, u32) = (ptr::null_mut(), 0);
-        // SAFETY: the pointers are to values that live until after the call; the library reads the name and the form, and
-        // copies them.
+        // SAFETY: the pointers are to values that live until after the call; the library reads the name and the form,
+        // and copies them.
         let major = unsafe {
             sys::gss_import_name(&raw mut minor, &raw mut buffer, &raw mut form, &raw mut imported)
         };

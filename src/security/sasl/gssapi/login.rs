@@ -1,5 +1,5 @@
-//! Owns what a listener needs of Kerberos: the broker's own principal with its keys, the service's name and the rules for
-//! the names of users. Kafka 3.9: `KerberosLogin`; Java: `Krb5LoginModule`.
+//! Owns what a listener needs of Kerberos: the broker's own principal with its keys, the service's name and the rules
+//! for the names of users. Kafka 3.9: `KerberosLogin`; Java: `Krb5LoginModule`.
 
 use std::ffi::{CStr, CString};
 use std::fmt;

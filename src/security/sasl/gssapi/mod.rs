@@ -1,5 +1,5 @@
-//! Owns the mechanism GSSAPI: Kerberos, by the system's library. It reads the file that the variable `KRB5_CONFIG` names,
-//! or `/etc/krb5.conf`. Kafka 3.9: `KerberosLogin`, `SaslServerCallbackHandler`; Java's `Krb5LoginModule`,
+//! Owns the mechanism GSSAPI: Kerberos, by the system's library. It reads the file that the variable `KRB5_CONFIG`
+//! names, or `/etc/krb5.conf`. Kafka 3.9: `KerberosLogin`, `SaslServerCallbackHandler`; Java's `Krb5LoginModule`,
 //! `GssKrb5Server` and `GssKrb5Client`.
 //!
 //! After the tokens of the context both sides agree on a security layer (RFC 4752). Kafka wants none:

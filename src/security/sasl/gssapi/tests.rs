@@ -1,8 +1,8 @@
 //! Tests of GSSAPI against a key distribution center of MIT Kerberos, which each test starts for itself. Needs
 //! `krb5kdc`, `kdb5_util` and `kadmin.local`.
 //!
-//! The library takes its settings from the process's environment, so the parts that use it run in a process of their own:
-//! a test starts this binary again with an ignored test.
+//! The library takes its settings from the process's environment, so the parts that use it run in a process of their
+//! own: a test starts this binary again with an ignored test.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use super::http::HttpClient;
+use super::http::{HttpClient, HttpError};
 use super::jwks::KeySet;
+use super::retry::Retry;
 use crate::common::blocking;
 use crate::config::security::OauthBearerConfig;
 use crate::security::sasl::error::SaslSetupError;
@@ -128,7 +129,7 @@ struct Shared {
 
 impl RefreshingKeys {
     async fn start(config: &OauthBearerConfig, url: &str, http: HttpClient) -> Result<Self, String> {
-        let keys = fetch(&http, url).await?;
+        let keys = fetch(&http, url).await.map_err(|error| error.to_string())?;
         let shared = Arc::new(Shared {
             url: url.to_owned(),
             http,
@@ -136,11 +137,12 @@ impl RefreshingKeys {
             missing: Mutex::default(),
             wanted: Notify::new(),
         });
-        let milliseconds = |ms: i64| Duration::from_millis(ms.max(0) as u64);
-        let refresh = milliseconds(config.jwks_endpoint_refresh_ms);
-        let backoff = milliseconds(config.jwks_endpoint_retry_backoff_ms);
-        let backoff_max = milliseconds(config.jwks_endpoint_retry_backoff_max_ms);
-        let task = tokio::spawn(refresh_forever(shared.clone(), refresh, backoff, backoff_max));
+        let refresh = Duration::from_millis(config.jwks_endpoint_refresh_ms.max(0) as u64);
+        let retry = Retry::new(
+            config.jwks_endpoint_retry_backoff_ms,
+            config.jwks_endpoint_retry_backoff_max_ms,
+        );
+        let task = tokio::spawn(refresh_forever(shared.clone(), refresh, retry));
         info!(
             "JWKS validation key refresh thread started with a refresh interval of {} ms",
             refresh.as_millis()
@@ -158,7 +160,7 @@ impl Drop for RefreshingKeys {
     }
 }
 
-async fn refresh_forever(shared: Arc<Shared>, refresh: Duration, backoff: Duration, backoff_max: Duration) {
+async fn refresh_forever(shared: Arc<Shared>, refresh: Duration, retry: Retry) {
     let mut due = Instant::now() + refresh;
     loop {
         tokio::select! {
@@ -166,7 +168,7 @@ async fn refresh_forever(shared: Arc<Shared>, refresh: Duration, backoff: Durati
             () = shared.wanted.notified() => {}
         }
         info!("OAuth JWKS refresh of {} starting", shared.url);
-        match fetch_patiently(&shared, backoff, backoff_max).await {
+        match retry.run(|| fetch(&shared.http, &shared.url)).await {
             Ok(keys) => {
                 shared.missing.lock().forget(&keys);
                 shared.keys.store(Arc::new(keys));
@@ -181,36 +183,11 @@ async fn refresh_forever(shared: Arc<Shared>, refresh: Duration, backoff: Durati
     }
 }
 
-/// Tries again after waits that double, for as long as the longest wait.
-async fn fetch_patiently(
-    shared: &Shared,
-    backoff: Duration,
-    backoff_max: Duration,
-) -> Result<KeySet, String> {
-    let end = Instant::now() + backoff_max;
-    let mut wait = backoff;
-    loop {
-        let error = match fetch(&shared.http, &shared.url).await {
-            Ok(keys) => return Ok(keys),
-            Err(error) => error,
-        };
-        let now = Instant::now();
-        if now >= end || wait.is_zero() {
-            return Err(error);
-        }
-        debug!("fetching {} failed: {error}", shared.url);
-        tokio::time::sleep(wait.min(end - now)).await;
-        wait = wait.saturating_mul(2);
-    }
-}
-
-async fn fetch(http: &HttpClient, url: &str) -> Result<KeySet, String> {
+async fn fetch(http: &HttpClient, url: &str) -> Result<KeySet, HttpError> {
     let (http, url) = (http.clone(), url.to_owned());
     let fetched = blocking::spawn(move || http.get(&url)).await;
-    let text = fetched
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())?;
-    KeySet::parse(&text).map_err(|error| error.to_string())
+    let text = fetched.map_err(|error| HttpError::new(error.to_string(), false))??;
+    KeySet::parse(&text).map_err(|error| HttpError::new(error.to_string(), true))
 }
 
 /// The keys that tokens wanted and the set did not have, each with the time when it may be looked for again. The one

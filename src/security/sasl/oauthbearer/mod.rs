@@ -6,9 +6,11 @@ mod http;
 mod initial_response;
 mod jwks;
 mod key_source;
+mod retry;
 mod secured;
 mod server;
 mod token;
+mod token_login;
 mod unsecured;
 mod url;
 
@@ -18,6 +20,7 @@ pub use initial_response::InitialResponse;
 pub use key_source::KeySource;
 pub use secured::SecuredValidator;
 pub use server::{OauthBearerServer, TokenValidator};
+pub use token_login::TokenLogin;
 pub use unsecured::{UnsecuredLogin, UnsecuredValidator};
 pub use url::check_jwks_url;
 

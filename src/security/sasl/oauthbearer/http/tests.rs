@@ -8,6 +8,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
+use crate::security::jaas::parse_property;
 
 /// Answers connections one after the other, each with the next of the given answers, and tells what was sent. With
 /// `tls`, speaks TLS.
@@ -59,6 +60,12 @@ fn exchange(mut stream: impl Read + Write, answer: &[u8], requests: &mpsc::Sende
     let _ = stream.flush();
 }
 
+/// A client with these options of a JAAS text.
+pub fn client(options: &str) -> HttpClient {
+    let module = parse_property(&format!("a.B required {options};")).expect("it is well formed");
+    HttpClient::of_module(&module, None, None).expect("the options are right")
+}
+
 /// An answer with a status and a body.
 pub fn response(status: u16, body: &str) -> Vec<u8> {
     let length = body.len();
@@ -76,7 +83,7 @@ fn answers_come_with_their_status() {
         ],
         None,
     );
-    let client = HttpClient::new(&[]);
+    let client = client("");
     let url = format!("http://127.0.0.1:{port}/a?b=c");
     assert_eq!(client.get(&url).expect("it answers"), "keys");
     let request = requests.recv().expect("there was one");
@@ -108,7 +115,7 @@ fn long_answers_are_refused() {
         vec![response(200, &body), response(200, &format!("{body}x"))],
         None,
     );
-    let (client, url) = (HttpClient::new(&[]), format!("http://127.0.0.1:{port}/"));
+    let (client, url) = (client(""), format!("http://127.0.0.1:{port}/"));
     assert_eq!(
         client.get(&url).expect("it is just short enough").len(),
         body.len()
@@ -133,7 +140,35 @@ fn only_trusted_servers_are_asked() {
         Some(Arc::new(config)),
     );
     let url = format!("https://localhost:{port}/");
-    assert!(HttpClient::new(&[]).get(&url).is_err());
-    let trusting = HttpClient::new(&[certificate.der().clone()]);
+    assert!(client("").get(&url).is_err());
+    let trusting = client(&format!(
+        "ssl.truststore.certificates=\"{}\"",
+        certificate.pem().replace('\n', "\\n")
+    ));
     assert_eq!(trusting.get(&url).expect("it is trusted"), "b");
+}
+
+#[test]
+fn the_authorities_of_a_jaas_text_must_be_there() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let path = file.path().display();
+    for (options, message) in [
+        (format!("ssl.truststore.location=\"{path}\""), "only PEM is"),
+        (
+            format!("ssl.truststore.location=\"{path}\" ssl.truststore.type=PEM"),
+            "no certificates in PEM format",
+        ),
+        (
+            "ssl.truststore.location=\"/no/such\" ssl.truststore.type=PEM".to_owned(),
+            "(os error 2)",
+        ),
+        (
+            "ssl.truststore.certificates=\"x\"".to_owned(),
+            "no certificates in PEM format",
+        ),
+    ] {
+        let module = parse_property(&format!("a.B required {options};")).expect("it is well formed");
+        let error = authorities(&module).expect_err(&options).to_string();
+        assert!(error.ends_with(message), "{error}");
+    }
 }

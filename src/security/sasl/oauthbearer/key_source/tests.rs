@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use super::*;
-use crate::security::sasl::oauthbearer::http::tests::{response, serve};
+use crate::security::sasl::oauthbearer::http::tests::{client, response, serve};
 
 fn config(refresh_ms: i64) -> OauthBearerConfig {
     OauthBearerConfig {
@@ -21,7 +21,7 @@ fn keys(id: &str) -> String {
 }
 
 async fn open(url: &str, refresh_ms: i64) -> Result<KeySource, SaslSetupError> {
-    KeySource::open(&config(refresh_ms), url, HttpClient::new(&[])).await
+    KeySource::open(&config(refresh_ms), url, client("")).await
 }
 
 fn id(source: &KeySource) -> Option<String> {
