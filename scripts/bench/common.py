@@ -98,13 +98,15 @@ def zookeeper(folder):
     return node, port
 
 
-def brokers(kind, folder, zookeeper_port, count=3, extra='', log4j=LOG4J):
+def brokers(kind, folder, zookeeper_port, count=3, extra='', log4j=LOG4J, listeners=None):
+    """listeners: for each broker a line in the place of its one plain listener; {port} is the port that is waited for."""
     nodes, ports, slowest = [], [], 0
     for i in range(count):
         port = free_port()
         config = os.path.join(folder, f'{kind}-{i}.properties')
         with open(config, 'w') as f:
-            f.write(f'broker.id={i}\nlisteners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={folder}/{kind}-{i}\n'
+            line = listeners[i].format(port=port) if listeners else f'listeners=PLAINTEXT://127.0.0.1:{port}\n'
+            f.write(f'broker.id={i}\n{line}log.dirs={folder}/{kind}-{i}\n'
                     f'zookeeper.connect=127.0.0.1:{zookeeper_port}/{kind}\n'
                     f'offsets.topic.replication.factor={count}\ngroup.initial.rebalance.delay.ms=0\n{extra}')
         command = [BINARY, 'broker', config] if kind == 'barnabas' else java('kafka.Kafka', config, heap='1g', log4j=log4j)

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::broker::Broker;
 use crate::certificates::{Certificates, PASSWORD, Signed};
-use crate::{free_port, tools};
+use crate::cluster::CHROOT;
+use crate::tools::zk_cli;
+use crate::{ZooKeeper, free_port, tools};
 
 /// The SCRAM users and PLAIN users, with their passwords.
 pub const USERS: [(&str, &str); 3] = [
@@ -115,6 +117,34 @@ pub async fn create_scram_users(bootstrap: &str) -> Result<()> {
         let arguments = [
             "--bootstrap-server",
             bootstrap,
+            "--alter",
+            "--add-config",
+            &config,
+            "--entity-type",
+            "users",
+            "--entity-name",
+            name,
+        ];
+        tools::kafka_tool("kafka.admin.ConfigCommand", &arguments)
+            .await?
+            .ok()?;
+    }
+    Ok(())
+}
+
+/// Creates the chroot of the test clusters, and the SCRAM users with Kafka's tool for a cluster without brokers.
+pub async fn create_scram_users_in_zookeeper(zookeeper: &ZooKeeper) -> Result<()> {
+    zk_cli(&zookeeper.connect_string(), &["create", CHROOT, ""])
+        .await?
+        .ok()?;
+    let connect = format!("{}{CHROOT}", zookeeper.connect_string());
+    for (name, password) in USERS {
+        let config = format!(
+            "SCRAM-SHA-256=[iterations=8192,password={password}],SCRAM-SHA-512=[password={password}]"
+        );
+        let arguments = [
+            "--zookeeper",
+            &connect,
             "--alter",
             "--add-config",
             &config,
