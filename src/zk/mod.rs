@@ -22,6 +22,7 @@ pub mod recursive;
 pub mod registration;
 pub mod sanitizer;
 mod security;
+pub mod security_migration;
 pub mod session;
 pub mod store;
 pub mod znode;
@@ -31,7 +32,7 @@ mod schema;
 #[cfg(test)]
 mod suite;
 
-pub use acl::{AclEntry, NodeAcl};
+use acl::{AclEntry, NodeAcl};
 pub use security::ZkSecurity;
 pub use session::{ZkOptions, ZkSession};
 pub use store::{CreateMode, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};

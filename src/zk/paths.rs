@@ -67,18 +67,16 @@ pub const FEATURE: &str = "/feature";
 pub const MIGRATION: &str = "/migration";
 
 /// ACLs of literal resource names.
-#[cfg(test)]
 pub const ACLS: &str = "/kafka-acl";
 /// ACLs of patterns other than literal.
-#[cfg(test)]
 pub const EXTENDED_ACLS: &str = "/kafka-acl-extended";
 /// Notifications of changed literal ACLs.
-#[cfg(test)]
 pub const ACL_CHANGES: &str = "/kafka-acl-changes";
 /// Notifications of changed ACLs of patterns other than literal.
-#[cfg(test)]
 pub const EXTENDED_ACL_CHANGES: &str = "/kafka-acl-extended-changes";
 
+/// Parent of the delegation tokens.
+pub const DELEGATION_TOKEN: &str = "/delegation_token";
 /// Its children are the tokens.
 #[cfg(test)]
 pub const DELEGATION_TOKENS: &str = "/delegation_token/tokens";

@@ -30,6 +30,8 @@ pub struct ZkSecurity {
     pub(super) tls: Option<TlsOptions>,
     /// `zookeeper.set.acl`: whether what is created belongs to this identity.
     pub set_acl: bool,
+    /// Whether a certificate of this client's own is among the TLS options.
+    has_certificate: bool,
 }
 
 /// Shows no secrets.
@@ -73,11 +75,22 @@ impl ZkSecurity {
             );
         }
         let sasl = login.map(|modules| sasl_options(&modules, system)).transpose()?;
+        let has_certificate = tls.has_client_authentication();
         let tls = tls
             .is_encrypted()
             .then(|| tls::options(&tls).map_err(ZkError::Security))
             .transpose()?;
-        Ok(Self { sasl, tls, set_acl })
+        Ok(Self {
+            sasl,
+            tls,
+            set_acl,
+            has_certificate,
+        })
+    }
+
+    /// Whether there is an identity that can own znodes, as far as the settings tell.
+    pub fn has_identity(&self) -> bool {
+        self.sasl.is_some() || self.has_certificate
     }
 }
 

@@ -61,7 +61,10 @@ fn stores(config: &ZooKeeperTlsConfig) -> Result<SslConfig, String> {
         keystore_password: if has_pem_key { None } else { key_store_password() },
         keystore_certificate_chain: None,
         keystore_key: None,
-        key_password: if has_pem_key { key.password.clone() } else { None },
+        key_password: key
+            .password
+            .clone()
+            .filter(|password| has_pem_key && !password.expose().is_empty()),
         truststore_location: trust.location.clone(),
         truststore_password: if truststore_type == PEM {
             None

@@ -41,6 +41,11 @@ impl ZkOptions {
         })
     }
 
+    /// The same options with an identity.
+    pub fn with_security(self, security: ZkSecurity) -> Self {
+        Self { security, ..self }
+    }
+
     /// The options for a command line tool, with Kafka's default timeouts.
     pub fn for_tool(connect: &str) -> Self {
         Self {
