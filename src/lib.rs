@@ -8,7 +8,6 @@ mod metrics;
 mod protocol;
 mod purgatory;
 mod record;
-#[allow(dead_code, unused_imports)] // Until everything is wired.
 mod security;
 
 mod log;

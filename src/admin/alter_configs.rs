@@ -9,6 +9,7 @@ use super::describe_configs::ConfigResource;
 use super::dynamic_configs::BrokerLayers;
 use super::entity_config::{self, Overrides};
 use super::error::AdminError;
+use super::listener_configs;
 use super::manager::AdminManager;
 use crate::common::error::ErrorCode;
 use crate::common::loggers::{self, Loggers};
@@ -242,13 +243,15 @@ impl AdminManager {
             .filter_map(|key| Some((key, resolved.get(key)?.as_str())))
             .collect();
         require_alterable(&altered, scope)?;
+        listener_configs::require_no_password(&altered, name)?;
         let mut layers: BrokerLayers = self.configs.broker_layers();
         let present = self.configs.effective(&layers);
         match scope {
             UpdateMode::ClusterWide => layers.default = overrides.clone(),
             _ => layers.broker = overrides.clone(),
         }
-        self.configs.configured_with(&layers).map_err(refuse)?;
+        let config = self.configs.configured_with(&layers).map_err(refuse)?;
+        listener_configs::validate_stores(&self.configs.current(), &config)?;
         validate_reconfiguration(&present, &self.configs.effective(&layers))?;
         if validate_only {
             return Ok(());
@@ -374,17 +377,29 @@ fn require_alterable(settings: &[(&str, &str)], scope: UpdateMode) -> Result<(),
     let read_only = such(&|key| key.update == UpdateMode::ReadOnly);
     let of_one_broker = such(&|key| key.update == UpdateMode::PerBroker && scope == UpdateMode::ClusterWide);
     let not_yet = such(&|key| !key.is_reconfigurable());
-    let of_listener = |name: &str| dynamic_broker_key(name).is_none() && name.starts_with("listener.name.");
+    let names = || settings.iter().map(|(name, _)| *name);
+    let stores = listener_configs::without_listener(names());
+    let of_one_listener = match scope {
+        UpdateMode::ClusterWide => listener_configs::of_one_broker(names()),
+        _ => String::new(),
+    };
     let message = if !read_only.is_empty() {
         format!("Cannot update these configs dynamically: Set({read_only})")
+    } else if !stores.is_empty() {
+        format!(
+            "These security configs can be dynamically updated only per-listener using the listener prefix: \
+             HashSet({stores})"
+        )
+    } else if !of_one_listener.is_empty() {
+        format!(
+            "Cannot update these configs at default cluster level, broker id must be specified: Set({of_one_listener})"
+        )
     } else if !of_one_broker.is_empty() {
         format!(
             "Cannot update these configs at default cluster level, broker id must be specified: Set({of_one_broker})"
         )
     } else if !not_yet.is_empty() {
         format!("{not_yet}: cannot be changed at run time yet")
-    } else if let Some((name, _)) = settings.iter().find(|(name, _)| of_listener(name)) {
-        format!("{name}: settings of a single listener cannot be changed at run time yet")
     } else {
         let known = settings
             .iter()

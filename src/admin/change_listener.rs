@@ -33,6 +33,8 @@ pub trait ConfigListener: Send + Sync {
     /// This broker's settings changed, and with them the settings that every topic inherits. `before` is the
     /// configuration of the previous call.
     fn on_broker_config_change(&self, before: &BrokerConfig, config: &Arc<BrokerConfig>);
+    /// This broker's settings were written again, perhaps to the same values: files that they name may have changed.
+    fn on_broker_config_written(&self) {}
 }
 
 /// The task that follows `/config/changes`.
@@ -166,6 +168,9 @@ impl ConfigChangeListener {
                 info!(broker = entity, keys = ?overrides.keys(), "broker configuration changed");
                 if self.configs.set_broker(entity, overrides) {
                     self.tell_broker();
+                }
+                for listener in &self.listeners {
+                    listener.on_broker_config_written();
                 }
             }
             ConfigEntityType::Users => {

@@ -16,7 +16,7 @@ use crate::config::{BrokerConfig, LogConfig};
 use crate::controller::ControllerHandle;
 use crate::log::LogManager;
 use crate::log::cleaner::CleanerConfig;
-use crate::network::ConnectionLimits;
+use crate::network::{ChannelBuilder, ConnectionLimits, ListenerSecurities};
 use crate::replica::{LeadershipChange, ReplicaListener, ReplicaManager};
 use crate::zk::znode::log_dir_event;
 use crate::zk::{CreateMode, ZkStore, paths};
@@ -97,6 +97,9 @@ pub(super) struct ConfigHooks {
     pub(super) replicas: Arc<ReplicaManager>,
     pub(super) controller: ControllerHandle,
     pub(super) connection_limits: Arc<ConnectionLimits>,
+    /// The TLS of the listeners, and of the connections to other brokers.
+    pub(super) securities: ListenerSecurities,
+    pub(super) channels: ChannelBuilder,
     /// Held by the task that applies the slow parts of a broker's configuration.
     pub(super) reconfiguring: Arc<Mutex<()>>,
 }
@@ -129,6 +132,19 @@ impl ConfigListener for ConfigHooks {
             log_manager.cleaner().reconfigure(CleanerConfig::from(&*config));
             if other_defaults {
                 log_manager.update_topic_configs(&|topic| configs.topic_config(topic));
+            }
+        });
+    }
+
+    /// Loads the stores again whose settings or files have changed. This reads files.
+    fn on_broker_config_written(&self) {
+        let (configs, reconfiguring) = (self.configs.clone(), self.reconfiguring.clone());
+        let (securities, channels) = (self.securities.clone(), self.channels.clone());
+        tokio::task::spawn_blocking(move || {
+            let _reconfiguring = reconfiguring.lock();
+            let config = configs.current();
+            for listener in securities.reconfigure(&config) {
+                channels.reconfigure(&listener, &config);
             }
         });
     }

@@ -25,7 +25,7 @@ use crate::controller::{Controller, ControllerHandle, ControllerSetup};
 use crate::log::LogManager;
 use crate::metadata::MetadataCache;
 use crate::metrics::MetricsServer;
-use crate::network::{BindError, ChannelBuilder, ConnectionLimits, ListenerSecurities, SocketServer};
+use crate::network::{BindError, ChannelBuilder, ListenerSecurities, SocketServer};
 use crate::replica::{BrokerEpochSource, ReplicaManager, TopicConfigs};
 use crate::zk::registration::Registration;
 use crate::zk::znode::BrokerInfo;
@@ -113,8 +113,15 @@ async fn start_on(
     controller_slot
         .set(controller.clone())
         .unwrap_or_else(|_| unreachable!("set once"));
-    let limits = server.limits();
-    follow_configs(&context, &configs, &log_manager, &replicas, &controller, limits);
+    follow_configs(
+        &context,
+        &configs,
+        &log_manager,
+        &replicas,
+        &controller,
+        &server,
+        securities,
+    );
     let api = Arc::new(Api {
         config: config.clone(),
         cluster_id,
@@ -182,14 +189,17 @@ fn follow_configs(
     log_manager: &Arc<LogManager>,
     replicas: &Arc<ReplicaManager>,
     controller: &ControllerHandle,
-    connection_limits: Arc<ConnectionLimits>,
+    server: &SocketServer,
+    securities: ListenerSecurities,
 ) {
     let hooks = ConfigHooks {
         log_manager: log_manager.clone(),
         configs: configs.clone(),
         replicas: replicas.clone(),
         controller: controller.clone(),
-        connection_limits,
+        connection_limits: server.limits(),
+        securities,
+        channels: context.channels.clone(),
         reconfiguring: Arc::default(),
     };
     let hooks = vec![Arc::new(hooks) as _];

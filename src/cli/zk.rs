@@ -16,10 +16,19 @@ pub(super) struct Arguments {
     command: Command,
 }
 
+#[derive(clap::Args)]
+struct DumpArguments {
+    #[command(flatten)]
+    at: Where,
+    /// Print the access control list of each znode too, as the last column.
+    #[arg(long)]
+    acl: bool,
+}
+
 #[derive(clap::Subcommand)]
 enum Command {
     /// Print every znode, one line each: path, version, owner if it is ephemeral, data.
-    Dump(Where),
+    Dump(DumpArguments),
     /// Report each znode that violates its schema or contradicts another, one line each; exit status 1 if there are
     /// any. Transient states of a busy cluster are not reported.
     Check(Where),
@@ -113,9 +122,9 @@ impl Identity {
 pub(super) async fn run(arguments: Arguments) -> Result<()> {
     match &arguments.command {
         Command::MigrateAcls(arguments) => migrate_acls(arguments).await,
-        Command::Dump(at) => {
-            let (session, context) = at.connect().await?;
-            let dumped = dump::dump(&session, &mut std::io::stdout().lock()).await;
+        Command::Dump(arguments) => {
+            let (session, context) = arguments.at.connect().await?;
+            let dumped = dump::dump(&session, arguments.acl, &mut std::io::stdout().lock()).await;
             session.close().await;
             dumped.map(drop).context(context)
         }

@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::{Connection, ConnectionEnd};
 use super::request_handler::{Reply, RequestHandler};
-use super::sasl_server_authenticator::{SaslServerAuthenticator, SaslSession, Step};
+use super::sasl_server_authenticator::{SaslServerAuthenticator, Step};
+use super::session::{SaslSession, Session};
 use super::transport::Transport;
 use crate::config::SecurityProtocol;
 use crate::protocol::codec::{self, ReceivedHeader};
@@ -22,15 +23,6 @@ use crate::security::{AuthenticationError, KafkaPrincipal};
 
 /// A session is not renewed more often than this.
 const SHORTEST_RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The identity of a client on a SASL listener.
-pub(super) struct Session {
-    proved: SaslSession,
-    /// The next request after this moment closes the connection. `None` is never.
-    expires: Option<Instant>,
-    /// When the last renewal began.
-    renewed: Option<Instant>,
-}
 
 impl<H: RequestHandler> Connection<H> {
     /// Proves the client's identity. Nothing of the client's is handled before this returns.
@@ -73,8 +65,8 @@ impl<H: RequestHandler> Connection<H> {
         }
     }
 
-    /// Looks at the first bytes of a request on a SASL listener. Returns the frame unless it was the begin of a renewal,
-    /// which is then complete.
+    /// Looks at the first bytes of a request on a SASL listener. Returns the frame unless it was the begin of a
+    /// renewal, which is then complete.
     pub(super) async fn renew_if_asked(&mut self, frame: Bytes) -> Result<Option<Bytes>, ConnectionEnd> {
         let Some(session) = &mut self.session else {
             return Ok(Some(frame));

@@ -77,6 +77,16 @@ impl ChannelBuilder {
         })
     }
 
+    /// Loads the stores of connections to listeners of one name again.
+    pub fn reconfigure(&self, listener: &str, config: &BrokerConfig) {
+        let security = self.listeners.get(listener);
+        if let Some(tls) = security.and_then(|security| security.tls.as_ref())
+            && let Err(error) = tls.reconfigure(&config.listener_config(listener).ssl)
+        {
+            tracing::error!(listener, %error, "the stores for connections to other brokers stay as they are");
+        }
+    }
+
     fn security(&self, endpoint: &Endpoint) -> Option<&ClientSecurity> {
         let security = self.listeners.get(&endpoint.listener)?;
         (security.protocol == endpoint.security_protocol).then_some(security)

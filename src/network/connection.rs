@@ -20,12 +20,12 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::authentication::Session;
 use super::limits::ConnectionSlot;
 use super::listener_metrics::ListenerMetrics;
 use super::listener_security::ListenerSecurity;
 use super::request_handler::{Reply, RequestContext, RequestHandler};
 use super::request_metrics::{RequestMetrics, RequestTimes};
+use super::session::Session;
 use super::transport::Transport;
 use crate::common::clock::SharedClock;
 use crate::protocol::codec::{self, DecodeError};

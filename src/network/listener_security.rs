@@ -66,6 +66,29 @@ impl ListenerSecurities {
         Self(names.map(|name| (name, security.clone())).collect())
     }
 
+    /// Loads the key and trust stores again whose settings or files have changed. Connections that are open go on. A
+    /// store that cannot be used changes nothing. Returns the listeners that have changed.
+    pub fn reconfigure(&self, config: &BrokerConfig) -> Vec<String> {
+        let mut changed = Vec::new();
+        for (listener, security) in &self.0 {
+            let (Some(tls), Some(settings)) = (&security.tls, config.listener_configs.get(listener)) else {
+                continue;
+            };
+            match tls.reconfigure(&settings.ssl) {
+                Ok(false) => {}
+                Ok(true) => {
+                    tracing::info!(listener, "the key store or trust store was loaded again");
+                    changed.push(listener.clone());
+                }
+                Err(error) => {
+                    let broker = config.broker_id;
+                    tracing::error!(listener, %error, "Per-broker configs of {broker} could not be applied");
+                }
+            }
+        }
+        changed
+    }
+
     /// The security of one listener.
     pub(super) fn of(&self, listener: &str) -> Option<&Arc<ListenerSecurity>> {
         self.0.get(listener)

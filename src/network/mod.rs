@@ -20,6 +20,7 @@ mod request_writer;
 mod sasl_client_authenticator;
 mod sasl_server_authenticator;
 pub mod server;
+mod session;
 mod stream;
 mod transport;
 

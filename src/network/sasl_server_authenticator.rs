@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
+use super::session::SaslSession;
 use crate::common::error::ErrorCode;
 use crate::protocol::codec::{self, ReceivedHeader};
 use crate::protocol::messages::{
@@ -21,17 +22,6 @@ use crate::security::{AuthenticationError, KafkaPrincipal};
 
 /// The mechanism of a client whose first frame is a token. Clients of Kafka 0.9 send no handshake.
 const GSSAPI: &str = "GSSAPI";
-
-/// An identity that a client has proved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SaslSession {
-    pub(super) principal: KafkaPrincipal,
-    pub(super) mechanism: String,
-    /// How long the proof is good, in milliseconds from the end of the exchange. `None` is without limit.
-    pub(super) lifetime_ms: Option<i64>,
-    /// Whether the client learns the lifetime: SaslAuthenticate has it from version 1 on.
-    pub(super) learns_lifetime: bool,
-}
 
 /// How to answer a frame. Every response is a whole frame.
 #[derive(Debug)]
@@ -197,9 +187,13 @@ impl SaslServerAuthenticator {
     /// A token behind a handshake of version 0.
     async fn receive_bare_token(&mut self, token: Bytes, now_ms: i64) -> Step {
         match self.evaluate(&token, now_ms).await {
-            Ok((response, None)) => Step::Answer(length_prefixed(&response)),
-            Ok((response, Some(session))) => Step::Done(Some(length_prefixed(&response)), session),
-            // Without the frame of a SaslAuthenticate request, an error of the mechanism itself is no authentication error.
+            Ok((response, None)) => Step::Answer(length_prefixed(&response.token)),
+            Ok((response, Some(session))) => {
+                let frame = (!response.is_silent).then(|| length_prefixed(&response.token));
+                Step::Done(frame, session)
+            }
+            // Without the frame of a SaslAuthenticate request, an error of the mechanism itself is no authentication
+            // error.
             Err(Refusal::Mechanism(error)) => Step::Close(error.to_string()),
             Err(Refusal::Authentication(error)) => Step::Failed(None, error),
             Err(Refusal::Close(reason)) => Step::Close(reason),
@@ -222,10 +216,10 @@ impl SaslServerAuthenticator {
         let response = SaslAuthenticateResponse::default().with_error_message(Some(wire_text("")));
         self.learns_lifetime |= header.version >= 1;
         match self.evaluate(&request.auth_bytes, now_ms).await {
-            Ok((token, session)) => {
+            Ok((answer, session)) => {
                 let lifetime_ms = session.as_ref().and_then(|session| session.lifetime_ms);
                 let response = response
-                    .with_auth_bytes(token)
+                    .with_auth_bytes(answer.token)
                     .with_session_lifetime_ms(lifetime_ms.unwrap_or(0));
                 let frame = authenticate_frame(&response, &header);
                 match session {
@@ -244,7 +238,11 @@ impl SaslServerAuthenticator {
     }
 
     /// Gives a token to the mechanism. Returns its answer and, at the end of the exchange, the session.
-    async fn evaluate(&mut self, token: &[u8], now_ms: i64) -> Result<(Bytes, Option<SaslSession>), Refusal> {
+    async fn evaluate(
+        &mut self,
+        token: &[u8],
+        now_ms: i64,
+    ) -> Result<(MechanismAnswer, Option<SaslSession>), Refusal> {
         let State::Tokens {
             mechanism, server, ..
         } = &mut self.state
@@ -266,8 +264,12 @@ impl SaslServerAuthenticator {
                 }
             }
         })?;
+        let answer = MechanismAnswer {
+            token: evaluation.response,
+            is_silent: evaluation.is_silent,
+        };
         let Some(authenticated) = evaluation.authenticated else {
-            return Ok((evaluation.response, None));
+            return Ok((answer, None));
         };
         let session = SaslSession {
             lifetime_ms: lifetime_ms(&authenticated, self.mechanisms.max_reauth_ms(mechanism), now_ms),
@@ -285,8 +287,15 @@ impl SaslServerAuthenticator {
                 name(&now)
             ))));
         }
-        Ok((evaluation.response, Some(session)))
+        Ok((answer, Some(session)))
     }
+}
+
+/// What a mechanism answers to a token.
+struct MechanismAnswer {
+    token: Bytes,
+    /// Whether a client that gets bare tokens gets no frame.
+    is_silent: bool,
 }
 
 /// Why the exchange ends without an identity.

@@ -108,6 +108,7 @@ impl ReplicaManager {
             delayed.clone(),
             metrics,
         ));
+        let checkpoints = HighWatermarkCheckpoints::new(&config, log_manager.clone(), partitions.clone());
         let manager = Arc::new(Self {
             log_dirs: ReplicaAlterLogDirsManager::new(
                 &config,
@@ -117,11 +118,7 @@ impl ReplicaManager {
                 quotas.alter_log_dirs.clone(),
                 delayed.delete_records.clone(),
             ),
-            high_watermarks: Arc::new(HighWatermarkCheckpoints::new(
-                &config,
-                log_manager.clone(),
-                partitions.clone(),
-            )),
+            high_watermarks: Arc::new(checkpoints),
             quotas,
             topic_metrics,
             fetchers,

@@ -10,7 +10,6 @@
 //! Values are secrets: nothing here shows them, and no message has a piece of the text but a control flag or a key.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::path::Path;
 
 use self::tokens::{Token, Tokens};
@@ -341,6 +340,7 @@ impl JaasContext {
     }
 
     /// The first login module of a class.
+    #[cfg(feature = "gssapi")]
     pub fn module(&self, class: &str) -> Option<&LoginModule> {
         self.0.iter().find(|module| module.class == class)
     }

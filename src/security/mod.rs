@@ -5,7 +5,8 @@
 mod distinguished_name;
 mod error;
 pub mod jaas;
-pub mod password_encoder;
+#[cfg(test)]
+mod password_encoder;
 mod principal;
 mod principal_mapping;
 pub mod sasl;
@@ -15,4 +16,3 @@ pub mod tls;
 
 pub use error::AuthenticationError;
 pub use principal::KafkaPrincipal;
-pub use ssl_error::SslError;

@@ -30,6 +30,7 @@ impl KafkaPrincipal {
     }
 
     /// The name without the type.
+    #[cfg(test)]
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -21,12 +21,18 @@ pub struct PrincipalMapping {
 enum Rule {
     /// The name as it is.
     Default,
-    Pattern {
-        whole: Regex,
-        pattern: Regex,
-        replacement: String,
-        case: Option<Case>,
-    },
+    Pattern(Box<Pattern>),
+}
+
+/// `RULE:pattern/replacement/[L|U]`.
+#[derive(Debug)]
+struct Pattern {
+    /// The pattern as it must match.
+    whole: Regex,
+    /// The pattern as it is replaced.
+    pattern: Regex,
+    replacement: String,
+    case: Option<Case>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,13 +91,13 @@ impl PrincipalMapping {
                 break;
             }
         }
-        let rule = Rule::Pattern {
+        let rule = Pattern {
             whole: Regex::new(&format!("^(?:{pattern})$")).ok()?,
             pattern: Regex::new(&pattern).ok()?,
             replacement,
             case,
         };
-        Some((rule, behind))
+        Some((Rule::Pattern(Box::new(rule)), behind))
     }
 
     /// The name of the principal of a certificate with this distinguished name.
@@ -99,12 +105,13 @@ impl PrincipalMapping {
         for rule in &self.rules {
             match rule {
                 Rule::Default => return Ok(distinguished_name.to_owned()),
-                Rule::Pattern {
-                    whole,
-                    pattern,
-                    replacement,
-                    case,
-                } => {
+                Rule::Pattern(rule) => {
+                    let Pattern {
+                        whole,
+                        pattern,
+                        replacement,
+                        case,
+                    } = &**rule;
                     // An error is a pattern that would take too long.
                     if !whole.is_match(distinguished_name).unwrap_or(false) {
                         continue;

@@ -64,8 +64,10 @@ pub struct AclEntry {
 
 impl AclEntry {
     /// Read a znode and its children.
+    #[cfg(test)]
     pub const READ: u8 = 1;
     /// Everything.
+    #[cfg(test)]
     pub const ALL: u8 = 31;
     /// The letters of the bits, lowest first.
     const LETTERS: [char; 5] = ['r', 'w', 'c', 'd', 'a'];

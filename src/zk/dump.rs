@@ -1,7 +1,7 @@
 //! `barnabas zk dump`: prints every znode of a cluster in a form that people can read, search and compare.
 //!
 //! Each znode is one line, parents before children, with four tab-separated columns: path; `v` and the data's version;
-//! the owning session or `-`; data. The dump interprets nothing, so it shows broken data as it is. It hides secrets,
+//! the owning session or `-`; data. With access control lists a fifth column has the list. The dump interprets nothing, so it shows broken data as it is. It hides secrets,
 //! because the output is meant to be passed on.
 
 use std::fmt::Write as _;
@@ -30,15 +30,30 @@ pub enum DumpError {
 }
 
 /// Writes every znode below the chroot to `out`. Returns how many it wrote. Leaves out znodes that are deleted in the
-/// meantime.
-pub async fn dump(store: &dyn ZkStore, out: &mut impl io::Write) -> Result<usize, DumpError> {
+/// meantime. `with_acls` adds the access control list of each.
+pub async fn dump(
+    store: &dyn ZkStore,
+    with_acls: bool,
+    out: &mut impl io::Write,
+) -> Result<usize, DumpError> {
     let paths = walk(store, "/").await?;
     let mut count = 0;
     for batch in paths.chunks(BATCH) {
         let znodes = join_all(batch.iter().map(|path| store.get(path, false))).await;
+        let acls = match with_acls {
+            true => join_all(batch.iter().map(|path| store.acl(path))).await,
+            false => Vec::new(),
+        };
+        let mut acls = acls.into_iter();
         for (path, znode) in batch.iter().zip(znodes) {
+            let acl = acls.next().transpose()?.flatten();
             if let Some((data, stat)) = znode? {
-                writeln!(out, "{}", line(path, &data, &stat))?;
+                write!(out, "{}", line(path, &data, &stat))?;
+                if let Some(acl) = acl {
+                    let entries: Vec<String> = acl.iter().map(ToString::to_string).collect();
+                    write!(out, "\t{}", entries.join(" "))?;
+                }
+                writeln!(out)?;
                 count += 1;
             }
         }
@@ -131,7 +146,7 @@ mod tests {
             .await
             .unwrap();
         let mut out = Vec::new();
-        let count = dump(&*store, &mut out).await.unwrap();
+        let count = dump(&*store, false, &mut out).await.unwrap();
         let expected = [
             "/\tv0\t-\t",
             "/brokers\tv0\t-\t",

@@ -7,8 +7,9 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
+use crate::zk::acl::{AclEntry, NodeAcl};
 use crate::zk::store::MultiError;
-use crate::zk::{AclEntry, CreateMode, NodeAcl, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
+use crate::zk::{CreateMode, Stat, WatchEvent, ZkError, ZkOp, ZkOpResult, ZkStore};
 
 /// A store whose operations wait while it is held.
 pub struct GatedStore<S> {

@@ -32,7 +32,6 @@ mod schema;
 #[cfg(test)]
 mod suite;
 
-use acl::{AclEntry, NodeAcl};
 pub use security::ZkSecurity;
 pub use session::{ZkOptions, ZkSession};
 pub use store::{CreateMode, Stat, WatchEvent, WatchKind, ZkError, ZkOp, ZkOpResult, ZkStore};

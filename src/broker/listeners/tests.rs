@@ -70,6 +70,8 @@ impl Parts {
             replicas: replicas.clone(),
             controller: controller.clone(),
             connection_limits: limits.clone(),
+            securities: ListenerSecurities::plaintext(&config),
+            channels: ChannelBuilder::plaintext(),
             reconfiguring: Arc::clone(&reconfiguring),
         };
         let changes = ConfigChangeListener::new(

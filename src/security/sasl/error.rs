@@ -16,6 +16,10 @@ pub enum SaslError {
     /// A passing error, such as a clock that differs. The connection is closed without an answer or a delay, as after
     /// an I/O error, and the client tries again.
     #[error("{0}")]
+    #[cfg_attr(
+        not(feature = "gssapi"),
+        allow(dead_code, reason = "only Kerberos has such errors")
+    )]
     Retriable(String),
 }
 

@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod evaluation;
 mod gssapi;
+#[cfg(any(feature = "gssapi", test))]
 mod kerberos_name;
 mod mechanisms;
 mod oauthbearer;
@@ -15,8 +16,8 @@ mod scram;
 mod server;
 
 pub use client::SaslClient;
-pub use error::{SaslError, SaslSetupError};
-pub use evaluation::{Authenticated, Evaluation};
+pub use error::SaslError;
+pub use evaluation::Authenticated;
 pub use mechanisms::SaslMechanisms;
-pub use scram::{InvalidCredential, ScramCredential, ScramCredentialCache, ScramMechanism};
+pub use scram::{ScramCredential, ScramCredentialCache, ScramMechanism};
 pub use server::SaslServer;

@@ -2,12 +2,15 @@
 //! `ScramCredential`, `ScramCredentialUtils`.
 
 use std::fmt;
+#[cfg(test)]
 use std::num::NonZeroU32;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::mechanism::{ScramMechanism, random_text};
+use super::mechanism::ScramMechanism;
+#[cfg(test)]
+use super::mechanism::random_text;
 
 /// The credential of one user for one mechanism.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub struct InvalidCredential;
 
 impl ScramCredential {
     /// Of a password, with a random salt. Takes long with many iterations.
+    #[cfg(test)]
     pub fn generate(mechanism: ScramMechanism, password: &str, iterations: NonZeroU32) -> Self {
         let salt = random_text().into_bytes();
         let salted_password = mechanism.salted_password(password, &salt, iterations);

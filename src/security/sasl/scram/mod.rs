@@ -10,7 +10,7 @@ mod server;
 
 pub use cache::ScramCredentialCache;
 pub use client::ScramClient;
-pub use credential::{InvalidCredential, ScramCredential};
+pub use credential::ScramCredential;
 pub use mechanism::ScramMechanism;
 pub use server::ScramServer;
 
