@@ -234,7 +234,8 @@ impl AdminManager {
         alteration: &ConfigAlteration,
         validate_only: bool,
     ) -> Result<(), AdminError> {
-        let present = entity_config::read(&*self.zk, ConfigEntityType::Brokers, name).await?;
+        let stored = entity_config::read(&*self.zk, ConfigEntityType::Brokers, name).await?;
+        let present = self.configs.passwords.decode(stored);
         let overrides = alteration.apply(present, dynamic_broker_key)?;
         let refuse = |error: ConfigError| AdminError::new(ErrorCode::InvalidRequest, error.on_the_wire());
         let resolved = resolve_dynamic(&overrides).map_err(refuse)?;
@@ -256,8 +257,9 @@ impl AdminManager {
         if validate_only {
             return Ok(());
         }
+        let stored = self.configs.passwords.encode(name, &overrides)?;
         info!(broker = name, keys = ?alteration.keys(), "changing broker configuration");
-        entity_config::change(&*self.zk, ConfigEntityType::Brokers, name, &overrides).await
+        entity_config::change(&*self.zk, ConfigEntityType::Brokers, name, &stored).await
     }
 }
 

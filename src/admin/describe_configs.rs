@@ -212,6 +212,12 @@ impl AdminManager {
     }
 }
 
+/// The key that a listener's own key replaces. The key of a mechanism of the listener has none here, as in Kafka.
+fn key_of_listener(name: &str) -> Option<&'static ConfigKey> {
+    let (_, base) = name.strip_prefix("listener.name.")?.split_once('.')?;
+    broker_key(base)
+}
+
 /// The configuration at one moment, with all its layers.
 struct View {
     config: Arc<BrokerConfig>,
@@ -227,7 +233,9 @@ impl View {
             .effective
             .iter()
             .filter(|(name, _)| broker_key(name).is_none());
-        let unknown = unknown.map(|(name, _)| self.broker_entry(name, None, None));
+        let unknown = unknown.map(|(name, property)| {
+            self.broker_entry(name, key_of_listener(name), Some(property.value.clone()))
+        });
         let mut entries: Vec<ConfigEntry> = known.chain(unknown).collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         entries
@@ -236,7 +244,8 @@ impl View {
     /// The settings of the dynamic default only; keys that are not set in it are left out.
     fn broker_default_entries(&self) -> Vec<ConfigEntry> {
         let entry = |(name, value): (&String, &String)| {
-            let mut entry = self.broker_entry(name, broker_key(name), Some(value.clone()));
+            let key = broker_key(name).or_else(|| key_of_listener(name));
+            let mut entry = self.broker_entry(name, key, Some(value.clone()));
             entry
                 .synonyms
                 .retain(|s| s.source == ConfigSource::DynamicDefaultBrokerConfig);
@@ -257,7 +266,8 @@ impl View {
             name: name.to_string(),
             value: value.filter(|_| !sensitive),
             source: synonyms.first().map_or(ConfigSource::DefaultConfig, |s| s.source),
-            read_only: key.is_none_or(|key| key.update == UpdateMode::ReadOnly),
+            // As in Kafka, the keys of a listener count as read-only, although they can change.
+            read_only: key.is_none_or(|key| key.update == UpdateMode::ReadOnly || key.name != name),
             sensitive,
             kind: key.map(|key| key.kind),
             synonyms,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tracing::{error, warn};
 
+use super::broker_passwords::BrokerPasswords;
 use super::entity_config::{self, Overrides};
 use super::user_credentials;
 use crate::common::ids::TopicName;
@@ -26,7 +27,9 @@ use crate::zk::{ZkError, ZkStore, cluster};
 pub struct DynamicConfigs {
     /// The configuration at the start of the broker, with the resolved id.
     started_with: Arc<BrokerConfig>,
+    /// The passwords in `brokers` are in the clear.
     brokers: Mutex<BrokerLayers>,
+    pub(super) passwords: BrokerPasswords,
     current: CurrentConfig,
     topics: RwLock<HashMap<TopicName, Overrides>>,
     /// What the settings of users say of their passwords.
@@ -49,6 +52,7 @@ impl DynamicConfigs {
     pub fn new(config: Arc<BrokerConfig>) -> Self {
         Self {
             current: CurrentConfig::new(config.clone()),
+            passwords: BrokerPasswords::new(&config),
             started_with: config,
             brokers: Mutex::default(),
             topics: RwLock::default(),
@@ -114,16 +118,20 @@ impl DynamicConfigs {
         self.brokers.lock().clone()
     }
 
-    /// Replaces the settings in ZooKeeper of this broker (`name` is its id) or of all brokers. Returns true if this
-    /// broker's configuration changed. Settings of other brokers are ignored.
-    pub fn set_broker(&self, name: &str, overrides: Overrides) -> bool {
+    /// Replaces the settings in ZooKeeper of this broker (`name` is its id) or of all brokers. `stored` has them as
+    /// they are there, with encoded passwords. Returns true if this broker's configuration changed. Settings of other
+    /// brokers are ignored.
+    pub fn set_broker(&self, name: &str, stored: Overrides) -> bool {
+        if name != DEFAULT_ENTITY && name != self.started_with.broker_id.to_string() {
+            return false;
+        }
+        // Decoding is slow on purpose, so it does not hold the lock.
+        let overrides = self.passwords.decode(stored);
         let mut layers = self.brokers.lock();
         let layer = if name == DEFAULT_ENTITY {
             &mut layers.default
-        } else if name == self.started_with.broker_id.to_string() {
-            &mut layers.broker
         } else {
-            return false;
+            &mut layers.broker
         };
         if *layer == overrides {
             return false;
@@ -186,6 +194,12 @@ impl DynamicConfigs {
             }
         }
         properties
+    }
+
+    /// Encodes the passwords of this broker again that only `password.encoder.old.secret` decodes.
+    pub async fn encode_passwords_again(&self, zk: &dyn ZkStore) -> Result<(), ZkError> {
+        let own = self.started_with.broker_id.to_string();
+        self.passwords.encode_again(zk, &own).await
     }
 
     /// Reads the configurations of this broker, of all users and of all topics. Returns the topics whose logs must

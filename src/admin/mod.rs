@@ -8,7 +8,8 @@
 pub mod alter_configs;
 pub mod assignment;
 pub mod auto_creation;
-pub mod change_listener;
+pub mod broker_passwords;
+mod change_listener;
 pub mod create_topics;
 pub mod delete_topics;
 pub mod describe_configs;

@@ -85,6 +85,7 @@ async fn start_on(
     };
     let Identity { cluster_id, config } = identify(config, &*zk, connect).await?;
     let configs = Arc::new(DynamicConfigs::new(config.clone()));
+    configs.encode_passwords_again(&*zk).await.map_err(zk_failed)?;
     configs.load(&*zk).await.map_err(zk_failed)?;
     let users = configs.scram_credentials();
     let securities = ListenerSecurities::new(&configs.current(), users).await?;

@@ -1,4 +1,5 @@
-//! The subcommands `barnabas zk`: print the cluster's znodes, report the broken ones, change their access control lists.
+//! The subcommands `barnabas zk`: print the cluster's znodes, report the broken ones, change their access control
+//! lists.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,8 +33,8 @@ enum Command {
     /// Report each znode that violates its schema or contradicts another, one line each; exit status 1 if there are
     /// any. Transient states of a busy cluster are not reported.
     Check(Where),
-    /// Give the znodes of an existing cluster the access control lists that zookeeper.set.acl gives to new ones, or make
-    /// them open again; the flags are those of Kafka's zookeeper-security-migration.
+    /// Give the znodes of an existing cluster the access control lists that zookeeper.set.acl gives to new ones, or
+    /// make them open again; the flags are those of Kafka's zookeeper-security-migration.
     MigrateAcls(MigrateAcls),
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::properties::Properties;
-use super::security::ListenerConfig;
+use super::security::{ListenerConfig, Password};
 use super::system_properties::SystemProperties;
 use super::topic::LogConfig;
 use crate::common::ids::BrokerId;
@@ -107,6 +107,12 @@ pub struct BrokerConfig {
     pub connection_failed_authentication_delay_ms: u64,
     /// The Java system properties of the process, which are no keys of the file.
     pub system_properties: SystemProperties,
+    pub password_encoder_secret: Option<Password>,
+    pub password_encoder_old_secret: Option<Password>,
+    pub password_encoder_keyfactory_algorithm: Option<String>,
+    pub password_encoder_cipher_algorithm: String,
+    pub password_encoder_key_length: i32,
+    pub password_encoder_iterations: i32,
     pub log_dirs: Vec<PathBuf>,
 
     pub zookeeper_connect: String,

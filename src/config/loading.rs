@@ -77,6 +77,8 @@ impl BrokerConfig {
             socket_request_max_bytes socket_send_buffer_bytes socket_receive_buffer_bytes
             socket_listen_backlog_size max_connections max_connections_per_ip queued_max_requests
             num_network_threads num_io_threads request_timeout_ms
+            password_encoder_secret password_encoder_old_secret password_encoder_keyfactory_algorithm
+            password_encoder_cipher_algorithm password_encoder_key_length password_encoder_iterations
             sasl_mechanism_inter_broker_protocol connection_failed_authentication_delay_ms
             auto_create_topics_enable delete_topic_enable num_partitions default_replication_factor
             fetch_max_bytes max_incremental_fetch_session_cache_slots

@@ -43,6 +43,7 @@ const PASSWORD_LENGTH: &str = "passwordLength";
 
 /// The key factory of an encoder that names none.
 const DEFAULT_KEY_FACTORY: &str = "PBKDF2WithHmacSHA512";
+const DEFAULT_ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
 const SALT_BYTES: usize = 256;
 /// The only length that AES-GCM has here, and the one that Java chooses.
 const TAG_BITS: usize = 128;
@@ -102,6 +103,17 @@ impl PasswordEncoder {
                 .and_then(NonZeroU32::new)
                 .ok_or(PasswordEncoderError::Malformed(ITERATIONS))?,
         })
+    }
+
+    /// An encoder that is only used to decode: the texts name all else.
+    pub fn decoder(secret: Password) -> Self {
+        Self {
+            secret,
+            key_factory: KeyFactory::Sha512,
+            cipher: Cipher::Cbc,
+            key_length: 128,
+            iterations: DEFAULT_ITERATIONS,
+        }
     }
 
     /// The text to store.

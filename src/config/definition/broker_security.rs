@@ -13,12 +13,12 @@ keys! {
     "delegation.token.master.key", Password, null, Any, ReadOnly, NotYet;
     "delegation.token.max.lifetime.ms", Long, "604800000", AtLeast(1), ReadOnly, NotYet;
     "delegation.token.secret.key", Password, null, Any, ReadOnly, NotYet;
-    "password.encoder.cipher.algorithm", String, "AES/CBC/PKCS5Padding", Any, ReadOnly, NotYet;
-    "password.encoder.iterations", Int, "4096", AtLeast(1024), ReadOnly, NotYet;
-    "password.encoder.key.length", Int, "128", AtLeast(8), ReadOnly, NotYet;
-    "password.encoder.keyfactory.algorithm", String, null, Any, ReadOnly, NotYet;
-    "password.encoder.old.secret", Password, null, Any, ReadOnly, NotYet;
-    "password.encoder.secret", Password, null, Any, ReadOnly, NotYet;
+    "password.encoder.cipher.algorithm", String, "AES/CBC/PKCS5Padding", Any, ReadOnly, Honoured;
+    "password.encoder.iterations", Int, "4096", AtLeast(1024), ReadOnly, Honoured;
+    "password.encoder.key.length", Int, "128", AtLeast(8), ReadOnly, Honoured;
+    "password.encoder.keyfactory.algorithm", String, null, Any, ReadOnly, Honoured;
+    "password.encoder.old.secret", Password, null, Any, ReadOnly, Honoured;
+    "password.encoder.secret", Password, null, Any, ReadOnly, Honoured;
     "principal.builder.class", Class, "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder", Any, PerBroker, NotYet;
     "sasl.client.callback.handler.class", Class, null, Any, ReadOnly, NotYet;
     "sasl.enabled.mechanisms", List, "GSSAPI", Any, PerBroker, AtStart;

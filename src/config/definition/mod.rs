@@ -22,7 +22,8 @@ mod topic;
 
 pub use key::{ConfigKey, ConfigType, Rule, Support, UpdateMode, Value};
 pub use table::{
-    broker_key, broker_keys, broker_synonyms, dynamic_broker_key, listener_base_key, topic_key, topic_keys,
+    broker_key, broker_keys, broker_synonyms, dynamic_broker_key, is_dynamic_password, listener_base_key,
+    topic_key, topic_keys,
 };
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Joins all tables of keys. Kafka 3.9: `KafkaConfig.configDef`, `LogConfig.configDef`.
 
-use super::ConfigKey;
+use super::{ConfigKey, UpdateMode};
 
 const KEY_TABLES: &[&[ConfigKey]] = &[
     super::broker_coordinator::KEYS,
@@ -58,6 +58,13 @@ pub fn broker_synonyms(name: &str) -> Vec<&str> {
         Some(base) => vec![name, base],
         None => vec![name],
     }
+}
+
+/// Whether a setting of a broker in ZooKeeper holds a password, which is stored encoded. As in Kafka, the end of the
+/// name decides, so that keys of a listener and of a mechanism are found too.
+pub fn is_dynamic_password(name: &str) -> bool {
+    let mut passwords = broker_keys().filter(|key| key.is_sensitive() && key.update != UpdateMode::ReadOnly);
+    passwords.any(|key| name.ends_with(key.name))
 }
 
 /// The plain key of a listener's own key: `ssl.keystore.location` for `listener.name.internal.ssl.keystore.location`.

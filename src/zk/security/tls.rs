@@ -1,8 +1,8 @@
 //! Makes the TLS options of crate zookeeper-client from Kafka's settings. ZooKeeper: `ClientX509Util`,
 //! `KeyStoreFileType`.
 //!
-//! The crate takes PEM texts only, so whatever a store holds becomes PEM here. It offers TLS 1.2 and 1.3 with the cipher
-//! suites of rustls; neither can be changed.
+//! The crate takes PEM texts only, so whatever a store holds becomes PEM here. It offers TLS 1.2 and 1.3 with the
+//! cipher suites of rustls; neither can be changed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
