@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jsonschema::Validator;
 use serde_json::Value;
 
+use super::acl::NodeAcl;
 use super::check::index::matches;
 use super::memory::MemoryZooKeeper;
 use super::paths::{self, ConfigEntityType};
@@ -160,11 +161,10 @@ fn the_index_is_consistent() {
             "{}",
             entry.path
         );
-        let sensitive = ["/config/users", "/config/brokers", paths::DELEGATION_TOKENS];
-        let acl = match entry.path.as_str() {
-            path if path.starts_with(paths::CONSUMERS) => AclKind::Open,
-            path if sensitive.iter().any(|sensitive| path.starts_with(sensitive)) => AclKind::Sensitive,
-            _ => AclKind::Default,
+        let acl = match NodeAcl::of(&entry.path, true) {
+            NodeAcl::Open => AclKind::Open,
+            NodeAcl::Sensitive => AclKind::Sensitive,
+            NodeAcl::Readable => AclKind::Default,
         };
         assert_eq!(entry.acl, acl, "{}", entry.path);
         if let Some(parent) = paths::parent(&entry.path) {
