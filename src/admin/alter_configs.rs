@@ -244,7 +244,6 @@ impl AdminManager {
             .filter_map(|key| Some((key, resolved.get(key)?.as_str())))
             .collect();
         require_alterable(&altered, scope)?;
-        listener_configs::require_no_password(&altered, name)?;
         let mut layers: BrokerLayers = self.configs.broker_layers();
         let present = self.configs.effective(&layers);
         match scope {

@@ -7,7 +7,7 @@
 use super::error::AdminError;
 use crate::common::error::ErrorCode;
 use crate::config::BrokerConfig;
-use crate::config::definition::{dynamic_broker_key, listener_base_key};
+use crate::config::definition::listener_base_key;
 use crate::security::tls::TlsListener;
 
 /// Keys that can be changed at run time only for one listener.
@@ -43,22 +43,6 @@ pub(super) fn of_one_broker<'a>(names: impl Iterator<Item = &'a str>) -> String 
     let is_of_one = |name: &&str| listener_base_key(name).is_some_and(|base| !OF_ALL_BROKERS.contains(&base));
     let found: Vec<&str> = names.filter(is_of_one).collect();
     found.join(", ")
-}
-
-/// Refuses secrets. They would lie in ZooKeeper, and there is no encoder for them.
-pub(super) fn require_no_password(settings: &[(&str, &str)], broker: &str) -> Result<(), AdminError> {
-    let is_secret = |name: &str| {
-        let key = listener_base_key(name).unwrap_or(name);
-        dynamic_broker_key(key).is_some_and(|key| key.is_sensitive())
-    };
-    if !settings.iter().any(|(name, _)| is_secret(name)) {
-        return Ok(());
-    }
-    let message = format!(
-        "Invalid config value for resource ConfigResource(type=BROKER, name='{broker}'): Password encoder secret not \
-         configured"
-    );
-    Err(AdminError::new(ErrorCode::InvalidConfig, message))
 }
 
 /// Loads the stores that would change, as the listener would.

@@ -5,8 +5,7 @@
 mod distinguished_name;
 mod error;
 pub mod jaas;
-#[cfg(test)]
-mod password_encoder;
+pub mod password_encoder;
 mod principal;
 mod principal_mapping;
 pub mod sasl;

@@ -8,7 +8,7 @@ use std::fmt;
 use super::paths;
 
 /// Znodes that hold credentials, and all whose paths only begin alike: Kafka compares texts, not parts of paths.
-const SENSITIVE: [&str; 3] = ["/config/users", "/config/brokers", "/delegation_token/tokens"];
+const SENSITIVE: [&str; 3] = ["/config/users", "/config/brokers", paths::DELEGATION_TOKENS];
 
 /// The kinds of lists that Kafka gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -78,7 +78,6 @@ pub const EXTENDED_ACL_CHANGES: &str = "/kafka-acl-extended-changes";
 /// Parent of the delegation tokens.
 pub const DELEGATION_TOKEN: &str = "/delegation_token";
 /// Its children are the tokens.
-#[cfg(test)]
 pub const DELEGATION_TOKENS: &str = "/delegation_token/tokens";
 /// Notifications of changed tokens.
 #[cfg(test)]
