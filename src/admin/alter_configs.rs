@@ -399,6 +399,8 @@ fn require_alterable(settings: &[(&str, &str)], scope: UpdateMode) -> Result<(),
         format!(
             "Cannot update these configs at default cluster level, broker id must be specified: Set({of_one_broker})"
         )
+    } else if let Some(limit) = names().find(|name| listener_configs::is_limit(name)) {
+        format!("{limit}: the limit of a single listener cannot be set yet")
     } else if !not_yet.is_empty() {
         format!("{not_yet}: cannot be changed at run time yet")
     } else {

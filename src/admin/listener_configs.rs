@@ -32,6 +32,11 @@ const OF_ALL_BROKERS: [&str; 3] = [
     "num.network.threads",
 ];
 
+/// Whether a key limits the connections of one listener. Such limits are not built, so they must not be accepted.
+pub(super) fn is_limit(name: &str) -> bool {
+    listener_base_key(name).is_some_and(|base| OF_ALL_BROKERS[..2].contains(&base))
+}
+
 /// Those of the keys that need the prefix of a listener and have none.
 pub(super) fn without_listener<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let found: Vec<&str> = names.filter(|name| STORES.contains(name)).collect();

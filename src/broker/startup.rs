@@ -87,18 +87,17 @@ async fn start_on(
     let configs = Arc::new(DynamicConfigs::new(config.clone()));
     configs.encode_passwords_again(&*zk).await.map_err(zk_failed)?;
     configs.load(&*zk).await.map_err(zk_failed)?;
-    let users = configs.scram_credentials();
-    let securities = ListenerSecurities::new(&configs.current(), users).await?;
-    let channels = ChannelBuilder::new(&config, &securities, &clock)?;
-    let context = BrokerContext::new(config.clone(), zk.clone(), clock.clone(), channels);
+    let current = configs.current();
+    let securities = ListenerSecurities::new(&current, configs.scram_credentials()).await?;
+    let channels = ChannelBuilder::new(&current, &securities, &clock)?;
+    let context = BrokerContext::new(&config, &zk, &clock, channels, securities);
     // A failed start ends the tasks that it has started.
     let unfinished = context.stop.clone().drop_guard();
     serve_metrics(&context).await?;
     let log_manager = open_logs(&context, &configs).await?;
     log_manager.start_background();
     let metadata = Arc::new(MetadataCache::default());
-    let server =
-        SocketServer::bind(&configs.current(), &securities, &context.metrics, &context.clock).await?;
+    let server = SocketServer::bind(&current, &context.securities, &context.metrics, &clock).await?;
     let endpoints: Vec<Endpoint> = server.endpoints().cloned().collect();
     // The replicas need the broker epoch. The controller module has it, but starts later.
     let controller_slot = Arc::new(OnceLock::<ControllerHandle>::new());
@@ -114,15 +113,7 @@ async fn start_on(
     controller_slot
         .set(controller.clone())
         .unwrap_or_else(|_| unreachable!("set once"));
-    follow_configs(
-        &context,
-        &configs,
-        &log_manager,
-        &replicas,
-        &controller,
-        &server,
-        securities,
-    );
+    follow_configs(&context, &configs, &log_manager, &replicas, &controller, &server);
     let api = Arc::new(Api {
         config: config.clone(),
         cluster_id,
@@ -191,7 +182,6 @@ fn follow_configs(
     replicas: &Arc<ReplicaManager>,
     controller: &ControllerHandle,
     server: &SocketServer,
-    securities: ListenerSecurities,
 ) {
     let hooks = ConfigHooks {
         log_manager: log_manager.clone(),
@@ -199,7 +189,7 @@ fn follow_configs(
         replicas: replicas.clone(),
         controller: controller.clone(),
         connection_limits: server.limits(),
-        securities,
+        securities: context.securities.clone(),
         channels: context.channels.clone(),
         reconfiguring: Arc::default(),
     };

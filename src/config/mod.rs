@@ -12,6 +12,7 @@ mod origin;
 pub mod properties;
 pub mod providers;
 mod reader;
+mod review;
 pub mod security;
 mod system_properties;
 pub mod topic;

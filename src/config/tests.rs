@@ -499,7 +499,8 @@ fn every_broker_key_that_is_honoured_has_a_field() {
         let kept = fields.iter().any(|f| f == key.name) || inherited.contains(&key.name);
         // These are the fields of `ZooKeeperTlsConfig`.
         let of_zookeeper = key.name.starts_with("zookeeper.ssl.") || key.name == "zookeeper.clientCnxnSocket";
-        let elsewhere = of_zookeeper || INTO_OTHERS.contains(&key.name);
+        let of_listeners = include_str!("listener_settings.rs").contains(&format!("\"{}\"", key.name));
+        let elsewhere = of_zookeeper || of_listeners || INTO_OTHERS.contains(&key.name);
         assert!(kept || elsewhere, "{}", key.name);
     }
 }

@@ -116,13 +116,11 @@ impl PrincipalMapping {
                     if !whole.is_match(distinguished_name).unwrap_or(false) {
                         continue;
                     }
-                    let replaced = pattern.replace_all(distinguished_name, |found: &Captures<'_, str>| {
-                        expand(replacement, found)
-                    });
+                    let replaced = replace_all(pattern, distinguished_name, replacement);
                     return Ok(match case {
                         Some(Case::Lower) => replaced.to_lowercase(),
                         Some(Case::Upper) => replaced.to_uppercase(),
-                        None => replaced.into_owned(),
+                        None => replaced,
                     });
                 }
             }
@@ -149,6 +147,26 @@ fn until_slash(text: &str) -> Option<(String, &str)> {
         }
     }
     None
+}
+
+/// Replaces every match as Java does: behind a match, an empty one at its end is replaced too.
+fn replace_all(pattern: &Regex, text: &str, replacement: &str) -> String {
+    let mut replaced = String::new();
+    let (mut copied, mut from) = (0, 0);
+    while from <= text.len()
+        && let Ok(Some(found)) = pattern.captures_from_pos(text, from)
+        && let Some(whole) = found.get(0)
+    {
+        replaced.push_str(&text[copied..whole.start()]);
+        replaced.push_str(&expand(replacement, &found));
+        copied = whole.end();
+        let behind = text[copied..].chars().next();
+        from = match whole.start() == whole.end() {
+            true => copied + behind.map_or(1, char::len_utf8),
+            false => copied,
+        };
+    }
+    replaced + &text[copied.min(text.len())..]
 }
 
 /// Puts groups in the place of `$1`. What is no group stays as it is.

@@ -1,8 +1,8 @@
 //! `barnabas zk dump`: prints every znode of a cluster in a form that people can read, search and compare.
 //!
 //! Each znode is one line, parents before children, with four tab-separated columns: path; `v` and the data's version;
-//! the owning session or `-`; data. With access control lists a fifth column has the list. The dump interprets nothing, so it shows broken data as it is. It hides secrets,
-//! because the output is meant to be passed on.
+//! the owning session or `-`; data. With access control lists a fifth column has the list. The dump interprets nothing,
+//! so it shows broken data as it is. It hides secrets, because the output is meant to be passed on.
 
 use std::fmt::Write as _;
 use std::io;

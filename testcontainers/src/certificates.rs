@@ -155,6 +155,24 @@ impl Certificates {
         })
     }
 
+    /// The serial number of a certificate in a PEM file.
+    pub fn serial(&self, certificate: &Path) -> Result<String> {
+        let output = Command::new("openssl")
+            .args(["x509", "-noout", "-serial", "-in"])
+            .arg(certificate)
+            .output()?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// The serial number of the certificate that a port on 127.0.0.1 shows.
+    pub fn served_serial(port: u16) -> Result<String> {
+        let pipe = format!(
+            "openssl s_client -connect 127.0.0.1:{port} </dev/null 2>/dev/null | openssl x509 -noout -serial"
+        );
+        let output = Command::new("sh").args(["-c", &pipe]).output()?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     fn openssl(&self, arguments: &[&str]) -> Result<()> {
         self.run(Command::new("openssl").args(arguments))
     }

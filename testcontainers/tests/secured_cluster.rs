@@ -8,7 +8,8 @@ use barnabas_testcontainers::certificates::{Certificates, PASSWORD};
 use barnabas_testcontainers::load::{Load, assert_nothing_lost, assert_nothing_twice, read_all};
 use barnabas_testcontainers::replicas::assert_equal_replicas;
 use barnabas_testcontainers::secured::{create_scram_users_in_zookeeper, jaas};
-use barnabas_testcontainers::tools::zk_get;
+use barnabas_testcontainers::tools::{kafka_tool, zk_get};
+use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::{Broker, Cluster, Kind, ZooKeeper, free_port};
 
 const TOPIC: &str = "orders";
@@ -75,6 +76,24 @@ async fn wait_for_all(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// The znode of a broker.
+async fn registration(cluster: &Cluster, broker: usize) -> Result<serde_json::Value> {
+    let data = zk_get(&cluster.zookeeper_connect(), &format!("/brokers/ids/{broker}")).await?;
+    Ok(serde_json::from_slice(
+        &data.context("the broker is registered")?,
+    )?)
+}
+
+/// The port of a broker's inter-broker listener.
+async fn internal_port(cluster: &Cluster, broker: usize) -> Result<u16> {
+    let registered = registration(cluster, broker).await?;
+    let endpoints = registered["endpoints"].as_array().context("endpoints")?;
+    let internal = endpoints
+        .iter()
+        .filter_map(|endpoint| endpoint.as_str()?.strip_prefix("INTERNAL://127.0.0.1:"));
+    Ok(internal.last().context("no listener INTERNAL")?.parse()?)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_between_brokers_that_prove_their_identities() -> Result<()> {
     let files = tempfile::tempdir()?;
@@ -101,6 +120,37 @@ async fn nothing_is_lost_between_brokers_that_prove_their_identities() -> Result
         wait_for_all(&cluster).await?;
         load.wait_for_more(200).await?;
     }
+    // A new key without a restart: one of ours, then the Apache Kafka broker.
+    for broker in [1, JVM] {
+        let name = format!("dynamic{broker}");
+        let names = "DNS:localhost,IP:127.0.0.1";
+        let identity = certificates.sign(&name, &format!("/CN=broker{broker}/OU=Brokers"), names)?;
+        let setting = format!(
+            "listener.name.internal.ssl.keystore.location={}",
+            identity.pkcs12.display()
+        );
+        let (bootstrap, id) = (cluster.brokers[broker].address(), broker.to_string());
+        let arguments = [
+            "--bootstrap-server",
+            &bootstrap,
+            "--alter",
+            "--entity-type",
+            "brokers",
+            "--entity-name",
+            &id,
+            "--add-config",
+            &setting,
+        ];
+        kafka_tool("kafka.admin.ConfigCommand", &arguments).await?.ok()?;
+        let wanted = certificates.serial(&identity.certificate)?;
+        let port = internal_port(&cluster, broker).await?;
+        wait_for("the new certificate", LIMIT, || async {
+            (Certificates::served_serial(port).ok()? == wanted).then_some(())
+        })
+        .await
+        .with_context(|| cluster.outputs())?;
+        load.wait_for_more(200).await?;
+    }
     // Sessions last five seconds, so by now every connection has renewed its session, or is a new one.
     let written = load.stop().await?;
     ensure!(written.failed.is_empty(), "{} failed", written.failed.len());
@@ -115,9 +165,7 @@ async fn nothing_is_lost_between_brokers_that_prove_their_identities() -> Result
             ensure!(!output.contains(secret), "broker {} printed {secret}", broker.id);
         }
     }
-    let registered = zk_get(&cluster.zookeeper_connect(), "/brokers/ids/1").await?;
-    let registered: serde_json::Value =
-        serde_json::from_slice(&registered.context("broker 1 is registered")?)?;
+    let registered = registration(&cluster, 1).await?;
     let map = &registered["listener_security_protocol_map"];
     ensure!(
         map["INTERNAL"] == "SASL_SSL" && map["PLAINTEXT"] == "PLAINTEXT",

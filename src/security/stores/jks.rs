@@ -16,7 +16,7 @@ use bytes::Buf as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::der_parser::asn1_rs::{Any, FromDer as _, OctetString, Sequence};
 
-use super::{Entries, KeyStore};
+use super::entries::{Entries, KeyStore};
 use crate::config::security::Password;
 
 const MAGIC: u32 = 0xFEED_FEED;
@@ -41,8 +41,8 @@ pub(super) fn is_jks(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC.to_be_bytes())
 }
 
-/// Reads a store. Without a password its integrity is not checked. Without a key password its keys stay encrypted; their
-/// entries then have certificates only.
+/// Reads a store. Without a password its integrity is not checked. Without a key password its keys stay encrypted;
+/// their entries then have certificates only.
 pub(super) fn read(
     bytes: &[u8],
     password: Option<&Password>,

@@ -5,50 +5,19 @@
 //! Kafka's own: one file, or the texts themselves in the settings.
 
 mod encrypted_key;
+mod entries;
 mod jks;
 mod pem;
 mod pkcs12;
 
-use std::fmt;
+pub use entries::{KeyStore, TrustStore};
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use entries::Entries;
 
 use super::ssl_error::SslError;
 use crate::config::security::{Password, SslConfig};
 
 const PEM: &str = "PEM";
-
-/// A private key and the certificates that prove whose it is.
-pub struct KeyStore {
-    /// The entry's name in its store.
-    pub alias: String,
-    /// The key's own certificate, then those of its issuers.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// The key, PKCS#8.
-    pub key: PrivateKeyDer<'static>,
-}
-
-/// The certificates that are believed without a proof.
-#[derive(Clone, Debug, Default)]
-pub struct TrustStore {
-    /// In the order of the store.
-    pub certificates: Vec<CertificateDer<'static>>,
-}
-
-/// What a file of either Java type has in it.
-#[derive(Default)]
-struct Entries {
-    keys: Vec<KeyStore>,
-    trusted: Vec<CertificateDer<'static>>,
-}
-
-/// Never shows the key.
-impl fmt::Debug for KeyStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (alias, chain) = (&self.alias, self.chain.len());
-        write!(f, "KeyStore {{ alias: {alias:?}, certificates: {chain} }}")
-    }
-}
 
 impl KeyStore {
     /// Loads the key store of these settings; `None` if they name none.

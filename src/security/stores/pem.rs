@@ -5,8 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::KeyStore;
 use super::encrypted_key::decrypt;
+use super::entries::KeyStore;
 use crate::config::security::Password;
 use crate::security::ssl_error::SslError;
 

@@ -3,7 +3,7 @@
 use p12_keystore::{CertificateBag, Pkcs12Archive};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::{Entries, KeyStore};
+use super::entries::{Entries, KeyStore};
 
 /// Reads the keys with their chains, and the trusted certificates.
 pub(super) fn read(bytes: &[u8], password: &str) -> Result<Entries, String> {

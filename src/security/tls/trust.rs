@@ -2,7 +2,8 @@
 //! this to `TrustManagerFactory`.
 //!
 //! WebPKI decides first. Java believes more than WebPKI, and clusters live on it: a certificate that lies in the trust
-//! store itself, X.509 version 1, and a name in CN where there is no subject alternative name. Both sides use this file.
+//! store itself, X.509 version 1, and a name in CN where there is no subject alternative name. Both sides use this
+//! file.
 
 use std::fmt;
 use std::sync::Arc;
@@ -76,8 +77,8 @@ impl Trust {
         Self { checks_names, ..self }
     }
 
-    /// The checks that WebPKI does not make as Java does: a certificate of the trust store itself is believed; else each
-    /// certificate is valid now and signed by the next, up to one of the trust store.
+    /// The checks that WebPKI does not make as Java does: a certificate of the trust store itself is believed; else
+    /// each certificate is valid now and signed by the next, up to one of the trust store.
     fn judge_as_java(
         &self,
         own: &CertificateDer<'_>,

@@ -35,27 +35,27 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "password.encoder.cipher.algorithm",
-        "The cipher in which passwords are encoded that are set at run time; not built yet.",
+        "The cipher in which passwords are encoded that are set at run time.",
     ),
     (
         "password.encoder.iterations",
-        "How often the key is hashed with which passwords are encoded that are set at run time; not built yet.",
+        "How often the key is hashed with which passwords are encoded that are set at run time.",
     ),
     (
         "password.encoder.key.length",
-        "How many bits the key has with which passwords are encoded that are set at run time; not built yet.",
+        "How many bits the key has with which passwords are encoded that are set at run time.",
     ),
     (
         "password.encoder.keyfactory.algorithm",
-        "How the key is derived with which passwords are encoded that are set at run time; not built yet.",
+        "How the key is derived with which passwords are encoded that are set at run time.",
     ),
     (
         "password.encoder.old.secret",
-        "The former password.encoder.secret, for passwords that are still encoded with it; not built yet.",
+        "The former password.encoder.secret, for passwords that are still encoded with it.",
     ),
     (
         "password.encoder.secret",
-        "The secret from which the key is derived with which passwords are encoded that are set at run time; not built yet.",
+        "The secret from which the key is derived with which passwords are encoded that are set at run time.",
     ),
     (
         "principal.builder.class",
@@ -75,27 +75,27 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "sasl.kerberos.kinit.cmd",
-        "The path of Kerberos' kinit; not built yet.",
+        "The path of Kerberos' kinit; without effect.",
     ),
     (
         "sasl.kerberos.min.time.before.relogin",
-        "How many milliseconds at least lie between two renewals of a Kerberos ticket; not built yet.",
+        "How many milliseconds at least lie between two renewals of a Kerberos ticket; without effect.",
     ),
     (
         "sasl.kerberos.principal.to.local.rules",
-        "Rules that make short names of Kerberos principals, the first that fits being used; not built yet.",
+        "Rules that make short names of Kerberos principals, the first that fits being used.",
     ),
     (
         "sasl.kerberos.service.name",
-        "The name of the Kerberos principal under which brokers run; not built yet.",
+        "The name of the Kerberos principal under which brokers run.",
     ),
     (
         "sasl.kerberos.ticket.renew.jitter",
-        "By which part, as a fraction, the moment of renewing a Kerberos ticket is varied at random; not built yet.",
+        "By which part, as a fraction, the moment of renewing a Kerberos ticket is varied at random; without effect.",
     ),
     (
         "sasl.kerberos.ticket.renew.window.factor",
-        "After which part of its life, as a fraction, a Kerberos ticket is renewed; not built yet.",
+        "After which part of its life, as a fraction, a Kerberos ticket is renewed; without effect.",
     ),
     (
         "sasl.login.callback.handler.class",
@@ -112,19 +112,19 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "sasl.login.refresh.buffer.seconds",
-        "How many seconds before its end at the latest the credential of a SASL login is renewed; not built yet.",
+        "How many seconds before its end at the latest the credential of a SASL login is renewed; without effect.",
     ),
     (
         "sasl.login.refresh.min.period.seconds",
-        "How many seconds at least lie between two renewals of the credential of a SASL login; not built yet.",
+        "How many seconds at least lie between two renewals of the credential of a SASL login; without effect.",
     ),
     (
         "sasl.login.refresh.window.factor",
-        "After which part of its life, as a fraction, the credential of a SASL login is renewed; not built yet.",
+        "After which part of its life, as a fraction, the credential of a SASL login is renewed; without effect.",
     ),
     (
         "sasl.login.refresh.window.jitter",
-        "By which part of its life, as a fraction, the renewal of the credential of a SASL login is varied at random; not built yet.",
+        "By which part of its life, as a fraction, the renewal of the credential of a SASL login is varied at random; without effect.",
     ),
     (
         "sasl.login.retry.backoff.max.ms",
@@ -180,7 +180,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "sasl.oauthbearer.token.endpoint.url",
-        "The address at which OAuth tokens are fetched; not built yet.",
+        "The address at which OAuth tokens are fetched.",
     ),
     (
         "sasl.server.callback.handler.class",
