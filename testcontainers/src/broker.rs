@@ -46,6 +46,7 @@ pub struct Broker {
     pub dir: PathBuf,
     kind: Kind,
     properties: Vec<(String, String)>,
+    system_properties: Vec<String>,
     process: Option<Process>,
 }
 
@@ -70,6 +71,7 @@ impl Broker {
             dir,
             kind,
             properties,
+            system_properties: Vec::new(),
             process: None,
         }
     }
@@ -84,6 +86,13 @@ impl Broker {
     pub fn set(&mut self, key: &str, value: impl ToString) {
         self.properties.retain(|(k, _)| k != key);
         self.properties.push((key.to_owned(), value.to_string()));
+    }
+
+    /// Sets a system property of the JVM, which barnabas takes too.
+    pub fn with_system_property(mut self, name: &str, value: impl ToString) -> Self {
+        self.system_properties
+            .push(format!("-D{name}={}", value.to_string()));
+        self
     }
 
     /// Changes the kind of the broker for the next start. The files stay.
@@ -131,6 +140,14 @@ impl Broker {
                 command
             }
         };
+        // Kafka's start script passes KAFKA_OPTS on to the JVM; here is no script.
+        let variable = match self.kind {
+            Kind::Barnabas => "KAFKA_OPTS",
+            Kind::ApacheKafka => "JDK_JAVA_OPTIONS",
+        };
+        if !self.system_properties.is_empty() {
+            command.env(variable, self.system_properties.join(" "));
+        }
         self.process = Some(Process::start(&mut command, &self.dir.join("output"))?);
         Ok(())
     }

@@ -12,6 +12,7 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::certificates::{Certificates, PASSWORD, Signed};
 use crate::process::Process;
 use crate::tools::kafka_libs;
 use crate::wait::wait_for;
@@ -20,10 +21,14 @@ use crate::{free_port, repository};
 const START: Duration = Duration::from_secs(30);
 const CLIENT_PORT: u16 = 2181;
 
+/// The users that a secured server knows, with their passwords.
+pub const ZOOKEEPER_USERS: [(&str, &str); 2] = [("kafka", "kafka-zk"), ("other", "other-zk")];
+
 /// A server or an ensemble. Dropping this stops and removes everything.
 pub struct ZooKeeper {
     servers: Vec<Server>,
     ports: Vec<u16>,
+    secure_port: Option<u16>,
 }
 
 enum Server {
@@ -51,11 +56,48 @@ impl ZooKeeper {
         }
         let trio = [free_port(), free_port(), free_port()];
         let zookeeper = Self {
-            servers: vec![start_process(&[trio], 0, Some(&libs))?],
+            servers: vec![start_process(&[trio], 0, Some(&libs), None)?],
             ports: vec![trio[0]],
+            secure_port: None,
         };
         zookeeper.wait_until_serving(trio[0]).await?;
         Ok(Some(zookeeper))
+    }
+
+    /// One server, as a process, that takes [`ZOOKEEPER_USERS`] by SASL. Its second port takes TLS connections of clients
+    /// with a certificate.
+    pub async fn secured(certificates: &Certificates, identity: &Signed) -> Result<Self> {
+        let trio = [free_port(), free_port(), free_port()];
+        let secure_port = free_port();
+        let users = ZOOKEEPER_USERS.map(|(name, password)| format!(r#"user_{name}="{password}""#));
+        let jaas = format!(
+            "Server {{ org.apache.zookeeper.server.auth.DigestLoginModule required {}; }};\n",
+            users.join(" ")
+        );
+        let secured = Secured {
+            jaas,
+            configuration: format!(
+                "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n\
+                 serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
+                 secureClientPort={secure_port}\nsecureClientPortAddress=127.0.0.1\n\
+                 ssl.keyStore.location={}\nssl.keyStore.password={PASSWORD}\n\
+                 ssl.trustStore.location={}\nssl.trustStore.password={PASSWORD}\n",
+                identity.pkcs12.display(),
+                certificates.trust_store().display(),
+            ),
+        };
+        let zookeeper = Self {
+            servers: vec![start_process(&[trio], 0, None, Some(&secured))?],
+            ports: vec![trio[0]],
+            secure_port: Some(secure_port),
+        };
+        zookeeper.wait_until_serving(trio[0]).await?;
+        Ok(zookeeper)
+    }
+
+    /// The port for TLS.
+    pub fn secure_port(&self) -> u16 {
+        self.secure_port.expect("the server is secured")
     }
 
     /// `size` servers that elect a leader among themselves.
@@ -75,10 +117,14 @@ impl ZooKeeper {
             ports.push(trio[0]);
             servers.push(match &image {
                 Some(image) => start_container(image, &network, size, i, trio[0]).await?,
-                None => start_process(&trios, i, None)?,
+                None => start_process(&trios, i, None, None)?,
             });
         }
-        let zookeeper = Self { servers, ports };
+        let zookeeper = Self {
+            servers,
+            ports,
+            secure_port: None,
+        };
         for &port in &zookeeper.ports {
             zookeeper.wait_until_serving(port).await?;
         }
@@ -239,14 +285,32 @@ async fn start_container(image: &str, network: &str, size: usize, index: usize, 
     Ok(Server::Container(Box::new(container)))
 }
 
+/// What a secured server has beside its configuration.
+struct Secured {
+    jaas: String,
+    configuration: String,
+}
+
 /// Starts the server from Kafka's jars, or from the jars in `others`.
-fn start_process(trios: &[[u16; 3]], index: usize, others: Option<&Path>) -> Result<Server> {
+fn start_process(
+    trios: &[[u16; 3]],
+    index: usize,
+    others: Option<&Path>,
+    secured: Option<&Secured>,
+) -> Result<Server> {
     let data = tempfile::tempdir()?;
     let servers: Vec<_> = trios
         .iter()
         .map(|[_, peer, election]| format!("127.0.0.1:{peer}:{election}"))
         .collect();
-    let configuration = configuration(&data.path().display().to_string(), trios[index][0], &servers);
+    let mut configuration = configuration(&data.path().display().to_string(), trios[index][0], &servers);
+    let mut options = vec!["-Xmx128m".to_owned()];
+    if let Some(secured) = secured {
+        configuration += &secured.configuration;
+        let jaas = data.path().join("jaas.conf");
+        std::fs::write(&jaas, &secured.jaas)?;
+        options.push(format!("-Djava.security.auth.login.config={}", jaas.display()));
+    }
     let file = data.path().join("zoo.cfg");
     std::fs::write(&file, configuration + "clientPortAddress=127.0.0.1\n")?;
     std::fs::write(data.path().join("myid"), format!("{}\n", index + 1))?;
@@ -257,7 +321,8 @@ fn start_process(trios: &[[u16; 3]], index: usize, others: Option<&Path>) -> Res
         .collect();
     let process = Process::start(
         Command::new("java")
-            .args(["-Xmx128m", "-cp"])
+            .args(options)
+            .arg("-cp")
             .arg(jars.join(":"))
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(&file),

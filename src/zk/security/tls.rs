@@ -17,6 +17,9 @@ const PEM: &str = "PEM";
 
 /// The options for encrypted connections, or a text that names the store and what is wrong with it.
 pub fn options(config: &ZooKeeperTlsConfig) -> Result<TlsOptions, String> {
+    // The crate asks for the process' provider. With two of them in the build, rustls would not choose one. If one was
+    // installed before, it stays.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let stores = stores(config)?;
     let refuse = |error: &dyn std::fmt::Display| format!("TLS to ZooKeeper: {error}");
     let trusted = match TrustStore::load(&stores).map_err(|error| refuse(&error))? {
