@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use barnabas_testcontainers::broker::binary;
 use barnabas_testcontainers::certificates::{Certificates, PASSWORD, Signed};
 use barnabas_testcontainers::tools::{CONFIG_COMMAND, TOPIC_COMMAND, ToolOutput, java, kafka_tool, run};
+use barnabas_testcontainers::wait::wait_for;
 use barnabas_testcontainers::zookeeper::ZooKeeper;
 use barnabas_testcontainers::{Broker, Kind};
 use zookeeper_client::{Acl, Client, Permission, SaslOptions, TlsOptions};
@@ -282,6 +283,33 @@ async fn a_broker_that_cannot_prove_who_it_is_does_not_start() -> Result<()> {
             output.contains(text) && !output.contains("kafka-zk\""),
             "{text}: {output}"
         );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_session_proves_the_identity_again() -> Result<()> {
+    let world = World::new().await?;
+    for (proof, chroot) in [(Proof::Sasl, "a"), (Proof::Tls, "b")] {
+        let secured = world.broker(Kind::Barnabas, proof, chroot)?;
+        let mut broker = secured.with("zookeeper.session.timeout.ms", 2000);
+        broker.start().await?;
+        let registration = || async {
+            let mut acls = world.acls(proof, chroot).await.ok()?;
+            Some(acls.remove("/brokers/ids/0"))
+        };
+        let before = registration()
+            .await
+            .flatten()
+            .context("the broker is registered")?;
+        broker.freeze()?;
+        wait_for("the end of the session", LIMIT, || async {
+            registration().await?.is_none().then_some(())
+        })
+        .await?;
+        broker.thaw()?;
+        let after = wait_for("a new session", LIMIT, || async { registration().await? }).await?;
+        ensure!(before == after, "{before}, {after}");
     }
     Ok(())
 }
