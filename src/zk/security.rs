@@ -148,13 +148,22 @@ fn sasl_options(modules: &[LoginModule], system: &SystemProperties) -> Result<Sa
             }
             _ => refuse("DigestLoginModule needs the options username and password".to_owned()),
         },
-        KERBEROS_LOGIN_MODULE => kerberos(system),
+        KERBEROS_LOGIN_MODULE => kerberos(module, system),
         class => refuse(format!("the login module {class} is not available")),
     }
 }
 
+/// The crate cannot be given keys. The system's library takes them from the place that the environment names.
 #[cfg(feature = "gssapi")]
-fn kerberos(system: &SystemProperties) -> Result<SaslOptions, ZkError> {
+fn kerberos(module: &LoginModule, system: &SystemProperties) -> Result<SaslOptions, ZkError> {
+    if let Some(file) = module.option("keyTab")
+        && std::env::var_os("KRB5_CLIENT_KTNAME").is_none()
+    {
+        warn!(
+            file,
+            "the key table for ZooKeeper must also be named by the variable KRB5_CLIENT_KTNAME"
+        );
+    }
     let server = system
         .get("zookeeper.sasl.client.username")
         .unwrap_or("zookeeper");
@@ -162,7 +171,7 @@ fn kerberos(system: &SystemProperties) -> Result<SaslOptions, ZkError> {
 }
 
 #[cfg(not(feature = "gssapi"))]
-fn kerberos(system: &SystemProperties) -> Result<SaslOptions, ZkError> {
+fn kerberos(_: &LoginModule, system: &SystemProperties) -> Result<SaslOptions, ZkError> {
     Err(ZkError::Security(format!(
         "SASL to ZooKeeper: this program is built without Kerberos (feature gssapi) {}",
         settings(system)

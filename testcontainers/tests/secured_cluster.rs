@@ -88,10 +88,10 @@ async fn registration(cluster: &Cluster, broker: usize) -> Result<serde_json::Va
 async fn internal_port(cluster: &Cluster, broker: usize) -> Result<u16> {
     let registered = registration(cluster, broker).await?;
     let endpoints = registered["endpoints"].as_array().context("endpoints")?;
-    let internal = endpoints
+    let mut internal = endpoints
         .iter()
         .filter_map(|endpoint| endpoint.as_str()?.strip_prefix("INTERNAL://127.0.0.1:"));
-    Ok(internal.last().context("no listener INTERNAL")?.parse()?)
+    Ok(internal.next_back().context("no listener INTERNAL")?.parse()?)
 }
 
 #[tokio::test(flavor = "multi_thread")]
