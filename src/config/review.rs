@@ -81,7 +81,7 @@ pub(super) fn review(name: &str, property: &Property) -> Result<Option<Warning>,
         Support::NotYet if PROTECTIONS.contains(&name) && key.default != Some(value.as_str()) => {
             refuse(NO_PROTECTION)
         }
-        Support::NotYet if UNLOADABLE.contains(&name) => refuse(NO_CLASSES),
+        Support::NotYet if UNLOADABLE.contains(&name) && !value.is_empty() => refuse(NO_CLASSES),
         Support::NotYet if key.default != Some(value.as_str()) => warn("is set but not honoured yet"),
         Support::NoEffect if key.default != Some(value.as_str()) => warn("has no effect in this broker"),
         _ => Ok(None),

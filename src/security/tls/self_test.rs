@@ -4,7 +4,7 @@
 use std::io;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, ServerConnection};
+use rustls::{CertificateError, ClientConnection, ServerConnection};
 
 use super::client::client_config;
 use super::listener::TlsListener;
@@ -24,8 +24,16 @@ pub fn self_test(config: &SslConfig, listener: &TlsListener) -> Result<(), SslEr
     })
 }
 
+/// Java's text for a chain that does not end in the trust store.
+const NO_PATH: &str = "PKIX path building failed: sun.security.provider.certpath.SunCertPathBuilderException: unable to \
+                       find valid certification path to requested target";
+
 fn shake_hands(config: &SslConfig, listener: &TlsListener) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
+    let judged = |error: rustls::Error| match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => NO_PATH.to_owned(),
+        other => other.to_string(),
+    };
     let client = client_config(config, false).map_err(|error| text(&error))?;
     let name = ServerName::try_from("localhost").map_err(|error| text(&error))?;
     let mut client = ClientConnection::new(client, name).map_err(|error| text(&error))?;
@@ -34,11 +42,11 @@ fn shake_hands(config: &SslConfig, listener: &TlsListener) -> Result<(), String>
         let mut bytes = Vec::new();
         client.write_tls(&mut bytes).map_err(|error| text(&error))?;
         receive(&bytes, |input| server.read_tls(input)).map_err(|error| text(&error))?;
-        server.process_new_packets().map_err(|error| text(&error))?;
+        server.process_new_packets().map_err(judged)?;
         bytes.clear();
         server.write_tls(&mut bytes).map_err(|error| text(&error))?;
         receive(&bytes, |input| client.read_tls(input)).map_err(|error| text(&error))?;
-        client.process_new_packets().map_err(|error| text(&error))?;
+        client.process_new_packets().map_err(judged)?;
         if !client.is_handshaking() && !server.is_handshaking() {
             return Ok(());
         }

@@ -235,12 +235,10 @@ impl ServerCertVerifier for Trust {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let judged = self.servers.verify_server_cert(own, issuers, host, ocsp, now);
-        let Err(refused) = judged else {
+        if judged.is_ok() {
             return Ok(ServerCertVerified::assertion());
-        };
-        if self.judge_as_java(own, issuers, Purpose::Server, now).is_err() {
-            return Err(refused);
         }
+        self.judge_as_java(own, issuers, Purpose::Server, now)?;
         let (_, certificate) =
             X509Certificate::from_der(own).map_err(|_| Error::from(CertificateError::BadEncoding))?;
         if self.checks_names && !is_for(&certificate, host) {
@@ -298,12 +296,10 @@ impl ClientCertVerifier for Trust {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let judged = self.clients.verify_client_cert(own, issuers, now);
-        judged.or_else(
-            |refused| match self.judge_as_java(own, issuers, Purpose::Client, now) {
-                Ok(()) => Ok(ClientCertVerified::assertion()),
-                Err(_) => Err(refused),
-            },
-        )
+        if judged.is_err() {
+            self.judge_as_java(own, issuers, Purpose::Client, now)?;
+        }
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -9,7 +9,7 @@ const SELECTOR: &str =
     "a replica selector must be one of Kafka's two; Kafka fails at the start if there is no such class";
 const PROTOCOL: &str = "barnabas speaks inter-broker protocol 3.9 only";
 const KRAFT: &str = "what makes a broker a KRaft node is refused";
-const TLS: &str = "TLS and SASL are not built yet, so that a listener that wants them is refused";
+const PROVIDER: &str = "classes and providers of a JVM cannot be loaded, so a key that names one is refused";
 const PORT: &str = "a port lies between 0 and 65535; Kafka finds that out when it binds";
 const HEXADECIMAL: &str = "hexadecimal fractions are not read";
 const NOT_A_NUMBER: &str = "NaN is no part of a log";
@@ -21,7 +21,7 @@ pub(crate) const REASONS: &[&str] = &[
     SELECTOR,
     PROTOCOL,
     KRAFT,
-    TLS,
+    PROVIDER,
     PORT,
     HEXADECIMAL,
     NOT_A_NUMBER,
@@ -36,12 +36,12 @@ pub(crate) fn reason(question: &Question, ours: &Answer, kafkas: &Answer) -> Opt
             | "authorizer.class.name"
             | "client.quota.callback.class"
             | "create.topic.policy.class.name"
-            | "zookeeper.set.acl"
-            | "zookeeper.ssl.client.enable" => Some(PROTECTION),
+            | "zookeeper.ssl.crl.enable"
+            | "zookeeper.ssl.ocsp.enable" => Some(PROTECTION),
+            "security.providers" | "ssl.engine.factory.class" | "ssl.provider" => Some(PROVIDER),
             "replica.selector.class" => Some(SELECTOR),
             "inter.broker.protocol.version" => Some(PROTOCOL),
             "controller.quorum.bootstrap.servers" => Some(KRAFT),
-            "listeners" if value.contains("SSL") => Some(TLS),
             "listeners" | "advertised.listeners" if value.ends_with(":-1") || value.ends_with(":65536") => {
                 Some(PORT)
             }
