@@ -8,7 +8,7 @@ use super::error::AdminError;
 use crate::common::error::ErrorCode;
 use crate::config::BrokerConfig;
 use crate::config::definition::listener_base_key;
-use crate::security::tls::TlsListener;
+use crate::security::tls::{TlsListener, check_replacement};
 
 /// Keys that can be changed at run time only for one listener.
 const STORES: [&str; 11] = [
@@ -62,10 +62,14 @@ pub(super) fn validate_stores(before: &BrokerConfig, config: &BrokerConfig) -> R
             .listener_configs
             .get(listener)
             .is_none_or(|old| old.ssl != settings.ssl);
-        if has_tls
-            && is_new
-            && let Err(error) = TlsListener::new(&settings.ssl)
-        {
+        if !has_tls || !is_new {
+            continue;
+        }
+        let loaded = TlsListener::new(&settings.ssl).and_then(|_| {
+            let old = before.listener_configs.get(listener);
+            old.map_or(Ok(()), |old| check_replacement(&old.ssl, &settings.ssl))
+        });
+        if let Err(error) = loaded {
             let message = format!(
                 "Invalid value org.apache.kafka.common.config.ConfigException: Validation of dynamic config update of \
                  SSLFactory failed: {error} for configuration Invalid dynamic configuration"

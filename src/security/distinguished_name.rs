@@ -20,6 +20,9 @@ const KEYWORDS: [(&str, &str); 9] = [
     ("0.9.2342.19200300.100.1.1", "UID"),
 ];
 
+/// The characters that Java escapes wherever they are; RFC 2253 wants less.
+const ESCAPED: &str = ",=+<>#;\"\\";
+
 /// The name in RFC 2253's form.
 pub fn rfc2253(name: &X509Name<'_>) -> String {
     let parts = name.iter_rdn().map(|part| {
@@ -74,10 +77,53 @@ fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
         let is_outer_blank = c == ' ' && (at < leading || at >= trailing);
-        if is_outer_blank || ",+<>;\"\\".contains(c) || (c == '#' && at == 0) {
+        if is_outer_blank || ESCAPED.contains(c) {
             escaped.push('\\');
         }
         escaped.push(c);
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::prelude::FromDer as _;
+
+    use super::*;
+
+    /// Names that openssl has made, as DER, and what Java's `X500Principal.getName` makes of them.
+    const NAMES: &str = include_str!("testdata/distinguished-names.tsv");
+
+    fn bytes(digits: &str) -> Vec<u8> {
+        let pairs = digits.as_bytes().chunks(2);
+        pairs
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn names_are_written_as_java_writes_them() {
+        let mut count = 0;
+        for (der, expected) in NAMES.lines().filter_map(|line| line.split_once('\t')) {
+            let der = bytes(der);
+            let (_, name) = X509Name::from_der(&der).unwrap();
+            assert_eq!(rfc2253(&name), expected);
+            count += 1;
+        }
+        assert_eq!(count, 14);
+    }
+
+    #[test]
+    fn damaged_names_do_no_harm() {
+        for (der, _) in NAMES.lines().filter_map(|line| line.split_once('\t')) {
+            let der = bytes(der);
+            for at in 0..der.len() {
+                let mut damaged = der.clone();
+                damaged[at] ^= 0x55;
+                if let Ok((_, name)) = X509Name::from_der(&damaged) {
+                    rfc2253(&name);
+                }
+            }
+        }
+    }
 }

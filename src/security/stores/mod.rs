@@ -142,3 +142,6 @@ fn read(
         pkcs12::read(&bytes, password).map_err(|reason| SslError::store(path, kind, reason))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

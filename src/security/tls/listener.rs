@@ -15,6 +15,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::cipher_suites;
+use super::replacement::Identity;
 use super::trust::Trust;
 use crate::config::security::{ClientAuth, SslConfig};
 use crate::security::distinguished_name::rfc2253;
@@ -34,6 +35,7 @@ pub struct TlsListener {
 struct Loaded {
     config: SslConfig,
     modified: Modified,
+    identity: Option<Identity>,
 }
 
 /// When the files of the key store and of the trust store were changed last.
@@ -43,13 +45,16 @@ impl TlsListener {
     /// Loads the stores.
     pub fn new(config: &SslConfig) -> Result<Self, SslError> {
         let modified = modified(config);
+        let own = KeyStore::load(config)?;
+        let identity = own.as_ref().and_then(Identity::of);
         let principals = PrincipalMapping::parse(&config.principal_mapping_rules);
         Ok(Self {
-            current: ArcSwap::from(server_config(config)?),
+            current: ArcSwap::from(server_config(config, own)?),
             principals: principals.map_err(|error| SslError::new(error.to_string()))?,
             loaded: Mutex::new(Loaded {
                 config: config.clone(),
                 modified,
+                identity,
             }),
         })
     }
@@ -76,10 +81,16 @@ impl TlsListener {
         if loaded.config == *config && loaded.modified == modified {
             return Ok(false);
         }
-        self.current.store(server_config(config)?);
+        let own = KeyStore::load(config)?;
+        let identity = own.as_ref().and_then(Identity::of);
+        if let (Some(old), Some(new)) = (&loaded.identity, &identity) {
+            old.check(new, config)?;
+        }
+        self.current.store(server_config(config, own)?);
         *loaded = Loaded {
             config: config.clone(),
             modified,
+            identity,
         };
         Ok(true)
     }
@@ -99,7 +110,7 @@ fn modified(config: &SslConfig) -> Modified {
     })
 }
 
-fn server_config(config: &SslConfig) -> Result<Arc<ServerConfig>, SslError> {
+fn server_config(config: &SslConfig, own: Option<KeyStore>) -> Result<Arc<ServerConfig>, SslError> {
     let provider = cipher_suites::provider(config)?;
     let protocols = cipher_suites::protocols(config)?;
     let failed = |error: rustls::Error| SslError::new(error.to_string());
@@ -113,9 +124,7 @@ fn server_config(config: &SslConfig) -> Result<Arc<ServerConfig>, SslError> {
             builder.with_client_cert_verifier(Arc::new(trust.mandatory(wanted == ClientAuth::Required)))
         }
     };
-    let own = KeyStore::load(config)?
-        .map(|store| certified_key(store, &provider))
-        .transpose()?;
+    let own = own.map(|store| certified_key(store, &provider)).transpose()?;
     let mut server = builder.with_cert_resolver(Arc::new(OwnCertificate(own)));
     server.ticketer = Ticketer::new().map_err(failed)?;
     // A client connects to a broker once and stays: one ticket is enough.
