@@ -105,8 +105,13 @@ impl<H: RequestHandler> Connection<H> {
             unreachable!("a connection begins plain");
         };
         let max_idle = self.settings.max_idle;
+        let accepted = async {
+            // The state of a handshake takes memory, which a client that says nothing does not get.
+            stream.readable().await?;
+            Transport::accept(stream, config).await
+        };
         let accepted = tokio::select! {
-            accepted = timeout(max_idle, Transport::accept(stream, config)) => accepted,
+            accepted = timeout(max_idle, accepted) => accepted,
             () = self.stopping.cancelled() => return Err(ConnectionEnd::Stopping),
             () = self.slot.evicted().cancelled() => return Err(ConnectionEnd::Evicted),
         };
@@ -191,7 +196,7 @@ impl<H: RequestHandler> Connection<H> {
             header.correlation_id,
             Request::ApiVersions(request),
         );
-        let Reply::Send(response) = handled.await else {
+        let Reply::Send(response) = Box::pin(handled).await else {
             return Err(ConnectionEnd::ClosedByHandler);
         };
         let chunks = response.into_chunks();

@@ -122,6 +122,11 @@ impl<H: RequestHandler> Connection<H> {
         if let Err(end) = self.authenticate().await {
             return end;
         }
+        // The future that serves requests is large. A client gets its memory when it has proved its identity.
+        Box::pin(self.serve_requests()).await
+    }
+
+    async fn serve_requests(mut self) -> ConnectionEnd {
         loop {
             if let Err(end) = self.serve_one().await {
                 return end;
