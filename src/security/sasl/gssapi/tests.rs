@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::SystemProperties;
 use crate::config::security::{MechanismConfig, Password, SaslConfig};
-use crate::security::sasl::{SaslError, SaslMechanisms, SaslSetupError, ScramCredentialCache};
+use crate::security::sasl::error::SaslSetupError;
+use crate::security::sasl::{SaslError, SaslMechanisms, ScramCredentialCache};
 
 const REALM: &str = "TEST.REALM";
 /// Where the ignored tests find the key tables.
