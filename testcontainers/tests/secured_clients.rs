@@ -70,6 +70,9 @@ impl World {
                 None,
             ));
         }
+        for cell in &mut refused {
+            cell["patience_ms"] = 5_000.into();
+        }
         Ok(Self {
             cluster,
             ports,

@@ -21,6 +21,7 @@ import (
 
 type cell struct {
 	Name, Bootstrap, Protocol, Mechanism, Username, Password, Ca, Certificate, Key string
+	PatienceMs                                                                     int `json:"patience_ms"`
 }
 
 func matrix(topic, count, cells string) error {
@@ -47,10 +48,14 @@ func (c cell) run(topic string, count int) error {
 	if err != nil {
 		return err
 	}
-	limit, stop := context.WithTimeout(context.Background(), 20*time.Second)
+	patience := 40 * time.Second
+	if c.PatienceMs > 0 {
+		patience = time.Duration(c.PatienceMs) * time.Millisecond
+	}
+	limit, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	producer, err := kgo.NewClient(append(options, kgo.DefaultProduceTopic(topic),
-		kgo.RecordDeliveryTimeout(10*time.Second), kgo.UnknownTopicRetries(1))...)
+		kgo.RecordDeliveryTimeout(patience), kgo.UnknownTopicRetries(1))...)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ async function run(cell) {
   await consumer.subscribe({ topic, fromBeginning: true })
   let seen = 0
   await new Promise((resolve, reject) => {
-    setTimeout(() => reject(new Error(`read ${seen} of ${count}`)), 20000).unref()
+    setTimeout(() => reject(new Error(`read ${seen} of ${count}`)), 40000)
     consumer.run({
       eachMessage: async ({ message }) => {
         if (String(message.key) === cell.name && ++seen === count) resolve()

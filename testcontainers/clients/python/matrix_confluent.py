@@ -34,15 +34,15 @@ def security(cell):
 
 def run(cell):
     errors.clear()
-    producer = Producer({**security(cell), 'message.timeout.ms': 10000})
+    producer = Producer({**security(cell), 'message.timeout.ms': cell.get('patience_ms', 30000)})
     for n in range(count):
         producer.produce(topic, str(n), cell['name'])
-    left = producer.flush(12)
+    left = producer.flush(35)
     if left or any('uthentication' in error or 'SSL' in error for error in errors):
         raise KafkaException((errors or [f'{left} records are not sent'])[0])
     consumer = Consumer({**security(cell), 'group.id': cell['name'], 'auto.offset.reset': 'earliest'})
     consumer.subscribe([topic])
-    seen, end = 0, time.time() + 20
+    seen, end = 0, time.time() + 40
     while seen < count:
         if time.time() > end:
             raise KafkaException(f'read {seen} of {count}')

@@ -39,12 +39,12 @@ def security(cell):
 
 def run(cell):
     # A refused client tries to bootstrap for a while; a short limit keeps the matrix quick.
-    producer = KafkaProducer(**security(cell), bootstrap_timeout_ms=5000)
+    producer = KafkaProducer(**security(cell), bootstrap_timeout_ms=cell.get('patience_ms', 30000))
     for n in range(count):
-        producer.send(topic, str(n).encode(), cell['name'].encode()).get(10)
+        producer.send(topic, str(n).encode(), cell['name'].encode()).get(30)
     producer.close()
     consumer = KafkaConsumer(topic, **security(cell), group_id=cell['name'], auto_offset_reset='earliest')
-    seen, end = 0, time.time() + 20
+    seen, end = 0, time.time() + 40
     while seen < count:
         if time.time() > end:
             raise Exception(f'read {seen} of {count}')
