@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
+use base64::Engine as _;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier as _;
 use rustls::{ClientConnection, ServerConnection};
 
 use super::client::client_config;
+use super::trust::Trust;
 use super::*;
 use crate::config::security::{ClientAuth, Password, SslConfig};
+use crate::security::stores::TrustStore;
 use crate::security::stores::tests::no_stores;
 
 fn text(name: &str) -> Option<Password> {
@@ -235,4 +240,43 @@ fn a_store_is_loaded_again_when_it_has_changed_and_kept_when_the_new_one_is_bad(
     let expected = "Keystore DistinguishedName does not match:  existing={alias=kafka, DN=O=Barnabas,CN=broker}, \
                     new={alias=kafka, DN=CN=Test CA}";
     assert_eq!(error, expected);
+}
+
+/// Chains that openssl has made, with the judgements of Java's trust manager: name, as a server's, as a client's, the
+/// trust store, the chain. Certificates are base64.
+const CHAINS: &str = include_str!("testdata/chains.tsv");
+
+#[test]
+fn chains_are_judged_as_java_judges_them() {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let certificates = |text: &str| -> Vec<CertificateDer<'static>> {
+        let decode = |one| base64::engine::general_purpose::STANDARD.decode(one).unwrap();
+        text.split(',')
+            .map(|one| CertificateDer::from(decode(one)))
+            .collect()
+    };
+    let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_800_000_000));
+    let host = ServerName::try_from("elsewhere").unwrap();
+    let (mut count, mut differences) = (0, Vec::new());
+    for line in CHAINS.lines() {
+        let [name, as_server, as_client, trusted, chain] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let store = TrustStore {
+            certificates: certificates(trusted),
+        };
+        let trust = Trust::new(store, &provider).unwrap().checking_names(false);
+        let chain = certificates(chain);
+        let (own, issuers) = chain.split_first().unwrap();
+        let server = trust.verify_server_cert(own, issuers, &host, &[], now).is_ok();
+        let client = trust.verify_client_cert(own, issuers, now).is_ok();
+        for (side, java, ours) in [("server", as_server, server), ("client", as_client, client)] {
+            count += 1;
+            if (java == "ok") != ours {
+                differences.push(format!("{name} {side}: Java {java}, ours {ours}"));
+            }
+        }
+    }
+    assert_eq!(count, 88);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

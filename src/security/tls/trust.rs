@@ -8,16 +8,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
 };
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate, X509Version};
 
 use super::signature;
 use crate::security::ssl_error::SslError;
@@ -30,8 +30,12 @@ const MAX_ISSUERS: usize = 8;
 pub(super) struct Trust {
     store: TrustStore,
     provider: Arc<CryptoProvider>,
-    servers: Arc<WebPkiServerVerifier>,
-    clients: Arc<dyn ClientCertVerifier>,
+    /// The certificates of the store that may sign others.
+    authorities: RootCertStore,
+    /// WebPKI with these authorities; `None` if there are none.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    /// The names of all certificates of the store, which a client chooses its certificate by.
+    hints: Vec<DistinguishedName>,
     /// Whether a client must show a certificate.
     is_mandatory: bool,
     /// Whether the name of a server must be in its certificate.
@@ -45,23 +49,36 @@ impl fmt::Debug for Trust {
 }
 
 impl Trust {
-    /// Judges by these certificates.
+    /// Judges by these certificates. Those that are no authorities are believed themselves, and sign nothing.
     pub(super) fn new(store: TrustStore, provider: &Arc<CryptoProvider>) -> Result<Self, SslError> {
-        let mut roots = RootCertStore::empty();
-        let (taken, _) = roots.add_parsable_certificates(store.certificates.iter().cloned());
-        if taken == 0 {
+        if store.certificates.is_empty() {
             // Java's own words.
             return Err(SslError::new("the trustAnchors parameter must be non-empty"));
         }
-        let roots = Arc::new(roots);
-        let failed = |error: &dyn fmt::Display| SslError::new(error.to_string());
-        let servers = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
-        let clients = WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build();
+        let (mut authorities, mut hints) = (RootCertStore::empty(), Vec::new());
+        for der in &store.certificates {
+            let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+                continue;
+            };
+            hints.push(DistinguishedName::from(certificate.subject().as_raw().to_vec()));
+            if may_sign(&certificate, true) {
+                authorities.add_parsable_certificates([der.clone()]);
+            }
+        }
+        let clients = match authorities.is_empty() {
+            true => None,
+            false => {
+                let roots = Arc::new(authorities.clone());
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build();
+                Some(verifier.map_err(|error| SslError::new(error.to_string()))?)
+            }
+        };
         Ok(Self {
             store,
             provider: provider.clone(),
-            servers: servers.map_err(|error| failed(&error))?,
-            clients: clients.map_err(|error| failed(&error))?,
+            authorities,
+            clients,
+            hints,
             is_mandatory: true,
             checks_names: true,
         })
@@ -77,51 +94,94 @@ impl Trust {
         Self { checks_names, ..self }
     }
 
-    /// The checks that WebPKI does not make as Java does: a certificate of the trust store itself is believed; else
-    /// each certificate is valid now and signed by the next, up to one of the trust store.
-    fn judge_as_java(
+    /// Judges a peer. `by_webpki` is WebPKI's judgement of the chain, given the issuers that may sign.
+    fn judge(
         &self,
         own: &CertificateDer<'_>,
         issuers: &[CertificateDer<'_>],
         purpose: Purpose,
         now: UnixTime,
-    ) -> Result<(), CertificateError> {
-        if self
-            .store
-            .certificates
-            .iter()
-            .any(|trusted| trusted.as_ref() == own.as_ref())
-        {
+        by_webpki: impl FnOnce(&[CertificateDer<'_>]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let bad = |_| Error::from(CertificateError::BadEncoding);
+        let (_, certificate) = X509Certificate::from_der(own).map_err(bad)?;
+        let is_same = |trusted: &CertificateDer<'_>| trusted.as_ref() == own.as_ref();
+        if self.store.certificates.iter().any(is_same) {
             return Ok(());
         }
-        let parse = |der| X509Certificate::from_der(der).map(|(_, parsed)| parsed);
-        let parse = |der| parse(der).map_err(|_| CertificateError::BadEncoding);
-        let issuers: Vec<_> = issuers.iter().filter_map(|der| parse(der).ok()).collect();
-        let trusted: Vec<_> = self
-            .store
-            .certificates
-            .iter()
-            .filter_map(|der| parse(der).ok())
+        check_purpose(&certificate, purpose)?;
+        let signing = issuers.iter().take(MAX_ISSUERS).filter(|der| {
+            let parsed = X509Certificate::from_der(der);
+            parsed.is_ok_and(|(_, issuer)| may_sign(&issuer, false))
+        });
+        let signing: Vec<CertificateDer<'_>> = signing.cloned().collect();
+        if by_webpki(&signing).is_ok() {
+            return Ok(());
+        }
+        Ok(self.judge_as_java(&certificate, &signing, now)?)
+    }
+
+    /// The walk of Java from a certificate to the trust store, for chains that WebPKI does not read: each certificate
+    /// is valid now and signed by the next. Only WebPKI knows constraints of names, so a chain with them is not for
+    /// here.
+    fn judge_as_java(
+        &self,
+        own: &X509Certificate<'_>,
+        issuers: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), CertificateError> {
+        let parse = |der| X509Certificate::from_der(der).ok().map(|(_, parsed)| parsed);
+        let issuers: Vec<_> = issuers.iter().filter_map(|der| parse(der)).collect();
+        let trusted = self.store.certificates.iter().filter_map(|der| parse(der));
+        let trusted: Vec<_> = trusted
+            .filter(|certificate| may_sign(certificate, true))
             .collect();
-        let own = parse(own)?;
-        check_purpose(&own, purpose)?;
-        let mut current = &own;
-        for _ in 0..MAX_ISSUERS {
+        let mut current = own;
+        // How many issuers lie between the peer and the next one.
+        for between in 0..=MAX_ISSUERS {
             check_dates(current, now)?;
             check_extensions(current)?;
             let has_signed = |issuer: &&X509Certificate<'_>| {
                 issuer.subject() == current.issuer()
+                    && !has_name_constraints(issuer)
                     && current.verify_signature(Some(issuer.public_key())).is_ok()
             };
             if trusted.iter().any(|issuer| has_signed(&issuer)) {
                 return Ok(());
             }
-            let is_authority = |issuer: &&X509Certificate<'_>| matches!(issuer.basic_constraints(), Ok(Some(constraints)) if constraints.value.ca);
-            let mut next = issuers.iter().filter(is_authority).filter(has_signed);
+            let mut next = issuers
+                .iter()
+                .filter(|issuer| may_have_below(issuer, between))
+                .filter(has_signed);
             current = next.next().ok_or(CertificateError::UnknownIssuer)?;
         }
         Err(CertificateError::UnknownIssuer)
     }
+}
+
+/// Whether a certificate may sign others: it is that of an authority, and its key is for this. Version 1 cannot say so;
+/// such a certificate is an authority only if it lies in the trust store.
+fn may_sign(certificate: &X509Certificate<'_>, is_trusted: bool) -> bool {
+    if certificate.version() != X509Version::V3 {
+        return is_trusted;
+    }
+    let is_authority =
+        matches!(certificate.basic_constraints(), Ok(Some(constraints)) if constraints.value.ca);
+    let usage = certificate
+        .key_usage()
+        .map(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
+    is_authority && usage.unwrap_or(false)
+}
+
+/// Whether an authority may have so many others below it.
+fn may_have_below(authority: &X509Certificate<'_>, count: usize) -> bool {
+    let constraints = authority.basic_constraints().ok().flatten();
+    let limit = constraints.and_then(|constraints| constraints.value.path_len_constraint);
+    limit.is_none_or(|limit| count <= limit as usize)
+}
+
+fn has_name_constraints(certificate: &X509Certificate<'_>) -> bool {
+    !matches!(certificate.name_constraints(), Ok(None))
 }
 
 /// What a certificate is used for.
@@ -131,8 +191,14 @@ enum Purpose {
     Client,
 }
 
-/// A certificate that names purposes is good for these alone.
+/// A certificate that names purposes is good for these alone, and its key must be good for signatures.
 fn check_purpose(certificate: &X509Certificate<'_>, purpose: Purpose) -> Result<(), CertificateError> {
+    let usage = certificate
+        .key_usage()
+        .map_err(|_| CertificateError::BadEncoding)?;
+    if usage.is_some_and(|usage| !usage.value.digital_signature()) {
+        return Err(CertificateError::InvalidPurpose);
+    }
     let Some(named) = certificate.extended_key_usage().ok().flatten() else {
         return Ok(());
     };
@@ -231,14 +297,14 @@ impl ServerCertVerifier for Trust {
         own: &CertificateDer<'_>,
         issuers: &[CertificateDer<'_>],
         host: &ServerName<'_>,
-        ocsp: &[u8],
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let judged = self.servers.verify_server_cert(own, issuers, host, ocsp, now);
-        if judged.is_ok() {
-            return Ok(ServerCertVerified::assertion());
-        }
-        self.judge_as_java(own, issuers, Purpose::Server, now)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        self.judge(own, issuers, Purpose::Server, now, |signing| {
+            let own = ParsedCertificate::try_from(own)?;
+            verify_server_cert_signed_by_trust_anchor(&own, &self.authorities, signing, now, algorithms)
+        })?;
         let (_, certificate) =
             X509Certificate::from_der(own).map_err(|_| Error::from(CertificateError::BadEncoding))?;
         if self.checks_names && !is_for(&certificate, host) {
@@ -282,7 +348,7 @@ impl ServerCertVerifier for Trust {
 
 impl ClientCertVerifier for Trust {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.clients.root_hint_subjects()
+        &self.hints
     }
 
     fn client_auth_mandatory(&self) -> bool {
@@ -295,10 +361,12 @@ impl ClientCertVerifier for Trust {
         issuers: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let judged = self.clients.verify_client_cert(own, issuers, now);
-        if judged.is_err() {
-            self.judge_as_java(own, issuers, Purpose::Client, now)?;
-        }
+        self.judge(own, issuers, Purpose::Client, now, |signing| {
+            match &self.clients {
+                Some(webpki) => webpki.verify_client_cert(own, signing, now).map(drop),
+                None => Err(CertificateError::UnknownIssuer.into()),
+            }
+        })?;
         Ok(ClientCertVerified::assertion())
     }
 
